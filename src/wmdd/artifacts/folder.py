@@ -1,0 +1,90 @@
+"""Where results live: one folder for each, named by stage and key.
+
+`manifest.json` is written last and by rename. There = finished, and never changed again; not there = unfinished, with the
+saved state of its units of work in `work/`, which is removed once the manifest stands.
+"""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from wmdd.artifacts.files import read_json, write_json
+from wmdd.artifacts.formats import read_record, write_record
+from wmdd.errors import ArtifactError
+
+MANIFEST = "manifest.json"
+LOG = "log.jsonl"
+WORK = "work"
+Record = TypeVar("Record")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultFolder:
+    """The folder of one stage's result, finished or not."""
+
+    path: Path
+
+    @property
+    def finished(self) -> bool:
+        """Whether the result is complete."""
+        return (self.path / MANIFEST).is_file()
+
+    @property
+    def work(self) -> Path:
+        """Folder of saved state while the result is unfinished."""
+        return self.path / WORK
+
+    @property
+    def log(self) -> Path:
+        """File of the rows that the stage logged."""
+        return self.path / LOG
+
+    def manifest(self) -> dict[str, Any]:
+        """Return what is known of a finished result."""
+        return read_json(self.path / MANIFEST)
+
+    def read(self, kind: type[Record]) -> Record:
+        """Read the finished record."""
+        return read_record(kind, self.path)
+
+    def commit(self, record: Any, facts: Mapping[str, Any]) -> None:
+        """Write the record, then the manifest; from then on the folder is finished."""
+        write_record(record, self.path)
+        sizes = {file.name: file.stat().st_size for file in sorted(self.path.glob("*.safetensors"))}
+        write_json(self.path / MANIFEST, {**facts, "files": sizes})
+        shutil.rmtree(self.work, ignore_errors=True)
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Hold the folder for this process; a second one that wants the same result is told so.
+
+        Raises:
+            ArtifactError: another process is at work here.
+        """
+        self.work.mkdir(parents=True, exist_ok=True)
+        lock = self.path.with_name(f".{self.path.name}.lock")
+        with lock.open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise ArtifactError(
+                    f"another process is working on this result; got {self.path}; wait for it, or use another --store"
+                ) from error
+            file.write(str(os.getpid()))
+            yield
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """All results of a place."""
+
+    root: Path
+
+    def folder(self, stage: str, key: str) -> ResultFolder:
+        """Return the folder of a stage's result."""
+        return ResultFolder(path=self.root / f"{stage}-{key}")

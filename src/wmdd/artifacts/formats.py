@@ -1,0 +1,103 @@
+"""Record ↔ files: tensors as safetensors, everything else as JSON, each with a format version. No pickle.
+
+A record is stored as `record.json` (plain fields) and `tensors.safetensors`. Two kinds of content are too large for that at
+scale and have files of their own: the features, which the statistics stage wrote in place, and soft labels, one file an epoch.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, fields, is_dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from torch import Tensor
+
+from wmdd.artifacts.files import mapped_tensor, read_json, read_tensors, write_json, write_tensors
+from wmdd.errors import ArtifactError
+from wmdd.values import ClassStatistics, EpochLabels, LazyEpochs, ModelSpec, Score, SoftLabels
+
+FORMAT = 1
+Record = TypeVar("Record")
+MAPPED = {ClassStatistics: "features"}
+"""Fields that stages write in place, into `NAME.safetensors`."""
+
+_REVIVE: dict[str, Callable[[Any], Any]] = {
+    "spec": lambda value: ModelSpec(**value),
+    "scores": lambda value: tuple(Score(**score) for score in value),
+}
+
+
+def write_record(record: Any, folder: Path) -> None:
+    """Write a record into `folder`."""
+    plain: dict[str, Any] = {"type": type(record).__name__, "format": FORMAT}
+    tensors: dict[str, Tensor] = {}
+    for field in fields(record):
+        _pack(field.name, getattr(record, field.name), plain, tensors)
+    mapped = MAPPED.get(type(record))
+    if mapped is not None:
+        values = tensors.pop(mapped)
+        place = mapped_tensor(folder / f"{mapped}.safetensors", mapped, tuple(values.shape))
+        if place.data_ptr() != values.data_ptr() and not place.equal(values):
+            place.copy_(values)
+        plain[mapped] = list(values.shape)
+    if isinstance(record, SoftLabels):
+        plain["epochs"] = len(record.epochs)
+        for number, epoch in enumerate(record.epochs):
+            write_tensors(_epoch_file(folder, number), epoch.tensors(), {})
+    write_tensors(folder / "tensors.safetensors", tensors, {})
+    write_json(folder / "record.json", plain)
+
+
+def read_record(kind: type[Record], folder: Path) -> Record:
+    """Read a record of type `kind` from `folder`.
+
+    Raises:
+        ArtifactError: another type, a newer format, or damaged files.
+    """
+    plain = read_json(folder / "record.json")
+    if plain.pop("type", None) != kind.__name__ or plain.pop("format", None) != FORMAT:
+        raise ArtifactError(f"{folder} holds no {kind.__name__} of format {FORMAT}; remove it and run again")
+    tensors, _ = read_tensors(folder / "tensors.safetensors")
+    values: dict[str, Any] = {name: _REVIVE.get(name, _tuples)(value) for name, value in plain.items()}
+    for name, tensor in tensors.items():
+        field, slash, key = name.partition("/")
+        if slash:
+            values.setdefault(field, {})[key] = tensor
+        else:
+            values[field] = tensor
+    mapped = MAPPED.get(kind)
+    if mapped is not None:
+        values[mapped] = mapped_tensor(folder / f"{mapped}.safetensors", mapped, values[mapped])
+    if kind is SoftLabels:
+        values["epochs"] = LazyEpochs(values["epochs"], lambda number: _read_epoch(folder, number))
+    return kind(**values)
+
+
+def _pack(name: str, value: Any, plain: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+    """Put one field where it belongs."""
+    if isinstance(value, Tensor):
+        tensors[name] = value
+    elif isinstance(value, Mapping):
+        tensors.update({f"{name}/{key}": tensor for key, tensor in value.items()})
+    elif is_dataclass(value) and not isinstance(value, type):
+        plain[name] = asdict(value)
+    elif isinstance(value, LazyEpochs):
+        plain[name] = len(value)
+    elif isinstance(value, tuple) and value and is_dataclass(value[0]):
+        plain[name] = [asdict(part) for part in value]
+    else:
+        plain[name] = value
+
+
+def _tuples(value: Any) -> Any:
+    """Return JSON lists as the tuples that records hold."""
+    return tuple(_tuples(part) for part in value) if isinstance(value, list) else value
+
+
+def _epoch_file(folder: Path, number: int) -> Path:
+    """Return the file of one epoch's labels."""
+    return folder / f"epoch-{number:05d}.safetensors"
+
+
+def _read_epoch(folder: Path, number: int) -> EpochLabels:
+    """Read one epoch's labels."""
+    return EpochLabels.of(read_tensors(_epoch_file(folder, number))[0])

@@ -1,0 +1,25 @@
+"""The identity of a result: a hash of everything that can change it."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+LENGTH = 12
+
+
+def result_key(stage: str, version: int, settings: Mapping[str, Any], inputs: Sequence[str]) -> str:
+    """Return the key of a stage's result.
+
+    Args:
+        stage: name of the stage.
+        version: of its code.
+        settings: everything else that can change the answer, ready for JSON.
+        inputs: keys of the records that go in, in order.
+
+    Returns:
+        12 hexadecimal digits.
+    """
+    identity = {"stage": stage, "version": version, "settings": dict(settings), "inputs": list(inputs)}
+    text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:LENGTH]

@@ -1,0 +1,99 @@
+"""What a stage may ask of its surroundings: a device, random streams, somewhere to report and to save its state.
+
+The default `Context` computes on the CPU, reports nothing and saves nothing, so that a notebook can call a stage as a plain
+function. The runner supplies one that writes (`wmdd.pipeline.surroundings`).
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from wmdd.errors import ArtifactError
+
+Unit = TypeVar("Unit")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saved:
+    """State that was saved under a name: tensors, and small facts that fit in JSON."""
+
+    tensors: Mapping[str, Tensor]
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """Surroundings of a stage; this base class keeps nothing and says nothing."""
+
+    stage: str = "notebook"
+    seed: int = 0
+    device: torch.device = torch.device("cpu")
+    precision: str = "fp32"
+    """`"fp32"` or `"bf16"`: type in which networks compute; losses and statistics stay in fp32."""
+    workers: int = 0
+    """Processes that decode images which are not in memory."""
+
+    def generator(self, *names: str | int) -> torch.Generator:
+        """Return the random stream of one unit of work: a CPU generator that depends on (seed, stage, names) alone."""
+        return stream(self.seed, self.stage, *names)
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Return the context in which networks run at the chosen precision."""
+        if self.precision == "bf16":
+            return torch.autocast(self.device.type, torch.bfloat16)
+        return nullcontext()
+
+    def log(self, **row: Any) -> None:
+        """Record one row of numbers, such as the losses of a step."""
+
+    def progress(self, done: int, total: int, **facts: Any) -> None:
+        """Tell how far the stage has come, with a few numbers worth showing."""
+
+    def due(self) -> bool:
+        """Tell whether it is time to save (also true when somebody asked the program to stop)."""
+        return False
+
+    def save(self, name: str, tensors: Mapping[str, Tensor], **facts: Any) -> bool:
+        """Keep state under `name`, replacing what was there in one step; what is kept survives a kill.
+
+        Returns:
+            Whether it was kept: `restore` will give it back.
+        """
+        del name, tensors, facts
+        return False
+
+    def restore(self, name: str) -> Saved | None:
+        """Return what was last saved under `name`, or None."""
+        del name
+
+    def restored(self, name: str) -> Saved:
+        """Return what was saved under `name`, which must be there."""
+        saved = self.restore(name)
+        if saved is None:
+            raise ArtifactError(f"saved state is gone; got no {name!r}; run the same command again")
+        return saved
+
+    def array(self, name: str, shape: Sequence[int]) -> Tensor:
+        """Return a float32 tensor of `shape` to write rows into; what was written before a kill is still there after it."""
+        del name
+        return torch.zeros(*shape)
+
+    def mine(self, units: Sequence[Unit]) -> Iterable[Unit]:
+        """Yield the units of work that this process shall do."""
+        return units
+
+
+def stream(seed: int, *names: str | int) -> torch.Generator:
+    """Return a CPU generator seeded by a hash of all arguments; equal arguments give equal streams on every machine."""
+    return torch.Generator().manual_seed(stream_seed(seed, *names))
+
+
+def stream_seed(seed: int, *names: str | int) -> int:
+    """Return the non-negative 63-bit seed that belongs to the arguments."""
+    text = "\x1f".join(str(part) for part in (seed, *names))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1

@@ -1,0 +1,180 @@
+"""Images that are listed but not yet decoded: what every kind of source produces.
+
+A `Listing` says which images belong to a split and what class each has; its `Store` hands out their encoded form.
+Nothing here opens an image.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from wmdd.context import stream
+from wmdd.errors import DataError
+
+Payload = str | bytes | NDArray[np.uint8] | None
+"""One image before decoding: a path, the bytes of a file, pixels `(H, W)` or `(H, W, 3)`, or nothing at all."""
+Rows = NDArray[np.int64]
+_HASH_BLOCK = 1024
+
+
+class Store(Protocol):
+    """Where encoded images are kept, by row. Can be pickled, for worker processes."""
+
+    def payloads(self, rows: Sequence[int] | Rows) -> Iterator[Payload]:
+        """Yield the encoded image of each row, in the order of `rows`."""
+        ...
+
+    def label(self, row: int) -> str:
+        """Return the name of the image in `row`, for messages."""
+        ...
+
+    def identity(self, rows: Rows) -> Iterator[bytes]:
+        """Yield bytes that tell these images from all others, wherever the store lies."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileStore:
+    """One file an image; paths are kept as one array of bytes, so that millions of them cost little."""
+
+    root: str
+    paths: NDArray[np.bytes_]
+    """`(n,)`: path of each image below `root`, with `/` between the parts."""
+    sizes: NDArray[np.int64]
+    """`(n,)`: bytes of each file."""
+
+    @classmethod
+    def of(cls, root: str | os.PathLike[str], files: Iterable[tuple[str, int]]) -> "FileStore":
+        """Return the store of the `(relative path, size)` pairs."""
+        pairs = list(files)
+        paths = np.array([os.fsencode(path) for path, _ in pairs], dtype=np.bytes_)
+        return cls(root=os.fspath(root), paths=paths, sizes=np.array([size for _, size in pairs], dtype=np.int64))
+
+    def payloads(self, rows: Sequence[int] | Rows) -> Iterator[Payload]:
+        """Yield the path of each row."""
+        for row in rows:
+            yield os.path.join(self.root, self.label(int(row)))
+
+    def label(self, row: int) -> str:
+        """Return the path below the root."""
+        return os.fsdecode(bytes(self.paths[row]))
+
+    def identity(self, rows: Rows) -> Iterator[bytes]:
+        """Yield relative paths and sizes."""
+        for start in range(0, len(rows), _HASH_BLOCK):
+            block = rows[start : start + _HASH_BLOCK]
+            yield b"\0".join(bytes(path) for path in self.paths[block]) + b"\0"
+            yield self.sizes[block].astype("<i8").tobytes()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArrayStore:
+    """Images that came as one array of pixels."""
+
+    pixels: NDArray[np.uint8]
+    """`(n, H, W)` or `(n, H, W, 3)`."""
+
+    def payloads(self, rows: Sequence[int] | Rows) -> Iterator[Payload]:
+        """Yield the pixels of each row."""
+        for row in rows:
+            yield self.pixels[int(row)]
+
+    def label(self, row: int) -> str:
+        """Return the number of the image."""
+        return f"image {row}"
+
+    def identity(self, rows: Rows) -> Iterator[bytes]:
+        """Yield the shape and all pixels."""
+        yield repr(self.pixels.shape[1:]).encode()
+        for start in range(0, len(rows), _HASH_BLOCK):
+            yield self.pixels[rows[start : start + _HASH_BLOCK]].tobytes()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """The images of one split, in order, with their labels."""
+
+    name: str
+    split: str
+    classes: tuple[str, ...]
+    labels: Rows
+    """int64 `(N,)`."""
+    rows: Rows
+    """int64 `(N,)`: row of each image in `store`."""
+    store: Store
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, positions: Any, split: str | None = None) -> "Listing":
+        """Return the listing of the images at `positions` (indices or a mask), under another split's name if given."""
+        return replace(self, labels=self.labels[positions], rows=self.rows[positions], split=split or self.split)
+
+    def image_name(self, position: int) -> str:
+        """Return the name of an image, for messages."""
+        return self.store.label(int(self.rows[position]))
+
+
+def hold_out(listing: Listing, share: float, seed: int) -> tuple[Listing, Listing]:
+    """Split off a share of every class for validation: drawn by `seed` and class name, at least one image of each.
+
+    Raises:
+        DataError: a class has a single image.
+    """
+    held = np.zeros(len(listing), dtype=bool)
+    for label, name in enumerate(listing.classes):
+        positions = np.flatnonzero(listing.labels == label)
+        if len(positions) == 1:
+            raise DataError(
+                f"class {name!r} of {listing.name!r} is too small to hold a share out for validation; got 1 image; "
+                "add images or give a val/ folder"
+            )
+        count = min(max(1, round(len(positions) * share)), len(positions) - 1)
+        order = torch.randperm(len(positions), generator=stream(seed, "holdout", name)).numpy()
+        held[positions[order[:count]]] = True
+    return listing.take(~held, "train"), listing.take(held, "val")
+
+
+def require_any(listing: Listing) -> None:
+    """Raise `DataError` if the split is empty."""
+    if not len(listing):
+        raise DataError(f"the {listing.split} split of {listing.name!r} is empty; got 0 images; add some")
+
+
+def require_classes(listing: Listing) -> None:
+    """Raise `DataError` if the split is empty, has a single class, or has a class without images."""
+    require_any(listing)
+    if len(listing.classes) < 2:
+        raise DataError(
+            f"{listing.name!r} has a single class; got {', '.join(listing.classes)!r} only; "
+            "give the folder whose folders are the classes"
+        )
+    counts = np.bincount(listing.labels, minlength=len(listing.classes))
+    empty = [listing.classes[label] for label in np.flatnonzero(counts == 0)]
+    if empty:
+        more = f" and {len(empty) - 1} more" if len(empty) > 1 else ""
+        raise DataError(
+            f"class {empty[0]!r}{more} of {listing.name!r} has no images in {listing.split}; got 0 of {len(listing)}; "
+            "add images or remove the class"
+        )
+
+
+def positions_of(names: Iterable[str], classes: tuple[str, ...], source: str) -> Rows:
+    """Return the labels of validation classes `names`, int64 `(n,)`.
+
+    Raises:
+        DataError: a name is not among `classes`, the training split's.
+    """
+    table = {name: label for label, name in enumerate(classes)}
+    try:
+        return np.array([table[name] for name in names], dtype=np.int64)
+    except KeyError as error:
+        raise DataError(
+            f"a class in the validation images of {source!r} is missing from the training images; "
+            f"got {error.args[0]!r}; add it to both or remove it"
+        ) from None

@@ -1,0 +1,137 @@
+"""Images to networks: orders, batches, normalisation, and what a set is made of."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from wmdd.errors import DataError
+from wmdd.values import Images, ImageSet
+
+_MOMENT_IMAGES = 10_000
+_MOMENT_BATCH = 256
+_SMALLEST_STD = 1e-3
+
+
+def shuffled(num_images: int, batch: int, generator: torch.Generator, *, drop_last: bool = False) -> list[Tensor]:
+    """Return one epoch of positions in random order, int64 `(batch,)` each; the last may be shorter, or be dropped."""
+    order = torch.randperm(num_images, generator=generator)
+    batches = list(order.split(batch))
+    return batches[:-1] if drop_last and num_images % batch else batches
+
+
+def in_order(num_images: int, batch: int) -> list[Tensor]:
+    """Return all positions in stored order, int64 `(batch,)` each; the last may be shorter."""
+    return list(torch.arange(num_images).split(batch))
+
+
+def fetch_batches(
+    image_set: ImageSet,
+    index_batches: Iterable[Tensor | Sequence[int]],
+    *,
+    workers: int = 0,
+    device: torch.device | None = None,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield `(indices, images)` for each batch, in order: int64 `(B,)` on the CPU and uint8 `(B, ch, S, S)`.
+
+    Images that are not in memory are decoded ahead by `workers` processes, or in this one if that is 0.
+
+    Args:
+        image_set: Where the images come from.
+        index_batches: Positions, a batch at a time.
+        workers: Processes that decode; they live as long as this call.
+        device: Where images are moved to; None leaves them on the CPU.
+
+    Raises:
+        DataError: an image cannot be read.
+    """
+    pairs = _Batches(image_set.images)
+    cuda = device is not None and device.type == "cuda"
+    if image_set.images.in_memory or workers == 0:
+        loaded: Iterable[tuple[Tensor, Tensor | DataError]] = map(pairs.__getitem__, index_batches)
+    else:
+        # One batch is one item: a worker needs no sampler, no collation and no random numbers.
+        # Its own generator keeps the loader from drawing on the global one.
+        loaded = DataLoader(
+            pairs,
+            batch_size=None,
+            sampler=index_batches,
+            num_workers=workers,
+            pin_memory=cuda,
+            generator=torch.Generator(),
+        )
+    for indices, images in loaded:
+        if isinstance(images, DataError):
+            raise images
+        yield indices, images if device is None else images.to(device, non_blocking=cuda)
+
+
+class _Batches(Dataset[tuple[Tensor, "Tensor | DataError"]]):
+    """Batches of images by their positions.
+
+    An error is handed over as a value: the loader would wrap one that is raised in many lines of traceback.
+    """
+
+    def __init__(self, images: Images) -> None:
+        self._images = images
+
+    def __getitem__(self, index: Tensor | Sequence[int]) -> "tuple[Tensor, Tensor | DataError]":
+        indices = torch.as_tensor(index, dtype=torch.int64)
+        try:
+            return indices, self._images.fetch(indices.tolist())
+        except DataError as error:
+            return indices, error
+
+
+def to_float(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Normalise uint8 `(B, ch, H, W)` to float32 `(x / 255 - mean) / std`, channel by channel."""
+    scale = 255 * torch.tensor(std, dtype=torch.float32, device=images.device).view(-1, 1, 1)
+    shift = 255 * torch.tensor(mean, dtype=torch.float32, device=images.device).view(-1, 1, 1)
+    return (images.float() - shift) / scale
+
+
+def centre_crop(images: Tensor, size: int) -> Tensor:
+    """Return the central `size` x `size` of images `(..., H, W)`, a view of the same memory."""
+    height, width = images.shape[-2:]
+    if size > min(height, width):
+        raise DataError(f"cannot crop {size} pixels from the centre; got images of {height}x{width}; lower image_size")
+    top, left = (height - size) // 2, (width - size) // 2
+    return images[..., top : top + size, left : left + size]
+
+
+def channel_moments(image_set: ImageSet) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return mean and standard deviation of each channel's pixels in [0, 1].
+
+    They are exact over the whole canvases of all images, or of 10,000 evenly spaced ones. A
+    standard deviation below 1e-3 (a channel that never changes) is returned as 1e-3.
+    """
+    taken = min(len(image_set), _MOMENT_IMAGES)
+    positions = torch.arange(taken) * len(image_set) // max(taken, 1)
+    counts = torch.zeros(image_set.channels, 256, dtype=torch.float64)
+    for _, images in fetch_batches(image_set, positions.split(_MOMENT_BATCH)):
+        for channel in range(image_set.channels):
+            counts[channel] += torch.bincount(images[:, channel].flatten(), minlength=256)
+    shares = counts / counts.sum(1, keepdim=True)
+    values = torch.arange(256, dtype=torch.float64) / 255
+    mean = shares @ values
+    variance = (shares * (values - mean[:, None]) ** 2).sum(1)
+    std = variance.sqrt().clamp(min=_SMALLEST_STD)
+    return tuple(mean.tolist()), tuple(std.tolist())
+
+
+def class_counts(image_set: ImageSet) -> tuple[int, ...]:
+    """Return the number of images of each class."""
+    return tuple(torch.bincount(image_set.labels, minlength=len(image_set.classes)).tolist())
+
+
+def require_images(image_set: ImageSet, ipc: int) -> None:
+    """Raise `DataError` if a class has fewer than `ipc` images."""
+    counts = class_counts(image_set)
+    fewest = min(range(len(counts)), key=counts.__getitem__)
+    if counts[fewest] < ipc:
+        word = "image" if counts[fewest] == 1 else "images"
+        raise DataError(
+            f"class {image_set.classes[fewest]!r} has {counts[fewest]} {word} for training; got ipc {ipc}, which "
+            "needs at least as many; lower --ipc or add images"
+        )

@@ -1,0 +1,229 @@
+"""Views: random looks at images, drawn first and applied after, so that every look can be replayed exactly.
+
+`draw_views` makes the numbers (crop, flip, CutMix patch), `apply_views` makes the pixels. A row of `Views` stands by
+itself: it gives the same pixels in any batch, in any order and, up to rounding, on any device.
+
+Shapes: `B` views · `M` images · `ch` channels · `S` side of the canvas · `R` side of the view (`size`).
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from wmdd.settings import ViewSettings
+from wmdd.values import Views
+
+_TRIES = 10
+_LOG_RATIO = float(np.log(4 / 3))
+_FIELDS = ("index", "crop", "flip", "partner", "partner_crop", "partner_flip", "patch")
+
+
+def draw_views(index: Tensor, canvas: int, size: int, settings: ViewSettings, generator: torch.Generator) -> Views:
+    """Draw one random view of each image of a batch.
+
+    Crops follow torchvision's `RandomResizedCrop`, patches its `CutMix`, except that every image has its own box, flip
+    and lambda. The partner is the batch in a random order, seen through its own crop and flip.
+
+    Args:
+        index: int64 `(B,)`, positions of the images in their set.
+        canvas: S, side of the stored images; crops are measured in its pixels.
+        size: R, side of the view; patches are measured in its pixels.
+        settings: Which views may come.
+        generator: The only source of randomness; equal generators give equal views.
+
+    Returns:
+        Views of B rows on the CPU.
+    """
+    index = index.cpu()
+    count = len(index)
+    crop = _draw_crops(count, canvas, settings.crop_min, generator)
+    flip = torch.rand(count, generator=generator) < 0.5 if settings.flip else torch.zeros(count, dtype=torch.bool)
+    order = torch.arange(count)
+    patch = torch.zeros(count, 4, dtype=torch.int16)
+    if settings.cutmix > 0:
+        order = torch.randperm(count, generator=generator)
+        patch = _draw_patches(count, size, settings.cutmix, generator)
+    return Views(
+        index=index,
+        crop=crop,
+        flip=flip,
+        partner=index[order],
+        partner_crop=crop[order],
+        partner_flip=flip[order],
+        patch=patch,
+    )
+
+
+def epoch_views(
+    num_images: int,
+    batch: int,
+    canvas: int,
+    size: int,
+    settings: ViewSettings,
+    *,
+    generator_for: Callable[[int], torch.Generator],
+    shuffle: torch.Generator,
+) -> Views:
+    """Draw the views of one epoch: every image once, in random order, batch by batch.
+
+    Args:
+        num_images: M, images in the set.
+        batch: Images a step; the last step may have fewer.
+        canvas: S, side of the stored images.
+        size: R, side of the views.
+        settings: Which views may come.
+        generator_for: Gives the random stream of a batch by its number; a batch's views depend on nothing else.
+        shuffle: Random stream of the order.
+
+    Returns:
+        Views of M rows in training order; step b owns rows `b * batch` to `(b + 1) * batch`.
+    """
+    order = torch.randperm(num_images, generator=shuffle)
+    batches = order.split(batch)
+    return concatenate([draw_views(rows, canvas, size, settings, generator_for(b)) for b, rows in enumerate(batches)])
+
+
+def full_views(index: Tensor, canvas: int) -> Views:
+    """Return the views that show images `index` `(B,)` whole: no crop, no flip, no patch."""
+    count = len(index)
+    crop = torch.tensor([0, 0, canvas, canvas], dtype=torch.int16).expand(count, 4).clone()
+    flip = torch.zeros(count, dtype=torch.bool)
+    patch = torch.zeros(count, 4, dtype=torch.int16)
+    return Views(index=index, crop=crop, flip=flip, partner=index, partner_crop=crop, partner_flip=flip, patch=patch)
+
+
+def apply_views(canvas: Tensor, views: Views, size: int) -> Tensor:
+    """Return the views of images that are all at hand.
+
+    Args:
+        canvas: `(M, ch, S, S)`, floating point; `views.index` counts its rows.
+        views: What to show, B rows.
+        size: R, side of the result.
+
+    Returns:
+        `(B, ch, R, R)` on the canvas's device, differentiable with respect to `canvas`.
+    """
+    images = canvas[views.index.to(canvas.device)]
+    partners = canvas[views.partner.to(canvas.device)] if has_patches(views) else None
+    return show(images, partners, views, size)
+
+
+def show(images: Tensor, partners: Tensor | None, views: Views, size: int) -> Tensor:
+    """Return the views of images that were fetched for the purpose.
+
+    Args:
+        images: `(B, ch, S, S)`, floating point: row i is the image `views.index[i]`.
+        partners: `(B, ch, S, S)`: row i is the image `views.partner[i]`; None where `has_patches(views)` is false.
+        views: What to show, B rows.
+        size: R, side of the result.
+
+    Returns:
+        `(B, ch, R, R)`, differentiable with respect to `images` and `partners`.
+    """
+    own = look(images, views.crop, views.flip, size)
+    if partners is None:
+        return own
+    other = look(partners, views.partner_crop, views.partner_flip, size)
+    return torch.where(patch_mask(views.patch.to(own.device), size)[:, None], other, own)
+
+
+def look(images: Tensor, crop: Tensor, flip: Tensor, size: int) -> Tensor:
+    """Cut each image's own box, resize it to `size` and mirror it where asked.
+
+    Equals torchvision's `resized_crop(..., antialias=False)` followed by `hflip`: bilinear, half-pixel centres, and
+    nothing is taken from outside the box.
+
+    Args:
+        images: `(B, ch, S, S)`, floating point.
+        crop: `(B, 4)`, (top, left, height, width) in pixels of `images`.
+        flip: bool `(B,)`.
+        size: R, side of the result.
+
+    Returns:
+        `(B, ch, R, R)`, differentiable with respect to `images`.
+    """
+    top, left, height, width = crop.to(images.device, images.dtype).unbind(1)
+    rows = _sample_points(top, height, size, images.shape[-2])
+    columns = _sample_points(left, width, size, images.shape[-1])
+    columns = torch.where(flip.to(images.device)[:, None], columns.flip(1), columns)
+    grid = torch.stack([columns[:, None, :].expand(-1, size, -1), rows[:, :, None].expand(-1, -1, size)], dim=-1)
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def patch_mask(patch: Tensor, size: int) -> Tensor:
+    """Return bool `(B, R, R)`: true where a view shows its partner, from boxes `patch` `(B, 4)`."""
+    top, left, height, width = patch.long().unbind(1)
+    place = torch.arange(size, device=patch.device)
+    rows = (place >= top[:, None]) & (place < (top + height)[:, None])
+    columns = (place >= left[:, None]) & (place < (left + width)[:, None])
+    return rows[:, :, None] & columns[:, None, :]
+
+
+def patch_share(views: Views, size: int) -> Tensor:
+    """Return float32 `(B,)`: share of each view's area that shows its partner (1 - lambda of CutMix)."""
+    return views.patch[:, 2].float() * views.patch[:, 3].float() / size**2
+
+
+def has_patches(views: Views) -> bool:
+    """Tell whether any row shows a piece of its partner."""
+    return bool(((views.patch[:, 2] > 0) & (views.patch[:, 3] > 0)).any())
+
+
+def concatenate(parts: Sequence[Views]) -> Views:
+    """Return one `Views` with the rows of all parts, in order."""
+    return Views(**{name: torch.cat([getattr(part, name) for part in parts]) for name in _FIELDS})
+
+
+def select(views: Views, rows: Tensor) -> Views:
+    """Return the views at positions `rows`, int64 or bool."""
+    return Views(**{name: getattr(views, name)[rows] for name in _FIELDS})
+
+
+def views_to(views: Views, device: torch.device | str) -> Views:
+    """Return the same views on another device."""
+    return Views(**{name: getattr(views, name).to(device) for name in _FIELDS})
+
+
+def _draw_crops(count: int, canvas: int, crop_min: float, generator: torch.Generator) -> Tensor:
+    """Draw int16 `(B, 4)` boxes by torchvision's rule: the first of ten tries that fits, else the whole square.
+
+    With `crop_min` = 1 a try fits only if it rounds to the whole square, so the result is the whole square always.
+    """
+    # Always the same amount of randomness, so that later draws do not depend on how many tries were needed.
+    draws = torch.rand(count, 2, _TRIES, dtype=torch.float64, generator=generator)
+    places = torch.rand(count, 2, dtype=torch.float64, generator=generator)
+    area = canvas**2 * (crop_min + (1 - crop_min) * draws[:, 0])
+    ratio = torch.exp((2 * draws[:, 1] - 1) * _LOG_RATIO)
+    sides = torch.stack([(area / ratio).sqrt(), (area * ratio).sqrt()], dim=2).round()  # (B, tries, 2): height, width
+    fits = ((sides > 0) & (sides <= canvas)).all(dim=2)
+    first = fits.byte().argmax(dim=1)
+    chosen = sides[torch.arange(count), first]
+    chosen = torch.where(fits.any(dim=1)[:, None], chosen, torch.full_like(chosen, canvas))
+    corner = (places * (canvas - chosen + 1)).floor()
+    return torch.cat([corner, chosen], dim=1).to(torch.int16)
+
+
+def _draw_patches(count: int, size: int, alpha: float, generator: torch.Generator) -> Tensor:
+    """Draw int16 `(B, 4)` CutMix boxes (Yun et al. 2019, eq. 2): sides sqrt(1 - lambda), uniform centre, clipped."""
+    kept = _draw_beta(count, alpha, generator)
+    centre = torch.randint(size, (count, 2), generator=generator)
+    half = (0.5 * (1 - kept).sqrt() * size).long()[:, None]
+    start = (centre - half).clamp(min=0)
+    stop = (centre + half).clamp(max=size)
+    return torch.cat([start, stop - start], dim=1).to(torch.int16)
+
+
+def _draw_beta(count: int, alpha: float, generator: torch.Generator) -> Tensor:
+    """Draw float64 `(B,)` from Beta(alpha, alpha): by NumPy, seeded by the stream, as torch's takes no generator."""
+    seed = int(torch.randint(2**63 - 1, (), generator=generator))
+    return torch.from_numpy(np.random.default_rng(seed).beta(alpha, alpha, size=count))
+
+
+def _sample_points(start: Tensor, length: Tensor, size: int, side: int) -> Tensor:
+    """Return `(B, R)`: where to sample one axis of `side` pixels, in `grid_sample`'s units, for `(B,)` intervals."""
+    step = (torch.arange(size, device=start.device, dtype=start.dtype) + 0.5) / size
+    inside = (step * length[:, None] - 0.5).clamp(min=0).minimum(length[:, None] - 1)
+    return (2 * (start[:, None] + inside) + 1) / side - 1

@@ -1,0 +1,44 @@
+"""The few errors that wmdd raises on purpose.
+
+Every message is one line of the form *what is wrong; got X; do Y*. The command line shows that line and exits with code 2;
+anything that is not a `WmddError` is a bug of ours and shows a traceback.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class WmddError(Exception):
+    """Base of every error that tells the user something about their input or their machine."""
+
+
+class ConfigError(WmddError):
+    """A setting, a flag or a recipe is wrong.
+
+    Deliberately not a `ValueError`: pydantic and tyro catch those and would bury the line in their own report.
+    """
+
+
+class DataError(WmddError, ValueError):
+    """The images or labels that were given cannot be used as they are."""
+
+
+class ArtifactError(WmddError, OSError):
+    """A file or folder of results is missing, foreign or damaged."""
+
+
+class NumericsError(WmddError, ArithmeticError):
+    """A computation left the range in which its answer means anything (NaN, infinity, a failed solver)."""
+
+
+class MissingExtraError(WmddError, ImportError):
+    """An optional package is needed; the message names the extra that installs it."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return `"; did you mean 'x'?"` for the known word nearest to `word`, else the list of known words."""
+    options = sorted(set(known))
+    near = difflib.get_close_matches(word, options, n=1, cutoff=0.6)
+    if near:
+        return f"; did you mean {near[0]!r}?"
+    return f"; choose one of {', '.join(options)}" if options else ""

@@ -1,0 +1,18 @@
+"""Random: real images drawn without replacement. The row that every other method has to beat."""
+
+from wmdd.methods._method import Method, MethodSettings, Result, Stages
+from wmdd.stages.pick import RANDOM as PICK_RANDOM
+from wmdd.stages.pick import PickSettings
+
+
+def distill(stages: Stages, train: Result, teacher: Result, recipe: MethodSettings) -> Result:
+    """Draw the images."""
+    return stages.run(PICK_RANDOM, train, teacher, settings=PickSettings(), ipc=recipe.ipc)
+
+
+RANDOM = Method(
+    name="random",
+    summary="real images, drawn uniformly; always evaluated beside every other method",
+    source="the field's standard baseline",
+    distill=distill,
+)

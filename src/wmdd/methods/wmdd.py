@@ -1,0 +1,21 @@
+"""WMDD: features → Wasserstein barycenter → images that hit its atoms under per-class BatchNorm statistics."""
+
+from wmdd.methods._method import Method, MethodSettings, Result, Stages
+from wmdd.stages.barycenter import BARYCENTER
+from wmdd.stages.recover import RECOVER
+from wmdd.stages.statistics import STATISTICS
+
+
+def distill(stages: Stages, train: Result, teacher: Result, recipe: MethodSettings) -> Result:
+    """Wire statistics, barycenter and recover."""
+    statistics = stages.run(STATISTICS, train, teacher, settings=recipe.statistics)
+    barycenters = stages.run(BARYCENTER, statistics, settings=recipe.barycenter, ipc=recipe.ipc)
+    return stages.run(RECOVER, train, teacher, statistics, barycenters, settings=recipe.recover, method="wmdd")
+
+
+WMDD = Method(
+    name="wmdd",
+    summary="images whose features hit a Wasserstein barycenter, under per-class BatchNorm statistics",
+    source="Dataset Distillation via the Wasserstein Metric, ICCV 2025, arXiv:2311.18531",
+    distill=distill,
+)

@@ -1,0 +1,72 @@
+"""Networks by name, their teachers and checkpoints, and taps into them.
+
+Loaded on first use: importing this package alone, or `wmdd.models.names`, does not import torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wmdd.models._registry import build_model, build_teacher, resolve_spec
+    from wmdd.models.checkpoints import Pretrained, load_checkpoint, pretrained_model
+    from wmdd.models.convnet import ConvNet
+    from wmdd.models.moments import MomentTap, batchnorm_moments, class_moments
+    from wmdd.models.names import list_models
+    from wmdd.models.taps import (
+        batchnorm_layers,
+        batchnorm_widths,
+        features_and_logits,
+        final_classifier,
+        require_batchnorm,
+        tap_batchnorm,
+        tap_features,
+    )
+
+_HOMES = {
+    "_registry": ("build_model", "build_teacher", "resolve_spec"),
+    "checkpoints": ("Pretrained", "load_checkpoint", "pretrained_model"),
+    "convnet": ("ConvNet",),
+    "moments": ("MomentTap", "batchnorm_moments", "class_moments"),
+    "names": ("list_models",),
+    "taps": (
+        "batchnorm_layers",
+        "batchnorm_widths",
+        "features_and_logits",
+        "final_classifier",
+        "require_batchnorm",
+        "tap_batchnorm",
+        "tap_features",
+    ),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "ConvNet",
+    "MomentTap",
+    "Pretrained",
+    "batchnorm_layers",
+    "batchnorm_moments",
+    "batchnorm_widths",
+    "build_model",
+    "build_teacher",
+    "class_moments",
+    "features_and_logits",
+    "final_classifier",
+    "list_models",
+    "load_checkpoint",
+    "pretrained_model",
+    "require_batchnorm",
+    "resolve_spec",
+    "tap_batchnorm",
+    "tap_features",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,124 @@
+"""From a name to a network: one registry over timm, torchvision and our own ConvNet."""
+
+import re
+from typing import Any
+
+import timm
+import torch
+from torch import nn
+from torchvision.models import shufflenet_v2_x1_0
+
+from wmdd.errors import ConfigError, did_you_mean
+from wmdd.models.convnet import ConvNet
+from wmdd.models.names import SMALL_BELOW, TIMM_NAMES, TIMM_PREFIX, check_name, parse_convnet
+from wmdd.models.stems import apply_small_stem, conv_like, patch_size, replace
+from wmdd.models.taps import final_classifier
+from wmdd.values import ModelSpec, Teacher
+
+_STEMS = ("auto", "imagenet", "small")
+_PATCH = re.compile(r"_patch(\d+)_")
+
+
+def resolve_spec(arch: str, *, num_classes: int, channels: int, image_size: int, stem: str = "auto") -> ModelSpec:
+    """Return the specification of a network for these images; `auto` becomes the small stem below 96 pixels.
+
+    Raises:
+        ConfigError: the name is unknown (with the nearest known one), or the images are too small for it.
+    """
+    check_name(arch)
+    if arch.startswith(TIMM_PREFIX):
+        timm_name(arch)
+    if stem not in _STEMS:
+        raise ConfigError(f"unknown stem {stem!r}{did_you_mean(stem, _STEMS)}")
+    convnet = parse_convnet(arch)
+    if convnet is not None and image_size >> convnet.depth == 0:
+        most = image_size.bit_length() - 1
+        raise ConfigError(
+            f"{arch} halves images {convnet.depth} times; got {image_size} pixels; use {most} blocks at most"
+        )
+    if stem == "auto":
+        stem = "small" if image_size < SMALL_BELOW else "imagenet"
+    return ModelSpec(arch=arch, num_classes=num_classes, channels=channels, image_size=image_size, stem=stem)
+
+
+def build_model(spec: ModelSpec) -> nn.Module:
+    """Return a fresh network, initialised from torch's global random stream; the caller seeds it.
+
+    Raises:
+        ConfigError: the network cannot be built for such images, or does not end in one linear layer.
+    """
+    model = _construct(spec)
+    final_classifier(model)
+    if spec.stem == "small":
+        apply_small_stem(model)
+    return model
+
+
+def build_teacher(teacher: Teacher, device: torch.device | str = "cpu", *, channels_last: bool = True) -> nn.Module:
+    """Return the teacher's network with its weights: in eval mode, without gradients of parameters, on `device`.
+
+    Does not touch torch's global random stream.
+    """
+    with torch.random.fork_rng(devices=[]):
+        model = build_model(teacher.spec)
+    model.load_state_dict(dict(teacher.weights), strict=True)
+    model = model.eval().requires_grad_(False).to(device)
+    return model.to(memory_format=torch.channels_last) if channels_last else model  # pyright: ignore[reportCallIssue]
+
+
+def timm_name(arch: str) -> str | None:
+    """Return timm's name of `arch`, or None if it is not a network of timm's.
+
+    Raises:
+        ConfigError: `timm:NAME` with a name that timm does not know.
+    """
+    if not arch.startswith(TIMM_PREFIX):
+        return TIMM_NAMES.get(arch)
+    name = arch.removeprefix(TIMM_PREFIX)
+    if not timm.is_model(name):
+        raise ConfigError(f"timm has no network {name!r}{_nearest_timm(name)}")
+    return name
+
+
+def timm_options(spec: ModelSpec, name: str) -> dict[str, Any]:
+    """Return the keyword arguments with which `timm.create_model` builds `spec`."""
+    options: dict[str, Any] = {"num_classes": spec.num_classes, "in_chans": spec.channels}
+    config = timm.get_pretrained_cfg(name)
+    if config is not None and config.fixed_input_size:
+        options["img_size"] = spec.image_size
+    patch = _PATCH.search(name) if name.startswith(("vit_", "deit")) else None
+    if patch is not None:
+        options["patch_size"] = patch_size(spec.image_size, spec.stem, int(patch[1]))
+    return options
+
+
+def _construct(spec: ModelSpec) -> nn.Module:
+    check_name(spec.arch)
+    convnet = parse_convnet(spec.arch)
+    if convnet is not None:
+        depth, width, norm = convnet.depth, convnet.width, convnet.norm
+        return ConvNet(spec.num_classes, spec.channels, spec.image_size, depth=depth, width=width, norm=norm)
+    name = timm_name(spec.arch)
+    if name is None:
+        return _shufflenet(spec)
+    try:
+        return timm.create_model(name, **timm_options(spec, name))
+    except (RuntimeError, ValueError, TypeError, AssertionError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        size = f"{spec.channels} x {spec.image_size} x {spec.image_size}"
+        raise ConfigError(
+            f"{spec.arch} cannot be built for {size} images; timm says {reason}; choose another network"
+        ) from error
+
+
+def _shufflenet(spec: ModelSpec) -> nn.Module:
+    model = shufflenet_v2_x1_0(weights=None, num_classes=spec.num_classes)
+    stem = model.get_submodule("conv1.0")
+    if spec.channels != 3 and isinstance(stem, nn.Conv2d):
+        replace(model, "conv1.0", conv_like(stem, channels=spec.channels))
+    return model
+
+
+def _nearest_timm(name: str) -> str:
+    hint = did_you_mean(name, timm.list_models())
+    return hint if hint.startswith("; did") else "; `timm.list_models()` names them"

@@ -1,0 +1,104 @@
+"""Taps: read a network's features and the inputs of its BatchNorm layers inside a `with`, leaving no hook behind."""
+
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
+
+from wmdd.errors import ConfigError
+from wmdd.models.names import BATCHNORM_EXAMPLES
+
+OnInput = Callable[[int, Tensor], Tensor | None]
+"""Called with a layer's position and input; a tensor that it returns takes the input's place."""
+
+
+class FeatureTap:
+    """Holds the features of the latest forward pass."""
+
+    def __init__(self) -> None:
+        self._features: Tensor | None = None
+
+    @property
+    def features(self) -> Tensor:
+        """Penultimate features `(B, D)` of the latest forward pass, attached to its graph."""
+        if self._features is None:
+            raise RuntimeError("no forward pass was made inside this tap")
+        return self._features
+
+    def _read(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> None:  # noqa: ARG002 - torch's signature
+        self._features = inputs[0].flatten(1)
+
+
+@contextmanager
+def tap_features(model: nn.Module) -> Generator[FeatureTap, None, None]:
+    """Record the penultimate features, the input of the last linear layer, of every forward pass inside the `with`."""
+    tap = FeatureTap()
+    handle = final_classifier(model).register_forward_pre_hook(tap._read)  # pyright: ignore[reportPrivateUsage]
+    try:
+        yield tap
+    finally:
+        handle.remove()
+
+
+@contextmanager
+def tap_batchnorm(model: nn.Module, on_input: OnInput) -> Generator[None, None, None]:
+    """Call `on_input(position, x)` on the input of each BatchNorm layer during every forward pass inside the `with`.
+
+    Positions count the layers of `batchnorm_layers(model)`.
+    """
+    with ExitStack() as stack:
+        for position, (_, layer) in enumerate(batchnorm_layers(model)):
+            handle = layer.register_forward_pre_hook(partial(_offer, on_input, position))
+            stack.callback(handle.remove)
+        yield
+
+
+def features_and_logits(model: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Return penultimate features `(B, D)` and logits `(B, C)` from one forward pass."""
+    with tap_features(model) as tap:
+        logits = model(x)
+    return tap.features, logits
+
+
+def final_classifier(model: nn.Module) -> nn.Linear:
+    """Return the last linear layer, whose input are the features and whose output are the logits.
+
+    Raises:
+        ConfigError: the network does not end in one linear layer.
+    """
+    get = getattr(model, "get_classifier", None)
+    layer = get() if callable(get) else getattr(model, "fc", None)
+    if not isinstance(layer, nn.Linear):
+        got = f"{type(model).__name__} ending in {type(layer).__name__}"
+        raise ConfigError(f"networks must end in one linear layer; got {got}; choose another")
+    return layer
+
+
+def batchnorm_layers(model: nn.Module) -> list[tuple[str, nn.Module]]:
+    """Return names and modules of the BatchNorm layers, in module order; the order of `ClassStatistics.layers`."""
+    return [(name, module) for name, module in model.named_modules() if isinstance(module, _BatchNorm)]
+
+
+def batchnorm_widths(model: nn.Module) -> tuple[int, ...]:
+    """Return the channels of each layer of `batchnorm_layers`; their sum is F."""
+    return tuple(int(layer.num_features) for _, layer in batchnorm_layers(model) if isinstance(layer, _BatchNorm))
+
+
+def require_batchnorm(model: nn.Module, arch: str) -> None:
+    """Raise `ConfigError` if the network has no BatchNorm layer with running statistics to recover images from."""
+    layers = [layer for _, layer in batchnorm_layers(model) if isinstance(layer, _BatchNorm)]
+    if not layers or any(layer.running_mean is None for layer in layers):
+        usable = ", ".join(BATCHNORM_EXAMPLES)
+        raise ConfigError(f"recovery needs a teacher with BatchNorm; got {arch}, which has none; use one of {usable}")
+
+
+def _offer(
+    on_input: OnInput,
+    position: int,
+    module: nn.Module,  # noqa: ARG001 - torch passes it
+    inputs: tuple[Tensor, ...],
+) -> tuple[Tensor, ...] | None:
+    replaced = on_input(position, inputs[0])
+    return None if replaced is None else (replaced, *inputs[1:])

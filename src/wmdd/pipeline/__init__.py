@@ -1,0 +1,1 @@
+"""Settings of a run, the runner, and what a run leaves behind."""

@@ -1,0 +1,132 @@
+"""A whole run: data → teacher → distilled set → soft labels → students, the random baseline always beside."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wmdd.artifacts.files import write_bytes, write_json
+from wmdd.artifacts.folder import Store
+from wmdd.data.export import write_product
+from wmdd.data.loading import require_images
+from wmdd.data.sources import open_data
+from wmdd.methods._registry import find_method
+from wmdd.models import resolve_spec
+from wmdd.pipeline.estimate import announce
+from wmdd.pipeline.metrics import product_bytes, product_facts, run_metrics
+from wmdd.pipeline.recipe import Recipe, write_recipe
+from wmdd.pipeline.runner import GivenResult, Runner, Stopped, StoredResult
+from wmdd.pipeline.surroundings import Silence, Watcher
+from wmdd.protocols import find_protocol
+from wmdd.stages.evaluate import EVALUATE
+from wmdd.stages.relabel import RELABEL
+from wmdd.stages.squeeze import SQUEEZE
+from wmdd.values import ImageSet
+
+BASELINE = "random"
+DEFAULT_STORE = Path("runs/.store")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What a run left behind."""
+
+    out: Path
+    metrics: dict[str, Any]
+    """Contents of `metrics.json`; empty if the run was stopped on purpose before its end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A distilled set with its soft labels and its evaluation."""
+
+    distilled: StoredResult
+    labels: StoredResult
+    evaluation: StoredResult
+
+
+def distill(
+    data: str,
+    recipe: Recipe,
+    *,
+    out: Path,
+    store: Path = DEFAULT_STORE,
+    until: str | None = None,
+    watcher: Watcher | None = None,
+    command: str = "",
+) -> Run:
+    """Distil `data` and evaluate the result beside random real images.
+
+    Running it again with the same arguments resumes; finished stages are not repeated.
+
+    Args:
+        data: source of the images, see `wmdd.data.sources.open_data`.
+        recipe: all settings.
+        out: folder that the run leaves its files in.
+        store: folder of stage results, shared between runs.
+        until: stop after this stage.
+        watcher: hears how the run goes.
+        command: as typed, for the record.
+
+    Raises:
+        WmddError: the input is not usable; the message is one line.
+    """
+    watcher = watcher or Silence()
+    train, val = open_data(data, recipe.data)
+    _check(train, recipe)
+    out.mkdir(parents=True, exist_ok=True)
+    write_bytes(out / "recipe.yaml", write_recipe(recipe).encode())
+    runner = Runner(recipe=recipe, store=Store(root=store), out=out, watcher=watcher, until=until)
+    announce(train, recipe, runner.device, runner.precision, watcher)
+    try:
+        metrics = _stages(runner, train, val, command)
+    except Stopped:
+        return Run(out=out, metrics={})
+    return Run(out=out, metrics=metrics)
+
+
+def _check(train: ImageSet, recipe: Recipe) -> None:
+    """Find every mistake that can be found before hours of work."""
+    find_method(recipe.method)
+    require_images(train, recipe.ipc)
+    for protocol in recipe.evaluate.protocols:
+        find_protocol(protocol)
+    for arch in (recipe.squeeze.arch, *recipe.evaluate.students):
+        resolve_spec(
+            arch, num_classes=len(train.classes), channels=train.channels, image_size=train.image_size
+        )
+
+
+def _stages(runner: Runner, train: ImageSet, val: ImageSet, command: str) -> dict[str, Any]:
+    """Run everything and write what the run leaves behind."""
+    recipe = runner.recipe
+    images = GivenResult(key=train.fingerprint, record=train)
+    tests = GivenResult(key=val.fingerprint, record=val)
+    teacher = runner.run(SQUEEZE, images, tests, settings=recipe.squeeze)
+    sets = [
+        find_method(name).distill(runner, images, teacher, recipe) for name in dict.fromkeys((recipe.method, BASELINE))
+    ]
+    judged = [judge(runner, result, teacher, tests) for result in sets]
+    metrics = run_metrics(runner, (train, val), teacher, judged, command)
+    product = judged[0]
+    write_product(
+        product.distilled.record,
+        product.labels.record,
+        runner.out / "distilled",
+        facts=product_facts(metrics, recipe),
+    )
+    metrics["bytes"] = product_bytes(runner.out / "distilled")
+    write_json(runner.out / "metrics.json", metrics)
+    return metrics
+
+
+def judge(runner: Runner, result: Any, teacher: Any, tests: Any) -> Judged:
+    """Relabel a distilled set and train students on it."""
+    recipe = runner.recipe
+    distilled = result.record
+    protocols = [find_protocol(name) for name in recipe.evaluate.protocols]
+    stored = [protocol for protocol in protocols if protocol.labels == "stored"] or protocols[:1]
+    epochs = recipe.evaluate.epochs or max(protocol.training.epochs for protocol in stored)
+    batch = stored[0].batch(distilled.ipc, len(distilled.classes))
+    labels = runner.run(RELABEL, result, teacher, settings=recipe.relabel, epochs=epochs, batch=batch)
+    evaluation = runner.run(EVALUATE, result, labels, teacher, tests, settings=recipe.evaluate)
+    return Judged(distilled=result, labels=labels, evaluation=evaluation)

@@ -1,0 +1,146 @@
+"""The runner: gives stages identity, storage and resume, none of which they know.
+
+A stage's result is a folder named by stage and key (`artifacts/folder.py`). If it is finished it is used as it is; else the stage
+runs, from where it was stopped if it was.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from platform import node
+from typing import Any
+
+import torch
+
+from wmdd.artifacts.folder import ResultFolder, Store
+from wmdd.artifacts.keys import result_key
+from wmdd.methods._method import Result
+from wmdd.pipeline.provenance import versions
+from wmdd.pipeline.recipe import Recipe
+from wmdd.pipeline.surroundings import StoredContext, Watcher, choose_device, choose_precision
+from wmdd.settings import Section, SqueezeSettings
+from wmdd.stages._stage import Stage
+from wmdd.stages.squeeze import checkpoint_digest
+
+
+class Stopped(Exception):  # noqa: N818 - not an error: the user asked for it with --until
+    """The last stage that was asked for is finished."""
+
+
+class StoredResult:
+    """A finished result in the store, read when needed."""
+
+    def __init__(self, key: str, stage: Stage, folder: ResultFolder) -> None:
+        self.key = key
+        self.stage = stage
+        self.folder = folder
+
+    @cached_property
+    def record(self) -> Any:
+        """The record, read once."""
+        return self.folder.read(self.stage.output)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GivenResult:
+    """A record that is at hand, such as opened images."""
+
+    key: str
+    record: Any
+
+
+@dataclass(kw_only=True)
+class Runner:
+    """Runs stages for one run."""
+
+    recipe: Recipe
+    store: Store
+    out: Path
+    watcher: Watcher
+    until: str | None = None
+    results: list[StoredResult] = field(default_factory=list)
+    """Every result of the run, in the order in which they were asked for."""
+
+    def __post_init__(self) -> None:
+        self.device = choose_device(self.recipe.device)
+        self.precision = choose_precision(self.recipe.precision, self.device)
+
+    def run(self, stage: Stage, *inputs: Result, settings: Section, **facts: Any) -> StoredResult:
+        """Return the result of `stage`, found or made.
+
+        Raises:
+            Stopped: this was the stage after which to stop.
+            WmddError: the stage's own complaints; its saved state stays where it is.
+        """
+        seed = settings.seed if isinstance(settings, SqueezeSettings) else self.recipe.seed
+        key = self._key(stage, settings, seed, facts, [result.key for result in inputs])
+        result = StoredResult(key, stage, self.store.folder(stage.name, key))
+        reused = result.folder.finished
+        if not reused:
+            with result.folder.claimed():
+                self._make(result, inputs, settings, seed, facts)
+        self.results.append(result)
+        self._copy_log()
+        self.watcher.end(stage.name, float(result.folder.manifest()["seconds"]), reused)
+        if stage.name == self.until:
+            raise Stopped
+        return result
+
+    def _key(
+        self, stage: Stage, settings: Section, seed: int, facts: dict[str, Any], inputs: Sequence[str]
+    ) -> str:
+        """Return the key of a stage's result under these settings."""
+        counted = {**settings.counted(), **facts}
+        if isinstance(settings, SqueezeSettings) and settings.checkpoint is not None:
+            counted["checkpoint"] = checkpoint_digest(settings.checkpoint)
+        if stage.seeded:
+            counted["seed"] = seed
+        if stage.networks:
+            counted["precision"] = self.precision
+        return result_key(stage.name, stage.version, counted, inputs)
+
+    def _make(
+        self, result: StoredResult, inputs: Sequence[Result], settings: Section, seed: int, facts: dict[str, Any]
+    ) -> None:
+        """Run a stage and store its record."""
+        self.watcher.begin(result.stage.name)
+        ctx = StoredContext(
+            stage=result.stage.name,
+            seed=seed,
+            device=self.device,
+            precision=self.precision,
+            workers=self.recipe.data.workers,
+            folder=result.folder,
+            run_log=self.out / "log.jsonl",
+            watcher=self.watcher,
+            save_every=self.recipe.save_every,
+        )
+        record = result.stage.run(*(part.record for part in inputs), settings, ctx=ctx, **facts)
+        result.folder.commit(
+            record,
+            {
+                "stage": result.stage.name,
+                "version": result.stage.version,
+                "key": result.key,
+                "settings": settings.model_dump(mode="json"),
+                "facts": facts,
+                "inputs": [part.key for part in inputs],
+                "seed": seed,
+                "device": _device_name(self.device),
+                "precision": self.precision,
+                "host": node(),
+                "versions": versions(),
+                "seconds": round(ctx.clock.seconds(), 3),
+            },
+        )
+
+    def _copy_log(self) -> None:
+        """Make the run's log the logs of its results, in order; rows of stages that were found finished come in so."""
+        rows = [result.folder.log.read_text(encoding="utf-8") for result in self.results if result.folder.log.exists()]
+        (self.out / "log.jsonl").write_text("".join(rows), encoding="utf-8")
+
+
+def _device_name(device: torch.device) -> str:
+    """Name the device as a person would."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

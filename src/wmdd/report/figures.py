@@ -1,0 +1,203 @@
+"""Drawings for the page: plots as inline SVG that follows the page's colours, and one sprite of pictures a class."""
+
+import base64
+import io
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib as mpl
+from markupsafe import Markup, escape
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+from PIL import Image
+
+from wmdd.report.collect import Plot, Series
+
+LOSSLESS = 64
+"""Pictures up to this side are shown pixel by pixel (PNG); larger ones as JPEG of at most `LARGEST`."""
+LARGEST = 128
+
+# matplotlib writes fixed colours; each of these placeholders becomes a variable of the page's style sheet, which knows
+# the light and the dark one.
+_INK, _MUTED, _LINE, _REFERENCE, _LEVEL = "#010101", "#020202", "#030303", "#040404", "#050505"
+_LINES = ("#060600", "#060601", "#060602", "#060603", "#060604", "#060605")
+_VARIABLES = {
+    _INK: "var(--ink)",
+    _MUTED: "var(--muted)",
+    _LINE: "var(--line)",
+    _REFERENCE: "var(--reference)",
+    _LEVEL: "var(--level)",
+    **{colour: f"var(--series-{index})" for index, colour in enumerate(_LINES)},
+}
+_STYLE: Any = {
+    "svg.fonttype": "none",  # text stays text: it can be searched, read aloud and takes the page's font
+    "text.parse_math": False,  # names come from users; a dollar sign is a dollar sign
+    "font.size": 10,
+    "text.color": _MUTED,
+    "axes.labelcolor": _MUTED,
+    "axes.edgecolor": _LINE,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.spines.left": False,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "grid.color": _LINE,
+    "grid.linewidth": 0.8,
+    "xtick.color": _LINE,
+    "xtick.labelcolor": _MUTED,
+    "ytick.labelcolor": _MUTED,
+    "ytick.major.size": 0,
+    "ytick.minor.size": 0,
+    "lines.linewidth": 1.8,
+    "lines.solid_capstyle": "round",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """One line of a plot in words and numbers, for its legend and its table."""
+
+    name: str
+    variable: str
+    """CSS colour."""
+    dashed: bool
+    first: float
+    lowest: float
+    highest: float
+    last: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawing:
+    """A plot that is ready for the page."""
+
+    plot: Plot
+    svg: Markup
+    keys: tuple[Key, ...]
+    x_first: float
+    x_last: float
+
+
+def draw(plot: Plot) -> Drawing:
+    """Draw a plot; equal plots give equal bytes, and no two plots of a page share an id."""
+    with mpl.rc_context():
+        mpl.rcdefaults()  # a matplotlibrc of the user's must not change the page
+        mpl.rcParams.update({**_STYLE, "svg.hashsalt": plot.key})
+        figure = Figure(figsize=(5.0, 2.9), layout="constrained")
+        figure.patch.set_visible(False)
+        axes = figure.add_subplot()
+        axes.patch.set_visible(False)
+        for series, colour in zip(plot.series, _colours(plot.series), strict=True):
+            _draw_line(axes, series, colour)
+        if plot.level is not None:
+            axes.axhline(plot.level[1], color=_LEVEL, linewidth=1.4, linestyle=(0, (1.5, 2)))
+        _finish(axes, plot)
+        buffer = io.StringIO()
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return Drawing(
+        plot=plot,
+        svg=_inline(buffer.getvalue(), plot),
+        keys=_keys(plot),
+        x_first=min(series.x[0] for series in plot.series),
+        x_last=max(series.x[-1] for series in plot.series),
+    )
+
+
+def _colours(series: Sequence[Series]) -> list[str]:
+    free = iter(_LINES * len(series))
+    return [_REFERENCE if line.reference else next(free) for line in series]
+
+
+def _draw_line(axes: Axes, series: Series, colour: str) -> None:
+    marker = "o" if len(series.x) <= 12 else ""
+    style = (0, (4, 2)) if series.reference else "-"
+    axes.plot(series.x, series.y, color=colour, linestyle=style, marker=marker, markersize=3.5)
+    if series.low:
+        axes.fill_between(series.x, series.low, series.high, color=colour, alpha=0.14, linewidth=0)
+
+
+def _finish(axes: Axes, plot: Plot) -> None:
+    axes.set_xlabel(plot.x_label)
+    axes.set_ylabel(plot.y_label)
+    axes.margins(x=0.02, y=0.08)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+    axes.xaxis.set_major_formatter(FuncFormatter(_tick))
+    if plot.log:
+        values = [v for series in plot.series for v in (*series.y, *series.low, *series.high)]
+        decades = math.log10(max(values) / min(values))
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0,) if decades > 2 else (1.0, 2.0, 5.0)))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.yaxis.set_minor_locator(NullLocator())
+        if decades < 0.5:  # too flat for round powers: label it like an ordinary axis
+            axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
+    else:
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
+    axes.yaxis.set_major_formatter(FuncFormatter(_tick))
+
+
+def _tick(value: float, _position: int | None = None) -> str:
+    return f"{value:.10g}" if 1e-4 <= abs(value) < 1e5 else f"{value:.3g}"
+
+
+def _keys(plot: Plot) -> tuple[Key, ...]:
+    keys = [
+        Key(
+            name=series.name,
+            variable=_VARIABLES[colour],
+            dashed=series.reference,
+            first=series.y[0],
+            lowest=min(series.y),
+            highest=max(series.y),
+            last=series.y[-1],
+        )
+        for series, colour in zip(plot.series, _colours(plot.series), strict=True)
+    ]
+    if plot.level is not None:
+        name, value = plot.level
+        keys.append(Key(name=name, variable=_VARIABLES[_LEVEL], dashed=True, first=value, lowest=value, highest=value,
+                        last=value))  # fmt: skip
+    return tuple(keys)
+
+
+def alternative(plot: Plot) -> str:
+    """Say in words what a plot shows, for readers who cannot see it."""
+    x = plot.x_label
+    parts = [f"{s.name} from {s.y[0]:.4g} at {x} {s.x[0]:g} to {s.y[-1]:.4g} at {x} {s.x[-1]:g}" for s in plot.series]
+    if plot.level is not None:
+        parts.append(f"{plot.level[0]} at {plot.level[1]:.4g}")
+    return f"{plot.title}: {'; '.join(parts)}."
+
+
+def _inline(svg: str, plot: Plot) -> Markup:
+    """Make matplotlib's file part of an HTML page: no prolog, no foreign addresses, own ids, the page's colours."""
+    body = svg[svg.index("<svg") :]
+    body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", body, flags=re.DOTALL)
+    body = re.sub(r' xmlns(:\w+)?="[^"]*"', "", body).replace("xlink:href", "href")
+    body = re.sub(r'\bid="', f'id="{plot.key}-', body)
+    body = re.sub(r"(href=\"|url\()#", rf"\g<1>#{plot.key}-", body)
+    body = re.sub(r"font-family: [^;\"]*;? ?", "", body)
+    for placeholder, variable in _VARIABLES.items():
+        body = body.replace(placeholder, variable)
+    view = re.search(r'viewBox="[^"]*"', body)
+    inside = body[body.index(">") + 1 :]
+    head = f'<svg {view[0] if view else ""} role="img" aria-labelledby="{plot.key}-title">'
+    return Markup(f'{head}<title id="{plot.key}-title">{escape(alternative(plot))}</title>{inside}')  # noqa: S704
+
+
+def sprite(pictures: Sequence[Image.Image]) -> str:
+    """Put a class's pictures side by side and return them as a data address: PNG up to `LOSSLESS` pixels, else JPEG."""
+    side = min(max(pictures[0].size), LARGEST)
+    grey = all(picture.mode in {"1", "L"} for picture in pictures)
+    strip = Image.new("L" if grey else "RGB", (side * len(pictures), side))
+    for index, picture in enumerate(pictures):
+        cell = picture.convert(strip.mode)
+        strip.paste(cell if cell.size == (side, side) else cell.resize((side, side)), (side * index, 0))
+    kind, options = ("png", {"optimize": True}) if side <= LOSSLESS else ("jpeg", {"quality": 90, "subsampling": 0})
+    buffer = io.BytesIO()
+    strip.save(buffer, kind, **options)
+    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"

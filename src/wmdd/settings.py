@@ -1,0 +1,224 @@
+"""Typed settings, one section for each stage; the sentence under a field is its help text.
+
+Free of torch, so that the command line can answer quickly. Which sections make up a run is `wmdd.pipeline.recipe`'s business.
+"""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from wmdd.errors import ConfigError, did_you_mean
+
+Positive = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Rate = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+
+
+class Section(BaseModel):
+    """Base of all settings: frozen, no unknown keys, and every mistake is one `ConfigError` line."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    section: ClassVar[str] = ""
+    free: ClassVar[frozenset[str]] = frozenset()
+    """Settings that change the speed but not the answer; they do not count towards a stage's key."""
+
+    def __init__(self, /, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise ConfigError(one_line(error, type(self))) from None
+
+    def counted(self) -> dict[str, Any]:
+        """Return the settings that can change the answer, ready for JSON."""
+        return {name: value for name, value in self.model_dump(mode="json").items() if name not in self.free}
+
+    def with_(self, **changes: Any) -> "Any":
+        """Return a copy with some fields replaced, checked like new settings."""
+        return type(self)(**{**self.model_dump(), **changes})
+
+
+def one_line(error: ValidationError, model: type[Section]) -> str:
+    """Say the first mistake of a pydantic report in one line."""
+    first = error.errors()[0]
+    path = ".".join(str(part) for part in (model.section, *first["loc"]) if part != "")
+    if first["type"] == "extra_forbidden":
+        return f"{path}: unknown setting{did_you_mean(str(first['loc'][-1]), model.model_fields)}"
+    message = first["msg"].removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
+    return f"{path}: {message}; got {first['input']!r}" if path else message
+
+
+class DataSettings(Section):
+    """Where images come from and how they are laid out."""
+
+    section: ClassVar[str] = "data"
+    free: ClassVar[frozenset[str]] = frozenset({"workers", "memory_gb", "max_broken"})
+
+    image_size: Annotated[int, Field(ge=4)] | None = None
+    """Side in pixels that networks see; none = the side of the first image, at most 224."""
+    channels: Positive | None = None
+    """Colour channels; none = 1 if the first images are all grey, else 3."""
+    holdout: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """Share of each class held out for validation where the data bring no split of their own."""
+    holdout_seed: int = 0
+    """Seed of that split."""
+    max_broken: Annotated[int, Field(ge=0)] = 0
+    """How many unreadable images may be left out before the run stops."""
+    memory_gb: Rate = 2.0
+    """Decoded sets up to this size are kept in memory; larger ones are read as needed."""
+    workers: Annotated[int, Field(ge=0)] = 2
+    """Processes that decode images of sets that are not kept in memory."""
+
+
+class ViewSettings(Section):
+    """Random views: how an image is cropped, flipped and mixed each time it is looked at."""
+
+    crop_min: Annotated[float, Field(gt=0, le=1)] = 0.08
+    """Smallest share of the area that a random crop keeps; 1 = the whole image, always."""
+    flip: bool = True
+    """Mirror half of the views."""
+    cutmix: NonNegative = 0.0
+    """Beta parameter of CutMix; 0 = no mixing."""
+
+
+class TrainSettings(Section):
+    """One way of training a classifier."""
+
+    epochs: Positive = 50
+    """Passes over the images."""
+    batch: Positive = 32
+    """Images a step."""
+    optimiser: Literal["sgd", "adamw"] = "sgd"
+    """SGD with momentum, or AdamW (no decay on one-dimensional parameters)."""
+    lr: Rate = 0.025
+    """Learning rate at the start."""
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    """Of SGD."""
+    weight_decay: NonNegative = 1e-4
+    """Weight decay."""
+    warmup: NonNegative = 0.0
+    """Epochs of linear warm-up."""
+    zeta: Annotated[float, Field(ge=1)] = 1.0
+    """Cosine over zeta times the epochs: lr (1 + cos(pi i / (zeta epochs))) / 2; 1 ends at zero, 2 at half."""
+    label_smoothing: Fraction = 0.0
+    """Of the cross-entropy with hard labels."""
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Decay of an exponential moving average of the weights, which is then what is tested; 0 = none."""
+
+
+class SqueezeSettings(TrainSettings):
+    """Stage 1: train the teacher, or bring your own."""
+
+    section: ClassVar[str] = "squeeze"
+
+    arch: str = "resnet18"
+    """Network; `wmdd list models` names them."""
+    stem: Literal["auto", "imagenet", "small"] = "auto"
+    """First layers: ImageNet's, or stride 1 without pooling for small images; auto = small below 96 pixels."""
+    checkpoint: str | None = None
+    """File with a teacher's state dict; nothing is trained then."""
+    pretrained: bool = False
+    """Start from timm's pretrained weights of `arch`; with the same classes nothing is trained."""
+    crop_min: Annotated[float, Field(gt=0, le=1)] = 0.08
+    """Smallest share of the area that a random crop keeps."""
+    flip: bool = True
+    """Mirror half of the views."""
+    seed: int = 0
+    """Seed of the teacher, apart from the run's: runs with other seeds share one teacher."""
+
+
+class StatisticsSettings(Section):
+    """Stage 2: features and per-class BatchNorm moments in one pass."""
+
+    section: ClassVar[str] = "statistics"
+    free: ClassVar[frozenset[str]] = frozenset({"batch"})
+
+    batch: Positive = 100
+    """Images a step; does not change the answer."""
+
+
+class BarycenterSettings(Section):
+    """Stage 3: a Wasserstein barycenter of each class's features."""
+
+    section: ClassVar[str] = "barycenter"
+
+    weights: Literal["learned", "uniform", "exact"] = "learned"
+    """learned = projected subgradient (the paper's); uniform = 1/IPC; exact = Voronoi shares."""
+    iterations: Positive = 10
+    """Alternations of weights and atoms (K_iter)."""
+    step: Rate = 1.0
+    """Step length of the weight update, relative to the scale of the dual potentials."""
+
+
+class RecoverSettings(Section):
+    """Stage 4: optimise images until their features hit the atoms."""
+
+    section: ClassVar[str] = "recover"
+
+    iterations: Positive = 2000
+    """Adam steps."""
+    lr: Rate = 0.25
+    """Learning rate in normalised pixels; cosine to zero."""
+    bn_weight: NonNegative = 0.1
+    """Weight lambda of the BatchNorm term."""
+    form: Literal["squared", "reference"] = "squared"
+    """squared = the paper's losses; reference = what the authors' code computes."""
+    feature_loss: Literal["wasserstein", "cross_entropy", "none"] = "wasserstein"
+    """What ties an image to its class."""
+    ce_weight: NonNegative = 0.0
+    """Weight of a cross-entropy term added to the feature loss; the authors' script has 1, their final runs 0."""
+    bn: Literal["per_class", "global", "none"] = "per_class"
+    """Which BatchNorm statistics the images shall have."""
+    start: Literal["noise", "real"] = "noise"
+    """Start from Gaussian noise, or from random real images of the class."""
+    crop_min: Annotated[float, Field(gt=0, le=1)] = 0.08
+    """Smallest share of the area that the crop of a step keeps."""
+    flip: bool = True
+    """Mirror half of the views."""
+    batch: Positive = 100
+    """Images optimised together: as many whole classes as fit, at least one."""
+
+
+class RelabelSettings(Section):
+    """Stage 5: the teacher's answers for views of the distilled images (FKD)."""
+
+    section: ClassVar[str] = "relabel"
+
+    store: Literal["full", "topk", "online"] = "full"
+    """Keep all logits, the largest ones, or none and ask the teacher again while training."""
+    top_k: Positive = 10
+    """Logits kept by `topk`, beside the mean of the rest."""
+    temperature: Rate = 20.0
+    """Temperature T of the soft labels."""
+    crop_min: Annotated[float, Field(gt=0, le=1)] = 0.08
+    """Smallest share of the area that a view keeps."""
+    flip: bool = True
+    """Mirror half of the views."""
+    cutmix: NonNegative = 1.0
+    """Beta parameter of CutMix; 0 = no mixing."""
+
+
+class EvaluateSettings(Section):
+    """Stage 6: train fresh students and test them."""
+
+    section: ClassVar[str] = "evaluate"
+
+    students: tuple[str, ...] = ("resnet18",)
+    """Networks that are trained on the distilled set."""
+    protocols: tuple[str, ...] = ("wmdd",)
+    """How they are trained; `wmdd list protocols` names them."""
+    seeds: Positive = 3
+    """Students trained for each row."""
+    labels: Literal["soft", "hard"] = "soft"
+    """Learn from the teacher's answers, or from the class alone."""
+    epochs: Positive | None = None
+    """Epochs instead of the protocol's own."""
+    tests: Positive = 5
+    """Tests during training, the last one after the last epoch."""
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> "EvaluateSettings":
+        if not self.students or not self.protocols:
+            raise ValueError("evaluate needs at least one student and one protocol")
+        return self

@@ -1,0 +1,30 @@
+"""Accuracy of a network on real images, the same for teachers and students."""
+
+import torch
+from torch import nn
+
+from wmdd.context import Context
+from wmdd.data.loading import centre_crop, fetch_batches, in_order, to_float
+from wmdd.values import ImageSet
+
+BATCH = 250
+
+
+def accuracy(
+    model: nn.Module, images: ImageSet, mean: tuple[float, ...], std: tuple[float, ...], ctx: Context
+) -> tuple[float, float]:
+    """Return top-1 and top-5 accuracy in per cent on the central crop of every image; `model` is in eval mode."""
+    top1 = top5 = 0
+    depth = min(5, len(images.classes))
+    with torch.inference_mode():
+        for index, pixels in fetch_batches(
+            images, in_order(len(images), BATCH), workers=ctx.workers, device=ctx.device
+        ):
+            inputs = to_float(centre_crop(pixels, images.image_size), mean, std)
+            with ctx.autocast():
+                logits = model(inputs.contiguous(memory_format=torch.channels_last))
+            ranked = logits.float().topk(depth, dim=1).indices
+            hits = ranked == images.labels[index].to(ranked.device)[:, None]
+            top1 += int(hits[:, 0].sum())
+            top5 += int(hits.any(dim=1).sum())
+    return 100.0 * top1 / len(images), 100.0 * top5 / len(images)

@@ -1,0 +1,121 @@
+"""Stage 5, relabel: what the teacher says of every view that students will train on (FKD).
+
+A view is drawn from (seed, epoch, batch) and stored beside the teacher's logits, so it can be replayed by anybody
+(`data/views.py`). Differs from the reference code: CutMix partners and boxes are drawn per image; labels belong to images, not to
+batches, so a student may train with any batch size.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from wmdd.context import Context
+from wmdd.data.loading import to_float
+from wmdd.data.views import epoch_views, has_patches, show
+from wmdd.models import build_teacher
+from wmdd.settings import RelabelSettings, ViewSettings
+from wmdd.stages._stage import Stage
+from wmdd.values import DistilledSet, EpochLabels, LazyEpochs, SoftLabels, Teacher, Views
+
+TEACHER_BATCH = 500
+
+
+def relabel(
+    distilled: DistilledSet,
+    teacher: Teacher,
+    settings: RelabelSettings,
+    *,
+    epochs: int,
+    batch: int,
+    ctx: Context | None = None,
+) -> SoftLabels:
+    """Return views and soft labels of `distilled` for `epochs` epochs of batches of `batch` images.
+
+    The unit of work is an epoch; each is saved as it is made and read back when needed, so memory stays flat.
+    """
+    ctx = ctx or Context()
+    model = build_teacher(teacher, ctx.device)
+    images = to_float(distilled.images.to(ctx.device), distilled.mean, distilled.std)
+    kept: dict[int, EpochLabels] = {}
+    for epoch in range(epochs):
+        if ctx.restore(unit_name(epoch)) is None:
+            labels = _one_epoch(model, distilled, settings, epoch, batch, ctx)
+            if not ctx.save(unit_name(epoch), labels.tensors()):
+                kept[epoch] = labels
+        ctx.progress(epoch + 1, epochs)
+
+    def read(epoch: int) -> EpochLabels:
+        return kept[epoch] if epoch in kept else EpochLabels.of(ctx.restored(unit_name(epoch)).tensors)
+
+    every = LazyEpochs(epochs, read)
+    return SoftLabels(
+        store=settings.store,
+        batch=batch,
+        temperature=settings.temperature,
+        num_classes=len(distilled.classes),
+        epochs=every,
+        plain=ask(model, images, ctx),
+        num_bytes=sum(value.nbytes for value in every[0].tensors().values()) * epochs,
+    )
+
+
+def unit_name(epoch: int) -> str:
+    """Return the name that an epoch is saved under."""
+    return f"epoch-{epoch:05d}"
+
+
+def _one_epoch(
+    model: nn.Module, distilled: DistilledSet, settings: RelabelSettings, epoch: int, batch: int, ctx: Context
+) -> EpochLabels:
+    """Draw one epoch of views and ask the teacher about them."""
+    views = ViewSettings(crop_min=settings.crop_min, flip=settings.flip, cutmix=settings.cutmix)
+    size = distilled.image_size
+    drawn = epoch_views(
+        len(distilled.labels),
+        batch,
+        size,
+        size,
+        views,
+        generator_for=lambda number: ctx.generator("views", epoch, number),
+        shuffle=ctx.generator("order", epoch),
+    )
+    if settings.store == "online":
+        return EpochLabels(views=drawn, logits=None)
+    logits = torch.cat(
+        [
+            ask(model, seen(distilled, drawn.rows(start, start + TEACHER_BATCH), ctx.device), ctx)
+            for start in range(0, len(drawn), TEACHER_BATCH)
+        ]
+    )
+    if settings.store == "topk" and settings.top_k < logits.shape[1]:
+        return keep_largest(drawn, logits, settings.top_k)
+    return EpochLabels(views=drawn, logits=logits.half())
+
+
+def keep_largest(views: Views, logits: Tensor, count: int) -> EpochLabels:
+    """Return labels that keep the `count` largest of the `(M, C)` logits, and the mean of the others in their place."""
+    largest, classes = logits.topk(count, dim=1)
+    rest = (logits.sum(dim=1) - largest.sum(dim=1)) / (logits.shape[1] - count)
+    return EpochLabels(views=views, logits=largest.half(), classes=classes.to(torch.int32), rest=rest.half())
+
+
+def seen(distilled: DistilledSet, views: Views, device: torch.device) -> Tensor:
+    """Return what a network sees under `views`: float32 `(B, ch, R, R)`, normalised, on `device`."""
+
+    def fetch(rows: Tensor) -> Tensor:
+        return to_float(distilled.images[rows].to(device), distilled.mean, distilled.std)
+
+    partners = fetch(views.partner) if has_patches(views) else None
+    return show(fetch(views.index), partners, views, distilled.image_size)
+
+
+def ask(model: nn.Module, images: Tensor, ctx: Context) -> Tensor:
+    """Return the teacher's logits of normalised images, float32 on the CPU."""
+    with torch.inference_mode(), ctx.autocast():
+        parts = [
+            model(part.contiguous(memory_format=torch.channels_last)).float().cpu()
+            for part in images.split(TEACHER_BATCH)
+        ]
+    return torch.cat(parts)
+
+
+RELABEL = Stage(name="relabel", version=1, run=relabel, output=SoftLabels)

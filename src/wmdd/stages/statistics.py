@@ -1,0 +1,125 @@
+"""Stage 2, statistics: one pass of the teacher over the real images.
+
+Gives the penultimate features, and per class the exact mean and variance of every BatchNorm layer's *input* over all images
+of the class and all positions (the targets of PCBN, reference/PAPER 1.3). Differs from the reference code: its per-class
+variance averages the variances within batches and loses the spread between them; ours merges sums and does not depend on the
+batch size or on the order.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from wmdd.context import Context, Saved
+from wmdd.data.loading import centre_crop, fetch_batches, to_float
+from wmdd.errors import DataError
+from wmdd.models import batchnorm_layers, build_teacher, require_batchnorm, tap_batchnorm, tap_features
+from wmdd.ot import Moments
+from wmdd.settings import StatisticsSettings
+from wmdd.stages._stage import Stage
+from wmdd.values import ClassStatistics, ImageSet, Teacher
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ClassPass:
+    """What one class gave: features `(n_k, D)` and moments of every layer."""
+
+    features: Tensor
+    moments: list[Moments]
+
+
+def statistics(
+    train: ImageSet, teacher: Teacher, settings: StatisticsSettings, *, ctx: Context | None = None
+) -> ClassStatistics:
+    """Return features and per-class BatchNorm moments of `train` under `teacher`.
+
+    The unit of work is a class. Networks run in fp32 here whatever the context's precision: these are the targets.
+
+    Raises:
+        DataError: teacher and images disagree about classes.
+        ConfigError: the teacher has no BatchNorm layer.
+    """
+    ctx = ctx or Context()
+    require_same_classes(teacher, train)
+    model = build_teacher(teacher, ctx.device)
+    require_batchnorm(model, teacher.spec.arch)
+    layers = batchnorm_layers(model)
+    counts = tuple(int((train.labels == label).sum()) for label in range(len(train.classes)))
+    features: Tensor | None = None
+    means, variances = [], []
+    for label in range(len(train.classes)):
+        done = ctx.restore(f"class-{label:05d}")
+        if done is None or features is None:
+            result = _one_class(model, train, teacher, label, settings, ctx)
+            if features is None:
+                features = ctx.array("features", (len(train), result.features.shape[1]))
+            features[sum(counts[:label]) : sum(counts[: label + 1])] = result.features
+            done = _summary(result)
+            ctx.save(f"class-{label:05d}", done.tensors)
+        means.append(done.tensors["mean"])
+        variances.append(done.tensors["variance"])
+        ctx.progress(label + 1, len(train.classes))
+    assert features is not None
+    return ClassStatistics(
+        features=features,
+        counts=counts,
+        layers=tuple(name for name, _ in layers),
+        widths=tuple(int(layer.num_features) for _, layer in layers),
+        means=torch.stack(means),
+        variances=torch.stack(variances),
+    )
+
+
+def require_same_classes(teacher: Teacher, images: ImageSet) -> None:
+    """Refuse a teacher whose class order is not that of the images."""
+    if teacher.classes != images.classes:
+        raise DataError(
+            f"teacher and images disagree about the classes; got {_few(teacher.classes)} and {_few(images.classes)}; "
+            "use the data that the teacher was trained on, in the same class order"
+        )
+
+
+def _few(names: tuple[str, ...]) -> str:
+    """Name the first few classes."""
+    return f"{len(names)} classes ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+
+
+def _summary(result: _ClassPass) -> Saved:
+    """Put the moments of all layers side by side."""
+    return Saved(
+        tensors={
+            "mean": torch.cat([moments.mean for moments in result.moments]),
+            "variance": torch.cat([moments.variance for moments in result.moments]),
+        },
+        facts={},
+    )
+
+
+def _one_class(
+    model: nn.Module, train: ImageSet, teacher: Teacher, label: int, settings: StatisticsSettings, ctx: Context
+) -> _ClassPass:
+    """Pass the images of one class through the teacher."""
+    batches = [part.tolist() for part in train.of_class(label).split(settings.batch)]
+    moments: dict[int, Moments] = {}
+    features: list[Tensor] = []
+    with torch.inference_mode(), tap_features(model) as tap, tap_batchnorm(model, merging(moments)):
+        for _, pixels in fetch_batches(train, batches, workers=ctx.workers, device=ctx.device):
+            inputs = to_float(centre_crop(pixels, train.image_size), teacher.mean, teacher.std)
+            model(inputs.contiguous(memory_format=torch.channels_last))
+            features.append(tap.features.float().cpu())
+    return _ClassPass(features=torch.cat(features), moments=[moments[layer] for layer in sorted(moments)])
+
+
+def merging(moments: dict[int, Moments]) -> Callable[[int, Tensor], None]:
+    """Return a function that merges each layer's input into `moments`."""
+
+    def take(layer: int, values: Tensor) -> None:
+        found = Moments.of(values)
+        moments[layer] = moments[layer].merge(found) if layer in moments else found
+
+    return take
+
+
+STATISTICS = Stage(name="statistics", version=1, run=statistics, output=ClassStatistics, seeded=False, networks=False)

@@ -1,0 +1,1 @@
+"""Training of classifiers, used by squeeze and evaluate alike."""

@@ -1,0 +1,168 @@
+"""The one training loop: squeeze and evaluate hand it a model and a task.
+
+It saves its state when the context says so and continues from there; stopped and resumed equals not stopped, because every
+epoch draws its batches and its dropout from a stream of its own.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from wmdd.context import Context, Saved, stream_seed
+from wmdd.errors import NumericsError
+from wmdd.settings import TrainSettings
+from wmdd.training.optim import build_optimiser, learning_rate
+from wmdd.training.randomness import seeded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Images `(B, ch, R, R)` on the device, what to learn from them, and weights `(B,)` or None."""
+
+    images: Tensor
+    targets: Tensor
+    weights: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """What to train on, under which loss, and how to test."""
+
+    name: str
+    """Of the unit of work: names its saved state and its rows in the log."""
+    steps: int
+    """Batches of an epoch."""
+    batches: Callable[[int], Iterable[Batch]]
+    """Epoch → its batches."""
+    loss: Callable[[Tensor, Batch], Tensor]
+    """Logits, batch → scalar."""
+    test: Callable[[nn.Module], Mapping[str, float]]
+    """Model in eval mode → named figures."""
+    tests: frozenset[int]
+    """Epochs after which to test; the last one belongs to it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """A trained model and the tests made on the way, in order: `{"epoch": ..., ...}`."""
+
+    model: nn.Module
+    history: tuple[Mapping[str, float], ...]
+
+
+class _Training:
+    """What changes while a model is trained: weights, optimiser, moving average, epoch, history."""
+
+    def __init__(self, model: nn.Module, settings: TrainSettings) -> None:
+        self.model = model
+        self.settings = settings
+        self.optimiser = build_optimiser(model, settings)
+        self.average = (
+            AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.ema), use_buffers=True)
+            if settings.ema
+            else None
+        )
+        self.epoch = 0
+        self.history: list[Mapping[str, float]] = []
+
+    @property
+    def tested(self) -> nn.Module:
+        """The network whose accuracy counts."""
+        return self.average.module if self.average is not None else self.model
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return all state as named tensors."""
+        named = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        if self.average is not None:
+            named |= {f"average.{name}": value for name, value in self.average.state_dict().items()}
+        for position, state in self.optimiser.state_dict()["state"].items():
+            named |= {f"optimiser.{position}.{name}": value for name, value in state.items() if value is not None}
+        return named
+
+    def load(self, saved: Saved) -> None:
+        """Continue from what `tensors` gave."""
+        parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimiser": {}}
+        for name, value in saved.tensors.items():
+            part, _, rest = name.partition(".")
+            parts[part][rest] = value
+        self.model.load_state_dict(parts["model"])
+        if self.average is not None:
+            self.average.load_state_dict(parts["average"])
+        state: dict[int, dict[str, Any]] = {}
+        for name, value in parts["optimiser"].items():
+            position, _, key = name.partition(".")
+            state.setdefault(int(position), {})[key] = value
+        groups = self.optimiser.state_dict()["param_groups"]
+        self.optimiser.load_state_dict({"state": state, "param_groups": groups})
+        self.epoch = int(saved.facts["epoch"])
+        self.history = list(saved.facts["history"])
+
+
+def fit(model: nn.Module, task: Task, settings: TrainSettings, *, ctx: Context) -> Trained:
+    """Train `model` on `task`.
+
+    Args:
+        model: freshly built, on the device.
+        task: data, loss and tests.
+        settings: optimiser, schedule, epochs.
+        ctx: saves under `task.name`, logs a row for each epoch.
+
+    Raises:
+        NumericsError: the loss is not finite any more.
+    """
+    training = _Training(model, settings)
+    saved = ctx.restore(task.name)
+    if saved is not None:
+        training.load(saved)
+    while training.epoch < settings.epochs:
+        _epoch(training, task, ctx)
+        if ctx.due() and training.epoch < settings.epochs:
+            ctx.save(task.name, training.tensors(), epoch=training.epoch, history=training.history)
+    return Trained(model=training.tested.eval(), history=tuple(training.history))
+
+
+def _epoch(training: _Training, task: Task, ctx: Context) -> None:
+    """Do one epoch, test if it is time, and log a row."""
+    epoch = training.epoch
+    training.model.train()
+    with seeded(stream_seed(ctx.seed, ctx.stage, task.name, epoch), ctx.device):
+        losses = [
+            _step(training, task, batch, epoch + (step + 1) / task.steps, ctx)
+            for step, batch in enumerate(task.batches(epoch))
+        ]
+    loss = float(torch.stack(losses).mean())
+    if not torch.isfinite(torch.tensor(loss)):
+        raise NumericsError(
+            f"training of {task.name} diverged; got loss {loss} in epoch {epoch + 1}; lower the learning rate"
+        )
+    training.epoch += 1
+    figures: dict[str, float] = {}
+    if training.epoch in task.tests:
+        figures = dict(task.test(training.tested.eval()))
+        training.history.append({"epoch": training.epoch, **figures})
+    ctx.log(unit=task.name, epoch=training.epoch, loss=loss, **figures)
+
+
+def _step(training: _Training, task: Task, batch: Batch, done: float, ctx: Context) -> Tensor:
+    """Do one step and return its loss, detached."""
+    rate = learning_rate(training.settings, training.epoch, done)
+    for group in training.optimiser.param_groups:
+        group["lr"] = rate
+    with ctx.autocast():
+        logits = training.model(batch.images)
+    loss = task.loss(logits.float(), batch)
+    training.optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    training.optimiser.step()
+    if training.average is not None:
+        training.average.update_parameters(training.model)
+    return loss.detach()
+
+
+def test_epochs(epochs: int, tests: int) -> frozenset[int]:
+    """Return the `tests` epochs after which to test: evenly spaced, the last one included."""
+    return frozenset(round(epochs * (number + 1) / tests) for number in range(min(tests, epochs)))

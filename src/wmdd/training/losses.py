@@ -1,0 +1,39 @@
+"""The losses that networks and images are optimised under.
+
+`B` images, `C` classes, `G` classes in a group of `K` images each, `F` channels of all BatchNorm layers side by side.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def label_loss(logits: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
+    """Return the mean cross-entropy of `(B, C)` logits against labels `(B,)` or probabilities `(B, C)`."""
+    return F.cross_entropy(logits, targets, label_smoothing=smoothing)
+
+
+def distillation_loss(student: Tensor, teacher: Tensor, weights: Tensor, temperature: float) -> Tensor:
+    """Return mean_b [ w_b / mean(w) * KL(softmax(teacher/T) || softmax(student/T)) ], without the factor T².
+
+    FKD as in SRe2L and WMDD (reference/PAPER 1.4); logits are `(B, C)`, weights `(B,)`.
+    """
+    log_student = F.log_softmax(student.float() / temperature, dim=1)
+    divergence = F.kl_div(log_student, F.softmax(teacher.float() / temperature, dim=1), reduction="none").sum(dim=1)
+    return (weights / weights.mean() * divergence).mean()
+
+
+def squared_match(values: Tensor, targets: Tensor) -> Tensor:
+    """Return sum_l ||values_l - targets_l||² of each class, `(G,)`, for `(G, F)` statistics; one sum serves all layers."""
+    return (values - targets).square().sum(dim=1)
+
+
+def norm_match(values: Tensor, targets: Tensor, widths: Sequence[int]) -> Tensor:
+    """Return sum_l ||values_l - targets_l|| of each class, `(G,)`: one unsquared norm for each layer (reference code).
+
+    `widths` are the channels of each layer; they add up to F.
+    """
+    parts = torch.split(values - targets, list(widths), dim=1)
+    return torch.stack([torch.linalg.vector_norm(part, dim=1) for part in parts]).sum(dim=0)

@@ -1,0 +1,252 @@
+"""The page as a whole: complete, offline, reproducible, and there for unfinished and hostile runs too."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from run_folders import make_metrics, score
+
+from wmdd.errors import ArtifactError
+from wmdd.report import verdict, write_report
+
+MakeRun = Callable[..., Path]
+VOID = {"meta", "link", "br", "img", "path", "use", "rect"}
+
+
+class Structure(HTMLParser):
+    """Collects tags, ids and references, and checks that tags close in order."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: Counter[str] = Counter()
+        self.ids: Counter[str] = Counter()
+        self.points_to: set[str] = set()
+        self.text = ""
+        self.feed(page)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags[tag] += 1
+        values = dict(attrs)
+        if values.get("id"):
+            self.ids[str(values["id"])] += 1
+        self.points_to.update(str(values.get("aria-labelledby") or "").split())
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style":
+            self.text += f"{data} "
+
+
+def page_of(run: Path) -> str:
+    return write_report(run).read_text(encoding="utf-8")
+
+
+def words(page: str) -> str:
+    return " ".join(Structure(page).text.split())
+
+
+def test_finished_run_has_everything(make_run: MakeRun) -> None:
+    page = page_of(make_run(curves=True))
+    text = words(page)
+    assert verdict(make_metrics()) in text
+    for expected in (
+        "WMDD on digits, 2 images a class", "78.2 ± 1.1", "63.1 ± 2.0", "+15.1", "97.2", "78.7", "63.6", "97.5",
+        "1,437", "360", "20 for 1,437 real ones (1.4 %)", "digit 9", "0.667", "0.333", "8 × 8 pixels",
+        "Teacher accuracy", "Recovery losses", "Students: resnet18, wmdd", "Barycenter cost", "final cost 3.125",
+        "floor 3.000", "not converged in every class", "20.5 s", "400 ms", "4 min 10 s", "1 h 03 min", "1 h 07 min",
+        "12.3 kB", "6.8 MB", "wmdd distill digits --ipc 2", "abc1234", "0.1.0", "fp32", "torch 2.15.0", "checkpoint", "views.crop_min",
+        "resnet18, resnet50",
+    ):  # fmt: skip
+        assert expected in text, expected
+    assert "Unfinished" not in text
+    assert page.count("<strong>78.2 ± 1.1</strong>") == 1
+
+
+def test_page_stands_alone(make_run: MakeRun) -> None:
+    page = page_of(make_run(curves=True))
+    assert not re.search(r"https?:|<script|@import|file:", page)
+    assert set(re.findall(r"url\((?!#)([^;,)]*)", page)) == {"data:image/png"}
+    assert not re.findall(r'(?:src|href)="(?!#|data:)', page)
+
+
+def test_page_is_accessible(make_run: MakeRun) -> None:
+    page = page_of(make_run(curves=True))
+    seen = Structure(page)
+    assert seen.tags["h1"] == 1
+    assert max(seen.ids.values()) == 1
+    assert seen.points_to <= set(seen.ids)
+    assert seen.tags["svg"] == 5
+    assert len(re.findall(r'<svg [^>]*role="img" aria-labelledby="[^"]+"><title', page)) == 5
+    assert page.count('role="img" aria-label="digit') == 20
+    assert not re.search(r"<th(?![^>]*scope)[ >]", page)
+    assert "prefers-color-scheme: dark" in page
+
+
+def test_same_files_same_bytes(make_run: MakeRun) -> None:
+    run = make_run()
+    first = write_report(run).read_bytes()
+    assert write_report(run).read_bytes() == first
+    assert not (run / "report.html.tmp").exists()
+
+
+def test_empty_folder_renders(tmp_path: Path) -> None:
+    text = words(page_of(tmp_path))
+    assert "No student has been evaluated yet." in text
+    assert "accuracies, timings and sizes; curves; settings; images" in text
+    assert "To repeat this run" not in text
+
+
+@pytest.mark.parametrize("part", ["metrics.json", "log.jsonl", "recipe.yaml", "distilled"])
+def test_every_part_may_be_missing(make_run: MakeRun, part: str) -> None:
+    text = words(page_of(make_run(without=(part,))))
+    assert "Unfinished run." in text
+
+
+@pytest.mark.parametrize("part", ["data", "teacher", "barycenter", "evaluations", "seconds", "bytes", "run"])
+def test_every_part_of_the_metrics_may_be_missing(make_run: MakeRun, part: str) -> None:
+    metrics = make_metrics()
+    del metrics[part]
+    assert "WMDD" in page_of(make_run(metrics=metrics))
+
+
+def test_names_come_from_the_manifest_until_there_are_metrics(make_run: MakeRun) -> None:
+    assert "name 9" in words(page_of(make_run(without=("metrics.json",))))
+
+
+def test_unfinished_distilled_folder_is_not_opened(make_run: MakeRun) -> None:
+    run = make_run()
+    (run / "distilled/manifest.json").unlink()
+    (run / "distilled/data/train-00000-of-00001.parquet").write_bytes(b"PAR1 torn")
+    assert "Distilled images" not in words(page_of(run))
+
+
+def test_torn_log_line_is_left_out_and_said(make_run: MakeRun) -> None:
+    run = make_run()
+    whole = page_of(run)
+    with (run / "log.jsonl").open("a") as log:
+        log.write('{"stage": "evaluate", "unit": "wmdd resn')
+    torn = page_of(run)
+    assert "1 line of log.jsonl could not be read and was left out" in torn
+    assert whole.count("<svg") == torn.count("<svg")
+
+
+def test_single_seed_shows_no_spread_and_no_winner(make_run: MakeRun) -> None:
+    evaluations = [score("wmdd", 0, 78.25), score("random", 0, 63.0)]
+    page = page_of(make_run(metrics=make_metrics(evaluations=evaluations)))
+    assert "with a single seed the spread is unknown" in page
+    table = page[page.index('<table class="accuracy"') :]
+    assert "<strong>" not in table
+    assert "±" not in table[: table.index("</table>")]
+
+
+def test_worse_than_random_is_said_and_signed(make_run: MakeRun) -> None:
+    evaluations = [score(of, s, v + s) for of, v in (("wmdd", 40.0), ("random", 50.0)) for s in range(2)]
+    text = words(page_of(make_run(metrics=make_metrics(evaluations=evaluations))))
+    assert "10.0 points worse" in text
+    assert "−10.0 points" in text
+
+
+def test_missing_random_row_is_shown_as_missing(make_run: MakeRun) -> None:
+    text = words(page_of(make_run(metrics=make_metrics(evaluations=[score("wmdd", 0, 78.0)]))))
+    assert "random real images not evaluated" in text
+
+
+def test_several_settings_get_a_tally(make_run: MakeRun) -> None:
+    evaluations = [
+        score(of, s, v + s, student=student)
+        for student in ("resnet18", "convnet3")
+        for of, v in (("wmdd", 60.0), ("random", 50.0))
+        for s in range(2)
+    ]
+    assert "clearly above in 2" in words(page_of(make_run(metrics=make_metrics(evaluations=evaluations))))
+
+
+def test_hostile_names_are_text(make_run: MakeRun) -> None:
+    evil = '"><script>alert(1)</script>'
+    data = make_metrics()["data"] | {"classes": [evil] * 10, "name": evil}
+    metrics = make_metrics(data=data, evaluations=[score(evil, 0, 50.0, student=evil)])
+    run = make_run(metrics=metrics)
+    with (run / "log.jsonl").open("a") as log:
+        for epoch in (1, 2):
+            row = {"stage": "evaluate", "unit": f"{evil} {evil} x seed 0", "epoch": epoch, "top1": 5.0}
+            log.write(json.dumps(row) + "
+")
+    page = page_of(run)
+    assert "<script" not in page
+    assert Structure(page).tags["script"] == 0
+    assert "&lt;script&gt;" in page
+
+
+def test_gallery_is_capped_and_says_so(make_run: MakeRun) -> None:
+    page = page_of(make_run(without=("metrics.json",), classes=43, ipc=12))
+    assert page.count("--sprite:url(") == 20
+    assert page.count('role="img" aria-label="name') == 200
+    assert "20 of 43 classes, spread evenly; of 12 images each, the 10 with the largest weight" in words(page)
+    assert "name 40" in page
+
+
+def test_large_images_are_reduced(make_run: MakeRun) -> None:
+    page = page_of(make_run(classes=2, ipc=1, side=160, channels=3))
+    assert "160 × 160 pixels, shown reduced" in words(page)
+    assert "data:image/jpeg" in page
+
+
+def test_missing_folder_is_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match=r"^no such run folder; got .*nowhere; give"):
+        write_report(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "said"),
+    [
+        ("metrics.json", '{"schema"', "is not JSON"),
+        ("metrics.json", '{"schema": 2}', "another schema; got 2"),
+        ("metrics.json", "[]", "another schema; got 'list'"),
+        ("recipe.yaml", "a: [", "is not YAML"),
+        ("distilled/data/train-00000-of-00001.parquet", "PAR1", "cannot be read"),
+        ("distilled/manifest.json", "{", "cannot be read"),
+    ],
+)
+def test_damaged_files_are_one_clear_line(make_run: MakeRun, file: str, content: str, said: str) -> None:
+    run = make_run(metrics=make_metrics(data={}))
+    (run / file).write_text(content)
+    with pytest.raises(ArtifactError, match=said) as caught:
+        write_report(run)
+    assert "\n" not in str(caught.value)
+    assert not (run / "report.html").exists()
+
+
+def test_no_training_library_is_loaded() -> None:
+    code = (
+        "import sys, wmdd.report; print([m for m in ('torch', 'timm', 'ot', 'matplotlib.pyplot') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.browser
+def test_a_browser_has_nothing_to_complain_about(make_run: MakeRun, tmp_path: Path) -> None:
+    browser = shutil.which("chromium") or shutil.which("chromium-browser")
+    if browser is None:
+        pytest.skip("no chromium on this machine")
+    page = write_report(make_run(curves=True))
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+               "--disable-component-update", "--disable-sync", f"--user-data-dir={tmp_path / 'profile'}",
+               "--enable-logging=stderr", "--dump-dom"]  # fmt: skip
+    done = subprocess.run([browser, *options, page.as_uri()], capture_output=True, text=True, check=True, timeout=60)
+    assert "CONSOLE" not in done.stderr
+    assert "WMDD on digits" in done.stdout

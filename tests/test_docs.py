@@ -1,0 +1,84 @@
+"""The documents keep their word: links lead somewhere, commands parse, Python blocks run."""
+
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import wmdd
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+EXEMPT = "<!-- no-test -->"
+FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+
+@dataclass(frozen=True)
+class Block:
+    page: Path
+    line: int
+    language: str
+    code: str
+    exempt: bool
+
+
+def blocks(page: Path) -> list[Block]:
+    text = page.read_text()
+    found: list[Block] = []
+    for match in FENCE.finditer(text):
+        before = text[: match.start()]
+        above = before.rstrip().rpartition("\n")[2]
+        found.append(Block(page, before.count("\n") + 2, match[1], match[2], above == EXEMPT))
+    return found
+
+
+def python_blocks(page: Path) -> list[Block]:
+    return [block for block in blocks(page) if block.language == "python" and not block.exempt]
+
+
+def command_lines() -> list[str]:
+    shell = [block for page in PAGES for block in blocks(page) if block.language in {"bash", "sh", "console"}]
+    lines = [
+        line.strip() for block in shell if not block.exempt for line in block.code.replace("\\\n", " ").splitlines()
+    ]
+    return sorted({line for line in lines if line.startswith("wmdd ")})
+
+
+def named(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = [target.partition("#")[0] for target in LINK.findall(page.read_text()) if "://" not in target]
+    assert [target for target in targets if target and not (page.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_python_blocks_compile_and_name_what_exists(page: Path) -> None:
+    for block in python_blocks(page):
+        compile(block.code, f"{named(page)}:{block.line}", "exec")
+        unknown = {name for name in re.findall(r"\bwmdd\.([a-z]\w*)", block.code) if not hasattr(wmdd, name)}
+        assert unknown == set(), f"{named(page)}:{block.line}"
+
+
+@pytest.mark.parametrize("line", command_lines())
+def test_commands_parse(line: str) -> None:
+    main = pytest.importorskip("wmdd.cli.main")
+    if not hasattr(main, "parse"):
+        pytest.skip("wmdd.cli.main has no parse function")
+    main.parse(shlex.split(line, comments=True)[1:])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [page for page in PAGES if python_blocks(page)], ids=named)
+def test_python_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run a page's blocks from top to bottom in one namespace, as a reader would in a notebook."""
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, object] = {"__name__": "__main__"}
+    for block in python_blocks(page):
+        code = "\n" * (block.line - 1) + block.code
+        exec(compile(code, str(page), "exec"), namespace)
