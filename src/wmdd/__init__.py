@@ -1,0 +1,58 @@
+"""wmdd: dataset distillation with the Wasserstein metric.
+
+The public names are loaded on first use, so that importing the package is quick.
+"""
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from wmdd.api import distill, evaluate
+    from wmdd.data.distilled import load
+    from wmdd.errors import WmddError
+    from wmdd.ot import barycenter, wasserstein2
+    from wmdd.pipeline.distill import Run
+    from wmdd.pipeline.recipe import Recipe
+    from wmdd.values import DistilledSet, Evaluation
+
+_HOMES = {
+    "DistilledSet": "wmdd.values",
+    "Evaluation": "wmdd.values",
+    "Recipe": "wmdd.pipeline.recipe",
+    "Run": "wmdd.pipeline.distill",
+    "WmddError": "wmdd.errors",
+    "barycenter": "wmdd.ot",
+    "distill": "wmdd.api",
+    "evaluate": "wmdd.api",
+    "load": "wmdd.data.distilled",
+    "wasserstein2": "wmdd.ot",
+}
+
+__all__ = [
+    "DistilledSet",
+    "Evaluation",
+    "Recipe",
+    "Run",
+    "WmddError",
+    "barycenter",
+    "distill",
+    "evaluate",
+    "load",
+    "wasserstein2",
+]
+
+try:
+    __version__ = version("wmdd")
+except PackageNotFoundError:  # pragma: no cover - a source tree that was not installed
+    __version__ = "unknown"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'wmdd' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

@@ -51,8 +51,8 @@ class Context:
     def log(self, **row: Any) -> None:
         """Record one row of numbers, such as the losses of a step."""
 
-    def progress(self, done: int, total: int, **facts: Any) -> None:
-        """Tell how far the stage has come, with a few numbers worth showing."""
+    def progress(self, done: int, total: int) -> None:
+        """Tell how far the stage has come."""
 
     def due(self) -> bool:
         """Tell whether it is time to save (also true when somebody asked the program to stop)."""

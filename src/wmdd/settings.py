@@ -147,8 +147,8 @@ class BarycenterSettings(Section):
     """learned = projected subgradient (the paper's); uniform = 1/IPC; exact = Voronoi shares."""
     iterations: Positive = 10
     """Alternations of weights and atoms (K_iter)."""
-    step: Rate = 1.0
-    """Step length of the weight update, relative to the scale of the dual potentials."""
+    step: Annotated[float, Field(gt=0, lt=2)] = 1.0
+    """Step length of the weight update, in units of Polyak's step."""
 
 
 class RecoverSettings(Section):

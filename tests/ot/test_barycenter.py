@@ -1,24 +1,28 @@
 """Barycenters: known answers, POT and scikit-learn as oracles, equivariance, and the promises about cost."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits
 
 from wmdd.errors import ConfigError, DataError
 from wmdd.ot import Barycenter, barycenter, floor, kmeans_plus_plus, project_simplex, wasserstein2
-from wmdd.ot._barycenter import learned_step, solve, uniform_step
+from wmdd.ot._barycenter import Weights, learned_step, solve, uniform_step
 from wmdd.ot._kmeans import feed_empty
 
-FAMILIES = ("learned", "uniform", "exact")
+Array = NDArray[np.float64]
+FAMILIES: tuple[Weights, ...] = ("learned", "uniform", "exact")
 
 
-def clusters(seed: int = 0, *, num: int = 5, points: int = 150, features: int = 8, spread: float = 4.0) -> np.ndarray:
+def clusters(seed: int = 0, *, num: int = 5, points: int = 150, features: int = 8, spread: float = 4.0) -> Array:
     """Return points in clusters of unequal size."""
     draw = np.random.default_rng(seed)
     centres = draw.normal(size=(num, features)) * spread
@@ -26,11 +30,12 @@ def clusters(seed: int = 0, *, num: int = 5, points: int = 150, features: int = 
     return centres[owner] + draw.normal(size=(points, features))
 
 
-def best_kmeans(points: np.ndarray, num_atoms: int) -> float:
-    return KMeans(num_atoms, n_init=10, random_state=0).fit(points).inertia_ / len(points)
+def best_kmeans(points: Array, num_atoms: int) -> float:
+    oracle: Any = KMeans(num_atoms, n_init=10, random_state=0)  # pyright: ignore[reportArgumentType]
+    return oracle.fit(points).inertia_ / len(points)
 
 
-def assert_consistent(found: Barycenter, points: np.ndarray) -> None:
+def assert_consistent(found: Barycenter, points: Array) -> None:
     """The record tells the truth about itself."""
     assert found.weights.min() >= 0
     assert found.weights.sum() == pytest.approx(1.0, abs=1e-12)
@@ -43,7 +48,7 @@ def assert_consistent(found: Barycenter, points: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("weights", FAMILIES)
-def test_one_atom_is_the_mean(weights):
+def test_one_atom_is_the_mean(weights: Weights) -> None:
     points = clusters()
     found = barycenter(points, 1, weights=weights)
     np.testing.assert_allclose(found.atoms[0], points.mean(axis=0), atol=1e-12)
@@ -53,7 +58,7 @@ def test_one_atom_is_the_mean(weights):
 
 
 @pytest.mark.parametrize("weights", FAMILIES)
-def test_as_many_atoms_as_points_cost_nothing(weights):
+def test_as_many_atoms_as_points_cost_nothing(weights: Weights) -> None:
     points = clusters(points=12)
     found = barycenter(points, 12, weights=weights)
     assert found.cost == pytest.approx(0.0, abs=1e-24)
@@ -61,14 +66,14 @@ def test_as_many_atoms_as_points_cost_nothing(weights):
     np.testing.assert_allclose(found.weights, 1 / 12)
 
 
-def test_one_dimension_with_equal_weights_is_the_means_of_equal_slices():
+def test_one_dimension_with_equal_weights_is_the_means_of_equal_slices() -> None:
     values = np.random.default_rng(0).permutation(np.random.default_rng(1).gamma(1.0, size=60))
     found = barycenter(values[:, None], 5, weights="uniform")
     np.testing.assert_allclose(np.sort(found.atoms[:, 0]), np.sort(values).reshape(5, 12).mean(axis=1), atol=1e-12)
 
 
 @pytest.mark.parametrize("weights", FAMILIES)
-def test_fewer_different_points_than_atoms(weights):
+def test_fewer_different_points_than_atoms(weights: Weights) -> None:
     points = np.repeat(np.eye(2), 4, axis=0)
     found = barycenter(points, 4, weights=weights)
     assert found.cost == pytest.approx(0.0, abs=1e-24)
@@ -79,12 +84,12 @@ def test_fewer_different_points_than_atoms(weights):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_uniform_is_not_above_pot(seed):
+def test_uniform_is_not_above_pot(seed: int) -> None:
     from ot.lp import free_support_barycenter
 
     points = clusters(seed)
     start = points[np.random.default_rng(seed).choice(len(points), 6, replace=False)]
-    atoms = free_support_barycenter([points], [np.full(len(points), 1 / len(points))], start, numItermax=100)
+    atoms: Any = free_support_barycenter([points], [np.full(len(points), 1 / len(points))], start, numItermax=100)
     found = barycenter(points, 6, weights="uniform", iterations=100, start=start)
     assert found.cost <= wasserstein2(atoms, points).value * 1.001
     assert found.converged
@@ -93,10 +98,11 @@ def test_uniform_is_not_above_pot(seed):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_exact_is_scikit_learns_kmeans(seed):
+def test_exact_is_scikit_learns_kmeans(seed: int) -> None:
     points = clusters(seed)
     start = points[np.random.default_rng(seed).choice(len(points), 6, replace=False)]
-    oracle = KMeans(6, init=start, n_init=1, max_iter=300, tol=0.0, algorithm="lloyd").fit(points)
+    exactly: Any = {"init": start, "n_init": 1, "max_iter": 300, "tol": 0.0, "algorithm": "lloyd"}
+    oracle: Any = KMeans(6, **exactly).fit(points)
     found = barycenter(points, 6, weights="exact", iterations=300, start=start)
     assert found.cost == pytest.approx(oracle.inertia_ / len(points), rel=1e-9)
     np.testing.assert_allclose(found.weights, np.bincount(oracle.labels_, minlength=6) / len(points))
@@ -105,14 +111,14 @@ def test_exact_is_scikit_learns_kmeans(seed):
     assert_consistent(found, points)
 
 
-def test_the_floor_takes_the_start_of_the_barycenter():
+def test_the_floor_takes_the_start_of_the_barycenter() -> None:
     points = clusters(7)
     assert floor(points, 6, seed=3) == barycenter(points, 6, weights="exact", iterations=300, seed=3).cost
     assert floor(points, 6) >= best_kmeans(points, 6) * (1 - 1e-3)
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_learned_comes_near_the_best_kmeans_in_ten_iterations_from_one_start(seed):
+def test_learned_comes_near_the_best_kmeans_in_ten_iterations_from_one_start(seed: int) -> None:
     points = clusters(seed, num=8, points=240, features=16)
     best = best_kmeans(points, 8)
     found = barycenter(points, 8, seed=seed)
@@ -121,8 +127,8 @@ def test_learned_comes_near_the_best_kmeans_in_ten_iterations_from_one_start(see
     assert_consistent(found, points)
 
 
-def test_learned_comes_near_the_best_kmeans_on_digits():
-    digits = load_digits()
+def test_learned_comes_near_the_best_kmeans_on_digits() -> None:
+    digits: Any = load_digits()
     for label in (3, 8):
         points = digits.data[digits.target == label]
         assert barycenter(points, 10).cost <= 1.05 * best_kmeans(points, 10)
@@ -132,8 +138,8 @@ def test_learned_comes_near_the_best_kmeans_on_digits():
 
 
 @given(seed=st.integers(0, 10_000), num_atoms=st.integers(1, 6), spread=st.sampled_from([0.0, 1.0, 6.0]))
-@settings(deadline=None, derandomize=True, max_examples=25)
-def test_learned_never_ends_above_uniform(seed, num_atoms, spread):
+@settings(max_examples=25)
+def test_learned_never_ends_above_uniform(seed: int, num_atoms: int, spread: float) -> None:
     points = clusters(seed, num=3, points=24, features=2, spread=spread)
     start = np.random.default_rng(seed).normal(size=(num_atoms, 2)) if seed % 2 else "kmeans++"
     found = {w: barycenter(points, num_atoms, weights=w, start=start, seed=seed, iterations=4) for w in FAMILIES}
@@ -143,7 +149,7 @@ def test_learned_never_ends_above_uniform(seed, num_atoms, spread):
 
 
 @pytest.mark.parametrize("weights", FAMILIES)
-def test_atoms_that_nobody_needs_are_seeded_again(weights):
+def test_atoms_that_nobody_needs_are_seeded_again(weights: Weights) -> None:
     points = clusters()
     start = np.vstack([points.mean(axis=0)[None], np.full((4, 8), 1e3)])
     found = barycenter(points, 5, weights=weights, start=start, iterations=20)
@@ -152,7 +158,7 @@ def test_atoms_that_nobody_needs_are_seeded_again(weights):
     assert found.cost < points.var(axis=0).sum()
 
 
-def test_an_empty_atom_gets_the_piece_of_mass_that_costs_most():
+def test_an_empty_atom_gets_the_piece_of_mass_that_costs_most() -> None:
     plan = np.array([[0.25, 0.25, 0.25, 0.0], [0.0, 0.0, 0.0, 0.25], [0.0, 0.0, 0.0, 0.0]])
     distances = np.array([[1.0, 3.0, 2.0, 9.0], [9.0, 9.0, 9.0, 8.0], [50.0, 50.0, 50.0, 50.0]])
     fed = feed_empty(plan, distances)  # point 3 costs more, but is all that atom 1 has
@@ -162,7 +168,7 @@ def test_an_empty_atom_gets_the_piece_of_mass_that_costs_most():
     assert feed_empty(fed, distances) is fed
 
 
-def test_a_uniform_step_never_goes_up_and_a_learned_step_nears_the_shares():
+def test_a_uniform_step_never_goes_up_and_a_learned_step_nears_the_shares() -> None:
     points = clusters(5)
     atoms = points[:5]
     state = solve(points, atoms, np.full(5, 0.2))
@@ -172,7 +178,7 @@ def test_a_uniform_step_never_goes_up_and_a_learned_step_nears_the_shares():
     assert np.linalg.norm(weights - shares) < np.linalg.norm(state.weights - shares)
 
 
-def test_the_same_call_gives_the_same_bits_and_seeds_differ():
+def test_the_same_call_gives_the_same_bits_and_seeds_differ() -> None:
     points = clusters(2)
     first, again, other = (barycenter(points, 7, seed=s) for s in (1, 1, 2))
     assert first.atoms.tobytes() == again.atoms.tobytes()
@@ -185,7 +191,7 @@ def test_the_same_call_gives_the_same_bits_and_seeds_differ():
 
 
 @pytest.mark.parametrize("weights", FAMILIES)
-def test_shift_and_scale_carry_over(weights):
+def test_shift_and_scale_carry_over(weights: Weights) -> None:
     points = clusters(3)
     plain = barycenter(points, 5, weights=weights)
     for scale, shift in ((1e-6, 0.0), (1e6, 0.0), (2.0, 1e4)):
@@ -196,7 +202,7 @@ def test_shift_and_scale_carry_over(weights):
 
 
 @pytest.mark.parametrize("weights", FAMILIES)
-def test_the_order_of_points_and_of_starting_atoms_does_not_matter(weights):
+def test_the_order_of_points_and_of_starting_atoms_does_not_matter(weights: Weights) -> None:
     points = clusters(4)
     start, draw = points[:5], np.random.default_rng(0)
     plain = barycenter(points, 5, weights=weights, start=start)
@@ -207,7 +213,7 @@ def test_the_order_of_points_and_of_starting_atoms_does_not_matter(weights):
     assert mixed.cost == pytest.approx(plain.cost, rel=1e-9)
 
 
-def test_tensors_are_accepted():
+def test_tensors_are_accepted() -> None:
     points = clusters(6).astype(np.float32)
     array, tensor = barycenter(points, 4), barycenter(torch.from_numpy(points).requires_grad_(), 4)
     np.testing.assert_array_equal(array.atoms, tensor.atoms)
@@ -219,8 +225,7 @@ def test_tensors_are_accepted():
 
 
 @given(arrays(np.float64, st.integers(1, 8), elements=st.floats(-50, 50)))
-@settings(deadline=None, derandomize=True)
-def test_the_projection_is_the_nearest_point_of_the_simplex(vector):
+def test_the_projection_is_the_nearest_point_of_the_simplex(vector: Array) -> None:
     near = project_simplex(vector)
     assert near.min() >= 0
     assert near.sum() == pytest.approx(1.0)
@@ -229,12 +234,12 @@ def test_the_projection_is_the_nearest_point_of_the_simplex(vector):
     assert ((corners - near) @ (vector - near)).max() <= 1e-9
 
 
-def test_the_projection_leaves_the_simplex_alone():
+def test_the_projection_leaves_the_simplex_alone() -> None:
     np.testing.assert_allclose(project_simplex(np.array([0.2, 0.0, 0.8])), [0.2, 0.0, 0.8])
     np.testing.assert_allclose(project_simplex(np.array([5.0, 0.0])), [1.0, 0.0])
 
 
-def test_seeds_are_different_points_and_find_every_cluster():
+def test_seeds_are_different_points_and_find_every_cluster() -> None:
     points = clusters(8, num=6, spread=30.0)
     for seed in range(5):
         seeds = kmeans_plus_plus(points, 6, np.random.default_rng(seed))
@@ -243,7 +248,7 @@ def test_seeds_are_different_points_and_find_every_cluster():
         np.testing.assert_array_equal(seeds, kmeans_plus_plus(points, 6, np.random.default_rng(seed)))
 
 
-def test_seeding_wastes_nothing_on_duplicates():
+def test_seeding_wastes_nothing_on_duplicates() -> None:
     points = np.repeat(np.arange(4.0)[:, None], 5, axis=0)
     assert sorted(kmeans_plus_plus(points, 4, np.random.default_rng(0))[:, 0]) == [0.0, 1.0, 2.0, 3.0]
     assert kmeans_plus_plus(np.ones((3, 2)), 3, np.random.default_rng(0)).shape == (3, 2)
@@ -267,8 +272,8 @@ def test_seeding_wastes_nothing_on_duplicates():
         (ConfigError, {"start": np.ones((3, 2))}, r"got shape \(3, 2\); give \(2, 2\)"),
     ],
 )
-def test_wrong_input_is_one_line(kind, arguments, message):
-    given_arguments = {"points": np.arange(6.0).reshape(3, 2), "num_atoms": 2} | arguments
+def test_wrong_input_is_one_line(kind: type[Exception], arguments: dict[str, Any], message: str) -> None:
+    given_arguments: dict[str, Any] = {"points": np.arange(6.0).reshape(3, 2), "num_atoms": 2} | arguments
     with pytest.raises(kind, match=message) as caught:
         barycenter(**given_arguments)
     assert "\n" not in str(caught.value)

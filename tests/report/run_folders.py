@@ -33,7 +33,8 @@ def make_metrics(**changes: Any) -> dict[str, Any]:
         "seconds": {"squeeze": 20.5, "statistics": 0.4, "recover": 250.0, "evaluate": 3800.0},
         "bytes": {"images": 12345, "soft_labels": 6789012},
         "run": {"method": "wmdd", "ipc": 2, "seed": 0, "device": "cpu", "precision": "fp32", "version": "0.1.0",
-                "commit": "abc1234", "versions": {"wmdd": "0.1.0", "torch": "2.15.0"}, "command": "wmdd distill digits --ipc 2"},
+                "commit": "abc1234",
+                "versions": {"wmdd": "0.1.0", "torch": "2.15.0"}, "command": "wmdd distill digits --ipc 2"},
     }  # fmt: skip
     return metrics | changes
 

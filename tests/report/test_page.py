@@ -68,7 +68,8 @@ def test_finished_run_has_everything(make_run: MakeRun) -> None:
         "1,437", "360", "20 for 1,437 real ones (1.4 %)", "digit 9", "0.667", "0.333", "8 × 8 pixels",
         "Teacher accuracy", "Recovery losses", "Students: resnet18, wmdd", "Barycenter cost", "final cost 3.125",
         "floor 3.000", "not converged in every class", "20.5 s", "400 ms", "4 min 10 s", "1 h 03 min", "1 h 07 min",
-        "12.3 kB", "6.8 MB", "wmdd distill digits --ipc 2", "abc1234", "0.1.0", "fp32", "torch 2.15.0", "checkpoint", "views.crop_min",
+        "12.3 kB", "6.8 MB", "wmdd distill digits --ipc 2", "abc1234", "0.1.0", "fp32", "torch 2.15.0",
+        "checkpoint", "views.crop_min",
         "resnet18, resnet50",
     ):  # fmt: skip
         assert expected in text, expected
@@ -183,8 +184,7 @@ def test_hostile_names_are_text(make_run: MakeRun) -> None:
     with (run / "log.jsonl").open("a") as log:
         for epoch in (1, 2):
             row = {"stage": "evaluate", "unit": f"{evil} {evil} x seed 0", "epoch": epoch, "top1": 5.0}
-            log.write(json.dumps(row) + "
-")
+            log.write(json.dumps(row) + "\n")
     page = page_of(run)
     assert "<script" not in page
     assert Structure(page).tags["script"] == 0

@@ -48,7 +48,9 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ArtifactError(f"cannot read {path}; got {type(error).__name__}; remove its folder and run again") from error
+        raise ArtifactError(
+            f"cannot read {path}; got {type(error).__name__}; remove its folder and run again"
+        ) from error
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from wmdd.data.listing import Payload, Rows, Store
+from wmdd.data.listing import Payload, Rows, Store, in_one_line
 from wmdd.errors import DataError
 
 UNREADABLE = (
@@ -150,8 +150,7 @@ def _each(store: Store, rows: Rows, action: Callable[[int, Payload], None], thre
             try:
                 action(position, payload)
             except UNREADABLE as error:
-                reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-                broken.append(Broken(position=position, reason=reason))
+                broken.append(Broken(position=position, reason=in_one_line(error)))
         return broken
 
     starts = range(0, len(rows), _BLOCK)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from wmdd.data.listing import Listing
+from wmdd.data.listing import Listing, in_one_line
 from wmdd.data.parquet import list_parquet, parquet_files
 from wmdd.errors import DataError, MissingExtraError
 
@@ -36,7 +36,6 @@ def _download(repository: str) -> Path:
     try:
         return Path(snapshot_download(repository, repo_type="dataset", allow_patterns="*.parquet"))
     except (OSError, ValueError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DataError(
-            f"cannot download 'hf:{repository}'; got {reason}; check the name, the network and your token"
+            f"cannot download 'hf:{repository}'; got {in_one_line(error)}; check the name, the network and your token"
         ) from None

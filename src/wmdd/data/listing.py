@@ -120,6 +120,11 @@ class Listing:
         return self.store.label(int(self.rows[position]))
 
 
+def in_one_line(error: Exception) -> str:
+    """Return what an error of another library says, at most 200 characters of it, or its type if it says nothing."""
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
 def hold_out(listing: Listing, share: float, seed: int) -> tuple[Listing, Listing]:
     """Split off a share of every class for validation: drawn by `seed` and class name, at least one image of each.
 

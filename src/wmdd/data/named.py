@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wmdd.data.listing import ArrayStore, FileStore, Listing
+from wmdd.data.listing import ArrayStore, FileStore, Listing, in_one_line
 from wmdd.errors import DataError
 
 DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")
@@ -152,9 +152,9 @@ def _construct(name: str, entry: _Torchvision, options: Mapping[str, Any]) -> An
         except (RuntimeError, OSError):
             return build(root=os.fspath(root), download=True, **options)
     except (RuntimeError, OSError, ValueError, EOFError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DataError(
-            f"{name!r} is missing and cannot be downloaded; got {reason}; put its files in {os.fspath(root)!r}"
+            f"{name!r} is missing and cannot be downloaded; got {in_one_line(error)}; "
+            f"put its files in {os.fspath(root)!r}"
         ) from None
 
 

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from wmdd.data.listing import Listing, Payload, Rows, Store
+from wmdd.data.listing import Listing, Payload, Rows, Store, in_one_line
 from wmdd.errors import DataError
 
 _SPLITS = {"train": "train", "validation": "val", "valid": "val", "val": "val", "dev": "val", "test": "test"}
@@ -39,7 +39,8 @@ def parquet_files(root: Path) -> list[str]:
     for folder in (root, root / "data"):
         if files := sorted(folder.glob("*.parquet")):
             return [file.relative_to(root).as_posix() for file in files]
-    files = sorted(path.relative_to(root).as_posix() for path in root.glob("*/**/*.parquet"))
+    below = (path.relative_to(root) for path in root.glob("[!.]*/**/*.parquet"))
+    files = sorted(path.as_posix() for path in below if not any(part.startswith(".") for part in path.parts))
     tops = sorted({path.split("/")[0] for path in files})
     if set(tops) <= set(_SPLITS):
         return files
@@ -92,7 +93,7 @@ class _Table:
             self.labels = [value for column in columns for value in column.to_pylist()]
         except (pa.ArrowException, KeyError) as error:
             raise DataError(
-                f"cannot read a Parquet file of {name!r}; got {str(error).splitlines()[0]}; fetch it again"
+                f"cannot read a Parquet file of {name!r}; got {in_one_line(error)}; fetch it again"
             ) from None
 
     def class_names(self) -> tuple[str, ...]:

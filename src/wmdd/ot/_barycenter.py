@@ -233,9 +233,10 @@ def learned_step(points: Float64, state: State, *, step: float) -> State:
 def weight_step(state: State, step: float) -> Float64:
     """Return `Proj_simplex(w − η β)` with Polyak's η, or the very same weights if they are the best for these atoms."""
     excess = state.cost - float(state.distances.min(axis=0).mean())
-    if excess <= _SETTLED * state.cost:
+    steepness = float(state.dual @ state.dual)
+    # excess <= <β, w − w*> <= √2 ‖β‖ holds for every subgradient: what breaks it is rounding at the optimum.
+    if excess <= _SETTLED * state.cost or excess**2 > 2.0 * steepness:
         return state.weights
-    rate = step * excess / float(state.dual @ state.dual)
-    weights = project_simplex(state.weights - rate * state.dual)
+    weights = project_simplex(state.weights - (step * excess / steepness) * state.dual)
     weights[weights * state.distances.shape[1] < EMPTY] = 0.0  # too little to divide by
     return weights / weights.sum()

@@ -12,17 +12,15 @@ from wmdd.data.sources import open_data
 from wmdd.methods._registry import find_method
 from wmdd.models import resolve_spec
 from wmdd.pipeline.estimate import announce
+from wmdd.pipeline.judging import BASELINE, judge
 from wmdd.pipeline.metrics import product_bytes, product_facts, run_metrics
 from wmdd.pipeline.recipe import Recipe, write_recipe
-from wmdd.pipeline.runner import GivenResult, Runner, Stopped, StoredResult
+from wmdd.pipeline.runner import GivenResult, Runner, Stopped
 from wmdd.pipeline.surroundings import Silence, Watcher
 from wmdd.protocols import find_protocol
-from wmdd.stages.evaluate import EVALUATE
-from wmdd.stages.relabel import RELABEL
 from wmdd.stages.squeeze import SQUEEZE
 from wmdd.values import ImageSet
 
-BASELINE = "random"
 DEFAULT_STORE = Path("runs/.store")
 
 
@@ -33,15 +31,6 @@ class Run:
     out: Path
     metrics: dict[str, Any]
     """Contents of `metrics.json`; empty if the run was stopped on purpose before its end."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
-    """A distilled set with its soft labels and its evaluation."""
-
-    distilled: StoredResult
-    labels: StoredResult
-    evaluation: StoredResult
 
 
 def distill(
@@ -91,9 +80,7 @@ def _check(train: ImageSet, recipe: Recipe) -> None:
     for protocol in recipe.evaluate.protocols:
         find_protocol(protocol)
     for arch in (recipe.squeeze.arch, *recipe.evaluate.students):
-        resolve_spec(
-            arch, num_classes=len(train.classes), channels=train.channels, image_size=train.image_size
-        )
+        resolve_spec(arch, num_classes=len(train.classes), channels=train.channels, image_size=train.image_size)
 
 
 def _stages(runner: Runner, train: ImageSet, val: ImageSet, command: str) -> dict[str, Any]:
@@ -117,16 +104,3 @@ def _stages(runner: Runner, train: ImageSet, val: ImageSet, command: str) -> dic
     metrics["bytes"] = product_bytes(runner.out / "distilled")
     write_json(runner.out / "metrics.json", metrics)
     return metrics
-
-
-def judge(runner: Runner, result: Any, teacher: Any, tests: Any) -> Judged:
-    """Relabel a distilled set and train students on it."""
-    recipe = runner.recipe
-    distilled = result.record
-    protocols = [find_protocol(name) for name in recipe.evaluate.protocols]
-    stored = [protocol for protocol in protocols if protocol.labels == "stored"] or protocols[:1]
-    epochs = recipe.evaluate.epochs or max(protocol.training.epochs for protocol in stored)
-    batch = stored[0].batch(distilled.ipc, len(distilled.classes))
-    labels = runner.run(RELABEL, result, teacher, settings=recipe.relabel, epochs=epochs, batch=batch)
-    evaluation = runner.run(EVALUATE, result, labels, teacher, tests, settings=recipe.evaluate)
-    return Judged(distilled=result, labels=labels, evaluation=evaluation)

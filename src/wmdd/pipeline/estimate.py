@@ -63,9 +63,7 @@ def estimate(train: ImageSet, recipe: Recipe, device: torch.device, precision: s
 def step_seconds(arch: str, train: ImageSet, device: torch.device, precision: str) -> tuple[float, float]:
     """Return the seconds an image costs: forward alone, and forward with backward."""
     ctx = Context(device=device, precision=precision)
-    spec = resolve_spec(
-        arch, num_classes=len(train.classes), channels=train.channels, image_size=train.image_size
-    )
+    spec = resolve_spec(arch, num_classes=len(train.classes), channels=train.channels, image_size=train.image_size)
     with torch.random.fork_rng(devices=[]):
         model = build_model(spec).to(device, memory_format=torch.channels_last)
         images = torch.randn(PROBE, spec.channels, spec.image_size, spec.image_size).to(device)

@@ -11,7 +11,7 @@ from wmdd.stages.barycenter import BARYCENTER
 from wmdd.values import ImageSet
 
 if TYPE_CHECKING:
-    from wmdd.pipeline.distill import Judged
+    from wmdd.pipeline.judging import Judged
     from wmdd.pipeline.runner import Runner, StoredResult
 
 SCHEMA = 1

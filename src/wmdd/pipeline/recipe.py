@@ -81,7 +81,9 @@ def read_recipe(path: Path) -> Recipe:
         reason = " ".join(str(error).split())
         raise ConfigError(f"cannot read recipe {path}; got {reason}; give a YAML file or a recipe's name") from error
     if not isinstance(tree, dict):
-        raise ConfigError(f"{path}: a recipe is a mapping of settings; got {type(tree).__name__}; see a run's recipe.yaml")
+        raise ConfigError(
+            f"{path}: a recipe is a mapping of settings; got {type(tree).__name__}; see a run's recipe.yaml"
+        )
     try:
         return Recipe().with_settings(tree)
     except WmddError as error:

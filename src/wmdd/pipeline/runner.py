@@ -13,11 +13,13 @@ from typing import Any
 
 import torch
 
+from wmdd.artifacts.files import write_json
 from wmdd.artifacts.folder import ResultFolder, Store
 from wmdd.artifacts.keys import result_key
 from wmdd.methods._method import Result
 from wmdd.pipeline.provenance import versions
 from wmdd.pipeline.recipe import Recipe
+from wmdd.pipeline.status import RUN_FILE
 from wmdd.pipeline.surroundings import StoredContext, Watcher, choose_device, choose_precision
 from wmdd.settings import Section, SqueezeSettings
 from wmdd.stages._stage import Stage
@@ -82,14 +84,13 @@ class Runner:
                 self._make(result, inputs, settings, seed, facts)
         self.results.append(result)
         self._copy_log()
+        self._tell(current=None)
         self.watcher.end(stage.name, float(result.folder.manifest()["seconds"]), reused)
         if stage.name == self.until:
             raise Stopped
         return result
 
-    def _key(
-        self, stage: Stage, settings: Section, seed: int, facts: dict[str, Any], inputs: Sequence[str]
-    ) -> str:
+    def _key(self, stage: Stage, settings: Section, seed: int, facts: dict[str, Any], inputs: Sequence[str]) -> str:
         """Return the key of a stage's result under these settings."""
         counted = {**settings.counted(), **facts}
         if isinstance(settings, SqueezeSettings) and settings.checkpoint is not None:
@@ -105,6 +106,7 @@ class Runner:
     ) -> None:
         """Run a stage and store its record."""
         self.watcher.begin(result.stage.name)
+        self._tell(current=result.folder)
         ctx = StoredContext(
             stage=result.stage.name,
             seed=seed,
@@ -117,21 +119,30 @@ class Runner:
             save_every=self.recipe.save_every,
         )
         record = result.stage.run(*(part.record for part in inputs), settings, ctx=ctx, **facts)
-        result.folder.commit(
-            record,
+        provenance = {
+            "stage": result.stage.name,
+            "version": result.stage.version,
+            "key": result.key,
+            "settings": settings.model_dump(mode="json"),
+            "facts": facts,
+            "inputs": [part.key for part in inputs],
+            "seed": seed,
+            "device": _device_name(self.device),
+            "precision": self.precision,
+            "host": node(),
+            "versions": versions(),
+            "seconds": round(ctx.clock.seconds(), 3),
+        }
+        result.folder.commit(record, provenance)
+
+    def _tell(self, current: ResultFolder | None) -> None:
+        """Write `run.json`: where the run's results are, and what it is at; for `wmdd status` and `wmdd evaluate`."""
+        write_json(
+            self.out / RUN_FILE,
             {
-                "stage": result.stage.name,
-                "version": result.stage.version,
-                "key": result.key,
-                "settings": settings.model_dump(mode="json"),
-                "facts": facts,
-                "inputs": [part.key for part in inputs],
-                "seed": seed,
-                "device": _device_name(self.device),
-                "precision": self.precision,
-                "host": node(),
-                "versions": versions(),
-                "seconds": round(ctx.clock.seconds(), 3),
+                "store": str(self.store.root.resolve()),
+                "results": [{"stage": result.stage.name, "folder": result.folder.path.name} for result in self.results],
+                "current": current.path.name if current else None,
             },
         )
 

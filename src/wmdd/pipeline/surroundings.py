@@ -67,6 +67,8 @@ class _Clock:
     before: float = 0.0
     started: float = field(default_factory=time.monotonic)
     saved: float = field(default_factory=time.monotonic)
+    polled: bool = False
+    """Whether the stage asks when to save; it then saves before it stops."""
 
     def seconds(self) -> float:
         """Return the seconds spent so far."""
@@ -95,12 +97,15 @@ class StoredContext(Context):
             with path.open("a", encoding="utf-8") as file:
                 file.write(line)
 
-    def progress(self, done: int, total: int, **facts: Any) -> None:
-        """Pass it on."""
+    def progress(self, done: int, total: int) -> None:
+        """Pass it on; a stage that keeps no state of its own is stopped here if somebody asked for it."""
         self.watcher.progress(self.stage, done, total)
+        if self.watcher.stop_asked() and not self.clock.polled:
+            raise KeyboardInterrupt
 
     def due(self) -> bool:
         """Tell whether `save_every` seconds are over, or somebody asked to stop."""
+        self.clock.polled = True
         return self.watcher.stop_asked() or time.monotonic() - self.clock.saved >= self.save_every
 
     def save(self, name: str, tensors: Mapping[str, Tensor], **facts: Any) -> bool:

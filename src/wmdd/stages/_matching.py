@@ -49,7 +49,8 @@ class Losses:
 
     def figures(self) -> dict[str, float]:
         """Return the terms as numbers for the log."""
-        return {"loss": float(self.total), "feature_loss": float(self.feature), "bn_loss": float(self.bn)}
+        terms = {"loss": self.total, "feature_loss": self.feature, "bn_loss": self.bn}
+        return {name: float(value.detach()) for name, value in terms.items()}
 
 
 def group_targets(
@@ -98,10 +99,7 @@ def draw_step_views(size: int, targets: Targets, step: int, settings: RecoverSet
         return concatenate([one] * total)
     index = torch.arange(targets.ipc)
     return concatenate(
-        [
-            draw_views(index, size, size, views, ctx.generator("views", label, step))
-            for label in targets.labels
-        ]
+        [draw_views(index, size, size, views, ctx.generator("views", label, step)) for label in targets.labels]
     )
 
 

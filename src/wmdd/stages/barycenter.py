@@ -56,11 +56,11 @@ def _one_class(
 ) -> tuple[ot.Barycenter, float]:
     """Solve one class; return its barycenter and its floor."""
     points = statistics.of_class(label).numpy().astype(np.float64)
-    seed = stream_seed(ctx.seed, ctx.stage, label)
+    start = ot.kmeans_plus_plus(points, ipc, np.random.default_rng(stream_seed(ctx.seed, ctx.stage, label)))
     result = ot.barycenter(
-        points, ipc, weights=settings.weights, iterations=settings.iterations, step=settings.step, seed=seed
+        points, ipc, weights=settings.weights, iterations=settings.iterations, step=settings.step, start=start
     )
-    return result, ot.floor(points, ipc, seed=seed)
+    return result, ot.floor(points, ipc, start=start)
 
 
 def _pack(solved: list[tuple[ot.Barycenter, float]]) -> Barycenters:

@@ -63,9 +63,7 @@ def evaluate(
     """
     ctx = ctx or Context()
     require_same_classes(teacher, val)
-    lesson = _Lesson(
-        distilled=distilled, labels=soft_labels, teacher=build_teacher(teacher, ctx.device), val=val
-    )
+    lesson = _Lesson(distilled=distilled, labels=soft_labels, teacher=build_teacher(teacher, ctx.device), val=val)
     units = [
         (student, find_protocol(protocol), seed)
         for protocol in settings.protocols
@@ -78,7 +76,11 @@ def evaluate(
         done = ctx.restore(f"{unit} score")
         if done is None:
             score = _one_student(lesson, student, protocol, seed, unit, settings, (number, len(units)), ctx)
-            ctx.save(f"{unit} score", {}, **{name: getattr(score, name) for name in Score.__slots__})
+            ctx.save(
+                f"{unit} score",
+                {"top1": torch.tensor(score.top1)},
+                **{name: getattr(score, name) for name in Score.__slots__},
+            )
         else:
             score = Score(**done.facts)
         scores.append(score)

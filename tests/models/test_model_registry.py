@@ -31,7 +31,7 @@ def test_convnet_has_the_published_number_of_parameters(channels: int, size: int
 
 
 @pytest.mark.parametrize("arch", NAMES + EXTRA)
-@pytest.mark.parametrize(("channels", "size"), [(1, 8), (3, 28), (4, 32), (3, 64), (1, 100)])
+@pytest.mark.parametrize(("channels", "size"), [(1, 8), (4, 32), (3, 64)])
 def test_every_network_gives_features_and_logits(arch: str, channels: int, size: int) -> None:
     with torch.device("meta"):  # shapes only
         model = build_model(spec(arch, channels=channels, size=size)).eval()

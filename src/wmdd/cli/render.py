@@ -1,0 +1,122 @@
+"""Everything a person sees on the console."""
+
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+LINE_EVERY = 30.0
+
+
+class Screen:
+    """Shows a run: bars with an estimate on a terminal, a line now and then elsewhere; and passes on the wish to stop."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True, soft_wrap=True, highlight=False)
+        self._progress: Progress | None = None
+        self._task: TaskID | None = None
+        self._began = self._said = time.monotonic()
+        self._stop = False
+
+    def note(self, text: str) -> None:
+        """Show a sentence."""
+        self._console.print(text, markup=False)
+
+    def begin(self, stage: str) -> None:
+        """Show that a stage begins."""
+        self._began = self._said = time.monotonic()
+        if self._console.is_terminal:
+            self._progress = Progress(
+                TextColumn("{task.description:<11}"),
+                BarColumn(),
+                TextColumn("{task.percentage:>3.0f} %"),
+                TimeElapsedColumn(),
+                TextColumn("left"),
+                TimeRemainingColumn(),
+                console=self._console,
+                transient=True,
+            )
+            self._task = self._progress.add_task(stage, total=None)
+            self._progress.start()
+        else:
+            self.note(f"{stage} ...")
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        """Show how far it is."""
+        if self._progress is not None and self._task is not None:
+            self._progress.update(self._task, completed=done, total=total)
+        elif time.monotonic() - self._said > LINE_EVERY:
+            self._said = time.monotonic()
+            left = (self._said - self._began) * (total - done) / max(done, 1)
+            self.note(f"{stage} {100 * done / total:.0f} %, about {left:.0f} s left")
+
+    def end(self, stage: str, seconds: float, reused: bool) -> None:
+        """Show that it is finished."""
+        self.close()
+        self.note(f"{stage:<11} {'found finished' if reused else f'{seconds:.1f} s'}")
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = self._task = None
+
+    def stop_asked(self) -> bool:
+        """Tell whether Ctrl-C was pressed."""
+        return self._stop
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Take the first Ctrl-C (or SIGTERM) as a wish to stop once the state is saved, the second as an order."""
+        before = {name: signal.signal(name, self._on_signal) for name in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            self.close()
+            for name, handler in before.items():
+                signal.signal(name, handler)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        """Remember the wish; at the second time stop here and now."""
+        del number, frame
+        if self._stop:
+            raise KeyboardInterrupt
+        self._stop = True
+        self.note("stopping as soon as the state is saved; press Ctrl-C again to stop at once")
+
+
+def say(text: str) -> None:
+    """Print a line of the answer."""
+    sys.stdout.write(f"{text}\n")
+
+
+def complain(text: str) -> None:
+    """Print the one line that says what is wrong."""
+    sys.stderr.write(f"wmdd: error: {text}\n")
+
+
+def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print a table of the answer."""
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="left" if number == 0 else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*(str(cell) for cell in row))
+    Console(highlight=False, markup=False).print(table)
+
+
+def show_names(title: str, names: dict[str, str]) -> None:
+    """Print names and what they mean."""
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, meaning in names.items():
+        table.add_row(name, meaning)
+    Console(highlight=False, markup=False).print(table)

@@ -1,0 +1,116 @@
+"""Relabel a distilled set and train students on it; and do so again, later, for a product that is on disk."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wmdd.artifacts.files import read_json
+from wmdd.artifacts.folder import Store
+from wmdd.data.distilled import PortableSet, load
+from wmdd.data.loading import require_images
+from wmdd.data.sources import open_data
+from wmdd.errors import ConfigError, DataError
+from wmdd.methods._registry import find_method
+from wmdd.pipeline.recipe import Recipe
+from wmdd.pipeline.runner import GivenResult, Runner, StoredResult
+from wmdd.pipeline.status import RUN_FILE
+from wmdd.pipeline.surroundings import Silence, Watcher
+from wmdd.protocols import EvaluationProtocol, find_protocol
+from wmdd.stages.evaluate import EVALUATE
+from wmdd.stages.relabel import RELABEL
+from wmdd.stages.squeeze import SQUEEZE
+from wmdd.values import DistilledSet, Evaluation, ImageSet
+
+BASELINE = "random"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A distilled set with its soft labels and its evaluation."""
+
+    distilled: Any
+    labels: StoredResult
+    evaluation: StoredResult
+
+
+def judge(runner: Runner, result: Any, teacher: Any, tests: Any) -> Judged:
+    """Relabel the distilled set `result` and train students on it."""
+    recipe = runner.recipe
+    distilled: DistilledSet = result.record
+    protocols = [find_protocol(name) for name in recipe.evaluate.protocols]
+    epochs, batch = stored_epochs(protocols, recipe), protocols[0].batch(distilled.ipc, len(distilled.classes))
+    labels = runner.run(RELABEL, result, teacher, settings=recipe.relabel, epochs=epochs, batch=batch)
+    evaluation = runner.run(EVALUATE, result, labels, teacher, tests, settings=recipe.evaluate)
+    return Judged(distilled=result, labels=labels, evaluation=evaluation)
+
+
+def stored_epochs(protocols: list[EvaluationProtocol], recipe: Recipe) -> int:
+    """Return for how many epochs labels are stored: as many as a protocol replays."""
+    replaying = [protocol for protocol in protocols if protocol.labels == "stored"] or protocols
+    return recipe.evaluate.epochs or max(protocol.training.epochs for protocol in replaying)
+
+
+def evaluate_product(
+    path: Path, data: str, recipe: Recipe, *, store: Path | None = None, watcher: Watcher | None = None
+) -> Evaluation:
+    """Return the scores of students trained on a run's product, those of random real images beside.
+
+    Args:
+        path: folder of a run.
+        data: source of the real images.
+        recipe: its `evaluate`, `relabel`, `seed`, `device` and `precision` count; image size and channels are the set's.
+        store: where results are kept; none = the run's own.
+        watcher: hears how it goes.
+
+    Raises:
+        ArtifactError: there is no product.
+        DataError: the data are not those of the set.
+    """
+    product = load(path)
+    run = path.parent if path.name == "distilled" else path
+    if not (run / RUN_FILE).exists():
+        raise ConfigError(
+            f"students are compared with random images under the same teacher; got {path}, which is not in the folder of "
+            "its run; give the run's folder, or train with wmdd.load(PATH).loader()"
+        )
+    known = read_json(run / RUN_FILE)
+    recipe = recipe.with_settings(
+        {"ipc": product.ipc, "data.image_size": product.image_size, "data.channels": int(product.images.shape[1])}
+    )
+    train, val = open_data(data, recipe.data)
+    _require_same_data(product, train)
+    root = Path(known["store"])
+    out = run / "evaluations"
+    out.mkdir(exist_ok=True)
+    runner = Runner(recipe=recipe, store=Store(root=store or root), out=out, watcher=watcher or Silence())
+    teacher = _teacher(known, root)
+    tests = GivenResult(key=val.fingerprint, record=val)
+    ours = GivenResult(key=_product_key(path, run), record=product)
+    random = find_method(BASELINE).distill(runner, GivenResult(key=train.fingerprint, record=train), teacher, recipe)
+    judged = [judge(runner, result, teacher, tests) for result in (ours, random)]
+    return Evaluation(scores=tuple(score for each in judged for score in each.evaluation.record.scores))
+
+
+def _require_same_data(product: PortableSet, train: ImageSet) -> None:
+    """Refuse data with other classes than the set's."""
+    if product.classes != train.classes:
+        raise DataError(
+            f"the set and the data disagree about the classes; got {len(product.classes)} and {len(train.classes)}; "
+            "give the data that the set was distilled from"
+        )
+    require_images(train, product.ipc)
+
+
+def _teacher(known: dict[str, Any], root: Path) -> StoredResult:
+    """Return the teacher of a run."""
+    name = next((result["folder"] for result in known["results"] if result["stage"] == SQUEEZE.name), None)
+    if name is None or not (root / name / "manifest.json").exists():
+        raise ConfigError(f"the run's teacher is gone; got {root / str(name)}; run `wmdd distill` again")
+    key = str(name).rpartition("-")[2]
+    return StoredResult(key, SQUEEZE, Store(root=root).folder(SQUEEZE.name, key))
+
+
+def _product_key(path: Path, run: Path) -> str:
+    """Return the identity of a product: that of its images' file."""
+    manifest = read_json((path if path.name == "distilled" else run / "distilled") / "manifest.json")
+    return str(next(entry["sha256"] for entry in manifest["files"] if entry["path"].startswith("data/")))

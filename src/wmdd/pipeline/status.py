@@ -1,0 +1,59 @@
+"""How far a run is, from what it has written; needs no torch and disturbs nothing."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from wmdd.errors import ArtifactError
+
+RUN_FILE = "run.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """A sentence, and a row for each stage: name, state, seconds, folder."""
+
+    sentence: str
+    rows: tuple[tuple[str, str, str, str], ...]
+
+
+def run_status(run: Path) -> Status:
+    """Return how far the run in folder `run` is.
+
+    Raises:
+        ArtifactError: it is not a run's folder.
+    """
+    try:
+        known = json.loads((run / RUN_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"not the folder of a run; got {run}; give the --out of `wmdd distill`") from error
+    store = Path(known["store"])
+    rows = [_row(result["stage"], store / result["folder"]) for result in known["results"]]
+    if known["current"]:
+        name = known["current"]
+        rows.append((name.rpartition("-")[0], _last(store / name), "", name))
+    finished = (run / "metrics.json").exists() and not known["current"]
+    return Status(sentence="finished" if finished else "unfinished; the same command continues", rows=tuple(rows))
+
+
+def _row(stage: str, folder: Path) -> tuple[str, str, str, str]:
+    """Return the row of a finished stage."""
+    try:
+        seconds = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["seconds"]
+    except (OSError, ValueError, KeyError):
+        return stage, "gone", "", folder.name
+    return stage, "finished", f"{seconds:.1f}", folder.name
+
+
+def _last(folder: Path) -> str:
+    """Return what the stage that is under way logged last."""
+    log = folder / "log.jsonl"
+    lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+    if not lines:
+        return "begun"
+    try:
+        row = json.loads(lines[-1])
+    except ValueError:
+        return "begun"
+    facts = [f"{name} {row[name]}" for name in ("unit", "epoch", "step") if row.get(name) not in (None, "")]
+    return f"begun, {', '.join(facts)}" if facts else "begun"

@@ -1,0 +1,277 @@
+"""Parquet with Hugging Face image features, from files and from the hub."""
+
+import io
+import json
+import pickle
+import shutil
+import sys
+from pathlib import Path
+
+import datasets
+import huggingface_hub
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from PIL import Image
+
+from wmdd.data.loading import class_counts
+from wmdd.data.parquet import ParquetStore
+from wmdd.data.sources import open_data
+from wmdd.errors import DataError, MissingExtraError
+from wmdd.settings import DataSettings
+
+LAZY = 1e-9
+
+
+def png(value, size=(8, 8)):
+    file = io.BytesIO()
+    Image.new("RGB", size, (value,) * 3).save(file, format="PNG")
+    return file.getvalue()
+
+
+def write(path, labels, *, names=("cat", "ant"), column="label", struct=True, group=2, **columns):
+    """Write images whose values are 10, 20, ... with the given labels."""
+    images = [png(10 * (number + 1)) for number in range(len(labels))]
+    kept = [{"bytes": image, "path": None} for image in images] if struct else images
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())]) if struct else pa.binary()
+    table = pa.table({"image": pa.array(kept, kind), column: pa.array(labels), **columns})
+    if names is not None:
+        features = {"image": {"_type": "Image"}, column: {"names": list(names), "_type": "ClassLabel"}}
+        table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, path, row_group_size=group)
+    return path
+
+
+def opened(root, **settings):
+    return open_data(str(root), DataSettings(**settings))
+
+
+def values(image_set, indices=None):
+    return image_set.images.fetch(indices if indices is not None else range(len(image_set)))[:, 0, 0, 0].tolist()
+
+
+@pytest.mark.parametrize("held", ["test", "validation", "valid", "dev"])
+@pytest.mark.parametrize("folder", ["", "data", "plain_text", "train"])
+def test_splits_by_file_name(tmp_path, held, folder):
+    below = "" if folder == "train" else folder
+    write(tmp_path / "pets" / folder / "train-00000-of-00002.parquet", [0, 1, 1])
+    write(tmp_path / "pets" / folder / "train-00001-of-00002.parquet", [0])
+    other = held if folder == "train" else below
+    write(tmp_path / "pets" / other / f"{held}-00000-of-00001.parquet", [1])
+    train, val = opened(tmp_path / "pets")
+    assert train.name == "pets"
+    assert train.classes == val.classes == ("cat", "ant")  # ClassLabel's order, not the alphabet's
+    assert train.labels.tolist() == [0, 1, 1, 0]
+    assert values(train) == [10, 20, 30, 10]
+    assert val.labels.tolist() == [1]
+
+
+def test_what_datasets_writes_is_read(tmp_path):
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=["x", "y"])})
+    rows = {"image": [{"bytes": png(value), "path": None} for value in (1, 2, 3, 4)], "label": [0, 1, 1, 0]}
+    datasets.Dataset.from_dict(rows, features=features).to_parquet(tmp_path / "train.parquet")
+    train, val = opened(tmp_path, holdout=0.5)
+    assert train.classes == ("x", "y")
+    assert sorted(values(train) + values(val)) == [1, 2, 3, 4]
+
+
+def test_a_single_file_is_split(tmp_path):
+    path = write(tmp_path / "pets.parquet", [0, 1] * 5)
+    train, val = opened(path, holdout=0.2)
+    assert train.name == "pets"
+    assert class_counts(train) == (4, 4)
+    assert class_counts(val) == (1, 1)
+
+
+@pytest.mark.parametrize("struct", [True, False])
+def test_lazy_reading_in_any_order(tmp_path, struct):
+    root = write(tmp_path / "train.parquet", [0, 1] * 12, struct=struct).parent
+    train, val = opened(root)
+    lazy, lazy_val = opened(root, memory_gb=LAZY)
+    assert not lazy.images.in_memory
+    order = torch.randperm(len(train)).tolist()
+    assert torch.equal(lazy.images.fetch(order), train.images.fetch(order))
+    again = pickle.loads(pickle.dumps(lazy.images))
+    assert torch.equal(again.fetch(order), train.images.fetch(order))
+    assert (lazy.fingerprint, lazy_val.fingerprint) == (train.fingerprint, val.fingerprint)
+
+
+def test_labels_without_names(tmp_path):
+    write(tmp_path / "numbers/train.parquet", [5, 3, 5], names=None)
+    write(tmp_path / "numbers/test.parquet", [3], names=None)
+    train, val = opened(tmp_path / "numbers")
+    assert train.classes == ("3", "5")
+    assert (train.labels.tolist(), val.labels.tolist()) == ([1, 0, 1], [0])
+    write(tmp_path / "words/train.parquet", ["dog", "ant"], names=None, struct=False)
+    write(tmp_path / "words/test.parquet", ["dog"], names=None, struct=False)
+    train, val = opened(tmp_path / "words")
+    assert train.classes == ("ant", "dog")
+    assert val.labels.tolist() == [1]
+
+
+def test_fine_labels_are_preferred_to_coarse(tmp_path):
+    coarse = pa.array([0, 0, 0])
+    write(tmp_path / "train.parquet", [0, 1, 1], column="fine_label", coarse_label=coarse)
+    write(tmp_path / "test.parquet", [1], column="fine_label", coarse_label=coarse[:1])
+    assert opened(tmp_path)[0].labels.tolist() == [0, 1, 1]
+
+
+def test_classes_of_val_are_matched_by_name(tmp_path):
+    write(tmp_path / "train.parquet", [0, 1], names=("cat", "ant"))
+    write(tmp_path / "test.parquet", [0, 1], names=("ant", "cat"))
+    assert opened(tmp_path)[1].labels.tolist() == [1, 0]
+    write(tmp_path / "test.parquet", [0, 1], names=("ant", "dog"))
+    with pytest.raises(DataError, match="the val images of .* none of the 2 classes; got 'dog'"):
+        opened(tmp_path)
+
+
+@pytest.mark.parametrize(("labels", "got"), [([0, 1, -1], "-1"), ([0, 1, None], "None"), ([0, 1, 7], "7")])
+def test_labels_outside_the_classes(tmp_path, labels, got):
+    write(tmp_path / "train.parquet", labels)
+    with pytest.raises(DataError, match=f"the train images of .* none of the 2 classes; got {got};"):
+        opened(tmp_path)
+
+
+def test_a_named_class_without_images(tmp_path):
+    write(tmp_path / "train.parquet", [0, 0, 1, 1], names=("cat", "ant", "dog", "eel"))
+    with pytest.raises(DataError, match="class 'dog' and 1 more of .* has no images in train"):
+        opened(tmp_path)
+
+
+def test_empty_splits(tmp_path):
+    write(tmp_path / "train.parquet", [0, 1])
+    write(tmp_path / "test.parquet", pa.array([], pa.int64()))
+    with pytest.raises(DataError, match="the val split of .* is empty"):
+        opened(tmp_path)
+    write(tmp_path / "train.parquet", pa.array([], pa.int64()))
+    with pytest.raises(DataError, match="the train split of .* is empty"):
+        opened(tmp_path)
+
+
+@pytest.mark.parametrize("memory", [1.0, LAZY])
+def test_broken_rows_are_named_by_file_and_row(tmp_path, memory):
+    images = pa.array([{"bytes": data} for data in (png(1), png(2), b"no", None, png(5))])
+    labels = pa.array([0, 1, 0, 1, 1])
+    pq.write_table(pa.table({"image": images[:1], "label": labels[:1]}), tmp_path / "train-0.parquet")
+    pq.write_table(pa.table({"image": images[1:], "label": labels[1:]}), tmp_path / "train-1.parquet", row_group_size=1)
+    write(tmp_path / "test.parquet", [1], names=None)
+    with pytest.raises(DataError, match="2 of 6 images .* got train-1.parquet row 1 .*, train-1.parquet row 2"):
+        opened(tmp_path, memory_gb=memory)
+    train, _ = opened(tmp_path, memory_gb=memory, max_broken=2)
+    assert train.broken == ("train-1.parquet row 1", "train-1.parquet row 2")
+    assert values(train, [2, 0]) == [5, 1]
+
+
+def test_fingerprint_follows_content_and_not_place(tmp_path):
+    write(tmp_path / "a/train.parquet", [0, 1] * 5)
+    first = opened(tmp_path / "a")[0].fingerprint
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    assert opened(tmp_path / "b")[0].fingerprint == first
+    write(tmp_path / "b/train.parquet", [1, 0] * 5)
+    assert opened(tmp_path / "b")[0].fingerprint != first
+
+
+@pytest.mark.parametrize(
+    ("columns", "wanted"),
+    [({"image": [1], "label": [0]}, "a column of image bytes"), ({"image": [b"x"], "kind": [0]}, "a label column")],
+)
+def test_missing_columns(tmp_path, columns, wanted):
+    pq.write_table(pa.table(columns), tmp_path / "train.parquet")
+    with pytest.raises(DataError, match=f"train.parquet has not {wanted}"):
+        opened(tmp_path)
+
+
+def test_damaged_and_unfit_files(tmp_path):
+    (tmp_path / "train.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(DataError, match="cannot read a Parquet file"):
+        opened(tmp_path)
+    (tmp_path / "train.parquet").rename(tmp_path / "test.parquet")
+    with pytest.raises(DataError, match="no Parquet file of training images; got test.parquet"):
+        opened(tmp_path)
+
+
+def test_several_sets_in_one_folder(tmp_path):
+    write(tmp_path / "one/train.parquet", [0, 1])
+    write(tmp_path / "two/train.parquet", [0, 1])
+    write(tmp_path / ".three/train.parquet", [0, 1])
+    with pytest.raises(DataError, match="several sets of Parquet files; got one, two"):
+        opened(tmp_path)
+
+
+def test_a_group_is_read_once_for_sorted_rows(tmp_path, monkeypatch):
+    write(tmp_path / "train.parquet", [0, 1] * 10, group=5)
+    store = ParquetStore(tmp_path, ["train.parquet"], "image")
+    reads = []
+    whole = ParquetStore._read
+    monkeypatch.setattr(ParquetStore, "_read", lambda self, group: reads.append(group) or whole(self, group))
+    assert list(store.payloads(np.arange(20))) == [png(10 * (number + 1)) for number in range(20)]
+    list(store.payloads([19, 0]))
+    assert reads == [0, 1, 2, 3]
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    def snapshot(repository, **options):
+        assert options["repo_type"] == "dataset"
+        return str(tmp_path / repository)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
+    return tmp_path
+
+
+def test_sets_on_the_hub(hub):
+    write(hub / "me/pets/big/train.parquet", [0, 1] * 5)
+    write(hub / "me/pets/small/train.parquet", [0, 1])
+    write(hub / "me/pets/small/test.parquet", [0, 1])
+    with pytest.raises(DataError, match="several sets of Parquet files; got big, small"):
+        open_data("hf:me/pets", DataSettings())
+    train, val = open_data("hf:me/pets/small", DataSettings())
+    assert (train.name, len(train), len(val)) == ("pets", 2, 2)
+    (hub / "me/none").mkdir()
+    for source in ("hf:me/none", "hf:me/pets/other"):
+        with pytest.raises(DataError, match=f"'{source}' has no Parquet files"):
+            open_data(source, DataSettings())
+
+
+@pytest.mark.parametrize("reference", ["hf:pets", "hf:", "hf:a//b", "hf:a/b/c/d"])
+def test_names_on_the_hub_have_two_or_three_parts(reference):
+    with pytest.raises(DataError, match="is named hf:OWNER/NAME or hf:OWNER/NAME/CONFIG"):
+        open_data(reference, DataSettings())
+
+
+@pytest.mark.parametrize("error", [ConnectionError("no network\nat all"), ValueError(), RuntimeError("no network")])
+def test_a_failing_download_is_one_line(monkeypatch, error):
+    def fail(*args, **options):
+        raise error
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
+    with pytest.raises(
+        DataError, match="cannot download 'hf:me/pets'; got (no network|no network at all|ValueError); check"
+    ) as caught:
+        open_data("hf:me/pets", DataSettings())
+    assert "\n" not in str(caught.value)
+
+
+def test_the_hub_needs_an_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'wmdd\[hf\]'"):
+        open_data("hf:me/pets", DataSettings())
+
+
+def shared(name):
+    for parent in Path(__file__).resolve().parents:
+        if (parent / "shared/data" / name).is_dir():
+            return parent / "shared/data" / name
+    return None
+
+
+@pytest.mark.skipif(shared("cifar10") is None, reason="the shared CIFAR-10 files are not here")
+def test_shared_cifar10():
+    train, val = opened(shared("cifar10"), memory_gb=LAZY)
+    assert (len(train), len(val), train.canvas, train.channels) == (50_000, 10_000, 32, 3)
+    assert train.classes[0] == "airplane"
+    assert class_counts(val) == (1000,) * 10
+    assert train.images.fetch([49_999, 0]).shape == (2, 3, 32, 32)
