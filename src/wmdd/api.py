@@ -66,7 +66,7 @@ def evaluate(
     settings: Mapping[str, Any] | None = None,
     watcher: Watcher | None = None,
 ) -> Evaluation:
-    """Train fresh students on a distilled set and on random real images, under one teacher; the same as `wmdd evaluate`.
+    """Train students on a distilled set and on random real images, under one teacher; the same as `wmdd evaluate`.
 
     Args:
         distilled: folder of a run, or what `wmdd.load` gave for it.
@@ -81,7 +81,7 @@ def evaluate(
     Raises:
         WmddError: the input cannot be used; one line says why.
     """
-    path = distilled.folder if isinstance(distilled, PortableSet) else distilled
+    path = distilled.folder if isinstance(distilled, PortableSet) and distilled.folder else distilled
     if isinstance(path, DistilledSet):
         raise ConfigError("a set must be on disk to be evaluated; got one in memory; give the folder of its run")
     recipe = read_recipe(run_recipe(Path(path))) if run_recipe(Path(path)).exists() else Recipe()

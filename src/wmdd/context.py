@@ -1,7 +1,7 @@
 """What a stage may ask of its surroundings: a device, random streams, somewhere to report and to save its state.
 
-The default `Context` computes on the CPU, reports nothing and saves nothing, so that a notebook can call a stage as a plain
-function. The runner supplies one that writes (`wmdd.pipeline.surroundings`).
+The default `Context` computes on the CPU, reports nothing and saves nothing, so that a notebook can call a stage as a
+plain function. The runner supplies one that writes (`wmdd.pipeline.surroundings`).
 """
 
 import hashlib
@@ -79,7 +79,7 @@ class Context:
         return saved
 
     def array(self, name: str, shape: Sequence[int]) -> Tensor:
-        """Return a float32 tensor of `shape` to write rows into; what was written before a kill is still there after it."""
+        """Return a float32 tensor of `shape` to write rows into; what was written survives a kill."""
         del name
         return torch.zeros(*shape)
 

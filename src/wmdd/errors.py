@@ -1,7 +1,7 @@
 """The few errors that wmdd raises on purpose.
 
-Every message is one line of the form *what is wrong; got X; do Y*. The command line shows that line and exits with code 2;
-anything that is not a `WmddError` is a bug of ours and shows a traceback.
+Every message is one line of the form *what is wrong; got X; do Y*. The command line shows that line and exits with code
+2; anything that is not a `WmddError` is a bug of ours and shows a traceback.
 """
 
 import difflib

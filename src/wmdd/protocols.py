@@ -1,7 +1,7 @@
 """How students are trained and tested, as data: two results are comparable only under one protocol.
 
-Sources are the methods' own papers and scripts, collected in DESIGN section 7. Every protocol reports the accuracy after the
-last epoch.
+Sources are the methods' own papers and scripts, collected in DESIGN section 7. Every protocol reports the accuracy
+after the last epoch.
 """
 
 from dataclasses import dataclass
@@ -66,8 +66,8 @@ PROTOCOLS: dict[str, EvaluationProtocol] = {
         ),
         EvaluationProtocol(
             name="rded",
-            summary="300 epochs, small batch, half cosine (zeta 2), the teacher asked online, crops of half the area and more",
-            source="RDED argument.py and validation/main.py (CVPR 2024); without the patch shuffle, which belongs to its mosaics",
+            summary="300 epochs, small batch, half cosine (zeta 2), teacher online, crops of half the area and more",
+            source="RDED argument.py, validation/main.py (CVPR 2024), without the patch shuffle of its mosaics",
             labels="online",
             training=_ADAMW.with_(zeta=2.0),
             views=ViewSettings(crop_min=0.5, flip=True, cutmix=1.0),
@@ -76,7 +76,7 @@ PROTOCOLS: dict[str, EvaluationProtocol] = {
         ),
         EvaluationProtocol(
             name="rd3",
-            summary="400 epochs, batch 50, the teacher asked online",
+            summary="400 epochs, batch 50, teacher online",
             source="RD3 (ICLR 2026), from a summary; crops as in RDED",
             labels="online",
             training=_ADAMW.with_(epochs=400),

@@ -1,6 +1,7 @@
 """Typed settings, one section for each stage; the sentence under a field is its help text.
 
-Free of torch, so that the command line can answer quickly. Which sections make up a run is `wmdd.pipeline.recipe`'s business.
+Free of torch, so that the command line can answer quickly. Which sections make up a run is `wmdd.pipeline.recipe`'s
+business.
 """
 
 from typing import Annotated, Any, ClassVar, Literal

@@ -1,8 +1,8 @@
 """The records that stages hand to each other, and the shape legend used throughout.
 
-Shapes: `N` real images · `C` classes · `K` atoms or images per class (IPC) · `M = C·K` distilled images · `D` features ·
-`L` BatchNorm layers · `F` channels of all BatchNorm layers side by side · `E` epochs · `B` batch · `ch` image channels ·
-`S` side of the canvas that images are stored at · `R` side of the image that a network sees.
+Shapes: `N` real images · `C` classes · `K` atoms or images per class (IPC) · `M = C·K` distilled images · `D` features
+· `L` BatchNorm layers · `F` channels of all BatchNorm layers side by side · `E` epochs · `B` batch · `ch` image
+channels · `S` side of the canvas that images are stored at · `R` side of the image that a network sees.
 
 Records are frozen: a stage reads some and returns a new one. They know nothing of networks, disks or settings.
 """
@@ -134,8 +134,8 @@ class Barycenters:
 class Views:
     """One augmented look at each of B images: crop, flip, and a CutMix patch taken from a partner's own look.
 
-    Boxes are `(top, left, height, width)`. Because a row carries its partner's crop too, it can be replayed alone, in any
-    batch. Rows without a patch have `patch` of zero size.
+    Boxes are `(top, left, height, width)`. Because a row carries its partner's crop too, it can be replayed alone, in
+    any batch. Rows without a patch have `patch` of zero size.
     """
 
     index: Tensor
@@ -168,7 +168,7 @@ class EpochLabels:
     views: Views
     """M rows."""
     logits: Tensor | None
-    """float16 `(M, C)`, or `(M, k)` beside `classes` and `rest`; None when the teacher is asked again at training time."""
+    """float16 `(M, C)`, or `(M, k)` beside `classes` and `rest`; None when the teacher is asked while training."""
     classes: Tensor | None = None
     """int32 `(M, k)`: which classes `logits` belong to, when only the k largest are kept."""
     rest: Tensor | None = None

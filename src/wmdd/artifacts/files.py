@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +15,54 @@ from torch import Tensor
 from wmdd.errors import ArtifactError
 
 
+@contextmanager
+def writing(path: Path) -> Generator[None]:
+    """Turn what the system says against writing at `path` (disk full, no permission, in the way) into one line.
+
+    Raises:
+        ArtifactError: something of that kind happened.
+    """
+    try:
+        yield
+    except ArtifactError:
+        raise
+    except OSError as error:
+        raise ArtifactError(
+            f"cannot write {path}; got {error.strerror or type(error).__name__}; "
+            "make room or choose another --out and --store, then run again"
+        ) from error
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, unless they are there.
+
+    Raises:
+        ArtifactError: it cannot be made.
+    """
+    with writing(path):
+        path.mkdir(parents=True, exist_ok=True)
+
+
+def append_text(path: Path, text: str) -> None:
+    """Add `text` to a file; a kill may tear it.
+
+    Raises:
+        ArtifactError: the disk is full or cannot be written.
+    """
+    with writing(path), path.open("a", encoding="utf-8") as file:
+        file.write(text)
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Write `data` to `path` in one step: to a neighbour first, then renamed.
 
     Raises:
         ArtifactError: the disk is full or cannot be written; what stood at `path` is untouched.
     """
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise ArtifactError(
-            f"cannot write {path}; got {error.strerror}; make room or choose another --out and --store, then run again"
-        ) from error
+    with _replacing(path) as temporary, temporary.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -73,10 +104,13 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise ArtifactError(f"cannot read {path}; got {type(error).__name__}; remove it and run again") from error
 
 
-def mapped_tensor(path: Path, name: str, shape: tuple[int, ...]) -> Tensor:
+def mapped_tensor(path: Path, name: str, shape: tuple[int, ...], *, make: bool = True) -> Tensor:
     """Return a float32 tensor whose rows live in the safetensors file `path`, which is made if it is not there.
 
     Its memory is the file's: what is written into it is on disk, and reading needs no more memory than is looked at.
+
+    Raises:
+        ArtifactError: it is missing or of another size and shall not be made, or there is no room for it.
     """
     count = 4
     for length in shape:
@@ -85,10 +119,30 @@ def mapped_tensor(path: Path, name: str, shape: tuple[int, ...]) -> Tensor:
     header += b" " * (-len(header) % 8)
     prefix = len(header).to_bytes(8, "little") + header
     if not path.exists() or path.stat().st_size != len(prefix) + count:
-        temporary = path.with_name(path.name + ".tmp")
-        with temporary.open("wb") as file:
-            file.write(prefix)
-            file.truncate(len(prefix) + count)
-        temporary.replace(path)
+        if not make:
+            raise ArtifactError(f"cannot read {path}; got no file of {len(prefix) + count} bytes; remove its folder")
+        _reserve(path, prefix, count)
     whole = torch.from_file(str(path), shared=True, size=(len(prefix) + count) // 4, dtype=torch.float32)
     return whole[len(prefix) // 4 :].view(shape)
+
+
+def _reserve(path: Path, prefix: bytes, count: int) -> None:
+    """Make a file of `prefix` and `count` zeros; its blocks are taken now: a full disk would kill the process later."""
+    with _replacing(path) as temporary, temporary.open("wb") as file:
+        file.write(prefix)
+        file.truncate(len(prefix) + count)
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, len(prefix) + count)
+
+
+@contextmanager
+def _replacing(path: Path) -> Generator[Path]:
+    """Give the name of a neighbour to write to, then rename it to `path`; after a failure nothing of it is left."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    with writing(path):
+        try:
+            yield temporary
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise

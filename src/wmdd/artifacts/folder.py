@@ -1,19 +1,19 @@
 """Where results live: one folder for each, named by stage and key.
 
-`manifest.json` is written last and by rename. There = finished, and never changed again; not there = unfinished, with the
-saved state of its units of work in `work/`, which is removed once the manifest stands.
+`manifest.json` is written last and by rename. There = finished, and never changed again; not there = unfinished, with
+the saved state of its units of work in `work/`, which is removed once the manifest stands.
 """
 
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from wmdd.artifacts.files import read_json, write_json
+from wmdd.artifacts.files import make_folder, read_json, write_json
 from wmdd.artifacts.formats import read_record, write_record
 from wmdd.errors import ArtifactError
 
@@ -60,13 +60,13 @@ class ResultFolder:
         shutil.rmtree(self.work, ignore_errors=True)
 
     @contextmanager
-    def claimed(self) -> Iterator[None]:
+    def claimed(self) -> Generator[None]:
         """Hold the folder for this process; a second one that wants the same result is told so.
 
         Raises:
             ArtifactError: another process is at work here.
         """
-        self.work.mkdir(parents=True, exist_ok=True)
+        make_folder(self.work)
         lock = self.path.with_name(f".{self.path.name}.lock")
         with lock.open("w") as file:
             try:

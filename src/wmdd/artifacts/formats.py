@@ -1,7 +1,8 @@
 """Record ↔ files: tensors as safetensors, everything else as JSON, each with a format version. No pickle.
 
-A record is stored as `record.json` (plain fields) and `tensors.safetensors`. Two kinds of content are too large for that at
-scale and have files of their own: the features, which the statistics stage wrote in place, and soft labels, one file an epoch.
+A record is stored as `record.json` (plain fields) and `tensors.safetensors`. Two kinds of content are too large for
+that at scale and have files of their own: the features, which the statistics stage wrote in place, and soft labels, one
+file an epoch.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,7 +18,7 @@ from wmdd.values import ClassStatistics, EpochLabels, LazyEpochs, ModelSpec, Sco
 
 FORMAT = 1
 Record = TypeVar("Record")
-MAPPED = {ClassStatistics: "features"}
+MAPPED: dict[type, str] = {ClassStatistics: "features"}
 """Fields that stages write in place, into `NAME.safetensors`."""
 
 _REVIVE: dict[str, Callable[[Any], Any]] = {
@@ -54,7 +55,7 @@ def read_record(kind: type[Record], folder: Path) -> Record:
         ArtifactError: another type, a newer format, or damaged files.
     """
     plain = read_json(folder / "record.json")
-    if plain.pop("type", None) != kind.__name__ or plain.pop("format", None) != FORMAT:
+    if not isinstance(plain, dict) or plain.pop("type", None) != kind.__name__ or plain.pop("format", None) != FORMAT:
         raise ArtifactError(f"{folder} holds no {kind.__name__} of format {FORMAT}; remove it and run again")
     tensors, _ = read_tensors(folder / "tensors.safetensors")
     values: dict[str, Any] = {name: _REVIVE.get(name, _tuples)(value) for name, value in plain.items()}
@@ -66,7 +67,7 @@ def read_record(kind: type[Record], folder: Path) -> Record:
             values[field] = tensor
     mapped = MAPPED.get(kind)
     if mapped is not None:
-        values[mapped] = mapped_tensor(folder / f"{mapped}.safetensors", mapped, values[mapped])
+        values[mapped] = mapped_tensor(folder / f"{mapped}.safetensors", mapped, values[mapped], make=False)
     if kind is SoftLabels:
         values["epochs"] = LazyEpochs(values["epochs"], lambda number: _read_epoch(folder, number))
     return kind(**values)

@@ -1,7 +1,7 @@
 """From words to settings. Free of torch: every answer to a wrong word comes at once.
 
-A command has flags of its own, which take one value each; every other `--flag` must be a setting of the command's settings
-class, and is parsed by tyro with the recipe's values as defaults.
+A command has flags of its own, which take one value each; every other `--flag` must be a setting of the command's
+settings class, and is parsed by tyro with the recipe's values as defaults.
 """
 
 import difflib
@@ -103,7 +103,7 @@ def show_settings(prog: str, default: Section, description: str) -> None:
 
 
 def _one_line_errors() -> AbstractContextManager[Any]:
-    """Return a context in which tyro's complaints become `ConfigError`; where tyro lacks the hook, its own box is shown."""
+    """Return a context in which tyro's complaints are `ConfigError`s; without its hook, tyro's own box is shown."""
     try:
         from tyro._errors import on_parse_error  # noqa: PLC0415 - private: may be gone
     except ImportError:

@@ -21,7 +21,7 @@ wmdd shrinks an image-classification data set to a few synthetic images per clas
 
 DATA is digits, a torchvision name such as cifar10, a folder of class folders, Parquet files, or hf:owner/name
 (`wmdd list data`). Running the same command again resumes. `wmdd COMMAND --help` shows every setting with its default.
-Exit codes: 0 done, 2 something in the input is wrong (one line says what), 1 a bug, 130 interrupted with the state saved.
+Exit codes: 0 done, 2 something in the input is wrong (one line says what), 1 a bug, 130 interrupted, state saved.
 """
 
 Action = Callable[[], int]

@@ -3,7 +3,7 @@
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -16,7 +16,7 @@ LINE_EVERY = 30.0
 
 
 class Screen:
-    """Shows a run: bars with an estimate on a terminal, a line now and then elsewhere; and passes on the wish to stop."""
+    """Shows a run, with bars on a terminal and lines elsewhere, and passes on the wish to stop."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, soft_wrap=True, highlight=False)
@@ -73,7 +73,7 @@ class Screen:
         return self._stop
 
     @contextmanager
-    def listening(self) -> Iterator[None]:
+    def listening(self) -> Generator[None]:
         """Take the first Ctrl-C (or SIGTERM) as a wish to stop once the state is saved, the second as an order."""
         before = {name: signal.signal(name, self._on_signal) for name in (signal.SIGINT, signal.SIGTERM)}
         try:

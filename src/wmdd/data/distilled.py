@@ -36,6 +36,8 @@ class PortableSet(DistilledSet):
 
     soft_labels: SoftLabels | None = None
     """None if the set was stored without; epochs are read from disk one at a time."""
+    folder: Path | None = None
+    """Where it was read from."""
 
     def loader(
         self, batch_size: int = 50, epochs: int | None = None, *, device: str | torch.device = "cpu"
@@ -173,6 +175,7 @@ def _read(folder: Path, manifest: Mapping[str, Any]) -> PortableSet:
         mean=tuple(manifest["mean"]),
         std=tuple(manifest["std"]),
         soft_labels=_soft_labels(manifest, plain, [file for file in files if file.path.startswith("fkd/")]),
+        folder=folder,
     )
 
 

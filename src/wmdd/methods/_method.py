@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from wmdd.settings import Section
+from wmdd.settings import BarycenterSettings, RecoverSettings, Section, StatisticsSettings
 from wmdd.stages._stage import Stage
 
 
@@ -31,14 +31,27 @@ class Stages(Protocol):
 
 
 class MethodSettings(Protocol):
-    """The part of a recipe that methods read."""
+    """The part of a recipe that the built-in methods read."""
 
     @property
     def ipc(self) -> int:
         """Images per class."""
         ...
 
-    def __getattr__(self, section: str) -> Any: ...
+    @property
+    def statistics(self) -> StatisticsSettings:
+        """Of stage 2."""
+        ...
+
+    @property
+    def barycenter(self) -> BarycenterSettings:
+        """Of stage 3."""
+        ...
+
+    @property
+    def recover(self) -> RecoverSettings:
+        """Of stage 4."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,16 +1,17 @@
 """A whole run: data → teacher → distilled set → soft labels → students, the random baseline always beside."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from wmdd.artifacts.files import write_bytes, write_json
+from wmdd.artifacts.files import make_folder, write_bytes, write_json, writing
 from wmdd.artifacts.folder import Store
 from wmdd.data.export import write_product
 from wmdd.data.loading import require_images
 from wmdd.data.sources import open_data
 from wmdd.methods._registry import find_method
-from wmdd.models import resolve_spec
+from wmdd.models import load_checkpoint, resolve_spec
 from wmdd.pipeline.estimate import announce
 from wmdd.pipeline.judging import BASELINE, judge
 from wmdd.pipeline.metrics import product_bytes, product_facts, run_metrics
@@ -62,7 +63,8 @@ def distill(
     watcher = watcher or Silence()
     train, val = open_data(data, recipe.data)
     _check(train, recipe)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
+    make_folder(store)
     write_bytes(out / "recipe.yaml", write_recipe(recipe).encode())
     runner = Runner(recipe=recipe, store=Store(root=store), out=out, watcher=watcher, until=until)
     announce(train, recipe, runner.device, runner.precision, watcher)
@@ -79,8 +81,14 @@ def _check(train: ImageSet, recipe: Recipe) -> None:
     require_images(train, recipe.ipc)
     for protocol in recipe.evaluate.protocols:
         find_protocol(protocol)
-    for arch in (recipe.squeeze.arch, *recipe.evaluate.students):
-        resolve_spec(arch, num_classes=len(train.classes), channels=train.channels, image_size=train.image_size)
+    resolve = partial(
+        resolve_spec, num_classes=len(train.classes), channels=train.channels, image_size=train.image_size
+    )
+    for arch in recipe.evaluate.students:
+        resolve(arch)
+    spec = resolve(recipe.squeeze.arch, stem=recipe.squeeze.stem)
+    if recipe.squeeze.checkpoint is not None:
+        load_checkpoint(recipe.squeeze.checkpoint, spec, train.classes)
 
 
 def _stages(runner: Runner, train: ImageSet, val: ImageSet, command: str) -> dict[str, Any]:
@@ -95,12 +103,9 @@ def _stages(runner: Runner, train: ImageSet, val: ImageSet, command: str) -> dic
     judged = [judge(runner, result, teacher, tests) for result in sets]
     metrics = run_metrics(runner, (train, val), teacher, judged, command)
     product = judged[0]
-    write_product(
-        product.distilled.record,
-        product.labels.record,
-        runner.out / "distilled",
-        facts=product_facts(metrics, recipe),
-    )
-    metrics["bytes"] = product_bytes(runner.out / "distilled")
+    place, facts = runner.out / "distilled", product_facts(metrics, recipe)
+    with writing(place):
+        write_product(product.distilled.record, product.labels.record, place, facts=facts)
+    metrics["bytes"] = product_bytes(place)
     write_json(runner.out / "metrics.json", metrics)
     return metrics

@@ -18,7 +18,7 @@ def examine() -> dict[str, str]:
     device = choose_device("auto")
     free = shutil.disk_usage(Path.cwd()).free
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    findings = {name: text for name, text in versions().items()}
+    findings = dict(versions())
     findings["device"] = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     findings["precision"] = f"auto = {choose_precision('auto', device)}"
     findings["processors"] = f"{os.cpu_count()}, torch uses {torch.get_num_threads()}"

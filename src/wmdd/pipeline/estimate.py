@@ -1,14 +1,14 @@
-"""What a run will cost, said before it starts: seconds from timing a few steps here and now, memory and disk from sizes."""
+"""What a run will cost, said before it starts: seconds from a few steps timed here and now, bytes from sizes."""
 
 import time
 from dataclasses import dataclass
 
 import torch
 
+from wmdd.context import Context
 from wmdd.models import build_model, resolve_spec
 from wmdd.pipeline.recipe import Recipe
 from wmdd.pipeline.surroundings import Watcher
-from wmdd.context import Context
 from wmdd.protocols import find_protocol
 from wmdd.values import ImageSet
 
@@ -65,7 +65,7 @@ def step_seconds(arch: str, train: ImageSet, device: torch.device, precision: st
     ctx = Context(device=device, precision=precision)
     spec = resolve_spec(arch, num_classes=len(train.classes), channels=train.channels, image_size=train.image_size)
     with torch.random.fork_rng(devices=[]):
-        model = build_model(spec).to(device, memory_format=torch.channels_last)
+        model = build_model(spec).to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         images = torch.randn(PROBE, spec.channels, spec.image_size, spec.image_size).to(device)
 
     def forward() -> torch.Tensor:

@@ -58,7 +58,8 @@ def evaluate_product(
     Args:
         path: folder of a run.
         data: source of the real images.
-        recipe: its `evaluate`, `relabel`, `seed`, `device` and `precision` count; image size and channels are the set's.
+        recipe: its `evaluate`, `relabel`, `seed`, `device` and `precision` count; image size and channels are the
+            set's.
         store: where results are kept; none = the run's own.
         watcher: hears how it goes.
 
@@ -70,8 +71,8 @@ def evaluate_product(
     run = path.parent if path.name == "distilled" else path
     if not (run / RUN_FILE).exists():
         raise ConfigError(
-            f"students are compared with random images under the same teacher; got {path}, which is not in the folder of "
-            "its run; give the run's folder, or train with wmdd.load(PATH).loader()"
+            f"students are compared with random images under the same teacher; got {path}, which is not in "
+            "the folder of its run; give the run's folder, or train with wmdd.load(PATH).loader()"
         )
     known = read_json(run / RUN_FILE)
     recipe = recipe.with_settings(

@@ -1,7 +1,7 @@
 """The runner: gives stages identity, storage and resume, none of which they know.
 
-A stage's result is a folder named by stage and key (`artifacts/folder.py`). If it is finished it is used as it is; else the stage
-runs, from where it was stopped if it was.
+A stage's result is a folder named by stage and key (`artifacts/folder.py`). If it is finished it is used as it is; else
+the stage runs, from where it was stopped if it was.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from wmdd.artifacts.files import write_json
+from wmdd.artifacts.files import write_bytes, write_json
 from wmdd.artifacts.folder import ResultFolder, Store
 from wmdd.artifacts.keys import result_key
 from wmdd.methods._method import Result
@@ -149,7 +149,7 @@ class Runner:
     def _copy_log(self) -> None:
         """Make the run's log the logs of its results, in order; rows of stages that were found finished come in so."""
         rows = [result.folder.log.read_text(encoding="utf-8") for result in self.results if result.folder.log.exists()]
-        (self.out / "log.jsonl").write_text("".join(rows), encoding="utf-8")
+        write_bytes(self.out / "log.jsonl", "".join(rows).encode())
 
 
 def _device_name(device: torch.device) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from wmdd.artifacts.files import mapped_tensor, read_json, read_tensors, write_json, write_tensors
+from wmdd.artifacts.files import append_text, mapped_tensor, read_json, read_tensors, write_json, write_tensors
 from wmdd.artifacts.folder import ResultFolder
 from wmdd.context import Context, Saved
 from wmdd.errors import ConfigError
@@ -94,8 +94,7 @@ class StoredContext(Context):
         """Append the row to the result's log and to the run's."""
         line = json.dumps({"stage": self.stage, **row}, ensure_ascii=False) + "\n"
         for path in (self.folder.log, self.run_log):
-            with path.open("a", encoding="utf-8") as file:
-                file.write(line)
+            append_text(path, line)
 
     def progress(self, done: int, total: int) -> None:
         """Pass it on; a stage that keeps no state of its own is stopped here if somebody asked for it."""
@@ -165,7 +164,7 @@ def choose_precision(wanted: str, device: torch.device) -> str:
 
 
 def has_bf16_instructions() -> bool:
-    """Tell whether this CPU multiplies in bf16 (AVX512-BF16 or AMX); without, torch's kernels are far slower than fp32."""
+    """Tell whether this CPU multiplies in bf16 (AVX512-BF16 or AMX); without it, bf16 is far slower than fp32."""
     info = Path("/proc/cpuinfo")
     flags = info.read_text() if info.exists() else ""
     return "avx512_bf16" in flags or "amx_bf16" in flags

@@ -6,8 +6,9 @@ from wmdd.pipeline.recipe import Recipe
 def imagenette() -> Recipe:
     """Distil Imagenette at 224 pixels as the paper does.
 
-    Source: WMDD's main table and scripts: ResNet-18 teacher of 50 epochs (SGD 0.025, batch 32), 2,000 Adam steps at 0.25,
-        300 student epochs. Lambda is not the paper's: our loss is squared, and for it this value is not yet measured at 224.
+    Source: WMDD's main table and scripts: ResNet-18 teacher of 50 epochs (SGD 0.025, batch 32), 2,000 Adam steps at
+        0.25, 300 student epochs. Lambda is not the paper's: our loss is squared, and for it this value is not yet
+        measured at 224.
     Command: `wmdd distill DATA --recipe imagenette --ipc 10`
     Cost: made for one GPU.
     Expected (paper): teacher 89.9; 40.2, 64.8, 83.5 at IPC 1, 10, 50.

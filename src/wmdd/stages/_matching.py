@@ -4,8 +4,8 @@ Shapes: `G` classes in a group, `K` images each (class-major, `G·K` in all), `D
 layers side by side. Equations in `stages/recover.py`; the two forms differ as docs/differences.md says:
 
 - squared: every term is a sum of squares and belongs to one class;
-- reference: unsquared norms, the feature norm over the whole group, BatchNorm norms averaged over its classes, one crop for
-  all images, equal weights.
+- reference: unsquared norms, the feature norm over the whole group, BatchNorm norms averaged over its classes, one crop
+  for all images, equal weights.
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Targets:
     atoms: Tensor
     """`(G·K, D)`."""
     weights: Tensor
-    """`(G', K')`: of each image within the pool whose moments are taken; rows add up to 1. Per class G' = G; global G' = 1."""
+    """`(G', K')`: of each image in the pool whose moments are taken; rows add up to 1. G' is G, or 1 if global."""
     means: Tensor
     """`(G', F)`."""
     variances: Tensor
@@ -104,16 +104,11 @@ def draw_step_views(size: int, targets: Targets, step: int, settings: RecoverSet
 
 
 def match(
-    model: nn.Module, images: Tensor, views: Views, targets: Targets, settings: RecoverSettings, ctx: Context
+    model: nn.Module, images: Tensor, views: Views, targets: Targets, *, settings: RecoverSettings, ctx: Context
 ) -> Losses:
     """Return the loss of images `(G·K, ch, R, R)` under their views."""
     looks = look(images, views.crop, views.flip, images.shape[-1])
-    # The targets are where the moments are heading, so shifting by them keeps small differences accurate.
-    tap = (
-        tap_features(model)
-        if settings.bn == "none"
-        else batchnorm_moments(model, targets.weights, targets.means.mean(dim=0))
-    )
+    tap = tap_features(model) if settings.bn == "none" else batchnorm_moments(model, targets.weights)
     with tap as seen, ctx.autocast():
         logits = model(looks.contiguous(memory_format=torch.channels_last)).float()
     feature = _feature_loss(seen.features.float(), logits, targets, settings)
@@ -130,7 +125,7 @@ def _feature_loss(features: Tensor, logits: Tensor, targets: Targets, settings: 
     entropy = F.cross_entropy(logits, classes) * (len(targets.labels) if squared else 1)
     if settings.feature_loss == "cross_entropy":
         return entropy
-    loss = settings.ce_weight * entropy if settings.ce_weight else logits.new_zeros(())
+    loss = settings.ce_weight * entropy
     if settings.feature_loss == "none":
         return loss
     residual = features - targets.atoms
@@ -138,7 +133,7 @@ def _feature_loss(features: Tensor, logits: Tensor, targets: Targets, settings: 
 
 
 def _bn_loss(means: Tensor, variances: Tensor, targets: Targets, settings: RecoverSettings) -> Tensor:
-    """Return the BatchNorm term over the group; with global targets it counts once for each class, as per-class ones do."""
+    """Return the BatchNorm term over the group; global targets count once for each class, as per-class ones do."""
     if settings.form == "reference":
         norms = norm_match(means, targets.means, targets.widths) + norm_match(
             variances, targets.variances, targets.widths

@@ -9,8 +9,8 @@ from typing import Any
 class Stage:
     """A named, versioned function from records to a record.
 
-    `version` rises whenever the same inputs and settings would give another answer, so that stored results of the old code
-    are not taken for new ones.
+    `version` rises whenever the same inputs and settings would give another answer, so that stored results of the old
+    code are not taken for new ones.
     """
 
     name: str

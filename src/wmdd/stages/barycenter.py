@@ -1,8 +1,9 @@
 """Stage 3, barycenter: summarise each class's features by K atoms and their weights.
 
 Per class: min over atoms and weights of W2² between the weighted atoms and the empirical measure of the features
-(reference/PAPER 1.2; the algorithm is Cuturi and Doucet's, ICML 2014). The mathematics is `wmdd.ot`; this file only goes through
-the classes. Differs from the reference code, which starts from unscaled noise and fixes the weights at 1/K.
+(reference/PAPER 1.2; the algorithm is Cuturi and Doucet's, ICML 2014). The mathematics is `wmdd.ot`; this file only
+goes through the classes. Differs from the reference code, which starts from unscaled noise and fixes the weights at
+1/K.
 """
 
 import os

@@ -1,12 +1,13 @@
 """Stage 6, evaluate: train fresh students on a small set and test them on real images.
 
-Every figure that counts is the accuracy after the last epoch; the highest over the tests is kept beside it. Nothing is chosen on
-the test images. A student differs between seeds in its initial weights, its dropout and, where views are drawn afresh, in its
-views and their order; stored views are replayed as they are.
+Every figure that counts is the accuracy after the last epoch; the highest over the tests is kept beside it. Nothing is
+chosen on the test images. A student differs between seeds in its initial weights, its dropout and, where views are
+drawn afresh, in its views and their order; stored views are replayed as they are.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import product
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from wmdd.context import Context, stream_seed
 from wmdd.data.labels import soft_targets
 from wmdd.data.views import epoch_views, patch_share
+from wmdd.errors import DataError
 from wmdd.models import build_model, build_teacher, resolve_spec
 from wmdd.protocols import EvaluationProtocol, find_protocol
 from wmdd.settings import EvaluateSettings, TrainSettings
@@ -30,12 +32,32 @@ from wmdd.values import DistilledSet, Evaluation, ImageSet, Score, SoftLabels, T
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Lesson:
-    """A small set and its labels: everything a student learns from, apart from the protocol."""
+    """A small set and its labels: everything a student learns from, apart from the protocol; and how it is tested."""
 
     distilled: DistilledSet
     labels: SoftLabels
     teacher: nn.Module
+    stem: str
+    """Of the teacher; students have the same."""
     val: ImageSet
+    settings: EvaluateSettings
+    ctx: Context
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Unit:
+    """One student: its architecture, protocol and seed, and its place among all of them."""
+
+    student: str
+    protocol: EvaluationProtocol
+    seed: int
+    hard: bool
+    number: int
+    total: int
+
+    def name(self, method: str) -> str:
+        """Return the name under which its state and its rows are kept."""
+        return f"{method} {self.student} {self.protocol.name} seed {self.seed}"
 
 
 def evaluate(
@@ -63,61 +85,71 @@ def evaluate(
     """
     ctx = ctx or Context()
     require_same_classes(teacher, val)
-    lesson = _Lesson(distilled=distilled, labels=soft_labels, teacher=build_teacher(teacher, ctx.device), val=val)
-    units = [
-        (student, find_protocol(protocol), seed)
-        for protocol in settings.protocols
-        for student in settings.students
-        for seed in range(settings.seeds)
+    if distilled.classes != val.classes:
+        raise DataError(
+            f"the set and the test images disagree about the classes; got {len(distilled.classes)} and "
+            f"{len(val.classes)}; give the data that the set was distilled from, in the same class order"
+        )
+    lesson = _Lesson(
+        distilled=distilled,
+        labels=soft_labels,
+        teacher=build_teacher(teacher, ctx.device),
+        stem=teacher.spec.stem,
+        val=val,
+        settings=settings,
+        ctx=ctx,
+    )
+    return Evaluation(scores=tuple(_score(lesson, unit) for unit in _units(settings)))
+
+
+def _units(settings: EvaluateSettings) -> list[_Unit]:
+    """Return all students that are to be trained."""
+    protocols = [find_protocol(name) for name in settings.protocols]
+    every = list(product(protocols, settings.students, range(settings.seeds)))
+    return [
+        _Unit(
+            student=student,
+            protocol=protocol,
+            seed=seed,
+            hard=settings.labels == "hard" or protocol.labels == "hard",
+            number=number,
+            total=len(every),
+        )
+        for number, (protocol, student, seed) in enumerate(every)
     ]
-    scores: list[Score] = []
-    for number, (student, protocol, seed) in enumerate(units):
-        unit = f"{distilled.method} {student} {protocol.name} seed {seed}"
-        done = ctx.restore(f"{unit} score")
-        if done is None:
-            score = _one_student(lesson, student, protocol, seed, unit, settings, (number, len(units)), ctx)
-            ctx.save(
-                f"{unit} score",
-                {"top1": torch.tensor(score.top1)},
-                **{name: getattr(score, name) for name in Score.__slots__},
-            )
-        else:
-            score = Score(**done.facts)
-        scores.append(score)
-    return Evaluation(scores=tuple(scores))
 
 
-def _one_student(
-    lesson: _Lesson,
-    student: str,
-    protocol: EvaluationProtocol,
-    seed: int,
-    unit: str,
-    settings: EvaluateSettings,
-    position: tuple[int, int],
-    ctx: Context,
-) -> Score:
+def _score(lesson: _Lesson, unit: _Unit) -> Score:
+    """Return the score of a student: saved, or found by training it."""
+    name = f"{unit.name(lesson.distilled.method)} score"
+    saved = lesson.ctx.restore(name)
+    if saved is not None:
+        return Score(**saved.facts)
+    score = _train(lesson, unit)
+    lesson.ctx.save(name, {}, **{field: getattr(score, field) for field in Score.__slots__})
+    return score
+
+
+def _train(lesson: _Lesson, unit: _Unit) -> Score:
     """Train and test one student."""
     distilled = lesson.distilled
-    hard = settings.labels == "hard" or protocol.labels == "hard"
-    training = student_training(protocol, distilled, lesson.labels, settings)
-    model = _fresh(student, distilled, seed, ctx)
+    training = student_training(unit.protocol, distilled, lesson.labels, lesson.settings)
     task = Task(
-        name=unit,
+        name=unit.name(distilled.method),
         steps=-(-len(distilled.labels) // training.batch),
-        batches=_Batches(lesson, protocol, training, seed, hard, position, ctx),
-        loss=_loss(hard, protocol.temperature),
-        test=_tester(lesson, ctx),
-        tests=test_epochs(training.epochs, settings.tests),
+        batches=_Batches(lesson, unit, training),
+        loss=_loss(unit.hard, unit.protocol.temperature),
+        test=lambda model: _test(lesson, model),
+        tests=test_epochs(training.epochs, lesson.settings.tests),
     )
-    history = fit(model, task, training, ctx=ctx).history
+    history = fit(_fresh(lesson, unit), task, training, ctx=lesson.ctx).history
     return Score(
         set=distilled.method,
         ipc=distilled.ipc,
-        student=student,
-        protocol=protocol.name,
-        labels="hard" if hard else "soft",
-        seed=seed,
+        student=unit.student,
+        protocol=unit.protocol.name,
+        labels="hard" if unit.hard else "soft",
+        seed=unit.seed,
         top1=history[-1]["top1"],
         top5=history[-1]["top5"],
         top1_best=max(row["top1"] for row in history),
@@ -134,17 +166,19 @@ def student_training(
     return training
 
 
-def _fresh(student: str, distilled: DistilledSet, seed: int, ctx: Context) -> nn.Module:
-    """Return a new student on the device; its weights depend on the seeds and the architecture alone, not on the set."""
+def _fresh(lesson: _Lesson, unit: _Unit) -> nn.Module:
+    """Return a new student on the device; its weights depend on seeds and architecture alone, not on the set."""
+    distilled, ctx = lesson.distilled, lesson.ctx
     spec = resolve_spec(
-        student,
+        unit.student,
         num_classes=len(distilled.classes),
         channels=distilled.images.shape[1],
         image_size=distilled.image_size,
+        stem=lesson.stem,
     )
-    with seeded(stream_seed(ctx.seed, ctx.stage, "weights", student, seed), torch.device("cpu")):
+    with seeded(stream_seed(ctx.seed, ctx.stage, "weights", unit.student, unit.seed), torch.device("cpu")):
         model = build_model(spec)
-    return model.to(ctx.device, memory_format=torch.channels_last)
+    return model.to(ctx.device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 
 def _loss(hard: bool, temperature: float) -> Callable[[Tensor, Batch], Tensor]:
@@ -157,31 +191,17 @@ def _loss(hard: bool, temperature: float) -> Callable[[Tensor, Batch], Tensor]:
     return (lambda logits, batch: label_loss(logits, batch.targets)) if hard else soft
 
 
-def _tester(lesson: _Lesson, ctx: Context) -> Callable[[nn.Module], dict[str, float]]:
-    """Return the test on the validation images."""
-
-    def test(model: nn.Module) -> dict[str, float]:
-        top1, top5 = accuracy(model, lesson.val, lesson.distilled.mean, lesson.distilled.std, ctx)
-        return {"top1": top1, "top5": top5}
-
-    return test
+def _test(lesson: _Lesson, model: nn.Module) -> dict[str, float]:
+    """Return the accuracies on the validation images."""
+    top1, top5 = accuracy(model, lesson.val, lesson.distilled.mean, lesson.distilled.std, lesson.ctx)
+    return {"top1": top1, "top5": top5}
 
 
 class _Batches:
     """The batches of an epoch: which views, and what the teacher or the classes say of them."""
 
-    def __init__(
-        self,
-        lesson: _Lesson,
-        protocol: EvaluationProtocol,
-        training: TrainSettings,
-        seed: int,
-        hard: bool,
-        position: tuple[int, int],
-        ctx: Context,
-    ) -> None:
-        self._lesson, self._protocol, self._training = lesson, protocol, training
-        self._seed, self._hard, self._position, self._ctx = seed, hard, position, ctx
+    def __init__(self, lesson: _Lesson, unit: _Unit, training: TrainSettings) -> None:
+        self._lesson, self._unit, self._training = lesson, unit, training
 
     def __call__(self, epoch: int) -> Iterator[Batch]:
         """Yield the batches of `epoch`."""
@@ -189,16 +209,18 @@ class _Batches:
         views, logits = self._epoch(epoch)
         for start in range(0, len(views), batch):
             rows = views.rows(start, start + batch)
-            images = seen(distilled, rows, self._ctx.device).contiguous(memory_format=torch.channels_last)
+            images = seen(distilled, rows, self._lesson.ctx.device).contiguous(memory_format=torch.channels_last)
             targets = self._targets(rows, images, None if logits is None else logits[start : start + batch])
-            yield Batch(images=images, targets=targets, weights=distilled.weights[rows.index].to(self._ctx.device))
-        number, units = self._position
-        self._ctx.progress(number * self._training.epochs + epoch + 1, units * self._training.epochs)
+            yield Batch(
+                images=images, targets=targets, weights=distilled.weights[rows.index].to(self._lesson.ctx.device)
+            )
+        epochs = self._training.epochs
+        self._lesson.ctx.progress(self._unit.number * epochs + epoch + 1, self._unit.total * epochs)
 
     def _epoch(self, epoch: int) -> tuple[Views, Tensor | None]:
         """Return the views of an epoch and, if they are stored, the teacher's logits of them."""
         labels, size = self._lesson.labels, self._lesson.distilled.image_size
-        if self._protocol.labels == "stored":
+        if self._unit.protocol.labels == "stored":
             stored = labels.epochs[epoch]
             return stored.views, None if stored.logits is None else soft_targets(stored, labels.num_classes)
         views = epoch_views(
@@ -206,19 +228,19 @@ class _Batches:
             self._training.batch,
             size,
             size,
-            self._protocol.views,
-            generator_for=lambda number: self._ctx.generator("views", self._seed, epoch, number),
-            shuffle=self._ctx.generator("order", self._seed, epoch),
+            self._unit.protocol.views,
+            generator_for=lambda number: self._lesson.ctx.generator("views", self._unit.seed, epoch, number),
+            shuffle=self._lesson.ctx.generator("order", self._unit.seed, epoch),
         )
         return views, None
 
     def _targets(self, views: Views, images: Tensor, logits: Tensor | None) -> Tensor:
         """Return what the student shall answer, `(B, C)`: mixed classes, or the teacher's logits."""
-        if self._hard:
+        if self._unit.hard:
             return mixed_classes(self._lesson.distilled, views).to(images.device)
         if logits is not None:
             return logits.to(images.device)
-        with torch.no_grad(), self._ctx.autocast():
+        with torch.no_grad(), self._lesson.ctx.autocast():
             return self._lesson.teacher(images).float()
 
 

@@ -4,11 +4,11 @@ For class k with images x_kj, atoms b_kj and weights w_kj (reference/PAPER 1.3):
 
     L_k = (1/K) sum_j ||f(view(x_kj)) - b_kj||²  +  lambda * sum_l (||mu_kl(x) - mu_kl||² + ||var_kl(x) - var_kl||²)
 
-with the w-weighted moments of each BatchNorm layer's input over the class's images and positions; the loss is the sum over
-classes. Differs from the paper: the feature term is a mean over the class's images, so that lambda does not depend on IPC. A
-class's loss depends on that class alone: grouping does not change the answer beyond rounding (`bn="global"` and
-`form="reference"` couple the classes of a group by definition). Views are drawn per image. See `stages/_matching.py` for the
-losses and docs/differences.md for what the reference code does instead.
+with the w-weighted moments of each BatchNorm layer's input over the class's images and positions; the loss is the sum
+over classes. Differs from the paper: the feature term is a mean over the class's images, so that lambda does not depend
+on IPC. A class's loss depends on that class alone: grouping does not change the answer beyond rounding (`bn="global"`
+and `form="reference"` couple the classes of a group by definition). Views are drawn per image. See
+`stages/_matching.py` for the losses and docs/differences.md for what the reference code does instead.
 """
 
 import math
@@ -44,6 +44,18 @@ class _State:
         return {"images": self.images.detach(), **moments}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """What all groups have in common."""
+
+    model: nn.Module
+    train: ImageSet
+    teacher: Teacher
+    settings: RecoverSettings
+    groups: int
+    ctx: Context
+
+
 def recover(
     train: ImageSet,
     teacher: Teacher,
@@ -75,10 +87,11 @@ def recover(
     require_batchnorm(model, teacher.spec.arch)
     num_classes, ipc, _ = barycenters.atoms.shape
     groups = group_classes(num_classes, ipc, settings.batch)
-    pixels: list[Tensor] = []
-    for number, labels in enumerate(groups):
-        targets = group_targets(statistics, barycenters, labels, settings, ctx.device)
-        pixels.append(_one_group(model, train, teacher, targets, settings, (number, len(groups)), ctx))
+    job = _Job(model=model, train=train, teacher=teacher, settings=settings, groups=len(groups), ctx=ctx)
+    pixels = [
+        _one_group(job, group_targets(statistics, barycenters, labels, settings, ctx.device), number)
+        for number, labels in enumerate(groups)
+    ]
     weights = torch.full_like(barycenters.weights, 1 / ipc) if settings.form == "reference" else barycenters.weights
     return DistilledSet(
         method=method,
@@ -97,35 +110,28 @@ def group_classes(num_classes: int, ipc: int, batch: int) -> list[tuple[int, ...
     return [tuple(range(first, min(first + size, num_classes))) for first in range(0, num_classes, size)]
 
 
-def _one_group(
-    model: nn.Module,
-    train: ImageSet,
-    teacher: Teacher,
-    targets: Targets,
-    settings: RecoverSettings,
-    position: tuple[int, int],
-    ctx: Context,
-) -> Tensor:
+def _one_group(job: _Job, targets: Targets, number: int) -> Tensor:
     """Optimise the images of one group of classes; return them as uint8 `(G·K, ch, R, R)`."""
-    name = f"group-{position[0]:05d}"
-    state = _begin(train, teacher, targets, settings, name, ctx)
-    limits = _pixel_limits(teacher, ctx.device)
-    while state.step < settings.iterations:
-        losses = _step(model, state, targets, limits, settings, ctx)
-        _report(losses, state.step, targets, settings, position, ctx)
-        if state.step == settings.iterations or ctx.due():
-            ctx.save(name, state.tensors(), step=state.step)
-    return to_pixels(state.images.detach(), teacher)
+    name = f"group-{number:05d}"
+    state = _begin(job, targets, name)
+    while state.step < job.settings.iterations:
+        losses = _step(job, state, targets)
+        _report(job, losses, state.step, targets, number)
+        if state.step == job.settings.iterations or job.ctx.due():
+            job.ctx.save(name, state.tensors(), step=state.step)
+    return to_pixels(state.images.detach(), job.teacher)
 
 
-def _begin(
-    train: ImageSet, teacher: Teacher, targets: Targets, settings: RecoverSettings, name: str, ctx: Context
-) -> _State:
+def _begin(job: _Job, targets: Targets, name: str) -> _State:
     """Return the saved state of a group, or a fresh start."""
-    saved = ctx.restore(name)
-    images = saved.tensors["images"] if saved else start_images(train, teacher, targets, settings, ctx)
-    images = images.to(ctx.device, memory_format=torch.channels_last).requires_grad_()
-    optimiser = torch.optim.Adam([images], settings.lr, betas=BETAS)
+    saved = job.ctx.restore(name)
+    images = (
+        saved.tensors["images"]
+        if saved
+        else start_images(job.train, job.teacher, targets, job.settings.start, ctx=job.ctx)
+    )
+    images = images.to(job.ctx.device, memory_format=torch.channels_last).requires_grad_()
+    optimiser = torch.optim.Adam([images], job.settings.lr, betas=BETAS)
     if saved is None:
         return _State(images=images, optimiser=optimiser)
     moments = {key: value for key, value in saved.tensors.items() if key != "images"}
@@ -133,14 +139,12 @@ def _begin(
     return _State(images=images, optimiser=optimiser, step=int(saved.facts["step"]))
 
 
-def start_images(
-    train: ImageSet, teacher: Teacher, targets: Targets, settings: RecoverSettings, ctx: Context
-) -> Tensor:
+def start_images(train: ImageSet, teacher: Teacher, targets: Targets, start: str, *, ctx: Context) -> Tensor:
     """Return the images that a group starts from, float32 `(G·K, ch, R, R)`, normalised."""
     side, parts = teacher.spec.image_size, []
     for label in targets.labels:
         generator = ctx.generator("start", label)
-        if settings.start == "noise":
+        if start == "noise":
             parts.append(torch.randn(targets.ipc, teacher.spec.channels, side, side, generator=generator))
         else:
             members = train.of_class(label)
@@ -150,37 +154,29 @@ def start_images(
     return torch.cat(parts)
 
 
-def _step(
-    model: nn.Module,
-    state: _State,
-    targets: Targets,
-    limits: tuple[Tensor, Tensor],
-    settings: RecoverSettings,
-    ctx: Context,
-) -> Losses:
+def _step(job: _Job, state: _State, targets: Targets) -> Losses:
     """Take one Adam step and clip to the valid pixel range."""
+    settings = job.settings
     rate = settings.lr * (1 + math.cos(math.pi * state.step / settings.iterations)) / 2
     state.optimiser.param_groups[0]["lr"] = rate
-    views = draw_step_views(state.images.shape[-1], targets, state.step, settings, ctx)
-    losses = match(model, state.images, views, targets, settings, ctx)
+    views = draw_step_views(state.images.shape[-1], targets, state.step, settings, job.ctx)
+    losses = match(job.model, state.images, views, targets, settings=settings, ctx=job.ctx)
     state.optimiser.zero_grad(set_to_none=True)
     losses.total.backward()
     state.optimiser.step()
     with torch.no_grad():
-        torch.clamp_(state.images, *limits)
+        torch.clamp_(state.images, *_pixel_limits(job.teacher, state.images.device))
     state.step += 1
     return losses
 
 
-def _report(
-    losses: Losses, step: int, targets: Targets, settings: RecoverSettings, position: tuple[int, int], ctx: Context
-) -> None:
+def _report(job: _Job, losses: Losses, step: int, targets: Targets, number: int) -> None:
     """Log about a hundred rows a group, and tell how far we are."""
-    number, groups = position
-    ctx.progress(number * settings.iterations + step, groups * settings.iterations)
-    if step % max(1, settings.iterations // ROWS) == 0 or step == settings.iterations:
+    iterations = job.settings.iterations
+    job.ctx.progress(number * iterations + step, job.groups * iterations)
+    if step % max(1, iterations // ROWS) == 0 or step == iterations:
         unit = f"classes {targets.labels[0]} to {targets.labels[-1]}"
-        ctx.log(unit=unit, step=step, **losses.figures())
+        job.ctx.log(unit=unit, step=step, **losses.figures())
 
 
 def _pixel_limits(teacher: Teacher, device: torch.device) -> tuple[Tensor, Tensor]:

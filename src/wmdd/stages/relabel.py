@@ -1,8 +1,8 @@
 """Stage 5, relabel: what the teacher says of every view that students will train on (FKD).
 
 A view is drawn from (seed, epoch, batch) and stored beside the teacher's logits, so it can be replayed by anybody
-(`data/views.py`). Differs from the reference code: CutMix partners and boxes are drawn per image; labels belong to images, not to
-batches, so a student may train with any batch size.
+(`data/views.py`). Differs from the reference code: CutMix partners and boxes are drawn per image; labels belong to
+images, not to batches, so a student may train with any batch size.
 """
 
 import torch
@@ -38,7 +38,7 @@ def relabel(
     kept: dict[int, EpochLabels] = {}
     for epoch in range(epochs):
         if ctx.restore(unit_name(epoch)) is None:
-            labels = _one_epoch(model, distilled, settings, epoch, batch, ctx)
+            labels = _one_epoch(model, distilled, settings, epoch, batch=batch, ctx=ctx)
             if not ctx.save(unit_name(epoch), labels.tensors()):
                 kept[epoch] = labels
         ctx.progress(epoch + 1, epochs)
@@ -64,7 +64,7 @@ def unit_name(epoch: int) -> str:
 
 
 def _one_epoch(
-    model: nn.Module, distilled: DistilledSet, settings: RelabelSettings, epoch: int, batch: int, ctx: Context
+    model: nn.Module, distilled: DistilledSet, settings: RelabelSettings, epoch: int, *, batch: int, ctx: Context
 ) -> EpochLabels:
     """Draw one epoch of views and ask the teacher about them."""
     views = ViewSettings(crop_min=settings.crop_min, flip=settings.flip, cutmix=settings.cutmix)

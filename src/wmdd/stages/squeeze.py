@@ -1,11 +1,12 @@
 """Stage 1, squeeze: train a classifier on the real images, or take one that the user brings.
 
-The teacher carries its class order and its normalisation; whoever uses it checks both. Training follows the reference code
-(SGD, cosine, random resized crops and flips); all numbers are settings.
+The teacher carries its class order and its normalisation; whoever uses it checks both. Training follows the reference
+code (SGD, cosine, random resized crops and flips); all numbers are settings.
 """
 
 import hashlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from wmdd.context import Context, stream_seed
 from wmdd.data.loading import channel_moments, fetch_batches, shuffled, to_float
 from wmdd.data.views import draw_views, look
-from wmdd.models import build_model, load_checkpoint, pretrained_model, resolve_spec
+from wmdd.models import Pretrained, build_model, load_checkpoint, pretrained_model, resolve_spec
 from wmdd.settings import SqueezeSettings, ViewSettings
 from wmdd.stages._stage import Stage
 from wmdd.stages._testing import accuracy
@@ -24,6 +25,18 @@ from wmdd.training.randomness import seeded
 from wmdd.values import ImageSet, ModelSpec, Teacher
 
 NUM_TESTS = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """What training and testing the teacher need."""
+
+    train: ImageSet
+    val: ImageSet
+    settings: SqueezeSettings
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    ctx: Context
 
 
 def squeeze(train: ImageSet, val: ImageSet, settings: SqueezeSettings, *, ctx: Context | None = None) -> Teacher:
@@ -46,77 +59,63 @@ def squeeze(train: ImageSet, val: ImageSet, settings: SqueezeSettings, *, ctx: C
         image_size=train.image_size,
         stem=settings.stem,
     )
-    mean, std = channel_moments(train)
-    with seeded(stream_seed(ctx.seed, ctx.stage, "weights"), torch.device("cpu")):
-        model = build_model(spec)
-    if settings.checkpoint is not None:
-        model.load_state_dict(load_checkpoint(Path(settings.checkpoint), spec))
-    elif settings.pretrained:
-        model, mean, std = pretrained_model(spec)
-    model = model.to(ctx.device, memory_format=torch.channels_last)
-    if settings.checkpoint is None:
-        model = _train(model, train, val, settings, (mean, std), ctx)
-    top1, _ = accuracy(model.eval(), val, mean, std, ctx)
+    start = _begin(train, spec, settings, ctx)
+    job = _Job(train=train, val=val, settings=settings, mean=start.mean, std=start.std, ctx=ctx)
+    model = start.model.to(ctx.device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    if not start.complete:
+        model = _train(job, model)
+    top1 = _test(job, model.eval())["top1"]
     ctx.log(unit="teacher", top1=top1)
-    return _teacher(model, spec, train, mean, std, top1)
-
-
-def _teacher(
-    model: nn.Module, spec: ModelSpec, train: ImageSet, mean: tuple[float, ...], std: tuple[float, ...], top1: float
-) -> Teacher:
-    """Pack a trained model."""
     weights = {name: value.detach().cpu().contiguous().clone() for name, value in model.state_dict().items()}
-    return Teacher(spec=spec, weights=weights, classes=train.classes, mean=mean, std=std, top1=top1)
+    return Teacher(spec=spec, weights=weights, classes=train.classes, mean=start.mean, std=start.std, top1=top1)
 
 
-def _train(
-    model: nn.Module,
-    train: ImageSet,
-    val: ImageSet,
-    settings: SqueezeSettings,
-    normalisation: tuple[tuple[float, ...], tuple[float, ...]],
-    ctx: Context,
-) -> nn.Module:
+def _begin(train: ImageSet, spec: ModelSpec, settings: SqueezeSettings, ctx: Context) -> Pretrained:
+    """Return the network to begin with and its normalisation; if it is complete, nothing is trained."""
+    with seeded(stream_seed(ctx.seed, ctx.stage, "weights"), torch.device("cpu")):
+        if settings.pretrained and settings.checkpoint is None:
+            return pretrained_model(spec)  # a fresh last layer, if any, is drawn here too
+        model = build_model(spec)
+    mean, std = channel_moments(train)
+    if settings.checkpoint is not None:
+        model.load_state_dict(load_checkpoint(Path(settings.checkpoint), spec, train.classes))
+    return Pretrained(model=model, mean=mean, std=std, complete=settings.checkpoint is not None)
+
+
+def _train(job: _Job, model: nn.Module) -> nn.Module:
     """Train the teacher."""
-    mean, std = normalisation
-    batch = min(settings.batch, len(train))
-
-    def batches(epoch: int) -> Iterator[Batch]:
-        return _epoch(train, batch, epoch, settings, normalisation, ctx)
-
-    def test(model: nn.Module) -> dict[str, float]:
-        top1, top5 = accuracy(model, val, mean, std, ctx)
-        return {"top1": top1, "top5": top5}
+    settings = job.settings
+    batch = min(settings.batch, len(job.train))
 
     def loss(logits: Tensor, batch: Batch) -> Tensor:
         return label_loss(logits, batch.targets, settings.label_smoothing)
 
     task = Task(
         name="teacher",
-        steps=len(train) // batch,
-        batches=batches,
+        steps=len(job.train) // batch,
+        batches=lambda epoch: _epoch(job, batch, epoch),
         loss=loss,
-        test=test,
+        test=lambda tested: _test(job, tested),
         tests=test_epochs(settings.epochs, NUM_TESTS),
     )
-    return fit(model, task, settings, ctx=ctx).model
+    return fit(model, task, settings, ctx=job.ctx).model
 
 
-def _epoch(
-    train: ImageSet,
-    batch: int,
-    epoch: int,
-    settings: SqueezeSettings,
-    normalisation: tuple[tuple[float, ...], tuple[float, ...]],
-    ctx: Context,
-) -> Iterator[Batch]:
+def _test(job: _Job, model: nn.Module) -> dict[str, float]:
+    """Return the accuracies on the validation images."""
+    top1, top5 = accuracy(model, job.val, job.mean, job.std, job.ctx)
+    return {"top1": top1, "top5": top5}
+
+
+def _epoch(job: _Job, batch: int, epoch: int) -> Iterator[Batch]:
     """Yield the batches of one epoch: shuffled, cropped, flipped; a last short batch is dropped."""
+    train, settings, ctx = job.train, job.settings, job.ctx
     views = ViewSettings(crop_min=settings.crop_min, flip=settings.flip)
     order = shuffled(len(train), batch, ctx.generator("order", epoch), drop_last=True)
     fetched = fetch_batches(train, order, workers=ctx.workers, device=ctx.device)
     for step, (index, images) in enumerate(fetched):
         drawn = draw_views(index, train.canvas, train.image_size, views, ctx.generator("views", epoch, step))
-        looks = look(to_float(images, *normalisation), drawn.crop, drawn.flip, train.image_size)
+        looks = look(to_float(images, job.mean, job.std), drawn.crop, drawn.flip, train.image_size)
         yield Batch(
             images=looks.contiguous(memory_format=torch.channels_last), targets=train.labels[index].to(ctx.device)
         )

@@ -1,9 +1,9 @@
 """Stage 2, statistics: one pass of the teacher over the real images.
 
-Gives the penultimate features, and per class the exact mean and variance of every BatchNorm layer's *input* over all images
-of the class and all positions (the targets of PCBN, reference/PAPER 1.3). Differs from the reference code: its per-class
-variance averages the variances within batches and loses the spread between them; ours merges sums and does not depend on the
-batch size or on the order.
+Gives the penultimate features, and per class the exact mean and variance of every BatchNorm layer's *input* over all
+images of the class and all positions (the targets of PCBN, reference/PAPER 1.3). Differs from the reference code: its
+per-class variance averages the variances within batches and loses the spread between them; ours merges sums and does
+not depend on the batch size or on the order.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,14 @@ from torch import Tensor, nn
 from wmdd.context import Context, Saved
 from wmdd.data.loading import centre_crop, fetch_batches, to_float
 from wmdd.errors import DataError
-from wmdd.models import batchnorm_layers, build_teacher, require_batchnorm, tap_batchnorm, tap_features
+from wmdd.models import (
+    batchnorm_layers,
+    batchnorm_widths,
+    build_teacher,
+    require_batchnorm,
+    tap_batchnorm,
+    tap_features,
+)
 from wmdd.ot import Moments
 from wmdd.settings import StatisticsSettings
 from wmdd.stages._stage import Stage
@@ -52,7 +59,7 @@ def statistics(
     for label in range(len(train.classes)):
         done = ctx.restore(f"class-{label:05d}")
         if done is None or features is None:
-            result = _one_class(model, train, teacher, label, settings, ctx)
+            result = _one_class(model, train, teacher, label, batch=settings.batch, ctx=ctx)
             if features is None:
                 features = ctx.array("features", (len(train), result.features.shape[1]))
             features[sum(counts[:label]) : sum(counts[: label + 1])] = result.features
@@ -66,7 +73,7 @@ def statistics(
         features=features,
         counts=counts,
         layers=tuple(name for name, _ in layers),
-        widths=tuple(int(layer.num_features) for _, layer in layers),
+        widths=batchnorm_widths(model),
         means=torch.stack(means),
         variances=torch.stack(variances),
     )
@@ -98,10 +105,10 @@ def _summary(result: _ClassPass) -> Saved:
 
 
 def _one_class(
-    model: nn.Module, train: ImageSet, teacher: Teacher, label: int, settings: StatisticsSettings, ctx: Context
+    model: nn.Module, train: ImageSet, teacher: Teacher, label: int, *, batch: int, ctx: Context
 ) -> _ClassPass:
     """Pass the images of one class through the teacher."""
-    batches = [part.tolist() for part in train.of_class(label).split(settings.batch)]
+    batches = [part.tolist() for part in train.of_class(label).split(batch)]
     moments: dict[int, Moments] = {}
     features: list[Tensor] = []
     with torch.inference_mode(), tap_features(model) as tap, tap_batchnorm(model, merging(moments)):

@@ -1,7 +1,7 @@
 """The one training loop: squeeze and evaluate hand it a model and a task.
 
-It saves its state when the context says so and continues from there; stopped and resumed equals not stopped, because every
-epoch draws its batches and its dropout from a stream of its own.
+It saves its state when the context says so and continues from there; stopped and resumed equals not stopped, because
+every epoch draws its batches and its dropout from a stream of its own.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -164,5 +164,6 @@ def _step(training: _Training, task: Task, batch: Batch, done: float, ctx: Conte
 
 
 def test_epochs(epochs: int, tests: int) -> frozenset[int]:
-    """Return the `tests` epochs after which to test: evenly spaced, the last one included."""
-    return frozenset(round(epochs * (number + 1) / tests) for number in range(min(tests, epochs)))
+    """Return the epochs after which to test: `tests` of them, or all, evenly spaced, the last one included."""
+    tests = min(tests, epochs)
+    return frozenset(round(epochs * (number + 1) / tests) for number in range(tests))

@@ -26,7 +26,7 @@ def distillation_loss(student: Tensor, teacher: Tensor, weights: Tensor, tempera
 
 
 def squared_match(values: Tensor, targets: Tensor) -> Tensor:
-    """Return sum_l ||values_l - targets_l||² of each class, `(G,)`, for `(G, F)` statistics; one sum serves all layers."""
+    """Return sum_l ||values_l - targets_l||² of each class, `(G,)`, for `(G, F)` statistics."""
     return (values - targets).square().sum(dim=1)
 
 

@@ -25,8 +25,8 @@ def build_optimiser(model: nn.Module, settings: TrainSettings) -> torch.optim.Op
 def learning_rate(settings: TrainSettings, epoch: int, done: float) -> float:
     """Return the learning rate of a step.
 
-    lr (1 + cos(pi i / (zeta N))) / 2 with i the epoch and N the number of epochs: constant within an epoch, as the field's
-    scripts have it (zeta: EDC, RDED). During warm-up it is scaled by the share of the warm-up that is over.
+    lr (1 + cos(pi i / (zeta N))) / 2 with i the epoch and N the number of epochs: constant within an epoch, as the
+    field's scripts have it (zeta: EDC, RDED). During warm-up it is scaled by the share of the warm-up that is over.
 
     Args:
         settings: of the training.

@@ -1,0 +1,83 @@
+"""A result is finished when its manifest stands, and belongs to one process at a time."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from wmdd.artifacts import folder as folder_module
+from wmdd.artifacts.folder import ResultFolder, Store
+from wmdd.errors import ArtifactError
+from wmdd.values import Evaluation
+
+_OTHER_PROCESS = """
+import sys
+from pathlib import Path
+from wmdd.artifacts.folder import ResultFolder
+from wmdd.errors import ArtifactError
+try:
+    with ResultFolder(path=Path(sys.argv[1])).claimed():
+        print("claimed")
+except ArtifactError as error:
+    print(error)
+"""
+
+
+@pytest.fixture
+def result(tmp_path: Path) -> ResultFolder:
+    return Store(root=tmp_path / "store").folder("evaluate", "0123456789ab")
+
+
+def test_a_folder_is_named_by_stage_and_key(result: ResultFolder) -> None:
+    assert result.path.name == "evaluate-0123456789ab"
+    assert not result.finished
+
+
+def test_commit_finishes_a_result_and_removes_its_saved_state(result: ResultFolder) -> None:
+    with result.claimed():
+        (result.work / "student.safetensors").write_bytes(b"state")
+        assert not result.finished
+        result.commit(Evaluation(), {"stage": "evaluate", "seconds": 1.5})
+    assert result.finished
+    assert not result.work.exists()
+    assert result.read(Evaluation) == Evaluation()
+    manifest = result.manifest()
+    assert manifest["seconds"] == 1.5
+    assert manifest["files"] == {"tensors.safetensors": (result.path / "tensors.safetensors").stat().st_size}
+
+
+def test_the_manifest_is_written_after_the_record_and_before_the_state_goes(
+    result: ResultFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[str, set[str]]] = []
+
+    def present() -> set[str]:
+        return {file.name for file in result.path.iterdir()}
+
+    write_json, rmtree = folder_module.write_json, shutil.rmtree
+    monkeypatch.setattr(
+        folder_module, "write_json", lambda *args: (seen.append(("manifest", present())), write_json(*args))
+    )
+    monkeypatch.setattr(
+        folder_module.shutil, "rmtree", lambda *args, **kw: (seen.append(("rmtree", present())), rmtree(*args, **kw))
+    )
+    with result.claimed():
+        result.commit(Evaluation(), {"seconds": 0})
+    record = {"record.json", "tensors.safetensors", "work"}
+    assert seen == [("manifest", record), ("rmtree", record | {"manifest.json"})]
+
+
+def test_a_second_process_is_refused_and_the_next_one_is_not(result: ResultFolder) -> None:
+    def other() -> str:
+        command = [sys.executable, "-c", _OTHER_PROCESS, str(result.path)]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+
+    with result.claimed():
+        refused = other()
+        with pytest.raises(ArtifactError, match="another process"), result.claimed():
+            pass
+    assert "another process is working on this result" in refused
+    assert refused.count("\n") == 1
+    assert other() == "claimed\n"

@@ -1,0 +1,262 @@
+"""The commands, and the surface that scripts rely on."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import wmdd
+from wmdd.cli.arguments import split_words
+from wmdd.cli.commands import _DISTILL_FLAGS, COMMANDS, STAGES, EvaluateWords
+from wmdd.cli.main import USAGE, main, parse
+from wmdd.cli.render import Screen
+from wmdd.methods.names import METHODS
+from wmdd.pipeline.recipe import setting_names
+from wmdd.protocols import PROTOCOLS
+from wmdd.recipes import RECIPES
+
+SETTINGS = """
+method ipc seed device precision save_every
+data.image_size data.channels data.holdout data.holdout_seed data.max_broken data.memory_gb data.workers
+squeeze.epochs squeeze.batch squeeze.optimiser squeeze.lr squeeze.momentum squeeze.weight_decay squeeze.warmup
+squeeze.zeta squeeze.label_smoothing squeeze.ema squeeze.arch squeeze.stem squeeze.checkpoint squeeze.pretrained
+squeeze.crop_min squeeze.flip squeeze.seed
+statistics.batch
+barycenter.weights barycenter.iterations barycenter.step
+recover.iterations recover.lr recover.bn_weight recover.form recover.feature_loss recover.ce_weight recover.bn
+recover.start recover.crop_min recover.flip recover.batch
+relabel.store relabel.top_k relabel.temperature relabel.crop_min relabel.flip relabel.cutmix
+evaluate.students evaluate.protocols evaluate.seeds evaluate.labels evaluate.epochs evaluate.tests
+"""
+
+
+def python(*words: str) -> "subprocess.CompletedProcess[str]":
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [sys.executable, *words], capture_output=True, text=True, check=False, timeout=90, env=environment
+    )
+
+
+def test_the_pinned_surface() -> None:
+    """Scripts rely on these; change the lists on purpose, and say so in the changelog."""
+    assert set(COMMANDS) == {
+        *("distill", "evaluate", "report", "status", "export", "list", "doctor", "version", "--version")
+    }
+    assert set(_DISTILL_FLAGS) == {"recipe", "out", "store", "until"}
+    assert set(EvaluateWords.model_fields) == {
+        *("student", "protocol", "seeds", "labels", "epochs", "device", "precision")
+    }
+    assert list(setting_names()) == SETTINGS.split()
+    assert set(STAGES) == {"squeeze", "statistics", "barycenter", "recover", "random", "relabel", "evaluate"}
+    assert set(wmdd.__all__) == {
+        *("DistilledSet", "Evaluation", "Recipe", "Run", "WmddError"),
+        *("barycenter", "distill", "evaluate", "load", "wasserstein2"),
+    }
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["-h"], ["help"]])
+def test_help_lists_every_command(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 0
+    out = capsys.readouterr().out
+    assert out == USAGE
+    assert all(f"wmdd {name}" in out for name in COMMANDS if not name.startswith("-"))
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [(["--help"], 0), (["distill", "digits", "--ipcc", "3"], 2), (["distill", "digits", "--recover.lr", "-1"], 2)],
+    ids=["help", "wrong flag", "wrong value"],
+)
+def test_help_and_wrong_words_do_not_wait_for_torch(words: list[str], code: int) -> None:
+    done = python("-X", "importtime", "-m", "wmdd", *words)
+    assert done.returncode == code
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    assert "wmdd.cli.main" in imported
+    assert not imported & {"torch", "torchvision", "timm", "ot", "sklearn", "pyarrow", "matplotlib"}
+
+
+def test_help_of_distill_shows_settings_with_the_defaults_of_the_recipe(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["distill", "--help"]) == 0
+    plain = capsys.readouterr().out
+    assert main(["distill", "digits", "--help"]) == 0
+    digits = capsys.readouterr().out
+    assert main(["distill", "--recipe", "digits", "-h"]) == 0
+    assert capsys.readouterr().out.split("\n")[1:] == digits.split("\n")[1:]
+    for text, arch in ((plain, "resnet18"), (digits, "convnet2_w32_bn")):
+        flat = " ".join(text.replace("│", " ").split())
+        assert f"(default: {arch})" in flat
+        for name in (*_DISTILL_FLAGS, *(name.replace("_", "-") for name in setting_names())):
+            assert f"--{name}" in flat, name
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name not in {"doctor", "version", "--version"}])
+def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([name, "--help"]) == 0
+    printed = capsys.readouterr()
+    assert f"wmdd {name}" in printed.out
+    assert printed.err == ""
+
+
+@pytest.mark.parametrize(
+    ("what", "names"),
+    [
+        ("methods", METHODS),
+        ("recipes", RECIPES),
+        ("protocols", PROTOCOLS),
+        ("models", ("resnet18", "vit_tiny", "convnet3_bn", "timm:NAME")),
+        ("data", ("digits", "cifar10", "imagenette", "hf:OWNER/NAME[/CONFIG]")),
+    ],
+)
+def test_list(what: str, names: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list", what]) == 0
+    out = capsys.readouterr().out
+    assert all(name in out for name in names)
+
+
+@pytest.mark.parametrize("word", ["version", "--version"])
+def test_version(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([word]) == 0
+    assert capsys.readouterr().out == f"{wmdd.__version__}\n"
+
+
+def test_doctor(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor"]) == 0
+    out = capsys.readouterr().out
+    assert all(word in out for word in ("python", "torch", "timm", "device", "precision", "memory", "datasets"))
+
+
+def test_status_of_an_unfinished_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = ["--out", str(tmp_path / "run"), "--store", str(tmp_path / "store")]
+    cheap = ["--squeeze.arch", "convnet1_w8_bn", "--squeeze.epochs", "1", "--device", "cpu"]
+    assert main(["distill", "digits", *place, *cheap, "--until", "squeeze"]) == 0
+    assert "stopped after squeeze" in capsys.readouterr().out
+    assert main(["status", str(tmp_path / "run")]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "unfinished; the same command continues" in out
+    assert "squeeze" in out
+    assert "recover" not in out
+    assert main(["report", str(tmp_path / "run")]) in {0, 2}
+    assert main(["evaluate", str(tmp_path / "run"), "--data", "digits"]) == 2
+
+
+def test_a_bug_shows_its_traceback_and_exit_code_1() -> None:
+    broken = (
+        "import sys; from wmdd.cli import commands; from wmdd.cli.main import main; "
+        "commands.COMMANDS['version'] = lambda words: lambda: 1 // 0; sys.exit(main(['version']))"
+    )
+    done = python("-c", broken)
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert "ZeroDivisionError" in done.stderr
+    assert "wmdd: error:" not in done.stderr
+
+
+def test_a_reader_that_went_away_is_no_bug() -> None:
+    gone = (
+        "import os, sys; from wmdd.cli import commands; from wmdd.cli.main import main\n"
+        "def act(): raise BrokenPipeError\n"
+        "commands.COMMANDS['version'] = lambda words: act\n"
+        "sys.exit(main(['version']))"
+    )
+    done = python("-c", gone)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_words_are_sorted_into_flags_and_settings() -> None:
+    own, known = {"out": "folder"}, ["ipc", "recover.lr", "squeeze.flip"]
+    words = ["digits", "--out=a=b", "--recover.lr=-1e-3", "--ipc", "-3", "--squeeze.no-flip", "--out", "c"]
+    found = split_words("distill", "usage", words, own, known)
+    assert found.target == "digits"
+    assert found.own == {"out": "c"}
+    assert found.rest == ("--recover.lr=-1e-3", "--ipc", "-3", "--squeeze.no-flip")
+
+
+def test_settings_arrive_in_every_spelling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from wmdd import api  # noqa: PLC0415
+
+    seen = {}
+
+    def catch(data: str, **facts: object) -> object:
+        seen.update(facts, data=data)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(api, "distill", catch)
+    spelt = ["--ipc=3", "--recover.bn-weight", "0.5", "--squeeze.weight_decay", "1e-3", "--squeeze.no-flip"]
+    more = ["--evaluate.students", "resnet18", "resnet50", "--evaluate.protocols", "rded", "--data.image-size", "16"]
+    assert main(["distill", "a/folder", *spelt, *more, "--out", "there"]) == 130
+    recipe = seen["recipe"]
+    assert isinstance(recipe, wmdd.Recipe)
+    assert (recipe.ipc, recipe.recover.bn_weight, recipe.squeeze.weight_decay) == (3, 0.5, 1e-3)
+    assert (recipe.squeeze.flip, recipe.data.image_size) == (False, 16)
+    assert recipe.evaluate.students == ("resnet18", "resnet50")
+    assert recipe.evaluate.protocols == ("rded",)
+    assert (seen["data"], seen["out"], seen["until"]) == ("a/folder", "there", None)
+
+
+def test_parsing_does_nothing() -> None:
+    parsed = parse(["distill", "nowhere/at/all", "--ipc", "3"])
+    assert parsed.command == "distill"
+
+
+class _Terminal:
+    """A stream that says it is a terminal."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def isatty(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        self.text += text
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+
+def test_progress_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = _Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    screen = Screen()
+    with screen.listening():
+        screen.begin("recover")
+        screen.progress("recover", 1, 2)
+        screen.end("recover", 1.25, reused=False)
+    assert "recover     1.2 s" in terminal.text
+
+
+def test_a_line_now_and_then_elsewhere(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from wmdd.cli import render  # noqa: PLC0415
+
+    now = [0.0]
+    monkeypatch.setattr(render.time, "monotonic", lambda: now[0])
+    screen = Screen()
+    screen.begin("recover")
+    for done in range(1, 100):
+        now[0] += 1.0
+        screen.progress("recover", done, 100)
+    screen.end("recover", 99.0, reused=False)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "recover ..."
+    assert lines[1] == "recover 31 %, about 69 s left"
+    assert lines[-1] == "recover     99.0 s"
+    assert len(lines) == 5
+
+
+def test_the_first_ctrl_c_is_a_wish_and_the_second_an_order(capsys: pytest.CaptureFixture[str]) -> None:
+    screen = Screen()
+    before = signal.getsignal(signal.SIGINT)
+    with screen.listening():
+        assert not screen.stop_asked()
+        signal.raise_signal(signal.SIGINT)
+        assert screen.stop_asked()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert "press Ctrl-C again" in capsys.readouterr().err

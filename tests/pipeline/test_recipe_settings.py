@@ -1,0 +1,80 @@
+"""A recipe is one tree of settings: dotted names, YAML, and one line for every mistake."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from wmdd.errors import ConfigError
+from wmdd.pipeline.recipe import Recipe, read_recipe, setting_names, write_recipe
+
+
+def test_dotted_and_nested_settings_are_the_same() -> None:
+    dotted = Recipe().with_settings({"ipc": 1, "recover.lr": 0.1, "recover.bn": "global", "evaluate.seeds": 2})
+    nested = Recipe().with_settings({"ipc": 1, "recover": {"lr": 0.1, "bn": "global"}, "evaluate": {"seeds": 2}})
+    assert dotted == nested
+    assert (dotted.ipc, dotted.recover.lr, dotted.recover.bn, dotted.evaluate.seeds) == (1, 0.1, "global", 2)
+    assert dotted.recover.iterations == Recipe().recover.iterations
+    assert dotted.with_settings({}) == dotted
+
+
+def test_yaml_round_trip_writes_every_setting(tmp_path: Path) -> None:
+    recipe = Recipe().with_settings(
+        {
+            "seed": 7,
+            "squeeze.checkpoint": "weights.pt",
+            "evaluate.students": ("resnet18", "resnet50"),
+            "data.channels": 1,
+        }
+    )
+    path = tmp_path / "recipe.yaml"
+    path.write_text(write_recipe(recipe), encoding="utf-8")
+    assert read_recipe(path) == recipe
+    tree = yaml.safe_load(path.read_text("utf-8"))
+    written = {f"{a}.{b}" for a, part in tree.items() if isinstance(part, dict) for b in part}
+    assert written | {name for name, part in tree.items() if not isinstance(part, dict)} == set(setting_names())
+
+
+def test_setting_names_are_those_that_others_rely_on() -> None:
+    agreed = """squeeze.epochs squeeze.arch squeeze.checkpoint squeeze.pretrained statistics.batch barycenter.weights
+        barycenter.iterations recover.iterations recover.lr recover.bn_weight recover.form recover.feature_loss
+        recover.bn recover.start relabel.store relabel.temperature evaluate.epochs evaluate.students evaluate.protocols
+        evaluate.seeds data.image_size data.max_broken ipc method seed device precision"""
+    assert set(agreed.split()) <= set(setting_names())
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("recover:\n  learning_rat: 0.1\n", "recover.learning_rat: unknown setting"),
+        ("recover:\n  bn_weigth: 0.1\n", "did you mean 'recover.bn_weight'?"),
+        ("recovr:\n  lr: 0.1\n", "did you mean 'recover.lr'?"),
+        ("ipcs: 3\n", "did you mean 'ipc'?"),
+        ("recover:\n  lr: -1\n", "recover.lr"),
+        ("recover:\n  lr: fast\n", "got 'fast'"),
+        ("recover: 3\n", "recover"),
+        ("ipc: 0\n", "ipc"),
+        ("ipc: {a: 1}\n", "ipc.a"),
+        ("precision: fp8\n", "precision"),
+        ("evaluate:\n  students: []\n", "at least one student"),
+        ("- 1\n- 2\n", "a recipe is a mapping of settings; got list"),
+        ("", "a recipe is a mapping of settings; got NoneType"),
+        ("a: [1,\n", "cannot read recipe"),
+        ("1: 2\n", "unknown setting"),
+    ],
+)
+def test_every_mistake_is_one_line_that_names_the_file(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ConfigError) as caught:
+        read_recipe(path)
+    assert str(path) in str(caught.value)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_no_text_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(b"\xff\xfe\xff")
+    with pytest.raises(ConfigError, match="cannot read recipe"):
+        read_recipe(path)

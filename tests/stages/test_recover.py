@@ -1,0 +1,332 @@
+"""Recover: the losses against the equations, classes that do not disturb each other, and resume to the bit."""
+
+import itertools
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from memory_context import KilledError, MemoryContext
+from wmdd.context import Context
+from wmdd.data.loading import to_float
+from wmdd.data.views import full_views
+from wmdd.errors import ConfigError, DataError
+from wmdd.models import build_teacher, features_and_logits
+from wmdd.settings import RecoverSettings, StatisticsSettings
+from wmdd.stages._matching import Targets, draw_step_views, group_targets, match, merged_moments
+from wmdd.stages.recover import group_classes, recover, start_images, to_pixels
+from wmdd.stages.statistics import statistics
+from wmdd.values import Barycenters, ClassStatistics, ImageSet, Teacher, Views
+
+CPU = torch.device("cpu")
+Given = tuple[ImageSet, Teacher, ClassStatistics, Barycenters]
+
+
+@pytest.fixture
+def given(image_set: ImageSet, teacher: Teacher, class_statistics: ClassStatistics, barycenters: Barycenters) -> Given:
+    return image_set, teacher, class_statistics, barycenters
+
+
+def settings(**changes: object) -> RecoverSettings:
+    return RecoverSettings(**{"iterations": 4, **changes})
+
+
+def whole(count: int) -> Views:
+    return full_views(torch.arange(count), 8)
+
+
+def batchnorm_inputs(model: nn.Module, images: Tensor) -> list[Tensor]:
+    seen: list[Tensor] = []
+    layers = [layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)]
+    handles = [layer.register_forward_pre_hook(lambda _, given: seen.append(given[0])) for layer in layers]
+    model(images)
+    for handle in handles:
+        handle.remove()
+    return seen
+
+
+def weighted_moments(values: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and biased variance `(F,)` over images that weigh `weights` and all positions, by definition."""
+    mean = (weights[:, None] * values.flatten(2).mean(2)).sum(0)
+    deviation = (values - mean.view(1, -1, 1, 1)).square().flatten(2).mean(2)
+    return mean, (weights[:, None] * deviation).sum(0)
+
+
+def test_the_squared_loss_equals_the_equation_class_by_class(given: Given) -> None:
+    _, teacher, stats, centres = given
+    model = build_teacher(teacher)
+    images = torch.randn(6, 3, 8, 8)
+    chosen = settings(bn_weight=0.3)
+    found = match(
+        model, images, whole(6), group_targets(stats, centres, (0, 1, 2), chosen, CPU), settings=chosen, ctx=Context()
+    )
+    feature = bn = 0.0
+    for label in range(3):
+        own = images[2 * label : 2 * label + 2]
+        feature += float((features_and_logits(model, own)[0] - centres.atoms[label]).square().sum()) / 2
+        start = 0
+        for values in batchnorm_inputs(model, own):
+            mean, variance = weighted_moments(values, centres.weights[label].float())
+            rows = slice(start, start + len(mean))
+            bn += float((mean - stats.means[label, rows]).square().sum())
+            bn += float((variance - stats.variances[label, rows]).square().sum())
+            start += len(mean)
+    assert float(found.feature) == pytest.approx(feature, rel=1e-5)
+    assert float(found.bn) == pytest.approx(bn, rel=1e-5)
+    assert float(found.total) == pytest.approx(feature + 0.3 * bn, rel=1e-5)
+
+
+def test_the_reference_loss_is_unsquared_over_the_group_with_equal_weights(given: Given) -> None:
+    _, teacher, stats, centres = given
+    model = build_teacher(teacher)
+    images = torch.randn(6, 3, 8, 8)
+    chosen = settings(form="reference", ce_weight=0.5)
+    found = match(
+        model, images, whole(6), group_targets(stats, centres, (0, 1, 2), chosen, CPU), settings=chosen, ctx=Context()
+    )
+    features, logits = features_and_logits(model, images)
+    labels = torch.arange(3).repeat_interleave(2)
+    feature = torch.linalg.vector_norm(features - centres.atoms.flatten(0, 1))
+    feature = feature + 0.5 * nn.functional.cross_entropy(logits, labels)
+    norms = []
+    for label in range(3):
+        start = 0
+        for values in batchnorm_inputs(model, images[2 * label : 2 * label + 2]):
+            mean, variance = weighted_moments(values, torch.tensor([0.5, 0.5]))
+            rows = slice(start, start + len(mean))
+            norms.append((mean - stats.means[label, rows]).norm() + (variance - stats.variances[label, rows]).norm())
+            start += len(mean)
+    assert float(found.feature) == pytest.approx(float(feature), rel=1e-5)
+    assert float(found.bn) == pytest.approx(float(torch.stack(norms).sum()) / 3, rel=1e-5)
+
+
+def test_global_statistics_are_those_of_all_images_together(given: Given) -> None:
+    _, teacher, stats, centres = given
+    model = build_teacher(teacher)
+    images = torch.randn(6, 3, 8, 8)
+    chosen = settings(bn="global")
+    found = match(
+        model, images, whole(6), group_targets(stats, centres, (0, 1, 2), chosen, CPU), settings=chosen, ctx=Context()
+    )
+    means, variances = merged_moments(stats)
+    bn, start = 0.0, 0
+    for values in batchnorm_inputs(model, images):
+        mean, variance = weighted_moments(values, centres.weights.flatten().float() / 3)
+        rows = slice(start, start + len(mean))
+        bn += float((mean - means[0, rows]).square().sum() + (variance - variances[0, rows]).square().sum())
+        start += len(mean)
+    assert float(found.bn) == pytest.approx(3 * bn, rel=1e-5)
+
+
+def test_merged_moments_are_those_of_the_union(
+    make_image_set: Callable[..., ImageSet], make_teacher: Callable[..., Teacher]
+) -> None:
+    images = make_image_set(classes=2, per_class=9)
+    keep = torch.tensor([*range(9), 9, 10, 11])  # classes of nine and of three images
+    images = replace(images, labels=images.labels[keep], images=type(images.images)(images.images.fetch(keep.tolist())))
+    teacher = make_teacher(images)
+    alone = replace(images, classes=("all",), labels=torch.zeros(12, dtype=torch.int64))
+    apart = statistics(images, teacher, StatisticsSettings())
+    together = statistics(alone, replace(teacher, classes=("all",)), StatisticsSettings())
+    mean, variance = merged_moments(apart)
+    torch.testing.assert_close(mean, together.means, rtol=1e-6, atol=1e-7)
+    torch.testing.assert_close(variance, together.variances, rtol=1e-6, atol=1e-8)
+
+
+def test_the_images_that_defined_the_statistics_have_no_batchnorm_loss(given: Given) -> None:
+    images, teacher, stats, _ = given
+    centres = Barycenters(
+        atoms=stats.features.view(3, 12, -1),
+        weights=torch.full((3, 12), 1 / 12, dtype=torch.float64),
+        costs=torch.zeros(3),
+        floors=torch.zeros(3),
+        traces=((),) * 3,
+        converged=(True,) * 3,
+    )
+    real = to_float(images.images.fetch(range(36)), teacher.mean, teacher.std)
+    for chosen in (settings(), settings(bn="global"), settings(form="reference")):
+        targets = group_targets(stats, centres, (0, 1, 2), chosen, CPU)
+        found = match(build_teacher(teacher), real, whole(36), targets, settings=chosen, ctx=Context())
+        assert float(found.bn) < (1e-4 if chosen.form == "reference" else 1e-9)
+        assert float(found.feature) < (1e-3 if chosen.form == "reference" else 1e-7)
+
+
+def loss_and_gradient(
+    given: Given, images: Tensor, labels: tuple[int, ...], chosen: RecoverSettings
+) -> tuple[float, Tensor]:
+    _, teacher, stats, centres = given
+    rows = torch.cat([images[2 * label : 2 * label + 2] for label in labels]).requires_grad_()
+    targets: Targets = group_targets(stats, centres, labels, chosen, CPU)
+    views = draw_step_views(8, targets, 3, chosen, Context(seed=4))
+    found = match(build_teacher(teacher), rows, views, targets, settings=chosen, ctx=Context())
+    found.total.backward()
+    assert rows.grad is not None
+    return float(found.total.detach()), rows.grad
+
+
+@pytest.mark.parametrize("feature_loss", ["wasserstein", "cross_entropy"])
+def test_classes_together_or_one_by_one_have_the_same_loss_and_gradient(feature_loss: str, given: Given) -> None:
+    images = torch.randn(6, 3, 8, 8)
+    chosen = settings(feature_loss=feature_loss, ce_weight=0.2)
+    total, gradient = loss_and_gradient(given, images, (0, 1, 2), chosen)
+    alone = [loss_and_gradient(given, images, (label,), chosen) for label in range(3)]
+    assert total == pytest.approx(sum(loss for loss, _ in alone), rel=1e-5)
+    torch.testing.assert_close(gradient, torch.cat([part for _, part in alone]), rtol=1e-5, atol=1e-6)
+
+
+def test_grouping_gives_the_same_images_after_twenty_steps(given: Given) -> None:
+    together, alone = MemoryContext(), MemoryContext()
+    one = recover(*given, settings(iterations=20, batch=100), ctx=together)
+    other = recover(*given, settings(iterations=20, batch=2), ctx=alone)
+    assert sorted(alone.kept) == ["group-00000", "group-00001", "group-00002"]
+    images = together.kept["group-00000"].tensors["images"]
+    apart = torch.cat([alone.kept[name].tensors["images"] for name in sorted(alone.kept)])
+    torch.testing.assert_close(images, apart, rtol=0, atol=1e-3)
+    assert int((one.images.int() - other.images.int()).abs().max()) <= 1
+
+
+@pytest.mark.parametrize("form", ["squared", "reference"])
+@pytest.mark.parametrize("start", ["noise", "real"])
+def test_every_combination_of_losses_runs(form: str, start: str, given: Given) -> None:
+    pairs = itertools.product(("wasserstein", "cross_entropy", "none"), ("per_class", "global", "none"))
+    for feature_loss, bn in pairs:
+        ctx = MemoryContext()
+        chosen = settings(form=form, start=start, feature_loss=feature_loss, bn=bn, iterations=2, batch=4)
+        found = recover(*given, chosen, ctx=ctx)
+        assert found.images.dtype == torch.uint8
+        assert found.images.shape == (6, 3, 8, 8)
+        assert all(torch.isfinite(saved.tensors["images"]).all() for saved in ctx.kept.values())
+        for row in ctx.rows:
+            assert torch.isfinite(torch.tensor([row["loss"], row["feature_loss"], row["bn_loss"]])).all()
+            assert (row["bn_loss"] > 0) is (bn != "none")
+            assert (row["feature_loss"] > 0) is (feature_loss != "none")
+
+
+def test_the_same_command_gives_the_same_bytes_and_another_seed_others(
+    given: Given, global_stream_untouched: Callable[[], None]
+) -> None:
+    one = recover(*given, settings(), ctx=Context(seed=1))
+    global_stream_untouched()
+    torch.manual_seed(77)
+    assert torch.equal(recover(*given, settings(), ctx=Context(seed=1)).images, one.images)
+    assert not torch.equal(recover(*given, settings(), ctx=Context(seed=2)).images, one.images)
+
+
+@pytest.mark.parametrize("killed_after", [1, 3, 6])
+def test_killed_and_resumed_equals_unbroken_bit_for_bit(killed_after: int, given: Given) -> None:
+    chosen = settings(batch=4)  # two groups of four saves each
+    unbroken = recover(*given, chosen)
+    dying = MemoryContext(dies_after=killed_after)
+    with pytest.raises(KilledError):
+        recover(*given, chosen, ctx=dying)
+    second = dying.again()
+    assert torch.equal(recover(*given, chosen, ctx=second).images, unbroken.images)
+    assert len(second.saves) == 8 - killed_after
+    assert second.steps[-1] == (8, 8)
+
+
+def test_the_loss_falls(given: Given) -> None:
+    ctx = MemoryContext()
+    recover(*given, settings(iterations=60, crop_min=0.8), ctx=ctx)
+    losses = [row["loss"] for row in ctx.rows]
+    assert losses[-1] < 0.5 * losses[0]
+
+
+@pytest.mark.parametrize("form", ["squared", "reference"])
+def test_the_product_is_labelled_weighted_and_named(form: str, given: Given) -> None:
+    _, teacher, _, centres = given
+    found = recover(*given, settings(form=form, iterations=1), method="ours")
+    assert found.labels.tolist() == [0, 0, 1, 1, 2, 2]
+    expected = centres.weights.flatten().float() if form == "squared" else torch.full((6,), 0.5)
+    torch.testing.assert_close(found.weights, expected)
+    assert (found.method, found.classes, found.mean, found.std) == ("ours", teacher.classes, teacher.mean, teacher.std)
+
+
+def test_real_starts_are_images_of_the_class(given: Given) -> None:
+    images = given[0]
+    found = recover(*given, settings(start="real", feature_loss="none", bn="none", iterations=1))
+    pool = images.images.fetch(range(36)).flatten(1)
+    where = (found.images.flatten(1)[:, None] == pool[None]).all(2)
+    assert where.any(1).all()
+    assert images.labels[where.float().argmax(1)].tolist() == [0, 0, 1, 1, 2, 2]
+
+
+def test_the_reference_form_shares_one_crop_and_the_other_draws_one_for_each_image(given: Given) -> None:
+    _, _, stats, centres = given
+    for form, distinct in (("reference", 1), ("squared", 6)):
+        chosen = settings(form=form)
+        views = draw_step_views(224, group_targets(stats, centres, (0, 1, 2), chosen, CPU), 0, chosen, Context())
+        assert len({tuple(row) for row in views.crop.tolist()}) == distinct
+        assert len(views) == 6
+
+
+def test_pixels_are_rounded_and_clipped(teacher: Teacher) -> None:
+    values = torch.tensor([-5.0, 0.0, 0.4 / 255, 0.6 / 255, 127.4 / 255, 1.0, 9.0]).view(-1, 1, 1, 1)
+    plain = replace(teacher, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25))
+    found = to_pixels(((values - 0.5) / 0.25).expand(-1, 3, -1, -1), plain)
+    assert found[:, 0, 0, 0].tolist() == [0, 0, 0, 1, 127, 255, 255]
+
+
+def test_steps_are_adams_with_a_cosine_rate(given: Given) -> None:
+    """Recompute two steps from Adam's saved moments: rates lr and, half-way down the cosine, lr / 2."""
+    chosen = settings(iterations=2, lr=0.01, start="real")
+    first, both = MemoryContext(dies_after=1), MemoryContext()
+    with pytest.raises(KilledError):
+        recover(*given, chosen, ctx=first)
+    recover(*given, chosen, ctx=both)
+    before, after = first.kept["group-00000"].tensors, both.kept["group-00000"].tensors
+    mean = after["exp_avg"] / (1 - 0.5**2)
+    scale = (after["exp_avg_sq"] / (1 - 0.9**2)).sqrt() + 1e-8
+    expected = before["images"] - 0.005 * mean / scale
+    black, white = (
+        ((torch.tensor([value]) - torch.tensor(given[1].mean)) / torch.tensor(given[1].std)).view(1, -1, 1, 1)
+        for value in (0.0, 1.0)
+    )
+    torch.testing.assert_close(after["images"], expected.clamp(black, white), rtol=1e-5, atol=1e-6)
+    plain = starting_images(given, chosen)
+    assert float((before["images"] - plain).abs().max()) == pytest.approx(0.01, rel=1e-3)
+
+
+def starting_images(given: Given, chosen: RecoverSettings) -> Tensor:
+    targets = group_targets(given[2], given[3], (0, 1, 2), chosen, CPU)
+    return start_images(given[0], given[1], targets, chosen.start, ctx=Context())
+
+
+def test_about_a_hundred_rows_are_logged(given: Given) -> None:
+    ctx = MemoryContext()
+    recover(*given, settings(iterations=205), ctx=ctx)
+    assert [row["step"] for row in ctx.rows] == [*range(2, 205, 2), 205]
+
+
+def test_images_stay_within_the_range_of_pixels(given: Given) -> None:
+    ctx = MemoryContext()
+    recover(*given, settings(lr=5.0), ctx=ctx)
+    mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (given[1].mean, given[1].std))
+    pixels = ctx.kept["group-00000"].tensors["images"] * std + mean
+    assert float(pixels.min()) >= -1e-6
+    assert float(pixels.max()) <= 1 + 1e-6
+
+
+def test_groups_hold_whole_classes() -> None:
+    assert group_classes(5, 2, 4) == [(0, 1), (2, 3), (4,)]
+    assert group_classes(2, 50, 10) == [(0,), (1,)]
+    assert group_classes(3, 1, 100) == [(0, 1, 2)]
+
+
+def test_bf16_stays_close_to_fp32(given: Given) -> None:
+    full, half = MemoryContext(), MemoryContext(precision="bf16")
+    recover(*given, settings(iterations=1), ctx=full)
+    recover(*given, settings(iterations=1), ctx=half)
+    assert half.rows[0]["loss"] == pytest.approx(full.rows[0]["loss"], rel=0.05)
+
+
+def test_a_teacher_of_other_classes_or_without_batchnorm_is_refused(
+    given: Given, make_teacher: Callable[..., Teacher]
+) -> None:
+    images, teacher, stats, centres = given
+    with pytest.raises(DataError, match="disagree about the classes"):
+        recover(images, replace(teacher, classes=("x", "y", "z")), stats, centres, settings())
+    with pytest.raises(ConfigError, match="needs a teacher with BatchNorm"):
+        recover(images, make_teacher(images, "convnet1_w4"), stats, centres, settings())

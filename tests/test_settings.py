@@ -1,0 +1,87 @@
+"""Settings: every mistake is one line that helps, and only what changes the answer counts."""
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from wmdd.errors import ConfigError
+from wmdd.settings import (
+    BarycenterSettings,
+    DataSettings,
+    EvaluateSettings,
+    RecoverSettings,
+    RelabelSettings,
+    Section,
+    SqueezeSettings,
+    StatisticsSettings,
+    TrainSettings,
+)
+
+SECTIONS = (
+    DataSettings,
+    SqueezeSettings,
+    StatisticsSettings,
+    BarycenterSettings,
+    RecoverSettings,
+    RelabelSettings,
+    EvaluateSettings,
+)
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "message"),
+    [
+        (RecoverSettings, {"iterationz": 5}, "recover.iterationz: unknown setting; did you mean 'iterations'?"),
+        (BarycenterSettings, {"qq": 5}, "barycenter.qq: unknown setting; choose one of iterations, step, weights"),
+        (TrainSettings, {"epochs": 0}, "epochs: input should be greater than or equal to 1; got 0"),
+        (SqueezeSettings, {"lr": -1}, "squeeze.lr: input should be greater than 0; got -1"),
+        (RecoverSettings, {"bn": "some"}, "recover.bn: input should be 'per_class', 'global' or 'none'; got 'some'"),
+        (BarycenterSettings, {"step": 2.0}, "barycenter.step: input should be less than 2; got 2.0"),
+        (DataSettings, {"image_size": 3}, "data.image_size: input should be greater than or equal to 4; got 3"),
+    ],
+)
+def test_every_mistake_is_one_line(section: type[Section], values: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        section(**values)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("values", [{"students": ()}, {"protocols": ()}])
+def test_evaluation_needs_a_student_and_a_protocol(values: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="evaluate needs at least one student and one protocol") as caught:
+        EvaluateSettings(**values)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_changes_only_the_speed_does_not_count() -> None:
+    assert StatisticsSettings(batch=7).counted() == StatisticsSettings(batch=8).counted() == {}
+    assert DataSettings(workers=0, memory_gb=9).counted() == DataSettings().counted()
+    assert DataSettings(image_size=32).counted() != DataSettings().counted()
+    assert RecoverSettings().counted() != RecoverSettings(batch=3).counted()
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_free_settings_exist_and_every_setting_is_explained(section: type[Section]) -> None:
+    assert section.free <= set(section.model_fields)
+    assert section.section
+    assert all(info.description for info in section.model_fields.values())
+
+
+def test_copies_are_checked_and_the_original_stays() -> None:
+    original = TrainSettings(epochs=3)
+    assert original.with_(lr=0.5) == TrainSettings(epochs=3, lr=0.5)
+    assert original == TrainSettings(epochs=3)
+    with pytest.raises(ConfigError, match="epochs"):
+        original.with_(epochs=0)
+    with pytest.raises(ConfigError, match="unknown setting"):
+        original.with_(epoch=5)
+    with pytest.raises(ValidationError):
+        original.epochs = 4  # type: ignore[misc]
+
+
+def test_settings_and_protocols_are_read_without_torch() -> None:
+    code = "import sys, wmdd.settings, wmdd.protocols; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
