@@ -1,6 +1,6 @@
 """How students are trained and tested, as data: two results are comparable only under one protocol.
 
-Sources are the methods' own papers and scripts, collected in DESIGN section 7. Every protocol reports the accuracy
+Sources are the methods' own papers and scripts. Every protocol reports the accuracy
 after the last epoch.
 """
 

@@ -124,7 +124,7 @@ class Barycenters:
     costs: Tensor
     """float64 `(C,)`: W2² between the barycenter and the class's features."""
     floors: Tensor
-    """float64 `(C,)`: k-means inertia / n from the same start, run to convergence."""
+    """float64 `(C,)`: lowest cost known, from k-means run to convergence from the same start or from the barycenter."""
     traces: tuple[tuple[float, ...], ...]
     """Cost per iteration, class by class."""
     converged: tuple[bool, ...]

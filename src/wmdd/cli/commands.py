@@ -190,7 +190,8 @@ def status(words: Sequence[str]) -> Action:
         from wmdd.pipeline.status import run_status  # noqa: PLC0415
 
         found = run_status(Path(run))
-        show_table(f"{run}: {found.sentence}", ("stage", "state", "seconds", "result"), found.rows)
+        say(f"{run}: {found.sentence}")
+        show_table("", ("stage", "state", "seconds", "result"), found.rows)
         return 0
 
     return act

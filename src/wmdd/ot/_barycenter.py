@@ -1,7 +1,7 @@
 """The Wasserstein barycenter of one class: K weighted atoms that are nearest to its n features in W2.
 
 `min over atoms b and weights w in the simplex of W2²(Σ_j w_j δ_{b_j}, (1/n) Σ_i δ_{x_i})`, by the free-support
-algorithm of Cuturi & Doucet (2014) as WMDD uses it (DESIGN.md section 5). One iteration is
+algorithm of Cuturi & Doucet (2014) as WMDD uses it. One iteration is
 
 1. weights: solve the transport problem exactly; its centred dual β is a subgradient in w; `w ← Proj_simplex(w − η β)`;
 2. atoms: with the plan for the new weights, `b_j ← b_j − (1/w_j) Σ_i t_ij (b_j − x_i)` (one Newton step).

@@ -1,4 +1,4 @@
-"""`metrics.json`: what a run found, for machines; its schema is DESIGN section 4's."""
+"""`metrics.json`: what a run found, for machines; docs/data-flow.md has its fields."""
 
 from collections.abc import Sequence
 from dataclasses import asdict

@@ -19,7 +19,7 @@ def imagenette() -> Recipe:
             "ipc": 10,
             "data.image_size": 224,
             "squeeze": {"arch": "resnet18", "epochs": 50, "batch": 32, "lr": 0.025},
-            "recover": {"iterations": 2000, "lr": 0.25, "bn_weight": 0.1},
+            "recover": {"iterations": 2000, "lr": 0.25, "bn_weight": 1.0},
             "evaluate": {"students": ("resnet18",), "protocols": ("wmdd", "rded"), "seeds": 3},
         }
     )

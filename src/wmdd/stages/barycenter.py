@@ -1,7 +1,7 @@
 """Stage 3, barycenter: summarise each class's features by K atoms and their weights.
 
 Per class: min over atoms and weights of W2² between the weighted atoms and the empirical measure of the features
-(reference/PAPER 1.2; the algorithm is Cuturi and Doucet's, ICML 2014). The mathematics is `wmdd.ot`; this file only
+(arXiv:2311.18531; the algorithm is Cuturi and Doucet's, ICML 2014). The mathematics is `wmdd.ot`; this file only
 goes through the classes. Differs from the reference code, which starts from unscaled noise and fixes the weights at
 1/K.
 """
@@ -61,7 +61,7 @@ def _one_class(
     result = ot.barycenter(
         points, ipc, weights=settings.weights, iterations=settings.iterations, step=settings.step, start=start
     )
-    return result, ot.floor(points, ipc, start=start)
+    return result, min(result.cost, ot.floor(points, ipc, start=start))
 
 
 def _pack(solved: list[tuple[ot.Barycenter, float]]) -> Barycenters:

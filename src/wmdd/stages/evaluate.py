@@ -134,11 +134,13 @@ def _train(lesson: _Lesson, unit: _Unit) -> Score:
     """Train and test one student."""
     distilled = lesson.distilled
     training = student_training(unit.protocol, distilled, lesson.labels, lesson.settings)
+    stored = unit.protocol.labels == "stored"
+    temperature = lesson.labels.temperature if stored else unit.protocol.temperature
     task = Task(
         name=unit.name(distilled.method),
         steps=-(-len(distilled.labels) // training.batch),
         batches=_Batches(lesson, unit, training),
-        loss=_loss(unit.hard, unit.protocol.temperature),
+        loss=_loss(unit.hard, temperature),
         test=lambda model: _test(lesson, model),
         tests=test_epochs(training.epochs, lesson.settings.tests),
     )

@@ -1,6 +1,6 @@
 """Stage 4, recover: optimise images until their features hit the atoms, held natural by BatchNorm statistics.
 
-For class k with images x_kj, atoms b_kj and weights w_kj (reference/PAPER 1.3):
+For class k with images x_kj, atoms b_kj and weights w_kj (arXiv:2311.18531):
 
     L_k = (1/K) sum_j ||f(view(x_kj)) - b_kj||²  +  lambda * sum_l (||mu_kl(x) - mu_kl||² + ||var_kl(x) - var_kl||²)
 
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from wmdd.context import Context
 from wmdd.data.loading import centre_crop, to_float
+from wmdd.errors import NumericsError
 from wmdd.models import build_teacher, require_batchnorm
 from wmdd.settings import RecoverSettings
 from wmdd.stages._matching import Losses, Targets, draw_step_views, group_targets, match
@@ -116,10 +117,21 @@ def _one_group(job: _Job, targets: Targets, number: int) -> Tensor:
     state = _begin(job, targets, name)
     while state.step < job.settings.iterations:
         losses = _step(job, state, targets)
+        if state.step == job.settings.iterations:
+            _require_finite(losses, targets)
         _report(job, losses, state.step, targets, number)
         if state.step == job.settings.iterations or job.ctx.due():
             job.ctx.save(name, state.tensors(), step=state.step)
     return to_pixels(state.images.detach(), job.teacher)
+
+
+def _require_finite(losses: Losses, targets: Targets) -> None:
+    """Raise `NumericsError` if the optimisation left the range of numbers."""
+    if not bool(torch.isfinite(losses.total.detach())):
+        raise NumericsError(
+            f"recovery of classes {targets.labels[0]} to {targets.labels[-1]} diverged; got loss "
+            f"{float(losses.total.detach())}; lower recover.lr or recover.bn_weight"
+        )
 
 
 def _begin(job: _Job, targets: Targets, name: str) -> _State:

@@ -1,7 +1,7 @@
 """Stage 2, statistics: one pass of the teacher over the real images.
 
 Gives the penultimate features, and per class the exact mean and variance of every BatchNorm layer's *input* over all
-images of the class and all positions (the targets of PCBN, reference/PAPER 1.3). Differs from the reference code: its
+images of the class and all positions (the targets of PCBN, arXiv:2311.18531). Differs from the reference code: its
 per-class variance averages the variances within batches and loses the spread between them; ours merges sums and does
 not depend on the batch size or on the order.
 """
@@ -111,7 +111,8 @@ def _one_class(
     batches = [part.tolist() for part in train.of_class(label).split(batch)]
     moments: dict[int, Moments] = {}
     features: list[Tensor] = []
-    with torch.inference_mode(), tap_features(model) as tap, tap_batchnorm(model, merging(moments)):
+    exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)  # TF32 would cost the targets three digits
+    with exact, torch.inference_mode(), tap_features(model) as tap, tap_batchnorm(model, merging(moments)):
         for _, pixels in fetch_batches(train, batches, workers=ctx.workers, device=ctx.device):
             inputs = to_float(centre_crop(pixels, train.image_size), teacher.mean, teacher.std)
             model(inputs.contiguous(memory_format=torch.channels_last))

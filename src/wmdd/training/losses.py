@@ -18,7 +18,7 @@ def label_loss(logits: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tenso
 def distillation_loss(student: Tensor, teacher: Tensor, weights: Tensor, temperature: float) -> Tensor:
     """Return mean_b [ w_b / mean(w) * KL(softmax(teacher/T) || softmax(student/T)) ], without the factor T².
 
-    FKD as in SRe2L and WMDD (reference/PAPER 1.4); logits are `(B, C)`, weights `(B,)`.
+    FKD as in SRe2L and WMDD (arXiv:2311.18531); logits are `(B, C)`, weights `(B,)`.
     """
     log_student = F.log_softmax(student.float() / temperature, dim=1)
     divergence = F.kl_div(log_student, F.softmax(teacher.float() / temperature, dim=1), reduction="none").sum(dim=1)
