@@ -2,9 +2,9 @@
 
     python benchmarks/ratios.py [--rounds 10] [--precisions fp32 bf16] [--threads 2]
 
-- recovery: one step (view, forward with moments and features, losses, backward to the images, Adam, clip) against the
-  bare teacher's forward and backward to its input, at the same precision. Limit 1.6.
-- statistics: features and moments of a batch against the bare forward, fp32. Limit 1.3.
+- recovery: the stage itself over ten steps, set-up included, against as many forward and backward passes of the bare
+  teacher to its input, at the same precision. Limit 1.6.
+- statistics: the stage itself over 1,000 images against the bare forward, fp32. Limit 1.3.
 
 ResNet-18 with ImageNet's stem at 64 pixels, 100 images in 10 classes a step. The two sides alternate within a round,
 so that other load on the machine meets both; the figures are medians over the rounds.
@@ -17,14 +17,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from wmdd.context import Context
-from wmdd.data.views import draw_views, look
-from wmdd.models import batchnorm_moments, batchnorm_widths, build_model, resolve_spec, tap_batchnorm, tap_features
-from wmdd.settings import ViewSettings
+from wmdd.data.pixels import DecodedImages
+from wmdd.models import build_model, build_teacher, resolve_spec
+from wmdd.settings import BarycenterSettings, RecoverSettings, StatisticsSettings
+from wmdd.stages.barycenter import barycenter
+from wmdd.stages.recover import recover
+from wmdd.stages.statistics import statistics as run_statistics
+from wmdd.values import Barycenters, ClassStatistics, ImageSet, Teacher
 
-SIZE, CLASSES, PER_CLASS = 64, 10, 10
+SIZE, CLASSES, PER_CLASS, STEPS = 64, 10, 10, 10
 RECOVERY_LIMIT, STATISTICS_LIMIT = 1.6, 1.3
 
 
@@ -41,80 +45,84 @@ class Ratio:
         return self.full / self.bare
 
 
-def recovery_step(model: nn.Module, ctx: Context) -> Callable[[], None]:
-    """Return one step of recovery on random targets."""
-    images = torch.randn(CLASSES * PER_CLASS, 3, SIZE, SIZE, device=ctx.device, requires_grad=True)
-    optimiser = torch.optim.Adam([images], lr=0.25, betas=(0.5, 0.9), fused=True)
-    weights = torch.full((CLASSES, PER_CLASS), 1 / PER_CLASS, device=ctx.device)
-    atoms = torch.randn(len(images), 512, device=ctx.device)
-    targets = torch.randn(2, CLASSES, sum(batchnorm_widths(model)), device=ctx.device)
-    generator = torch.Generator().manual_seed(0)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """Random images, an untrained teacher, and what the stages make of them."""
 
-    def step() -> None:
-        views = draw_views(torch.arange(len(images)), SIZE, SIZE, ViewSettings(), generator)
-        with batchnorm_moments(model, weights) as tap, ctx.autocast():
-            model(look(images, views.crop, views.flip, SIZE))
-        feature_loss = (tap.features.float() - atoms).square().sum(1).mean()
-        bn_loss = (tap.means - targets[0]).square().sum() + (tap.variances - targets[1]).square().sum()
-        optimiser.zero_grad()
-        (feature_loss + 0.1 * bn_loss).backward()
-        optimiser.step()
-        with torch.no_grad():
-            images.clamp_(-2, 2)
-
-    return step
+    train: ImageSet
+    teacher: Teacher
+    found: ClassStatistics
+    atoms: Barycenters
 
 
-def bare_step(model: nn.Module, ctx: Context) -> Callable[[], None]:
-    """Return the teacher's forward and backward to its input."""
-    images = torch.randn(CLASSES * PER_CLASS, 3, SIZE, SIZE, device=ctx.device, requires_grad=True)
-
-    def step() -> None:
-        with ctx.autocast():
-            logits = model(images)
-        torch.autograd.grad(logits.float().sum(), images)
-
-    return step
-
-
-def statistics_step(model: nn.Module, images: Tensor) -> Callable[[], None]:
-    """Return one batch of the statistics pass: features, and every layer's moments merged into running ones."""
-    from wmdd.ot import Moments
-
-    merged: dict[int, Moments] = {}
-
-    def take(position: int, x: Tensor) -> None:
-        new = Moments.of(x)
-        merged[position] = merged[position].merge(new) if position in merged else new
-
-    def step() -> None:
-        with torch.inference_mode(), tap_features(model), tap_batchnorm(model, take):
-            model(images)
-
-    return step
+def scene() -> Scene:
+    """Set the stage: 100 images of each of 10 classes."""
+    count = CLASSES * PER_CLASS
+    pixels = torch.randint(0, 256, (10 * count, 3, SIZE, SIZE), dtype=torch.uint8)
+    names = tuple(str(label) for label in range(CLASSES))
+    train = ImageSet(
+        name="noise",
+        split="train",
+        classes=names,
+        labels=torch.arange(CLASSES).repeat_interleave(10 * PER_CLASS),
+        images=DecodedImages(pixels),
+        channels=3,
+        canvas=SIZE,
+        image_size=SIZE,
+        fingerprint="noise",
+    )
+    spec = resolve_spec("resnet18", num_classes=CLASSES, channels=3, image_size=SIZE, stem="imagenet")
+    half = (0.5, 0.5, 0.5)
+    weights = build_model(spec).state_dict()
+    teacher = Teacher(spec=spec, weights=weights, classes=names, mean=half, std=half, top1=10.0)
+    found = run_statistics(train, teacher, StatisticsSettings())
+    atoms = barycenter(found, BarycenterSettings(weights="exact"), ipc=PER_CLASS)
+    return Scene(train=train, teacher=teacher, found=found, atoms=atoms)
 
 
-def bare_forward(model: nn.Module, images: Tensor) -> Callable[[], None]:
-    """Return the teacher's forward."""
+def recovery(given: Scene, ctx: Context) -> Callable[[], None]:
+    """Return the recovery stage, cut down to a few steps."""
+    settings = RecoverSettings(iterations=STEPS, bn_weight=1e-3)
+    return lambda: void(recover(given.train, given.teacher, given.found, given.atoms, settings, ctx=ctx))
 
-    def step() -> None:
+
+def void(result: object) -> None:
+    """Throw a result away."""
+    del result
+
+
+def bare_steps(model: nn.Module, ctx: Context) -> Callable[[], None]:
+    """Return as many forward and backward passes of the teacher to its input as the stage makes steps."""
+    images = torch.randn(CLASSES * PER_CLASS, 3, SIZE, SIZE, device=ctx.device)
+    images = images.contiguous(memory_format=torch.channels_last).requires_grad_()
+
+    def steps() -> None:
+        for _ in range(STEPS):
+            with ctx.autocast():
+                logits = model(images)
+            torch.autograd.grad(logits.float().sum(), images)
+
+    return steps
+
+
+def bare_forward(model: nn.Module, given: Scene, device: torch.device) -> Callable[[], None]:
+    """Return the teacher's forward over as many images as the statistics stage passes."""
+    images = torch.randn(CLASSES * PER_CLASS, 3, SIZE, SIZE, device=device).contiguous(
+        memory_format=torch.channels_last
+    )
+
+    def passes() -> None:
         with torch.inference_mode():
-            model(images)
+            for _ in range(len(given.train) // len(images)):
+                model(images)
 
-    return step
+    return passes
 
 
 def compare(full: Callable[[], None], bare: Callable[[], None], rounds: int, device: torch.device) -> Ratio:
     """Time the two in turn, after two rounds of warming up."""
     times = [(_seconds(full, device), _seconds(bare, device)) for _ in range(rounds + 2)][2:]
     return Ratio(full=statistics.median(a for a, _ in times), bare=statistics.median(b for _, b in times))
-
-
-def teacher(device: torch.device) -> nn.Module:
-    """Return an untrained ResNet-18 as `build_teacher` lays it out."""
-    spec = resolve_spec("resnet18", num_classes=CLASSES, channels=3, image_size=SIZE, stem="imagenet")
-    model = build_model(spec).eval().requires_grad_(False).to(device)
-    return model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 
 def main() -> None:
@@ -128,13 +136,16 @@ def main() -> None:
     torch.set_num_threads(given.threads)
     torch.manual_seed(0)
     device = torch.device(given.device)
-    model = teacher(device)
+    given_scene = scene()
+    model = build_teacher(given_scene.teacher, device)
     for precision in given.precisions:
         ctx = Context(device=device, precision=precision)
-        ratio = compare(recovery_step(model, ctx), bare_step(model, ctx), given.rounds, device)
+        ratio = compare(recovery(given_scene, ctx), bare_steps(model, ctx), given.rounds, device)
         _show(f"recovery step / forward + backward to the input, {precision}", ratio, RECOVERY_LIMIT)
-    images = torch.randn(CLASSES * PER_CLASS, 3, SIZE, SIZE, device=device)
-    ratio = compare(statistics_step(model, images), bare_forward(model, images), given.rounds, device)
+    ctx = Context(device=device)
+    settings = StatisticsSettings(batch=CLASSES * PER_CLASS)
+    whole = lambda: void(run_statistics(given_scene.train, given_scene.teacher, settings, ctx=ctx))  # noqa: E731
+    ratio = compare(whole, bare_forward(model, given_scene, device), given.rounds, device)
     _show("statistics pass / forward, fp32", ratio, STATISTICS_LIMIT)
 
 

@@ -5,7 +5,7 @@ settings class, and is parsed by tyro with the recipe's values as defaults.
 """
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -16,6 +16,8 @@ from wmdd.errors import ConfigError
 from wmdd.settings import Section
 
 Settings = TypeVar("Settings", bound=Section)
+Action = Callable[[], int]
+"""What a command does once its words are known to be right; returns the exit code."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +30,11 @@ class Words:
     """Flags of the command itself."""
     rest: tuple[str, ...]
     """Settings, for tyro."""
+
+
+def asks_help(words: Sequence[str]) -> bool:
+    """Tell whether somebody asks for help."""
+    return any(word in {"-h", "--help"} for word in words)
 
 
 def split_words(command: str, usage: str, words: Sequence[str], own: Mapping[str, str], known: Sequence[str]) -> Words:

@@ -24,15 +24,13 @@ DATA is digits, a torchvision name such as cifar10, a folder of class folders, P
 Exit codes: 0 done, 2 something in the input is wrong (one line says what), 1 a bug, 130 interrupted, state saved.
 """
 
-Action = Callable[[], int]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parsed:
     """A command line that makes sense, ready to be carried out."""
 
     command: str
-    action: Action
+    action: Callable[[], int]
 
 
 def parse(words: Sequence[str]) -> Parsed:

@@ -1,6 +1,7 @@
 """What a run will cost, said before it starts: seconds from a few steps timed here and now, bytes from sizes."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +13,9 @@ from wmdd.pipeline.surroundings import Watcher
 from wmdd.protocols import find_protocol
 from wmdd.values import ImageSet
 
-PROBE = 16
+PROBE = 32
+PATIENCE = 2.0
+"""Seconds after which a probe is not repeated any more; the first calls are slow, while kernels are made."""
 MATCHING = 1.5
 """A recovery step costs about this much of the bare forward and backward (see benchmarks/)."""
 
@@ -78,11 +81,10 @@ def step_seconds(arch: str, train: ImageSet, device: torch.device, precision: st
     return _fastest(forward, device) / PROBE, _fastest(both, device) / PROBE
 
 
-def _fastest(work: "object", device: torch.device) -> float:
-    """Return the seconds of the fastest of three calls."""
-    assert callable(work)
-    spans = []
-    for _ in range(3):
+def _fastest(work: Callable[[], object], device: torch.device) -> float:
+    """Return the seconds of the fastest of at least three calls."""
+    spans: list[float] = []
+    while len(spans) < 3 or (sum(spans) < PATIENCE and len(spans) < 12):
         start = time.perf_counter()
         work()
         if device.type == "cuda":

@@ -5,10 +5,16 @@ from pathlib import Path
 
 from wmdd.errors import ConfigError, did_you_mean
 from wmdd.pipeline.recipe import Recipe, read_recipe
+from wmdd.recipes.cifar10 import cifar10
 from wmdd.recipes.digits import digits
+from wmdd.recipes.imagenet1k import imagenet1k
 from wmdd.recipes.imagenette import imagenette, imagenette64
+from wmdd.recipes.tiny_imagenet import tiny_imagenet
 
-RECIPES: dict[str, Callable[[], Recipe]] = {recipe.__name__: recipe for recipe in (digits, imagenette, imagenette64)}
+RECIPES: dict[str, Callable[[], Recipe]] = {
+    recipe.__name__.replace("tiny_imagenet", "tiny-imagenet"): recipe
+    for recipe in (digits, cifar10, imagenette64, imagenette, tiny_imagenet, imagenet1k)
+}
 
 
 def find_recipe(name: str) -> Recipe:

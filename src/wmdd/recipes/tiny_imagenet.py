@@ -1,0 +1,19 @@
+"""Tiny-ImageNet with the paper's settings."""
+
+from wmdd.pipeline.recipe import Recipe
+from wmdd.recipes.imagenette import imagenette
+
+
+def tiny_imagenet() -> Recipe:
+    """Distil Tiny-ImageNet, enlarged to 224 pixels as the paper does.
+
+    Source: WMDD's main table and scripts: as for Imagenette with an image learning rate of 0.1. The paper's lambda of
+        300 belongs to the reference code's unsquared loss (`--recover.form reference --recover.bn_weight 300`); for our
+        squared loss lambda is not yet measured on this set. The reference code also changes the stem (3x3, stride 2, no
+        pooling); we keep ImageNet's.
+    Command: `wmdd distill DATA --recipe tiny_imagenet --ipc 10`
+    Cost: made for a GPU; the paper's relabelling alone took 11 minutes at IPC 10.
+    Expected (paper): teacher 63.5; 7.6, 41.8, 59.4, 61.0 at IPC 1, 10, 50, 100.
+    Last measured: not yet.
+    """
+    return imagenette().with_settings({"recover": {"lr": 0.1}, "evaluate": {"protocols": ("wmdd",)}})
