@@ -53,7 +53,6 @@ def test_the_default_keeps_nothing_and_says_nothing() -> None:
     with pytest.raises(ArtifactError, match=r"saved state is gone; got no 'unit'; run the same command again"):
         ctx.restored("unit")
     assert torch.equal(ctx.array("features", (2, 3)), torch.zeros(2, 3))
-    assert list(ctx.mine([1, 2])) == [1, 2]
 
 
 @pytest.mark.parametrize(("precision", "expected"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])

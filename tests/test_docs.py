@@ -8,9 +8,16 @@ from pathlib import Path
 import pytest
 
 import wmdd
+from wmdd.cli.main import parse
+from wmdd.methods.names import METHODS
+from wmdd.pipeline.recipe import Recipe, setting_names
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted(page for page in (ROOT / "docs").rglob("*.md") if "_build" not in page.parts),
+]
 EXEMPT = "<!-- no-test -->"
 FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -67,10 +74,34 @@ def test_python_blocks_compile_and_name_what_exists(page: Path) -> None:
 
 @pytest.mark.parametrize("line", command_lines())
 def test_commands_parse(line: str) -> None:
-    main = pytest.importorskip("wmdd.cli.main")
-    if not hasattr(main, "parse"):
-        pytest.skip("wmdd.cli.main has no parse function")
-    main.parse(shlex.split(line, comments=True)[1:])
+    parse(shlex.split(line, comments=True)[1:])
+
+
+def test_every_setting_that_is_named_exists() -> None:
+    names, sections = set(setting_names()), {name.partition(".")[0] for name in setting_names() if "." in name}
+    pattern = re.compile(rf"`(?:--)?((?:{'|'.join(sections)})\.[a-z_]+)")
+    wrong = {(named(page), name) for page in PAGES for name in pattern.findall(page.read_text()) if name not in names}
+    assert wrong == set()
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_has_a_card(name: str) -> None:
+    card = (ROOT / "docs" / "methods" / f"{name}.md").read_text()
+    parts = ("What it does", "Equation", "Settings", "Numbers to expect", "Cost", "Where it fails")
+    assert [part for part in parts if f"## {part}" not in card] == []
+    assert f"methods/{name}\n" in (ROOT / "docs" / "index.md").read_text()
+
+
+def test_cards_give_the_defaults_of_the_settings() -> None:
+    recipe, rows = Recipe(), re.compile(r"^\| `([a-z]+\.[a-z_]+)` \| `?([^`|]+?)`? \|", re.MULTILINE)
+    for name, default in rows.findall((ROOT / "docs" / "methods" / "wmdd.md").read_text()):
+        section, _, field = name.partition(".")
+        assert str(getattr(getattr(recipe, section), field)).removesuffix(".0") == default.removesuffix(".0"), name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_pages_name_no_place_that_readers_do_not_have(page: Path) -> None:
+    assert re.findall(r"/work/|/tmp/|/home/|DESIGN\.md|reference/[A-Z]", page.read_text()) == []
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ from wmdd.values import DistilledSet, Evaluation
 
 def distill(
     data: str | Path,
+    /,
     *,
     recipe: str | Path | Recipe | None = None,
     out: str | Path | None = None,

@@ -5,17 +5,15 @@ plain function. The runner supplies one that writes (`wmdd.pipeline.surroundings
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from wmdd.errors import ArtifactError
-
-Unit = TypeVar("Unit")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,10 +80,6 @@ class Context:
         """Return a float32 tensor of `shape` to write rows into; what was written survives a kill."""
         del name
         return torch.zeros(*shape)
-
-    def mine(self, units: Sequence[Unit]) -> Iterable[Unit]:
-        """Yield the units of work that this process shall do."""
-        return units
 
 
 def stream(seed: int, *names: str | int) -> torch.Generator:

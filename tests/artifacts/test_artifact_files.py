@@ -14,6 +14,7 @@ from wmdd.artifacts.files import (
     mapped_tensor,
     read_json,
     read_tensors,
+    settle,
     write_bytes,
     write_json,
     write_tensors,
@@ -29,19 +30,28 @@ def fail_with(code: int) -> "object":
     return fail
 
 
-@pytest.mark.parametrize(("where", "code"), [("fsync", errno.ENOSPC), ("replace", errno.EACCES)])
+@pytest.mark.parametrize(("where", "code"), [("open", errno.ENOSPC), ("replace", errno.EACCES)])
 def test_a_failed_write_is_one_line_and_leaves_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str, code: int
 ) -> None:
     path = tmp_path / "file.bin"
     write_bytes(path, b"old")
-    monkeypatch.setattr(*((os, "fsync") if where == "fsync" else (Path, "replace")), fail_with(code))
-    with pytest.raises(ArtifactError, match=os.strerror(code)) as caught:
-        write_bytes(path, b"new and longer")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, where, fail_with(code))
+        with pytest.raises(ArtifactError, match=os.strerror(code)) as caught:
+            write_bytes(path, b"new and longer")
     assert "\n" not in str(caught.value)
     assert "--store" in str(caught.value)
     assert path.read_bytes() == b"old"
     assert [file.name for file in tmp_path.iterdir()] == ["file.bin"]
+
+
+def test_settling_a_folder_that_does_not_fit_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_bytes(tmp_path / "file.bin", b"data")
+    settle(tmp_path)
+    monkeypatch.setattr(os, "fsync", fail_with(errno.ENOSPC))
+    with pytest.raises(ArtifactError, match="make room"):
+        settle(tmp_path)
 
 
 def test_a_log_on_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

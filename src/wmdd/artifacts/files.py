@@ -56,13 +56,26 @@ def append_text(path: Path, text: str) -> None:
 def write_bytes(path: Path, data: bytes) -> None:
     """Write `data` to `path` in one step: to a neighbour first, then renamed.
 
+    Whole after a kill; to outlive a power cut too, see `settle`.
+
     Raises:
         ArtifactError: the disk is full or cannot be written; what stood at `path` is untouched.
     """
     with _replacing(path) as temporary, temporary.open("wb") as file:
         file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+
+
+def settle(folder: Path) -> None:
+    """Wait until the files of a folder are on the disk itself.
+
+    Raises:
+        ArtifactError: they do not fit there after all.
+    """
+    with writing(folder):
+        for path in sorted(folder.iterdir()):
+            if path.is_file():
+                with path.open("rb") as file:
+                    os.fsync(file.fileno())
 
 
 def write_json(path: Path, value: Any) -> None:

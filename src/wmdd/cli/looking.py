@@ -123,6 +123,8 @@ def _data() -> dict[str, str]:
 
 def doctor(words: Sequence[str]) -> Action:
     """`wmdd doctor`."""
+    if asks_help(words):
+        return lambda: _show_usage("wmdd doctor: what this machine has, and what is missing")
     if words:
         raise ConfigError(f"doctor takes no words; got {' '.join(words)}; type `wmdd doctor`")
 
@@ -137,6 +139,8 @@ def doctor(words: Sequence[str]) -> Action:
 
 def version(words: Sequence[str]) -> Action:
     """`wmdd version`."""
+    if asks_help(words):
+        return lambda: _show_usage("wmdd version: which wmdd this is")
     if words:
         raise ConfigError(f"version takes no words; got {' '.join(words)}; type `wmdd version`")
 

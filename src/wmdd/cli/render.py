@@ -97,11 +97,6 @@ def say(text: str) -> None:
     sys.stdout.write(f"{text}\n")
 
 
-def complain(text: str) -> None:
-    """Print the one line that says what is wrong."""
-    sys.stderr.write(f"wmdd: error: {text}\n")
-
-
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Print a table of the answer."""
     table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)

@@ -67,6 +67,8 @@ class _Clock:
     before: float = 0.0
     started: float = field(default_factory=time.monotonic)
     saved: float = field(default_factory=time.monotonic)
+    noted: float = 0.0
+    """When the seconds were last written down."""
     polled: bool = False
     """Whether the stage asks when to save; it then saves before it stops."""
 
@@ -110,8 +112,10 @@ class StoredContext(Context):
     def save(self, name: str, tensors: Mapping[str, Tensor], **facts: Any) -> bool:
         """Write the state; then stop if somebody asked for it."""
         write_tensors(self._file(name), tensors, facts)
-        write_json(self.folder.work / "seconds.json", self.clock.seconds())
         self.clock.saved = time.monotonic()
+        if self.clock.saved - self.clock.noted > 1:
+            write_json(self.folder.work / "seconds.json", self.clock.seconds())
+            self.clock.noted = self.clock.saved
         if self.watcher.stop_asked():
             raise KeyboardInterrupt
         return True

@@ -11,7 +11,7 @@ def tiny_imagenet() -> Recipe:
         300 belongs to the reference code's unsquared loss (`--recover.form reference --recover.bn_weight 300`); for our
         squared loss lambda is not yet measured on this set. The reference code also changes the stem (3x3, stride 2, no
         pooling); we keep ImageNet's.
-    Command: `wmdd distill DATA --recipe tiny_imagenet --ipc 10`
+    Command: `wmdd distill DATA --recipe tiny-imagenet --ipc 10`
     Cost: made for a GPU; the paper's relabelling alone took 11 minutes at IPC 10.
     Expected (paper): teacher 63.5; 7.6, 41.8, 59.4, 61.0 at IPC 1, 10, 50, 100.
     Last measured: not yet.

@@ -120,7 +120,9 @@ def _one_group(job: _Job, targets: Targets, number: int) -> Tensor:
         if state.step == job.settings.iterations:
             _require_finite(losses, targets)
         _report(job, losses, state.step, targets, number)
-        if state.step == job.settings.iterations or job.ctx.due():
+        if state.step == job.settings.iterations:
+            job.ctx.save(name, {"images": state.images.detach()}, step=state.step)
+        elif job.ctx.due():
             job.ctx.save(name, state.tensors(), step=state.step)
     return to_pixels(state.images.detach(), job.teacher)
 
@@ -147,6 +149,8 @@ def _begin(job: _Job, targets: Targets, name: str) -> _State:
     if saved is None:
         return _State(images=images, optimiser=optimiser)
     moments = {key: value for key, value in saved.tensors.items() if key != "images"}
+    if not moments:  # a finished group keeps its images alone
+        return _State(images=images, optimiser=optimiser, step=int(saved.facts["step"]))
     optimiser.load_state_dict({"state": {0: moments}, "param_groups": optimiser.state_dict()["param_groups"]})
     return _State(images=images, optimiser=optimiser, step=int(saved.facts["step"]))
 

@@ -34,7 +34,6 @@ def relabel(
     """
     ctx = ctx or Context()
     model = build_teacher(teacher, ctx.device)
-    images = to_float(distilled.images.to(ctx.device), distilled.mean, distilled.std)
     kept: dict[int, EpochLabels] = {}
     for epoch in range(epochs):
         if ctx.restore(unit_name(epoch)) is None:
@@ -53,9 +52,15 @@ def relabel(
         temperature=settings.temperature,
         num_classes=len(distilled.classes),
         epochs=every,
-        plain=ask(model, images, ctx),
+        plain=_plain(model, distilled, ctx),
         num_bytes=sum(value.nbytes for value in every[0].tensors().values()) * epochs,
     )
+
+
+def _plain(model: nn.Module, distilled: DistilledSet, ctx: Context) -> Tensor:
+    """Return the teacher's logits of the images as they are, `(M, C)`."""
+    parts = distilled.images.split(TEACHER_BATCH)
+    return torch.cat([ask(model, to_float(part.to(ctx.device), distilled.mean, distilled.std), ctx) for part in parts])
 
 
 def unit_name(epoch: int) -> str:
@@ -111,11 +116,7 @@ def seen(distilled: DistilledSet, views: Views, device: torch.device) -> Tensor:
 def ask(model: nn.Module, images: Tensor, ctx: Context) -> Tensor:
     """Return the teacher's logits of normalised images, float32 on the CPU."""
     with torch.inference_mode(), ctx.autocast():
-        parts = [
-            model(part.contiguous(memory_format=torch.channels_last)).float().cpu()
-            for part in images.split(TEACHER_BATCH)
-        ]
-    return torch.cat(parts)
+        return model(images.contiguous(memory_format=torch.channels_last)).float().cpu()
 
 
 RELABEL = Stage(name="relabel", version=1, run=relabel, output=SoftLabels)
