@@ -10,9 +10,10 @@ import pytest
 
 import wmdd
 from wmdd.cli.arguments import split_words
-from wmdd.cli.commands import _DISTILL_FLAGS, COMMANDS, STAGES, EvaluateWords
+from wmdd.cli.commands import COMMANDS
 from wmdd.cli.main import USAGE, main, parse
 from wmdd.cli.render import Screen
+from wmdd.cli.running import _DISTILL_FLAGS, STAGES, EvaluateWords
 from wmdd.methods.names import METHODS
 from wmdd.pipeline.recipe import setting_names
 from wmdd.protocols import PROTOCOLS
@@ -85,7 +86,7 @@ def test_help_of_distill_shows_settings_with_the_defaults_of_the_recipe(capsys: 
     digits = capsys.readouterr().out
     assert main(["distill", "--recipe", "digits", "-h"]) == 0
     assert capsys.readouterr().out.split("\n")[1:] == digits.split("\n")[1:]
-    for text, arch in ((plain, "resnet18"), (digits, "convnet2_w32_bn")):
+    for text, arch in ((plain, "resnet18"), (digits, RECIPES["digits"]().squeeze.arch)):
         flat = " ".join(text.replace("│", " ").split())
         assert f"(default: {arch})" in flat
         for name in (*_DISTILL_FLAGS, *(name.replace("_", "-") for name in setting_names())):

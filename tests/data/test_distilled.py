@@ -11,6 +11,7 @@ from torch import Tensor
 from wmdd.data.distilled import PortableSet, load
 from wmdd.data.export import write_product
 from wmdd.data.labels import epoch_from_table, epoch_rows, epoch_table, soft_targets
+from wmdd.data.loading import to_float
 from wmdd.data.png import decode_png, encode_png
 from wmdd.data.views import apply_views, epoch_views, patch_share
 from wmdd.errors import ArtifactError, ConfigError, DataError
@@ -171,8 +172,7 @@ def test_without_soft_labels(tmp_path: Path) -> None:
 
 def test_loader_replays_the_stored_views(tmp_path: Path) -> None:
     small, labels = stored(tmp_path), make_labels()
-    mean, std = (torch.tensor(values)[:, None, None] for values in (small.mean, small.std))
-    canvas = (small.images.float() / 255 - mean) / std
+    canvas = to_float(small.images, small.mean, small.std)  # what the teacher saw, to the bit
     loader = small.loader(batch_size=5)
     batches = list(loader)
     assert len(loader) == len(batches) == EPOCHS * 3

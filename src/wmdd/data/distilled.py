@@ -19,10 +19,11 @@ import torch
 from torch import Tensor
 
 from wmdd.data.labels import column_tensor, epoch_from_table, epoch_rows, soft_targets
+from wmdd.data.loading import to_float
 from wmdd.data.png import decode_png
 from wmdd.data.views import has_patches, patch_share, show
 from wmdd.errors import ArtifactError, ConfigError
-from wmdd.values import DistilledSet, EpochLabels, SoftLabels
+from wmdd.values import DistilledSet, EpochLabels, SoftLabels, Views
 
 MANIFEST = "manifest.json"
 FORMAT = "wmdd-distilled"
@@ -94,17 +95,9 @@ class Loader:
 
     def _batch(self, rows: EpochLabels) -> tuple[Tensor, Tensor, Tensor]:
         views, source = rows.views, self.source
-        partners = self._fetch(views.partner) if has_patches(views) else None
-        images = show(self._fetch(views.index), partners, views, source.image_size)
+        images = seen(source, views, self.device)
         weights = source.weights[views.index] / source.weights.mean()
         return images, self._targets(rows).to(self.device), weights.to(self.device)
-
-    def _fetch(self, index: Tensor) -> Tensor:
-        """Return normalised images `(B, ch, R, R)`."""
-        mean, std = (
-            torch.tensor(values, device=self.device)[:, None, None] for values in (self.source.mean, self.source.std)
-        )
-        return (self.source.images[index].to(self.device).float() / 255 - mean) / std
 
     def _targets(self, rows: EpochLabels) -> Tensor:
         """Return probabilities `(B, C)`."""
@@ -114,6 +107,16 @@ class Loader:
         views = rows.views
         own, other = (torch.softmax(self.labels.plain[i] / temperature, dim=1) for i in (views.index, views.partner))
         return torch.lerp(own, other, patch_share(views, self.source.image_size)[:, None])
+
+
+def seen(distilled: DistilledSet, views: Views, device: torch.device) -> Tensor:
+    """Return what a network sees under `views`: float32 `(B, ch, R, R)`, normalised, on `device`."""
+
+    def fetch(rows: Tensor) -> Tensor:
+        return to_float(distilled.images[rows].to(device), distilled.mean, distilled.std)
+
+    partners = fetch(views.partner) if has_patches(views) else None
+    return show(fetch(views.index), partners, views, distilled.image_size)
 
 
 def load(path: str | Path) -> PortableSet:

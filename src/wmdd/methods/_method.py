@@ -59,7 +59,6 @@ class Method:
     """A way from real images and a teacher to a distilled set."""
 
     name: str
-    summary: str
     source: str
     distill: Callable[[Stages, Result, Result, MethodSettings], Result]
     """`distill(stages, train, teacher, recipe)` → result with a `DistilledSet`."""

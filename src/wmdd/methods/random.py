@@ -12,7 +12,6 @@ def distill(stages: Stages, train: Result, teacher: Result, recipe: MethodSettin
 
 RANDOM = Method(
     name="random",
-    summary="real images, drawn uniformly; always evaluated beside every other method",
     source="the field's standard baseline",
     distill=distill,
 )

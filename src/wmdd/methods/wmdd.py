@@ -15,7 +15,6 @@ def distill(stages: Stages, train: Result, teacher: Result, recipe: MethodSettin
 
 WMDD = Method(
     name="wmdd",
-    summary="images whose features hit a Wasserstein barycenter, under per-class BatchNorm statistics",
     source="Dataset Distillation via the Wasserstein Metric, ICCV 2025, arXiv:2311.18531",
     distill=distill,
 )

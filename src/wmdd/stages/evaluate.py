@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wmdd.context import Context, stream_seed
+from wmdd.data.distilled import seen
 from wmdd.data.labels import soft_targets
 from wmdd.data.views import epoch_views, patch_share
 from wmdd.errors import DataError
@@ -22,7 +23,6 @@ from wmdd.protocols import EvaluationProtocol, find_protocol
 from wmdd.settings import EvaluateSettings, TrainSettings
 from wmdd.stages._stage import Stage
 from wmdd.stages._testing import accuracy
-from wmdd.stages.relabel import seen
 from wmdd.stages.statistics import require_same_classes
 from wmdd.training.loop import Batch, Task, fit, test_epochs
 from wmdd.training.losses import distillation_loss, label_loss

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from wmdd.context import Context
+from wmdd.data.distilled import seen
 from wmdd.data.loading import to_float
-from wmdd.data.views import epoch_views, has_patches, show
+from wmdd.data.views import epoch_views
 from wmdd.models import build_teacher
 from wmdd.settings import RelabelSettings, ViewSettings
 from wmdd.stages._stage import Stage
@@ -101,16 +102,6 @@ def keep_largest(views: Views, logits: Tensor, count: int) -> EpochLabels:
     largest, classes = logits.topk(count, dim=1)
     rest = (logits.sum(dim=1) - largest.sum(dim=1)) / (logits.shape[1] - count)
     return EpochLabels(views=views, logits=largest.half(), classes=classes.to(torch.int32), rest=rest.half())
-
-
-def seen(distilled: DistilledSet, views: Views, device: torch.device) -> Tensor:
-    """Return what a network sees under `views`: float32 `(B, ch, R, R)`, normalised, on `device`."""
-
-    def fetch(rows: Tensor) -> Tensor:
-        return to_float(distilled.images[rows].to(device), distilled.mean, distilled.std)
-
-    partners = fetch(views.partner) if has_patches(views) else None
-    return show(fetch(views.index), partners, views, distilled.image_size)
 
 
 def ask(model: nn.Module, images: Tensor, ctx: Context) -> Tensor:
