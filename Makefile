@@ -36,10 +36,10 @@ demo: $(INSTALLED) ## distil the embedded digits and evaluate the result
 	$(BIN)/wmdd distill digits
 
 test: lint types ## lint, types, imports, tests, coverage
-	$(PYTEST) --numprocesses $(WORKERS) --cov --cov-report=term
+	$(PYTEST) --numprocesses $(WORKERS) --dist loadgroup --cov --cov-report=term
 
 test-slow: $(INSTALLED) ## the tests that take minutes
-	$(PYTEST) -m "slow and not net" --numprocesses $(WORKERS) --timeout 1800
+	$(PYTEST) -m "slow and not net" --numprocesses $(WORKERS) --dist loadgroup --timeout 1800
 
 lint: $(INSTALLED) ## style, formatting and the import order
 	$(BIN)/ruff check .
@@ -56,7 +56,7 @@ bench: $(INSTALLED) ## time recovery and statistics against the bare network
 	$(BIN)/python benchmarks/ratios.py
 
 coverage: $(INSTALLED) ## tests with a line-by-line report in htmlcov/
-	$(PYTEST) --numprocesses $(WORKERS) --cov --cov-report=term --cov-report=html
+	$(PYTEST) --numprocesses $(WORKERS) --dist loadgroup --cov --cov-report=term --cov-report=html
 
 clean: ## remove caches and reports; .venv and runs stay
 	rm -rf build dist docs/_build htmlcov .coverage .coverage.* coverage.xml

@@ -113,6 +113,7 @@ WRONG: dict[str, tuple[Callable[[Path], list[str]], str]] = {
     "unknown protocol": (words("distill digits --evaluate.protocols wmd"), "did you mean 'wmdd'?"),
     "unknown student": (words("distill digits --evaluate.students resnet81"), "did you mean 'resnet18'?"),
     "unknown teacher": (words("distill digits --squeeze.arch resnet81"), "did you mean 'resnet18'?"),
+    "teacher without BatchNorm": (words("distill digits --squeeze.arch vit_tiny"), "needs a teacher with BatchNorm"),
     "misspelt stage": (words("distill digits --until recovr"), "did you mean 'recover'?"),
     "unknown device": (words("distill digits --device gpu --squeeze.arch convnet1_w8_bn"), "device"),
     "no number": (words("distill digits --recover.lr fast"), "recover.lr"),

@@ -62,3 +62,5 @@ class Method:
     source: str
     distill: Callable[[Stages, Result, Result, MethodSettings], Result]
     """`distill(stages, train, teacher, recipe)` → result with a `DistilledSet`."""
+    needs_batchnorm: bool = False
+    """Whether it works only with a teacher that has BatchNorm layers."""

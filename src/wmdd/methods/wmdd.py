@@ -17,4 +17,5 @@ WMDD = Method(
     name="wmdd",
     source="Dataset Distillation via the Wasserstein Metric, ICCV 2025, arXiv:2311.18531",
     distill=distill,
+    needs_batchnorm=True,
 )

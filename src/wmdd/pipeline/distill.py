@@ -5,13 +5,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from wmdd.artifacts.files import make_folder, write_bytes, write_json, writing
 from wmdd.artifacts.folder import Store
 from wmdd.data.export import write_product
 from wmdd.data.loading import require_images
 from wmdd.data.sources import open_data
 from wmdd.methods._registry import find_method
-from wmdd.models import load_checkpoint, resolve_spec
+from wmdd.models import build_model, load_checkpoint, require_batchnorm, resolve_spec
 from wmdd.pipeline.estimate import announce
 from wmdd.pipeline.judging import BASELINE, judge
 from wmdd.pipeline.metrics import product_bytes, product_facts, run_metrics
@@ -77,7 +79,7 @@ def distill(
 
 def _check(train: ImageSet, recipe: Recipe) -> None:
     """Find every mistake that can be found before hours of work."""
-    find_method(recipe.method)
+    method = find_method(recipe.method)
     require_images(train, recipe.ipc)
     for protocol in recipe.evaluate.protocols:
         find_protocol(protocol)
@@ -87,6 +89,9 @@ def _check(train: ImageSet, recipe: Recipe) -> None:
     for arch in recipe.evaluate.students:
         resolve(arch)
     spec = resolve(recipe.squeeze.arch, stem=recipe.squeeze.stem)
+    if method.needs_batchnorm:
+        with torch.random.fork_rng(devices=[]):
+            require_batchnorm(build_model(spec), spec.arch)
     if recipe.squeeze.checkpoint is not None:
         load_checkpoint(recipe.squeeze.checkpoint, spec, train.classes)
 
