@@ -48,6 +48,13 @@ def test_parts_make_the_whole_at_any_batch_and_order(batch: int, shuffled: bool,
         assert_moments(gathered(values, batch), values)
 
 
+@pytest.mark.parametrize("distance", [0.0, 1.0, 2.0])
+def test_a_shift_some_deviations_away_changes_nothing(distance: float) -> None:
+    values = activations(50, 6, 4, 4)
+    mean, variance = whole(values)
+    assert_moments(Moments.of(values, shift=(mean + distance * variance.sqrt()).float()), values)
+
+
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("shape", [(20, 64, 16, 16), (20, 128, 8, 8), (20, 512, 2, 2)])
 def test_layouts_of_convolutions(layout: torch.memory_format, shape: tuple[int, ...]) -> None:

@@ -34,10 +34,15 @@ class Moments:
         return cls(count=0, mean=zeros, m2=zeros)
 
     @classmethod
-    def of(cls, values: Tensor) -> "Moments":
+    def of(cls, values: Tensor, *, shift: Tensor | None = None) -> "Moments":
         """Return the moments of `(B, F, ...)` over all axes but the second.
 
         The result lies on the device of the input (on the CPU for devices without float64) and holds no graph.
+
+        Args:
+            values: any floating type and memory layout.
+            shift: `(F,)`, constants near the means, such as a BatchNorm layer's running means; saves the pass that
+                finds them. They change the rounding, not the answer, as long as they lie within some deviations of it.
 
         Raises:
             DataError: the input has fewer than two axes or no values.
@@ -51,10 +56,13 @@ class Moments:
         axes = [0, *range(2, values.ndim)]
         kind = values.dtype if values.dtype == torch.float64 else torch.float32
         count = values.numel() // channels
-        shift = values.sum(axes, keepdim=True, dtype=kind) / count
-        total, squares = _shifted_sums(values, shift, axes)
+        if shift is None:
+            centre = values.sum(axes, keepdim=True, dtype=kind) / count
+        else:
+            centre = shift.to(values.device, kind).view(1, channels, *(1,) * (values.ndim - 2))
+        total, squares = _shifted_sums(values, centre, axes)
         return cls(
-            count=count, mean=_double(shift).flatten() + total / count, m2=(squares - total**2 / count).clamp_(min=0.0)
+            count=count, mean=_double(centre).flatten() + total / count, m2=(squares - total**2 / count).clamp_(min=0.0)
         )
 
     def merge(self, other: "Moments") -> "Moments":
