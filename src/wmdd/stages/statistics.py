@@ -112,7 +112,7 @@ def _one_class(
     moments: dict[int, Moments] = {}
     features: list[Tensor] = []
     exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)  # TF32 would cost the targets three digits
-    with exact, torch.inference_mode(), tap_features(model) as tap, tap_batchnorm(model, merging(model, moments)):
+    with exact, torch.inference_mode(), tap_features(model) as tap, tap_batchnorm(model, merging(moments)):
         for _, pixels in fetch_batches(train, batches, workers=ctx.workers, device=ctx.device):
             inputs = to_float(centre_crop(pixels, train.image_size), teacher.mean, teacher.std)
             model(inputs.contiguous(memory_format=torch.channels_last))
@@ -120,13 +120,13 @@ def _one_class(
     return _ClassPass(features=torch.cat(features), moments=[moments[layer] for layer in sorted(moments)])
 
 
-def merging(model: nn.Module, moments: dict[int, Moments]) -> Callable[[int, Tensor], None]:
+def merging(moments: dict[int, Moments]) -> Callable[[int, Tensor], None]:
     """Return a function that merges each layer's input into `moments`."""
-    shifts = [layer.get_buffer("running_mean") for _, layer in batchnorm_layers(model)]
 
     def take(layer: int, values: Tensor) -> None:
-        found = Moments.of(values, shift=shifts[layer])
-        moments[layer] = moments[layer].merge(found) if layer in moments else found
+        before = moments.get(layer)
+        found = Moments.of(values, shift=None if before is None else before.mean)
+        moments[layer] = found if before is None else before.merge(found)
 
     return take
 
