@@ -117,7 +117,7 @@ def save(path, value):
 def test_imagenette_from_files(data_root):
     for split in ("train", "val"):
         for wnid in ("n01440764", "n02102040"):
-            save(data_root / "imagenette/imagenette2-160" / split / wnid / "a.JPEG", 200)
+            save(data_root / "imagenette/imagenette2-320" / split / wnid / "a.JPEG", 200)
     train, val = open_data("imagenette", DataSettings())
     assert train.classes == ("tench", "English springer")
     assert (len(train), len(val), train.image_size) == (2, 2, 10)

@@ -10,9 +10,9 @@ def cifar10() -> Recipe:
         so that two CPU cores are enough.
     Command: `wmdd distill cifar10 --recipe cifar10 --ipc 1`, or a folder with CIFAR-10 in Parquet files in place of the
     name
-    Cost: see docs/lab-book.md.
+    Cost: 11 minutes on one CPU thread, 8 of them for the teacher.
     Expected: no published number under these settings.
-    Last measured: see docs/lab-book.md.
+    Last measured: 2026-11-22, 3 seeds, JPEG re-encoding: WMDD 29.0 ± 1.6, random 26.4 ± 0.7, teacher 75.8.
     """
     return Recipe().with_settings(
         {
