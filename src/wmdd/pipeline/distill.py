@@ -1,7 +1,6 @@
 """A whole run: data → teacher → distilled set → soft labels → students, the random baseline always beside."""
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from wmdd.data.export import write_product
 from wmdd.data.loading import require_images
 from wmdd.data.sources import open_data
 from wmdd.methods._registry import find_method
-from wmdd.models import build_model, load_checkpoint, require_batchnorm, resolve_spec
+from wmdd.models import build_model, load_checkpoint, require_batchnorm
 from wmdd.pipeline.estimate import announce
 from wmdd.pipeline.judging import BASELINE, judge
 from wmdd.pipeline.metrics import product_bytes, product_facts, run_metrics
@@ -21,7 +20,7 @@ from wmdd.pipeline.recipe import Recipe, write_recipe
 from wmdd.pipeline.runner import GivenResult, Runner, Stopped
 from wmdd.pipeline.surroundings import Silence, Watcher
 from wmdd.protocols import find_protocol
-from wmdd.stages.squeeze import SQUEEZE
+from wmdd.stages.squeeze import SQUEEZE, teacher_spec
 from wmdd.values import ImageSet
 
 DEFAULT_STORE = Path("runs/.store")
@@ -83,12 +82,9 @@ def _check(train: ImageSet, recipe: Recipe) -> None:
     require_images(train, recipe.ipc)
     for protocol in recipe.evaluate.protocols:
         find_protocol(protocol)
-    resolve = partial(
-        resolve_spec, num_classes=len(train.classes), channels=train.channels, image_size=train.image_size
-    )
-    for arch in recipe.evaluate.students:
-        resolve(arch)
-    spec = resolve(recipe.squeeze.arch, stem=recipe.squeeze.stem)
+    for student in recipe.evaluate.students:
+        teacher_spec(train, recipe.squeeze.with_(arch=student))  # students have the teacher's stem
+    spec = teacher_spec(train, recipe.squeeze)
     if method.needs_batchnorm:
         with torch.random.fork_rng(devices=[]):
             require_batchnorm(build_model(spec), spec.arch)

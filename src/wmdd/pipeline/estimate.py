@@ -7,14 +7,15 @@ from dataclasses import dataclass
 import torch
 
 from wmdd.context import Context
-from wmdd.models import build_model, resolve_spec
+from wmdd.models import build_model
 from wmdd.pipeline.recipe import Recipe
 from wmdd.pipeline.surroundings import Watcher
 from wmdd.protocols import find_protocol
-from wmdd.values import ImageSet
+from wmdd.stages.squeeze import teacher_spec
+from wmdd.values import ImageSet, ModelSpec
 
 PROBE = 32
-PATIENCE = 2.0
+PATIENCE = 4.0
 """Seconds after which a probe is not repeated any more; the first calls are slow, while kernels are made."""
 MATCHING = 1.5
 """A recovery step costs about this much of the bare forward and backward (see benchmarks/)."""
@@ -42,7 +43,7 @@ def announce(train: ImageSet, recipe: Recipe, device: torch.device, precision: s
 
 def estimate(train: ImageSet, recipe: Recipe, device: torch.device, precision: str) -> Estimate:
     """Return the expected cost of a run from scratch."""
-    forward, both = step_seconds(recipe.squeeze.arch, train, device, precision)
+    forward, both = step_seconds(teacher_spec(train, recipe.squeeze), device, precision)
     classes = len(train.classes)
     images = classes * recipe.ipc
     trained = recipe.squeeze.checkpoint is None
@@ -63,10 +64,9 @@ def estimate(train: ImageSet, recipe: Recipe, device: torch.device, precision: s
     )
 
 
-def step_seconds(arch: str, train: ImageSet, device: torch.device, precision: str) -> tuple[float, float]:
+def step_seconds(spec: ModelSpec, device: torch.device, precision: str) -> tuple[float, float]:
     """Return the seconds an image costs: forward alone, and forward with backward."""
     ctx = Context(device=device, precision=precision)
-    spec = resolve_spec(arch, num_classes=len(train.classes), channels=train.channels, image_size=train.image_size)
     with torch.random.fork_rng(devices=[]):
         model = build_model(spec).to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         images = torch.randn(PROBE, spec.channels, spec.image_size, spec.image_size).to(device)
@@ -84,7 +84,7 @@ def step_seconds(arch: str, train: ImageSet, device: torch.device, precision: st
 def _fastest(work: Callable[[], object], device: torch.device) -> float:
     """Return the seconds of the fastest of at least three calls."""
     spans: list[float] = []
-    while len(spans) < 3 or (sum(spans) < PATIENCE and len(spans) < 12):
+    while len(spans) < 3 or (sum(spans) < PATIENCE and len(spans) < 20):
         start = time.perf_counter()
         work()
         if device.type == "cuda":

@@ -52,13 +52,7 @@ def squeeze(train: ImageSet, val: ImageSet, settings: SqueezeSettings, *, ctx: C
         ConfigError: the architecture is unknown, or the checkpoint does not fit it or the classes.
     """
     ctx = ctx or Context()
-    spec = resolve_spec(
-        settings.arch,
-        num_classes=len(train.classes),
-        channels=train.channels,
-        image_size=train.image_size,
-        stem=settings.stem,
-    )
+    spec = teacher_spec(train, settings)
     start = _begin(train, spec, settings, ctx)
     job = _Job(train=train, val=val, settings=settings, mean=start.mean, std=start.std, ctx=ctx)
     model = start.model.to(ctx.device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
@@ -68,6 +62,21 @@ def squeeze(train: ImageSet, val: ImageSet, settings: SqueezeSettings, *, ctx: C
     ctx.log(unit="teacher", top1=top1)
     weights = {name: value.detach().cpu().contiguous().clone() for name, value in model.state_dict().items()}
     return Teacher(spec=spec, weights=weights, classes=train.classes, mean=start.mean, std=start.std, top1=top1)
+
+
+def teacher_spec(train: ImageSet, settings: SqueezeSettings) -> ModelSpec:
+    """Return the specification of a teacher for `train`.
+
+    Raises:
+        ConfigError: the architecture is unknown, or the images do not suit it.
+    """
+    return resolve_spec(
+        settings.arch,
+        num_classes=len(train.classes),
+        channels=train.channels,
+        image_size=train.image_size,
+        stem=settings.stem,
+    )
 
 
 def _begin(train: ImageSet, spec: ModelSpec, settings: SqueezeSettings, ctx: Context) -> Pretrained:
