@@ -8,7 +8,7 @@ from wmdd.data.distilled import PortableSet
 from wmdd.errors import ConfigError
 from wmdd.pipeline.distill import DEFAULT_STORE, Run
 from wmdd.pipeline.distill import distill as run_distill
-from wmdd.pipeline.judging import evaluate_product
+from wmdd.pipeline.judging import evaluate_product, run_folder
 from wmdd.pipeline.recipe import Recipe, read_recipe
 from wmdd.pipeline.surroundings import Watcher
 from wmdd.recipes import choose_recipe
@@ -85,7 +85,8 @@ def evaluate(
     path = distilled.folder if isinstance(distilled, PortableSet) and distilled.folder else distilled
     if isinstance(path, DistilledSet):
         raise ConfigError("a set must be on disk to be evaluated; got one in memory; give the folder of its run")
-    recipe = read_recipe(run_recipe(Path(path))) if run_recipe(Path(path)).exists() else Recipe()
+    known = run_recipe(Path(path))
+    recipe = read_recipe(known) if known.exists() else Recipe()
     changes = {
         "evaluate": {"students": tuple(students), "protocols": tuple(protocols), "seeds": seeds, "labels": labels},
         **dict(settings or {}),
@@ -95,7 +96,7 @@ def evaluate(
 
 def run_recipe(path: Path) -> Path:
     """Return where the recipe of a run lies, given its folder or the product in it."""
-    return (path.parent if path.name == "distilled" else path) / "recipe.yaml"
+    return run_folder(path) / "recipe.yaml"
 
 
 def default_out(data: str, recipe: Recipe) -> Path:

@@ -2,6 +2,7 @@
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -64,7 +65,7 @@ def distill(words: Sequence[str]) -> Action:
                 data,
                 recipe=recipe,
                 out=own.get("out"),
-                store=own.get("store", "runs/.store"),
+                store=own.get("store", api.DEFAULT_STORE),
                 until=own.get("until"),
                 watcher=screen,
                 command=command,
@@ -105,8 +106,6 @@ def evaluate(words: Sequence[str]) -> Action:
     chosen = parse_settings("wmdd evaluate RUN", EvaluateWords(), found.rest)
 
     def act() -> int:
-        from dataclasses import asdict  # noqa: PLC0415
-
         from wmdd import api  # noqa: PLC0415
 
         screen = Screen()
@@ -133,17 +132,12 @@ def evaluate(words: Sequence[str]) -> Action:
 
 def _show_scores(evaluations: Sequence[dict[str, Any]]) -> None:
     """Print the accuracy table and the verdict."""
-    from wmdd.report import summary_rows, verdict  # noqa: PLC0415
+    from wmdd.report import plus_minus, summary_rows, verdict  # noqa: PLC0415
 
     metrics = {"schema": 1, "evaluations": list(evaluations)}
     rows = [
-        (row.set, row.ipc, row.student, row.protocol, row.labels, _spread(row.mean, row.std), row.n)
+        (row.set, row.ipc, row.student, row.protocol, row.labels, plus_minus(row.mean, row.std), row.n)
         for row in summary_rows(metrics)
     ]
     show_table("Top-1 accuracy, last epoch", ("set", "ipc", "student", "protocol", "labels", "top-1 %", "seeds"), rows)
     say(verdict(metrics))
-
-
-def _spread(mean: float, std: float | None) -> str:
-    """Return mean and standard deviation."""
-    return f"{mean:.1f}" if std is None else f"{mean:.1f} ± {std:.1f}"

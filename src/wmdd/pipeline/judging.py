@@ -68,7 +68,7 @@ def evaluate_product(
         DataError: the data are not those of the set.
     """
     product = load(path)
-    run = path.parent if path.name == "distilled" else path
+    run = run_folder(path)
     if not (run / RUN_FILE).exists():
         raise ConfigError(
             f"students are compared with random images under the same teacher; got {path}, which is not in "
@@ -86,10 +86,15 @@ def evaluate_product(
     runner = Runner(recipe=recipe, store=Store(root=store or root), out=out, watcher=watcher or Silence())
     teacher = _teacher(known, root)
     tests = GivenResult(key=val.fingerprint, record=val)
-    ours = GivenResult(key=_product_key(path, run), record=product)
+    ours = GivenResult(key=_product_key(run), record=product)
     random = find_method(BASELINE).distill(runner, GivenResult(key=train.fingerprint, record=train), teacher, recipe)
     judged = [judge(runner, result, teacher, tests) for result in (ours, random)]
     return Evaluation(scores=tuple(score for each in judged for score in each.evaluation.record.scores))
+
+
+def run_folder(path: Path) -> Path:
+    """Return the folder of a run, given that or the product in it."""
+    return path.parent if path.name == "distilled" else path
 
 
 def _require_same_data(product: PortableSet, train: ImageSet) -> None:
@@ -111,7 +116,7 @@ def _teacher(known: dict[str, Any], root: Path) -> StoredResult:
     return StoredResult(key, SQUEEZE, Store(root=root).folder(SQUEEZE.name, key))
 
 
-def _product_key(path: Path, run: Path) -> str:
-    """Return the identity of a product: that of its images' file."""
-    manifest = read_json((path if path.name == "distilled" else run / "distilled") / "manifest.json")
+def _product_key(run: Path) -> str:
+    """Return the identity of a run's product: that of its images' file."""
+    manifest = read_json(run / "distilled" / "manifest.json")
     return str(next(entry["sha256"] for entry in manifest["files"] if entry["path"].startswith("data/")))

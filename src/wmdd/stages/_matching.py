@@ -63,9 +63,7 @@ def group_targets(
     """Return the targets of the classes `labels`."""
     chosen = list(labels)
     ipc = barycenters.atoms.shape[1]
-    weights = barycenters.weights[chosen]
-    if settings.form == "reference":
-        weights = torch.full_like(weights, 1 / ipc)
+    weights = image_weights(barycenters, settings)[chosen]
     means, variances = statistics.means[chosen], statistics.variances[chosen]
     if settings.bn == "global":
         weights = weights.reshape(1, -1) / len(labels)
@@ -79,6 +77,13 @@ def group_targets(
         widths=statistics.widths,
         ipc=ipc,
     )
+
+
+def image_weights(barycenters: Barycenters, settings: RecoverSettings) -> Tensor:
+    """Return the weight of each image in its class, `(C, K)`: the barycenter's, or equal ones in the reference form."""
+    if settings.form == "reference":
+        return torch.full_like(barycenters.weights, 1 / barycenters.weights.shape[1])
+    return barycenters.weights
 
 
 def merged_moments(statistics: ClassStatistics) -> tuple[Tensor, Tensor]:

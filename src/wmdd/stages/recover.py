@@ -22,7 +22,7 @@ from wmdd.data.loading import centre_crop, to_float
 from wmdd.errors import NumericsError
 from wmdd.models import build_teacher, require_batchnorm
 from wmdd.settings import RecoverSettings
-from wmdd.stages._matching import Losses, Targets, draw_step_views, group_targets, match
+from wmdd.stages._matching import Losses, Targets, draw_step_views, group_targets, image_weights, match
 from wmdd.stages._stage import Stage
 from wmdd.stages.statistics import require_same_classes
 from wmdd.values import Barycenters, ClassStatistics, DistilledSet, ImageSet, Teacher
@@ -93,12 +93,11 @@ def recover(
         _one_group(job, group_targets(statistics, barycenters, labels, settings, ctx.device), number)
         for number, labels in enumerate(groups)
     ]
-    weights = torch.full_like(barycenters.weights, 1 / ipc) if settings.form == "reference" else barycenters.weights
     return DistilledSet(
         method=method,
         images=torch.cat(pixels),
         labels=torch.arange(num_classes).repeat_interleave(ipc),
-        weights=weights.flatten().float(),
+        weights=image_weights(barycenters, settings).flatten().float(),
         classes=teacher.classes,
         mean=teacher.mean,
         std=teacher.std,
