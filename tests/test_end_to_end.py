@@ -29,7 +29,7 @@ TINY: dict[str, Any] = {
     "recover": {"iterations": 8},
     "evaluate": {"students": (ARCH,), "epochs": 3, "seeds": 1},
 }
-STAGES = {"squeeze", "statistics", "barycenter", "recover", "random", "relabel", "evaluate"}
+STAGES = {"squeeze", "statistics", "barycenter", "recover", "random", "diagnose", "relabel", "evaluate"}
 
 
 class Listener(Silence):
@@ -130,6 +130,34 @@ def test_the_schema_of_metrics(digits: Digits) -> None:
     }
     assert metrics["run"]["command"] == "typed"
     assert (metrics["run"]["method"], metrics["run"]["ipc"], metrics["run"]["seed"]) == ("wmdd", 2, 0)
+
+
+def test_both_sets_are_diagnosed(digits: Digits) -> None:
+    metrics = digits.run.metrics
+    figures = {"cost", "floor", "random_cost", "random_std", "distance"}
+    bounded = {"head_gap", "head_bound", "loss_gap", "loss_bound"}
+    assert list(metrics["diagnosis"]) == ["wmdd", "random"]
+    for found in metrics["diagnosis"].values():
+        assert set(found["mean"]) == set(found["classes"]) == figures | bounded
+        for name, values in found["classes"].items():
+            assert len(values) == 10
+            assert found["mean"][name] == pytest.approx(sum(values) / 10)
+        for kind in ("head", "loss"):
+            pairs = zip(found["classes"][f"{kind}_gap"], found["classes"][f"{kind}_bound"], strict=True)
+            assert all(gap <= bound for gap, bound in pairs)
+    wmdd_, random = (found["mean"] for found in metrics["diagnosis"].values())
+    assert [wmdd_[name] for name in ("floor", "random_cost", "random_std")] == [
+        random[name] for name in ("floor", "random_cost", "random_std")
+    ]
+    assert wmdd_["floor"] >= metrics["barycenter"]["floor_mean"] * (1 - 1e-9)
+    assert wmdd_["floor"] == pytest.approx(metrics["barycenter"]["floor_mean"], rel=0.02)
+    assert "Distance to the real features" in (digits.out / "report.html").read_text("utf-8")
+
+
+def test_without_statistics_nothing_is_diagnosed(again: Callable[..., tuple[wmdd.Run, Listener]]) -> None:
+    run, listener = again(method="random")
+    assert run.metrics["diagnosis"] == {}
+    assert {"statistics", "diagnose"}.isdisjoint(listener.made + listener.reused)
 
 
 def test_random_real_images_are_always_beside(digits: Digits) -> None:

@@ -35,7 +35,11 @@ SECTIONS = (
     ("section", "values", "message"),
     [
         (RecoverSettings, {"iterationz": 5}, "recover.iterationz: unknown setting; did you mean 'iterations'?"),
-        (BarycenterSettings, {"qq": 5}, "barycenter.qq: unknown setting; choose one of iterations, step, weights"),
+        (
+            BarycenterSettings,
+            {"qq": 5},
+            "barycenter.qq: unknown setting; choose one of iterations, objective, step, weights",
+        ),
         (TrainSettings, {"epochs": 0}, "epochs: input should be greater than or equal to 1; got 0"),
         (SqueezeSettings, {"lr": -1}, "squeeze.lr: input should be greater than 0; got -1"),
         (RecoverSettings, {"bn": "some"}, "recover.bn: input should be 'per_class', 'global' or 'none'; got 'some'"),

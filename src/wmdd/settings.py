@@ -140,16 +140,18 @@ class StatisticsSettings(Section):
 
 
 class BarycenterSettings(Section):
-    """Stage 3: a Wasserstein barycenter of each class's features."""
+    """Stage 3: a Wasserstein barycenter of each class's features, or what the ablation puts in its place."""
 
     section: ClassVar[str] = "barycenter"
 
+    objective: Literal["wasserstein", "sliced", "entropic", "mmd_linear", "mmd_rbf", "mean", "kmeans"] = "wasserstein"
+    """What the atoms minimise. All but wasserstein and kmeans have weights 1/IPC."""
     weights: Literal["learned", "uniform", "exact"] = "learned"
-    """learned = projected subgradient (the paper's); uniform = 1/IPC; exact = Voronoi shares."""
+    """Of wasserstein only: learned = projected subgradient (the paper's); uniform = 1/IPC; exact = Voronoi shares."""
     iterations: Positive = 10
-    """Alternations of weights and atoms (K_iter)."""
+    """Alternations of weights and atoms (K_iter), or rounds of sliced, entropic, mmd_rbf; the others need none."""
     step: Annotated[float, Field(gt=0, lt=2)] = 1.0
-    """Step length of the weight update, in units of Polyak's step."""
+    """Of wasserstein only: step length of the weight update, in units of Polyak's step."""
 
 
 class RecoverSettings(Section):

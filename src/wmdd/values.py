@@ -184,9 +184,8 @@ class EpochLabels:
     def of(tensors: Mapping[str, Tensor]) -> "EpochLabels":
         """Return the labels that `tensors()` named."""
         views = Views(**{name: tensors[f"views.{name}"] for name in Views.__slots__})
-        return EpochLabels(
-            views=views, logits=tensors.get("logits"), classes=tensors.get("classes"), rest=tensors.get("rest")
-        )
+        optional = {name: tensors.get(name) for name in ("logits", "classes", "rest")}
+        return EpochLabels(views=views, **optional)
 
 
 class LazyEpochs(Sequence[EpochLabels]):
@@ -252,6 +251,26 @@ class DistilledSet:
     def image_size(self) -> int:
         """Side R of the images."""
         return int(self.images.shape[-1])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """How near a distilled set lies to the real features of its classes, as the teacher sees both; float64 `(C,)` each.
+
+    W2² (costs) beside that of k-means (floors) and of random picks (mean and sample deviation over draws); W1; gaps
+    |E_real g − E_set g| and bounds Lip(g) · W1 of g, the last layer or its cross-entropy: None if it is not affine.
+    """
+
+    set: str
+    costs: Tensor
+    floors: Tensor
+    random_costs: Tensor
+    random_stds: Tensor
+    distances: Tensor
+    head_gaps: Tensor | None = None
+    head_bounds: Tensor | None = None
+    loss_gaps: Tensor | None = None
+    loss_bounds: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

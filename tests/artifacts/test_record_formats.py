@@ -17,6 +17,7 @@ from wmdd.errors import ArtifactError
 from wmdd.values import (
     Barycenters,
     ClassStatistics,
+    Diagnosis,
     DistilledSet,
     EpochLabels,
     Evaluation,
@@ -90,6 +91,11 @@ def score(seed: int) -> Score:
     )
 
 
+def diagnosis(*bounded: str) -> Diagnosis:
+    names = ("costs", "floors", "random_costs", "random_stds", "distances", *bounded)
+    return Diagnosis(set="wmdd", **{name: torch.rand(3, dtype=torch.float64) for name in names})
+
+
 def records() -> dict[str, Any]:
     spec = ModelSpec(arch="convnet1_w8_bn", num_classes=3, channels=3, image_size=8, stem="small")
     weights = {"a.weight": torch.randn(2, 3), "a.num_batches_tracked": torch.tensor(5), "b/c": torch.randn(1)}
@@ -115,6 +121,8 @@ def records() -> dict[str, Any]:
             mean=(0.1,) * 3,
             std=(0.2,) * 3,
         ),
+        "diagnosis": diagnosis("head_gaps", "head_bounds", "loss_gaps", "loss_bounds"),
+        "diagnosis without bounds": diagnosis(),
         "labels full": soft_labels("full"),
         "labels topk": soft_labels("topk"),
         "labels online": soft_labels("online"),

@@ -26,7 +26,7 @@ squeeze.epochs squeeze.batch squeeze.optimiser squeeze.lr squeeze.momentum squee
 squeeze.zeta squeeze.label_smoothing squeeze.ema squeeze.arch squeeze.stem squeeze.checkpoint squeeze.pretrained
 squeeze.crop_min squeeze.flip squeeze.seed
 statistics.batch
-barycenter.weights barycenter.iterations barycenter.step
+barycenter.objective barycenter.weights barycenter.iterations barycenter.step
 recover.iterations recover.lr recover.bn_weight recover.form recover.feature_loss recover.ce_weight recover.bn
 recover.start recover.crop_min recover.flip recover.batch
 relabel.store relabel.top_k relabel.temperature relabel.crop_min relabel.flip relabel.cutmix
@@ -51,7 +51,9 @@ def test_the_pinned_surface() -> None:
         *("student", "protocol", "seeds", "labels", "epochs", "device", "precision")
     }
     assert list(setting_names()) == SETTINGS.split()
-    assert set(STAGES) == {"squeeze", "statistics", "barycenter", "recover", "random", "relabel", "evaluate"}
+    assert set(STAGES) == {
+        *("squeeze", "statistics", "barycenter", "recover", "random", "diagnose", "relabel", "evaluate")
+    }
     assert set(wmdd.__all__) == {
         *("DistilledSet", "Evaluation", "Recipe", "Run", "WmddError"),
         *("barycenter", "distill", "evaluate", "load", "wasserstein2"),

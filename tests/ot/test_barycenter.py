@@ -16,7 +16,10 @@ from sklearn.datasets import load_digits
 from wmdd.errors import ConfigError, DataError
 from wmdd.ot import Barycenter, barycenter, floor, kmeans_plus_plus, project_simplex, wasserstein2
 from wmdd.ot._barycenter import Weights, learned_step, solve, uniform_step
-from wmdd.ot._kmeans import feed_empty
+from wmdd.ot._kmeans import cluster
+from wmdd.ot._paths import Pieces
+from wmdd.ot._problem import prepare
+from wmdd.ot._state import feed_empty
 
 Array = NDArray[np.float64]
 FAMILIES: tuple[Weights, ...] = ("learned", "uniform", "exact")
@@ -159,23 +162,23 @@ def test_atoms_that_nobody_needs_are_seeded_again(weights: Weights) -> None:
 
 
 def test_an_empty_atom_gets_the_piece_of_mass_that_costs_most() -> None:
-    plan = np.array([[0.25, 0.25, 0.25, 0.0], [0.0, 0.0, 0.0, 0.25], [0.0, 0.0, 0.0, 0.0]])
+    pieces = Pieces(np.array([0, 0, 0, 1]), np.array([0, 1, 2, 3]), np.full(4, 0.25))
     distances = np.array([[1.0, 3.0, 2.0, 9.0], [9.0, 9.0, 9.0, 8.0], [50.0, 50.0, 50.0, 50.0]])
-    fed = feed_empty(plan, distances)  # point 3 costs more, but is all that atom 1 has
-    np.testing.assert_array_equal(fed[2], [0.0, 0.25, 0.0, 0.0])
-    np.testing.assert_array_equal(fed.sum(axis=0), plan.sum(axis=0))
-    np.testing.assert_array_equal(plan[0], [0.25, 0.25, 0.25, 0.0])
-    assert feed_empty(fed, distances) is fed
+    fed = feed_empty(pieces, distances, 1e-9)  # point 3 costs more, but is all that atom 1 has
+    np.testing.assert_array_equal(fed.atoms, [0, 2, 0, 1])
+    np.testing.assert_array_equal(fed.mass, pieces.mass)
+    np.testing.assert_array_equal(pieces.atoms, [0, 0, 0, 1])
+    assert feed_empty(fed, distances, 1e-9) is fed
 
 
 def test_a_uniform_step_never_goes_up_and_a_learned_step_nears_the_shares() -> None:
     points = clusters(5)
-    atoms = points[:5]
-    state = solve(points, atoms, np.full(5, 0.2))
-    assert uniform_step(points, state).cost <= state.cost
-    shares = np.bincount(state.distances.argmin(axis=0), minlength=5) / len(points)
-    weights = learned_step(points, state, step=1.0).weights
-    assert np.linalg.norm(weights - shares) < np.linalg.norm(state.weights - shares)
+    problem = prepare(points, 5, start=points[:5], seed=0)
+    cells = cluster(problem, problem.atoms)
+    state = solve(problem, cells, np.full(5, 0.2))
+    assert uniform_step(problem, state).cost <= state.cost
+    weights = learned_step(problem, state, 1.0).weights
+    assert np.linalg.norm(weights - cells.weights) < np.linalg.norm(state.weights - cells.weights)
 
 
 def test_the_same_call_gives_the_same_bits_and_seeds_differ() -> None:

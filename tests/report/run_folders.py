@@ -21,6 +21,14 @@ def score(of: str, seed: int, top1: float, **changes: Any) -> dict[str, Any]:
     return entry | changes
 
 
+def make_diagnosis(cost: float, classes: int = 10, *, bounds: bool = True) -> dict[str, Any]:
+    """Return one set's diagnosis, whose class k has k more than what it gives as the mean."""
+    mean = {"cost": cost, "floor": 16.0, "random_cost": 32.0, "random_std": 2.0, "distance": 4.25}
+    if bounds:
+        mean |= {"head_gap": 1.5, "head_bound": 17.5, "loss_gap": 0.0125, "loss_bound": 1234.5}
+    return {"mean": mean, "classes": {name: [value + k for k in range(classes)] for name, value in mean.items()}}
+
+
 def make_metrics(**changes: Any) -> dict[str, Any]:
     """Return the metrics of a finished run."""
     metrics = {
@@ -29,6 +37,7 @@ def make_metrics(**changes: Any) -> dict[str, Any]:
         "teacher": {"arch": "resnet18", "top1": 97.5},
         "barycenter": {"cost_mean": 3.125, "floor_mean": 3.0, "traces": [[5.0, 4.0, 3.25], [4.0, 3.0]],
                        "weights": "learned", "converged": False},
+        "diagnosis": {of: make_diagnosis(cost) for of, cost in (("random", 30.0), ("wmdd", 20.0))},
         "evaluations": [score(of, seed, top1) for of, all_ in SCORES.items() for seed, top1 in enumerate(all_)],
         "seconds": {"squeeze": 20.5, "statistics": 0.4, "recover": 250.0, "evaluate": 3800.0},
         "bytes": {"images": 12345, "soft_labels": 6789012},

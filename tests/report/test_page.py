@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from run_folders import make_metrics, score
+from run_folders import make_diagnosis, make_metrics, score
 
 from wmdd.errors import ArtifactError
 from wmdd.report import verdict, write_report
@@ -67,7 +67,9 @@ def test_finished_run_has_everything(make_run: MakeRun) -> None:
         "WMDD on digits, 2 images a class", "78.2 ± 1.1", "63.1 ± 2.0", "+15.1", "97.2", "78.7", "63.6", "97.5",
         "1,437", "360", "20 for 1,437 real ones (1.4 %)", "digit 9", "0.667", "0.333", "8 × 8 pixels",
         "Teacher accuracy", "Recovery losses", "Students: resnet18, wmdd", "Barycenter cost", "final cost 3.125",
-        "floor 3.000", "not converged in every class", "20.5 s", "400 ms", "4 min 10 s", "1 h 03 min", "1 h 07 min",
+        "floor 3.000", "WMDD 20.0 16.0 1.25 32.0 4.25 1.50 17.5 0.0125 1,234", "random real images 30.0 16.0 1.88",
+        "mean logits", "Cost of every class", "a bound in feature space",
+        "not converged in every class", "20.5 s", "400 ms", "4 min 10 s", "1 h 03 min", "1 h 07 min",
         "12.3 kB", "6.8 MB", "wmdd distill digits --ipc 2", "abc1234", "0.1.0", "fp32", "torch 2.15.0",
         "checkpoint", "views.crop_min",
         "resnet18, resnet50",
@@ -90,8 +92,8 @@ def test_page_is_accessible(make_run: MakeRun) -> None:
     assert seen.tags["h1"] == 1
     assert max(seen.ids.values()) == 1
     assert seen.points_to <= set(seen.ids)
-    assert seen.tags["svg"] == 5
-    assert len(re.findall(r'<svg [^>]*role="img" aria-labelledby="[^"]+"><title', page)) == 5
+    assert seen.tags["svg"] == 6
+    assert len(re.findall(r'<svg [^>]*role="img" aria-labelledby="[^"]+"><title', page)) == 6
     assert page.count('role="img" aria-label="digit') == 20
     assert not re.search(r"<th(?![^>]*scope)[ >]", page)
     assert "prefers-color-scheme: dark" in page
@@ -117,11 +119,24 @@ def test_every_part_may_be_missing(make_run: MakeRun, part: str) -> None:
     assert "Unfinished run." in text
 
 
-@pytest.mark.parametrize("part", ["data", "teacher", "barycenter", "evaluations", "seconds", "bytes", "run"])
+@pytest.mark.parametrize(
+    "part", ["data", "teacher", "barycenter", "diagnosis", "evaluations", "seconds", "bytes", "run"]
+)
 def test_every_part_of_the_metrics_may_be_missing(make_run: MakeRun, part: str) -> None:
     metrics = make_metrics()
     del metrics[part]
     assert "WMDD" in page_of(make_run(metrics=metrics))
+
+
+def test_without_bounds_the_page_says_why(make_run: MakeRun) -> None:
+    text = words(page_of(make_run(metrics=make_metrics(diagnosis={"wmdd": make_diagnosis(20.0, bounds=False)}))))
+    assert "WMDD 20.0 16.0 1.25 32.0 4.25" in text
+    assert "so no bound is given" in text
+    assert "mean logits" not in text
+
+
+def test_without_a_diagnosis_there_is_no_section(make_run: MakeRun) -> None:
+    assert "Distance to the real features" not in words(page_of(make_run(metrics=make_metrics(diagnosis={}))))
 
 
 def test_names_come_from_the_manifest_until_there_are_metrics(make_run: MakeRun) -> None:

@@ -1,13 +1,16 @@
 """The barycenter stage goes through the classes; its mathematics is tested with `wmdd.ot`."""
 
+from typing import Any, get_args
+
 import pytest
 import torch
 
 from memory_context import MemoryContext
+from wmdd import ot
 from wmdd.context import Context
 from wmdd.errors import DataError
 from wmdd.settings import BarycenterSettings
-from wmdd.stages.barycenter import barycenter
+from wmdd.stages.barycenter import OBJECTIVES, barycenter
 from wmdd.values import ClassStatistics
 
 
@@ -46,3 +49,32 @@ def test_the_seed_decides(class_statistics: ClassStatistics) -> None:
 def test_more_atoms_than_images_are_refused(class_statistics: ClassStatistics) -> None:
     with pytest.raises(DataError, match="got 12 images and IPC 13; lower --ipc to 12"):
         barycenter(class_statistics, BarycenterSettings(), ipc=13)
+
+
+def test_every_objective_that_can_be_set_has_a_solver_and_takes_settings_that_exist() -> None:
+    assert set(OBJECTIVES) == set(get_args(BarycenterSettings.model_fields["objective"].annotation))
+    assert {name for _, names in OBJECTIVES.values() for name in names} <= set(BarycenterSettings.model_fields)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_every_objective_gives_atoms_that_exact_transport_judges(
+    class_statistics: ClassStatistics, objective: Any
+) -> None:
+    settings = BarycenterSettings(objective=objective)
+    found = barycenter(class_statistics, settings, ipc=3)
+    again = barycenter(class_statistics, settings, ipc=3)
+    assert torch.equal(found.atoms, again.atoms)
+    assert found.weights.sum(1).tolist() == pytest.approx([1.0] * 3)
+    assert (found.floors <= found.costs * (1 + 1e-9)).all()
+    for label in range(3):
+        points = class_statistics.of_class(label).numpy()
+        exact = ot.wasserstein2(found.atoms[label].numpy(), points, found.weights[label].numpy()).value
+        assert float(found.costs[label]) == pytest.approx(exact, rel=1e-4)
+
+
+def test_only_wasserstein_reads_weights_and_step(class_statistics: ClassStatistics) -> None:
+    def weights(**values: Any) -> torch.Tensor:
+        return barycenter(class_statistics, BarycenterSettings(**values), ipc=3).weights
+
+    assert torch.equal(weights(objective="sliced", weights="exact", step=0.5), weights(objective="sliced"))
+    assert not torch.equal(weights(weights="exact"), weights(weights="uniform"))

@@ -13,6 +13,7 @@ from wmdd.settings import (
     SqueezeSettings,
     StatisticsSettings,
 )
+from wmdd.stages.diagnose import DiagnoseSettings, diagnose
 from wmdd.stages.evaluate import evaluate
 from wmdd.stages.recover import recover
 from wmdd.stages.relabel import relabel
@@ -55,6 +56,12 @@ def test_recover(
     settings = RecoverSettings(iterations=5)
     one, other = (recover(image_set, teacher, class_statistics, barycenters, settings, ctx=ctx) for ctx in both())
     assert int((one.images.int() - other.images.int()).abs().max()) <= 1
+
+
+def test_diagnose(distilled: DistilledSet, teacher: Teacher, class_statistics: ClassStatistics) -> None:
+    one, other = (diagnose(distilled, teacher, class_statistics, DiagnoseSettings(), ctx=ctx) for ctx in both())
+    for name in ("costs", "floors", "distances", "head_gaps", "head_bounds", "loss_gaps", "loss_bounds"):
+        torch.testing.assert_close(getattr(other, name), getattr(one, name), **TOLERANCE)
 
 
 def test_relabel(distilled: DistilledSet, teacher: Teacher) -> None:

@@ -14,7 +14,7 @@ from wmdd.pipeline.recipe import Recipe, setting_names
 from wmdd.recipes import choose_recipe
 from wmdd.settings import Section
 
-STAGES = ("squeeze", "statistics", "barycenter", "recover", "random", "relabel", "evaluate")
+STAGES = ("squeeze", "statistics", "barycenter", "recover", "random", "diagnose", "relabel", "evaluate")
 _DISTILL_FLAGS = {
     "recipe": "name of a recipe (`wmdd list recipes`) or a YAML file; default: the one called like DATA, else none",
     "out": "folder for what the run leaves behind; default runs/DATA-METHOD-ipcN",

@@ -1,7 +1,7 @@
-"""The Wasserstein barycenter of one class: K weighted atoms that are nearest to its n features in W2.
+"""The Wasserstein barycenter of a class: K weighted atoms that are nearest to its n features in W2.
 
-`min over atoms b and weights w in the simplex of W2²(Σ_j w_j δ_{b_j}, (1/n) Σ_i δ_{x_i})`, by the free-support
-algorithm of Cuturi & Doucet (2014) as WMDD uses it. One iteration is
+`min over atoms b and weights w in the simplex of Σ_s λ_s W2²(Σ_j w_j δ_{b_j}, ν_s)`, where a class is one measure ν
+of n points, by the free-support algorithm of Cuturi & Doucet (2014) as WMDD uses it. One iteration is
 
 1. weights: solve the transport problem exactly; its centred dual β is a subgradient in w; `w ← Proj_simplex(w − η β)`;
 2. atoms: with the plan for the new weights, `b_j ← b_j − (1/w_j) Σ_i t_ij (b_j − x_i)` (one Newton step).
@@ -12,90 +12,46 @@ Where the paper leaves things open, and where we differ:
   is known in closed form for one measure (every point goes to its nearest atom), so nothing has to be tuned: the step
   does not depend on the scale of the features, and for `0 < step < 2` it never takes w further from the best weights
   of the current atoms. Steps of 1/√iteration, scaled by the spread of β, did as well on
-  diffuse features, but ended 10 % to several times higher on clustered ones.
+  diffuse features, but ended 10 % to several times higher on clustered ones. Of several measures the closed form is
+  only a lower bound, so there the step is divided by √iteration (`schedule`).
 - **The start** is k-means++ (not noise) with the Voronoi shares as weights (not 1/K).
 - **The best iterate is returned**, not the last: subgradient steps may go up.
 - **`learned` is never worse than `uniform`** from the same start: that alternation is run too, and wins if it ends
   lower.
 - **Atoms without mass** are re-seeded on the piece of mass that costs most (`feed_empty`).
+- **Warm starts**: each transport problem starts from the duals of the one before, shifted by how much nearer the
+  atoms came to the mass that they hold.
 
 Shapes: `K` atoms, `n` points, `D` features.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from typing import Literal, Protocol, TypeVar
+from typing import Literal
 
 import numpy as np
 
-from wmdd.errors import ConfigError, DataError, did_you_mean
-from wmdd.ot._cost import Float64, Points, as_points, squared_distances
-from wmdd.ot._kmeans import EMPTY, cluster, kmeans_plus_plus, lloyd_step, move_atoms
-from wmdd.ot._plan import transport
+from wmdd.errors import ConfigError, did_you_mean
+from wmdd.ot._cost import Float64, Points, exact_distances, quick_distances
+from wmdd.ot._kmeans import cluster, lloyd_step
+from wmdd.ot._paths import Pieces
+from wmdd.ot._plan import Plan, transport
+from wmdd.ot._problem import Barycenter, Measures, Problem, prepare
+from wmdd.ot._state import EMPTY, State, move_atoms, state_of
 
 Weights = Literal["learned", "uniform", "exact"]
+Schedule = Literal["constant", "sqrt"]
 
-_SETTLED = 1e-12
-"""Relative change of the cost below which an iteration has changed nothing."""
+_ROUNDING = 1e-12
+"""Relative differences of costs and weights below this are rounding."""
+_SAME = 1e-9
+"""Two costs that differ by less, relatively, count as the same."""
 _FLOOR_ITERATIONS = 300
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Barycenter:
-    """K weighted atoms, and how they were found."""
-
-    atoms: Float64
-    """`(K, D)`."""
-    weights: Float64
-    """`(K,)`, in the simplex."""
-    cost: float
-    """W2² between the atoms with these weights and the points, in squared feature units: the lowest of `trace`."""
-    trace: tuple[float, ...]
-    """Cost after each iteration that was made."""
-    converged: bool
-    """True if an iteration changed nothing any more."""
-
-
-class Iterate(Protocol):
-    """What the loop needs to know of the state of an alternation."""
-
-    @property
-    def atoms(self) -> Float64:
-        """`(K, D)`."""
-        ...
-
-    @property
-    def weights(self) -> Float64:
-        """`(K,)`."""
-        ...
-
-    @property
-    def cost(self) -> float:
-        """W2² to the points."""
-        ...
-
-
-AnyState = TypeVar("AnyState", bound=Iterate)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class State:
-    """What one iteration hands to the next."""
-
-    atoms: Float64
-    weights: Float64
-    cost: float
-    distances: Float64
-    """`(K, n)`, squared, of these atoms."""
-    plan: Float64
-    """`(K, n)`, optimal for these atoms and weights."""
-    dual: Float64
-    """`(K,)`, centred: β."""
-
-
 def barycenter(
-    points: Points,
+    points: Measures,
     num_atoms: int,
     *,
     weights: Weights = "learned",
@@ -103,6 +59,10 @@ def barycenter(
     start: str | Points = "kmeans++",
     seed: int = 0,
     step: float = 1.0,
+    schedule: Schedule | None = None,
+    tolerance: float = _ROUNDING,
+    masses: Measures | None = None,
+    shares: Points | None = None,
 ) -> Barycenter:
     """Return K weighted atoms that approximate the points in the 2-Wasserstein distance.
 
@@ -111,30 +71,46 @@ def barycenter(
     `exact`; `uniform` cannot be lower.
 
     Args:
-        points: `(n, D)`, NumPy array or tensor of any floating type on any device; computed in float64 on the CPU.
+        points: `(n, D)`, NumPy array or tensor of any floating type on any device; computed in float64 on the CPU. A
+            list of these for the barycenter of several measures.
         num_atoms: K, at most n.
-        weights: `"learned"` (the paper's projected subgradient), `"uniform"` (1/K each) or `"exact"` (Voronoi shares).
-        iterations: at most so many alternations; fewer if nothing changes any more.
-        start: `"kmeans++"`, or the atoms to start from, `(K, D)`.
-        seed: of the k-means++ draw.
+        weights: `"learned"` (the paper's projected subgradient), `"uniform"` (1/K each) or `"exact"` (Voronoi shares;
+            for one measure only).
+        iterations: at most so many alternations (K_iter); fewer if nothing changes any more.
+        start: `"kmeans++"`, `"points"` (drawn uniformly), or the atoms to start from, `(K, D)`.
+        seed: of the draw.
         step: factor on the weight step of `learned`, between 0 and 2.
+        schedule: of that factor: `"constant"` (what one measure takes if None) or `"sqrt"`, divided by √iteration
+            (what several take if None).
+        tolerance: relative change of cost and weights at which the alternation stops.
+        masses: `(n,)`, what each point weighs, summing to 1; equal if None. A list of these for several measures.
+        shares: what each of several measures counts, λ, summing to 1; equal if None.
 
     Raises:
         ConfigError: a setting is out of range or misspelt, or `start` does not fit.
-        DataError: the points hold NaN, or are fewer than the atoms.
+        DataError: the points hold NaN, or are fewer than the atoms, or do not fit their masses.
         NumericsError: a transport problem could not be solved.
     """
-    if weights not in ("learned", "uniform", "exact"):
+    _check(weights, schedule, iterations=iterations, step=step, tolerance=tolerance)
+    problem = prepare(points, num_atoms, start=start, seed=seed, masses=masses, shares=shares)
+    several = len(problem.measures) > 1
+    if weights == "exact" and several:
         raise ConfigError(
-            f"unknown weights; got {weights!r}{did_you_mean(str(weights), ('learned', 'uniform', 'exact'))}"
+            f"exact weights are known for one measure only; got {len(problem.measures)}; take weights='learned'"
         )
-    if iterations < 1 or not 0.0 < step < 2.0:
-        raise ConfigError(
-            f"iterations must be >= 1 and step between 0 and 2; got {iterations} and {step}; defaults are 10 and 1.0"
+    run = partial(_alternate, iterations=iterations, tolerance=tolerance)
+    cells = cluster(problem, problem.atoms)
+    if weights == "exact":
+        return _exactly(problem, run(lambda state, _: lloyd_step(problem, state), cells))
+    found = run(lambda state, _: uniform_step(problem, state), solve(problem, cells, np.full(num_atoms, 1 / num_atoms)))
+    if weights == "learned":
+        fade = 0.5 if (schedule or ("sqrt" if several else "constant")) == "sqrt" else 0.0
+        learned = run(
+            lambda state, time: learned_step(problem, state, step / time**fade), solve(problem, cells, cells.weights)
         )
-    centred, atoms, centre = _prepare(points, num_atoms, start=start, seed=seed)
-    found = _descend(centred, atoms, iterations, weights=weights, step=step)
-    return replace(found, atoms=found.atoms + centre)
+        if learned.state.cost < found.state.cost * (1.0 - _SAME):
+            found = learned
+    return _exactly(problem, found)
 
 
 def floor(points: Points, num_atoms: int, seed: int = 0, *, start: str | Points = "kmeans++") -> float:
@@ -153,90 +129,139 @@ def project_simplex(vector: Float64) -> Float64:
     return np.maximum(vector - threshold, 0.0)
 
 
-def _prepare(points: Points, num_atoms: int, *, start: str | Points, seed: int) -> tuple[Float64, Float64, Float64]:
-    """Return centred points, centred starting atoms, and the centre."""
-    table = as_points(points)
-    if not 1 <= num_atoms <= len(table):
-        raise DataError(
-            f"a barycenter needs 1 atom or more, and as many points; got {num_atoms} atoms for {len(table)} points; "
-            "lower the number of atoms (images per class) or add points"
-        )
-    centre = table.mean(axis=0)
-    centred = table - centre
-    if isinstance(start, str):
-        if start != "kmeans++":
-            raise ConfigError(f"unknown start of a barycenter; got {start!r}; give 'kmeans++' or an array of atoms")
-        return centred, kmeans_plus_plus(centred, num_atoms, np.random.default_rng(seed)), centre
-    atoms = as_points(start, "start")
-    if atoms.shape != (num_atoms, table.shape[1]):
+def _check(weights: str, schedule: str | None, *, iterations: int, step: float, tolerance: float) -> None:
+    """Raise for settings that are misspelt or out of range."""
+    for name, value, known in (
+        ("weights", weights, ("learned", "uniform", "exact")),
+        ("schedule", schedule or "constant", ("constant", "sqrt")),
+    ):
+        if value not in known:
+            raise ConfigError(f"unknown {name}; got {value!r}{did_you_mean(str(value), known)}")
+    if iterations < 1 or not 0.0 < step < 2.0 or not tolerance >= 0.0:
         raise ConfigError(
-            f"the start must hold one atom a row; got shape {atoms.shape}; give ({num_atoms}, {table.shape[1]})"
+            f"iterations must be >= 1, step between 0 and 2, tolerance >= 0; got {iterations}, {step} and {tolerance}; "
+            "defaults are 10, 1.0 and 1e-12"
         )
-    return centred, atoms - centre, centre
 
 
-def _descend(points: Float64, atoms: Float64, iterations: int, *, weights: Weights, step: float) -> Barycenter:
-    """Run the alternation that `weights` names, on centred points."""
-    if weights == "exact":
-        return _alternate(partial(lloyd_step, points), cluster(points, atoms), iterations)
-    level = np.full(len(atoms), 1.0 / len(atoms))
-    uniform = _alternate(partial(uniform_step, points), solve(points, atoms, level), iterations)
-    if weights == "uniform":
-        return uniform
-    shares = cluster(points, atoms).weights
-    learned = _alternate(partial(learned_step, points, step=step), solve(points, atoms, shares), iterations)
-    return uniform if uniform.cost < learned.cost else learned
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """An alternation that was made."""
+
+    state: State
+    """The best that it reached."""
+    trace: tuple[float, ...]
+    converged: bool
 
 
-def _alternate(advance: Callable[[AnyState], AnyState], state: AnyState, iterations: int) -> Barycenter:
-    """Apply `advance` until nothing changes or `iterations` are made, and return the best state it reached."""
+def _alternate(advance: Callable[[State, int], State], state: State, *, iterations: int, tolerance: float) -> Run:
+    """Apply `advance(state, iteration)` until nothing changes or `iterations` are made."""
     trace: list[float] = []
     best, converged = state, False
     while len(trace) < iterations and not converged:
-        before, state = state, advance(state)
-        converged = _settled(before, state)
+        before, state = state, advance(state, len(trace) + 1)
+        converged = _settled(before, state, tolerance)
         if not trace or state.cost < best.cost:
             best = state
-        trace.append(state.cost)
-    return Barycenter(atoms=best.atoms, weights=best.weights, cost=best.cost, trace=tuple(trace), converged=converged)
+        trace.append(best.cost)
+    return Run(state=best, trace=tuple(trace), converged=converged)
 
 
-def _settled(before: Iterate, after: Iterate) -> bool:
+def _settled(before: State, after: State, tolerance: float) -> bool:
     """Tell whether an iteration changed neither the cost nor the weights."""
-    same_cost = abs(after.cost - before.cost) <= _SETTLED * before.cost
-    return same_cost and float(np.abs(after.weights - before.weights).max()) <= _SETTLED
+    same_cost = abs(after.cost - before.cost) <= tolerance * before.cost
+    return same_cost and float(np.abs(after.weights - before.weights).max()) <= tolerance
 
 
-def solve(points: Float64, atoms: Float64, weights: Float64) -> State:
-    """Return the state of atoms `(K, D)` with weights `(K,)`: their cheapest plan, its cost and its dual."""
-    distances = squared_distances(atoms, points)
-    plan = transport(distances, weights, np.full(len(points), 1.0 / len(points)))
-    return State(atoms=atoms, weights=weights, cost=plan.value, distances=distances, plan=plan.plan, dual=plan.dual_a)
+def _exactly(problem: Problem, run: Run) -> Barycenter:
+    """Return the record of a run, its last plan and cost computed in double precision throughout."""
+    state, distances = run.state, exact_distances(run.state.atoms, problem.cloud)
+    if state.plans:
+        plans = _plans(problem, state.weights, distances, [plan.dual_a for plan in state.plans])
+        weights, cost = state.weights, _total(problem, plans)
+    else:
+        weights = cluster(problem, state.atoms, distances).weights
+        cost = float(problem.masses @ distances.min(axis=0))
+    return Barycenter(
+        atoms=state.atoms + problem.centre,
+        weights=weights,
+        cost=cost,
+        trace=(*(max(each, cost) for each in run.trace[:-1]), cost),
+        converged=run.converged,
+    )
 
 
-def uniform_step(points: Float64, state: State) -> State:
+def solve(problem: Problem, cells: State, weights: Float64) -> State:
+    """Return the state of the same atoms with other weights `(K,)`."""
+    return _transported(problem, cells.atoms, weights, cells.distances, [plan.dual_a for plan in cells.plans])
+
+
+def uniform_step(problem: Problem, state: State) -> State:
     """Return the next state with the weights held: atoms to the means of what they are sent."""
-    atoms, _ = move_atoms(points, state.atoms, state.plan, state.distances)
-    return solve(points, atoms, state.weights)
+    atoms, _ = move_atoms(problem, state)
+    return _moved(problem, state, atoms, state.weights)
 
 
-def learned_step(points: Float64, state: State, *, step: float) -> State:
+def learned_step(problem: Problem, state: State, step: float) -> State:
     """Return the next state: a subgradient step in the weights, then a Newton step in the atoms."""
-    weights = weight_step(state, step)
-    plan = state.plan
+    weights = weight_step(problem, state, step)
     if weights is not state.weights:
-        plan = transport(state.distances, weights, np.full(len(points), 1.0 / len(points))).plan
-    atoms, weights = move_atoms(points, state.atoms, plan, state.distances)
-    return solve(points, atoms, weights)
+        state = solve(problem, state, weights)
+    return _moved(problem, state, *move_atoms(problem, state))
 
 
-def weight_step(state: State, step: float) -> Float64:
+def weight_step(problem: Problem, state: State, step: float) -> Float64:
     """Return `Proj_simplex(w − η β)` with Polyak's η, or the very same weights if they are the best for these atoms."""
-    excess = state.cost - float(state.distances.min(axis=0).mean())
-    steepness = float(state.dual @ state.dual)
-    # excess <= <β, w − w*> <= √2 ‖β‖ holds for every subgradient: what breaks it is rounding at the optimum.
-    if excess <= _SETTLED * state.cost or excess**2 > 2.0 * steepness:
+    dual = np.einsum("s,sk->k", problem.shares, np.stack([plan.dual_a for plan in state.plans]))
+    cost, steepness = _total(problem, state.plans), float(dual @ dual)
+    excess = cost - float(problem.masses @ state.distances.min(axis=0))
+    if excess <= _ROUNDING * cost or steepness == 0.0:
         return state.weights
-    weights = project_simplex(state.weights - (step * excess / steepness) * state.dual)
-    weights[weights * state.distances.shape[1] < EMPTY] = 0.0  # too little to divide by
+    # excess <= <β, w − w*> <= √2 ‖β‖ for one measure: what breaks it is rounding at the optimum, or a mere lower bound.
+    excess = min(excess, (2.0 * steepness) ** 0.5)
+    weights = project_simplex(state.weights - (step * excess / steepness) * dual)
+    weights[weights < EMPTY * problem.masses.min()] = 0.0  # too little to divide by
     return weights / weights.sum()
+
+
+def _moved(problem: Problem, before: State, atoms: Float64, weights: Float64) -> State:
+    """Return the state of atoms that have moved.
+
+    The search for its duals starts half-way between 0 and the duals that keep the cells about where they were (point i
+    is in the cell of atom j if `c_ij − β_j` is least there; adding the mean change of `c_ij` over the mass that atom j
+    holds to β_j keeps that quantity the same on average): atoms in the middle of their cells need smaller duals than
+    before. Of 0, half and whole, half leaves least mass to move, or nearly so, in every iteration.
+    """
+    distances, duals = quick_distances(atoms, problem.cloud), list[Float64]()
+    for measure, plan in zip(problem.measures, before.plans, strict=True):
+        change = distances[:, measure][plan.rows, plan.columns] - before.distances[:, measure][plan.rows, plan.columns]
+        held = np.bincount(plan.rows, plan.mass, len(atoms))
+        gained = np.bincount(plan.rows, plan.mass * change, len(atoms))
+        duals.append((plan.dual_a + gained / np.where(held > 0.0, held, 1.0)) / 2.0)
+    return _transported(problem, atoms, weights, distances, duals)
+
+
+def _transported(problem: Problem, atoms: Float64, weights: Float64, distances: Float64, duals: list[Float64]) -> State:
+    """Return the state of atoms and weights whose cheapest plan is not known yet."""
+    plans = _plans(problem, weights, distances, duals)
+    starts = [measure.start for measure in problem.measures]
+    pieces = Pieces(
+        np.concatenate([plan.rows for plan in plans]),
+        np.concatenate([plan.columns + start for start, plan in zip(starts, plans, strict=True)]),
+        np.concatenate([share * plan.mass for share, plan in zip(problem.shares, plans, strict=True)]),
+    )
+    return state_of(problem, atoms, weights, distances=distances, pieces=pieces, plans=plans)
+
+
+def _plans(problem: Problem, weights: Float64, distances: Float64, duals: list[Float64]) -> tuple[Plan, ...]:
+    """Solve the transport problem of every measure, from duals if there are any."""
+    starts = duals or [None] * len(problem.measures)
+    return tuple(
+        transport(distances[:, measure], weights, problem.masses[measure], start=start)
+        for measure, start in zip(problem.measures, starts, strict=True)
+    )
+
+
+def _total(problem: Problem, plans: tuple[Plan, ...]) -> float:
+    """Return what the plans cost together, `Σ_s λ_s W2²`."""
+    return float(problem.shares @ np.array([plan.value for plan in plans]))

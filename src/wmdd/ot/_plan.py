@@ -4,42 +4,65 @@ Primal (Kantorovich): `min_T Σ_ij t_ij c_ij` with `T ≥ 0`, row sums `a`, colu
 Dual: `max_{u,v} ⟨u, a⟩ + ⟨v, b⟩` with `u_i + v_j ≤ c_ij`. At the optimum both agree, and `u` is a subgradient of the
 value in `a` (Cuturi & Doucet 2014, section 4).
 
-The network simplex of POT solves it. POT signals failure by a warning and a plan of zeros, so every answer is checked
-here: a `Plan` that is returned is feasible and its gap is at most `MAX_GAP`. Meant for up to some ten thousand
-points: the cost is dense.
+Two solvers, both exact: augmenting paths between atoms where one side is short (`_semidiscrete`), the network simplex
+of POT for all other shapes and for what the first gives up. POT signals failure by a warning and a plan of zeros, so
+every answer is checked here: a `Plan` that is returned is feasible and its gap is at most `MAX_GAP`. Meant for up to
+some ten thousand points: the cost is dense.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from wmdd.errors import DataError, NumericsError
+from wmdd.ot import _semidiscrete
+from wmdd.ot._compiled import compiled
 from wmdd.ot._cost import Float64, Points, as_points, squared_distances
+from wmdd.ot._paths import Pieces
 
 MAX_GAP = 1e-9
 """Largest relative primal-dual gap, and largest relative violation of a constraint, that a plan may have."""
 _MAX_ITERATIONS = 100_000_000
 _SMALL_VALUE = 1e-3
-"""For values below this share of the independent coupling's cost, the gap is relative to that share."""
+"""For values below this share of the largest cost, the gap is relative to that share."""
+_FEW_ATOMS = 128
+_MANY_POINTS = 2
+"""Up to so many atoms, with so many points for each, augmenting paths beat the network simplex."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """An optimal coupling of two measures and the proof that it is optimal."""
+    """An optimal coupling of two measures and the proof that it is optimal.
 
-    plan: Float64
-    """`(K, n)`: mass sent from row i to column j."""
+    An optimal plan needs no more than K + n − 1 entries that are not zero, so these are what is kept.
+    """
+
+    rows: NDArray[np.int64]
+    """`(P,)`: row of each piece of mass."""
+    columns: NDArray[np.int64]
+    """`(P,)`: its column."""
+    mass: Float64
+    """`(P,)`: how much goes from row to column."""
     value: float
     """Cost of the plan; W2² if the costs are squared distances."""
     dual_a: Float64
     """`(K,)`, centred: its plain mean is 0. A subgradient of `value` in the row weights, also where a weight is 0."""
     dual_b: Float64
-    """`(n,)`; takes up the constant, so that `⟨dual_a, a⟩ + ⟨dual_b, b⟩` is the dual value."""
+    """`(n,)`; takes up the constant, so that `⟨dual_a, a⟩ + ⟨dual_b, b⟩` is the dual value. The largest that
+    `dual_a` allows, so the duals are feasible by construction."""
     gap: float
-    """|primal − dual| relative to `value`, or to 1/1000 of the independent coupling's cost if that is more."""
+    """|primal − dual| relative to `value`, or to 1/1000 of the largest cost if that is more."""
     infeasibility: float
-    """Largest violation of the marginals (absolute) or of `u_i + v_j ≤ c_ij` (relative to the largest cost)."""
+    """Largest violation of the marginals."""
+
+    @property
+    def plan(self) -> Float64:
+        """The table `(K, n)`: mass sent from row i to column j."""
+        table = np.zeros((len(self.dual_a), len(self.dual_b)))
+        np.add.at(table, (self.rows, self.columns), self.mass)
+        return table
 
 
 def wasserstein2(
@@ -57,82 +80,143 @@ def wasserstein2(
         DataError: shapes do not fit, points are not finite, or weights are not a probability vector.
         NumericsError: the solver failed.
     """
-    first, second = as_points(points_a, "points_a"), as_points(points_b, "points_b")
-    if first.shape[1] != second.shape[1]:
-        raise DataError(
-            f"both point sets need as many features; got {first.shape[1]} and {second.shape[1]}; give (K, D) and (n, D)"
-        )
-    masses_a = _as_masses(weights_a, len(first), "weights_a")
-    masses_b = _as_masses(weights_b, len(second), "weights_b")
+    first, second = _as_clouds(points_a, points_b)
+    masses_a = as_masses(weights_a, len(first), "weights_a")
+    masses_b = as_masses(weights_b, len(second), "weights_b")
     return transport(squared_distances(first, second), masses_a, masses_b)
 
 
-def transport(cost: Float64, weights_a: Float64, weights_b: Float64) -> Plan:
+def wasserstein1(
+    points_a: Points, points_b: Points, weights_a: Points | None = None, weights_b: Points | None = None
+) -> Plan:
+    """Return the exact plan between two point clouds for Euclidean cost; its `value` is W1.
+
+    W1 bounds how far the means of any Lipschitz function differ: `|E_a g − E_b g| ≤ Lip(g) · W1` (Kantorovich and
+    Rubinstein). Arguments and errors are those of `wasserstein2`.
+    """
+    first, second = _as_clouds(points_a, points_b)
+    masses_a = as_masses(weights_a, len(first), "weights_a")
+    masses_b = as_masses(weights_b, len(second), "weights_b")
+    return transport(np.sqrt(squared_distances(first, second)), masses_a, masses_b)
+
+
+def transport(cost: Float64, weights_a: Float64, weights_b: Float64, *, start: Float64 | None = None) -> Plan:
     """Solve the transport problem exactly.
 
     Args:
         cost: `(K, n)`, finite.
         weights_a: `(K,)` in the simplex; zeros are allowed.
         weights_b: `(n,)` in the simplex.
+        start: duals of the shorter side, such as those of a problem nearby. They change how long it takes, and which of
+            several optimal plans is found, but not the value.
 
     Raises:
-        NumericsError: the cost is not finite, the solver gave up, or its answer is not optimal to `MAX_GAP`.
+        NumericsError: the cost is not finite, the solvers gave up, or their answer is not optimal to `MAX_GAP`.
     """
-    if not np.isfinite(cost).all():
+    low, high = float(cost.min()), float(cost.max())  # either is NaN if any cost is
+    if not (np.isfinite(low) and np.isfinite(high)):
         raise NumericsError(
             f"the cost must be finite; got NaN or infinity in a {cost.shape} table; look at the points it was made from"
         )
-    masses_a, masses_b = weights_a / weights_a.sum(), weights_b / weights_b.sum()
-    scale = max(float(np.abs(cost).max()), np.finfo(np.float64).tiny)
-    # POT is faster with the longer side as rows, and its tolerances are absolute: hence transpose and unit scale.
-    if cost.shape[0] < cost.shape[1]:
-        flow, dual_b = _solve(np.ascontiguousarray(cost.T) / scale, masses_b, masses_a)
-        flow = np.ascontiguousarray(flow.T)
-    else:
-        flow, dual_a = _solve(np.ascontiguousarray(cost) / scale, masses_a, masses_b)
-        dual_b = (cost / scale - dual_a[:, None]).min(axis=0)
-    return _certified(cost, (masses_a, masses_b), flow=flow, dual_b=dual_b * scale)
+    masses = weights_a / weights_a.sum(), weights_b / weights_b.sum()
+    scale = max(abs(low), abs(high), np.finfo(np.float64).tiny)
+    if cost.shape[0] <= cost.shape[1]:
+        pieces, dual_a = _solve(np.ascontiguousarray(cost.T), *masses, scale=scale, start=start)
+        return _certified(cost, masses, pieces, dual_a=dual_a, scale=scale)
+    pieces, dual_b = _solve(np.ascontiguousarray(cost), *reversed(masses), scale=scale, start=start)
+    turned = Pieces(pieces.points, pieces.atoms, pieces.mass)
+    return _certified(cost, masses, turned, dual_a=(cost - dual_b).min(axis=1), scale=scale)
 
 
-def _solve(cost: Float64, masses_rows: Float64, masses_columns: Float64) -> tuple[Float64, Float64]:
-    """Return POT's plan and the potentials of its rows."""
+def _solve(
+    cost: Float64, weights: Float64, masses: Float64, *, scale: float, start: Float64 | None
+) -> tuple[Pieces, Float64]:
+    """Return a plan and the duals of the atoms for a cost `(n, K)`, K ≤ n."""
+    num_points, num_atoms = cost.shape
+    if num_atoms <= _FEW_ATOMS and num_points >= _MANY_POINTS * num_atoms:
+        duals = np.zeros(num_atoms) if start is None else start
+        found = _semidiscrete.solve(cost, weights, masses, duals)
+        if found is not None:
+            return found
+    return _network_simplex(cost, weights, masses, scale)
+
+
+def _network_simplex(cost: Float64, weights: Float64, masses: Float64, scale: float) -> tuple[Pieces, Float64]:
+    """Return what POT finds. Its tolerances are absolute, hence the unit scale."""
     from ot import emd  # seconds to import, and it pulls in every array library that is installed
 
-    flow, log = emd(masses_rows, masses_columns, cost, numItermax=_MAX_ITERATIONS, log=True, check_marginals=False)
+    flow, log = emd(masses, weights, cost / scale, numItermax=_MAX_ITERATIONS, log=True, check_marginals=False)
     answer: dict[str, Any] = log
     if answer["warning"] is not None:
         raise NumericsError(
             f"the transport solver failed on {cost.shape}; got {str(answer['warning']).strip()!r}; "
             "look for weights that do not sum to 1 or costs of very different size"
         )
-    return np.asarray(flow), np.asarray(answer["u"])
+    points, atoms = np.nonzero(flow)
+    # The row potentials are the reliable ones; those of the atoms follow, also for atoms without mass.
+    duals = (cost - np.asarray(answer["u"])[:, None] * scale).min(axis=0)
+    return Pieces(atoms, points, np.asarray(flow)[points, atoms]), duals
 
 
-def _certified(cost: Float64, masses: tuple[Float64, Float64], *, flow: Float64, dual_b: Float64) -> Plan:
+def _certified(
+    cost: Float64, masses: tuple[Float64, Float64], pieces: Pieces, *, dual_a: Float64, scale: float
+) -> Plan:
     """Return the plan with feasible, centred duals, or raise if it is not optimal."""
     masses_a, masses_b = masses
+    rows, columns, mass = pieces
+    sums_a = np.bincount(rows, mass, len(masses_a))
+    sums_b = np.bincount(columns, mass, len(masses_b))
+    dual_a = dual_a - dual_a.mean()
     # The c-transform makes the duals feasible whatever the solver returned, and tight for rows without mass.
-    dual_a = (cost - dual_b).min(axis=1)
-    dual_b = (cost - dual_a[:, None]).min(axis=0)
-    centre = dual_a.mean()
-    dual_a, dual_b = dual_a - centre, dual_b + centre
-    value = float((flow * cost).sum())
-    gap = abs(value - float(dual_a @ masses_a + dual_b @ masses_b))
-    gap /= max(abs(value), _SMALL_VALUE * float(masses_a @ np.abs(cost) @ masses_b), np.finfo(np.float64).tiny)
-    infeasibility = max(
-        float(np.abs(flow.sum(axis=1) - masses_a).max()),
-        float(np.abs(flow.sum(axis=0) - masses_b).max()),
-        float((dual_a[:, None] + dual_b - cost).max()) / max(float(np.abs(cost).max()), np.finfo(np.float64).tiny),
-    )
+    dual_b = _allowed(cost.T, dual_a)
+    idle = np.flatnonzero(sums_a == 0.0)
+    if idle.size:
+        dual_a[idle] = (cost[idle] - dual_b).min(axis=1)
+        shift = dual_a.mean()
+        dual_a, dual_b = dual_a - shift, dual_b + shift
+    value = float(mass @ cost[rows, columns])
+    gap = abs(value - float(dual_a @ masses_a + dual_b @ masses_b)) / max(abs(value), _SMALL_VALUE * scale)
+    infeasibility = max(float(np.abs(sums_a - masses_a).max()), float(np.abs(sums_b - masses_b).max()))
     if not (gap <= MAX_GAP and infeasibility <= MAX_GAP):
         raise NumericsError(
             f"the transport plan is not optimal; got gap {gap:.1e} and violation {infeasibility:.1e}, not <= "
             f"{MAX_GAP:.0e}; look for weights or costs of very different size"
         )
-    return Plan(plan=flow, value=value, dual_a=dual_a, dual_b=dual_b, gap=gap, infeasibility=infeasibility)
+    return Plan(
+        rows=rows,
+        columns=columns,
+        mass=mass,
+        value=value,
+        dual_a=dual_a,
+        dual_b=dual_b,
+        gap=gap,
+        infeasibility=infeasibility,
+    )
 
 
-def _as_masses(weights: Points | None, count: int, name: str) -> Float64:
+@compiled
+def _allowed(cost: Float64, duals: Float64) -> Float64:
+    """Return the largest duals `(n,)` of the points, `min_j c_ij − β_j`, that a cost `(n, K)` and β `(K,)` allow."""
+    allowed = np.empty(len(cost))
+    for i in range(len(cost)):
+        least = np.inf
+        for j in range(len(duals)):
+            least = min(least, cost[i, j] - duals[j])
+        allowed[i] = least
+    return allowed
+
+
+def _as_clouds(points_a: Points, points_b: Points) -> tuple[Float64, Float64]:
+    """Return both point sets as finite float64 arrays with as many features."""
+    first, second = as_points(points_a, "points_a"), as_points(points_b, "points_b")
+    if first.shape[1] != second.shape[1]:
+        raise DataError(
+            f"both point sets need as many features; got {first.shape[1]} and {second.shape[1]}; give (K, D) and (n, D)"
+        )
+    return first, second
+
+
+def as_masses(weights: Points | None, count: int, name: str) -> Float64:
     """Return weights as a float64 probability vector `(count,)`; uniform for None."""
     if weights is None:
         return np.full(count, 1.0 / count)

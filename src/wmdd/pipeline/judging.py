@@ -1,4 +1,4 @@
-"""Relabel a distilled set and train students on it; and do so again, later, for a product that is on disk."""
+"""Diagnose and relabel a distilled set and train students on it; train more, later, on a product that is on disk."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +16,11 @@ from wmdd.pipeline.runner import GivenResult, Runner, StoredResult
 from wmdd.pipeline.status import RUN_FILE
 from wmdd.pipeline.surroundings import Silence, Watcher
 from wmdd.protocols import EvaluationProtocol, find_protocol
+from wmdd.stages.diagnose import DIAGNOSE, DiagnoseSettings
 from wmdd.stages.evaluate import EVALUATE
 from wmdd.stages.relabel import RELABEL
 from wmdd.stages.squeeze import SQUEEZE
+from wmdd.stages.statistics import STATISTICS
 from wmdd.values import DistilledSet, Evaluation, ImageSet
 
 BASELINE = "random"
@@ -26,22 +28,33 @@ BASELINE = "random"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """A distilled set with its soft labels and its evaluation."""
+    """A distilled set with its diagnosis, its soft labels and its evaluation."""
 
     distilled: Any
+    diagnosis: StoredResult | None
+    """None where no features of the real images were computed."""
     labels: StoredResult
     evaluation: StoredResult
 
 
 def judge(runner: Runner, result: Any, teacher: Any, tests: Any) -> Judged:
-    """Relabel the distilled set `result` and train students on it."""
+    """Relabel the distilled set `result` and train students on it; diagnose it first if the run has statistics."""
     recipe = runner.recipe
+    diagnosis = _diagnosed(runner, result, teacher)
     distilled: DistilledSet = result.record
     protocols = [find_protocol(name) for name in recipe.evaluate.protocols]
     epochs, batch = stored_epochs(protocols, recipe), protocols[0].batch(distilled.ipc, len(distilled.classes))
     labels = runner.run(RELABEL, result, teacher, settings=recipe.relabel, epochs=epochs, batch=batch)
     evaluation = runner.run(EVALUATE, result, labels, teacher, tests, settings=recipe.evaluate)
-    return Judged(distilled=result, labels=labels, evaluation=evaluation)
+    return Judged(distilled=result, diagnosis=diagnosis, labels=labels, evaluation=evaluation)
+
+
+def _diagnosed(runner: Runner, result: Any, teacher: Any) -> StoredResult | None:
+    """Return the diagnosis of a set; no pass over the real images is made for it."""
+    statistics = next((known for known in runner.results if known.stage is STATISTICS), None)
+    if statistics is None:
+        return None
+    return runner.run(DIAGNOSE, result, teacher, statistics, settings=DiagnoseSettings())
 
 
 def stored_epochs(protocols: list[EvaluationProtocol], recipe: Recipe) -> int:

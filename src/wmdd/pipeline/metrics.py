@@ -1,14 +1,16 @@
 """`metrics.json`: what a run found, for machines; docs/data-flow.md has its fields."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
 
 from wmdd.pipeline.provenance import versions
 from wmdd.pipeline.recipe import Recipe
 from wmdd.stages.barycenter import BARYCENTER
-from wmdd.values import ImageSet
+from wmdd.values import Diagnosis, ImageSet
 
 if TYPE_CHECKING:
     from wmdd.pipeline.judging import Judged
@@ -40,6 +42,7 @@ def run_metrics(
         },
         "teacher": {"arch": spec.arch, "stem": spec.stem, "top1": teacher.record.top1},
         "barycenter": _barycenter(runner),
+        "diagnosis": {each.set: _figures(each) for each in _diagnoses(judged)},
         "evaluations": [asdict(score) for each in judged for score in each.evaluation.record.scores],
         "seconds": _seconds(runner),
         "run": {
@@ -69,6 +72,21 @@ def _barycenter(runner: "Runner") -> dict[str, Any]:
         "floor_mean": float(record.floors.mean()),
         "traces": [list(trace) for trace in record.traces],
         "converged": all(record.converged),
+    }
+
+
+def _diagnoses(judged: "Sequence[Judged]") -> list[Diagnosis]:
+    """Return the diagnoses of the sets that have one."""
+    return [each.diagnosis.record for each in judged if each.diagnosis is not None]
+
+
+def _figures(diagnosis: Diagnosis) -> dict[str, dict[str, Any]]:
+    """Return what a diagnosis measured, class by class and as means over the classes."""
+    values = {field.name.removesuffix("s"): getattr(diagnosis, field.name) for field in fields(diagnosis)}
+    measured = {name: value for name, value in values.items() if isinstance(value, Tensor)}
+    return {
+        "mean": {name: float(value.mean()) for name, value in measured.items()},
+        "classes": {name: value.tolist() for name, value in measured.items()},
     }
 
 

@@ -51,6 +51,8 @@ class Plot:
     log: bool = False
     level: tuple[str, float] | None = None
     """Name and height of a horizontal line."""
+    places: tuple[str, ...] = ()
+    """Names of x = 0, 1, ..., where x is not an amount."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -124,8 +124,15 @@ def _finish(axes: Axes, plot: Plot) -> None:
     axes.set_xlabel(plot.x_label)
     axes.set_ylabel(plot.y_label)
     axes.margins(x=0.02, y=0.08)
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
-    axes.xaxis.set_major_formatter(FuncFormatter(_tick))
+    if plot.places:
+        axes.set_xticks(range(len(plot.places)), plot.places)
+        if max(map(len, plot.places)) > 3:
+            axes.tick_params(axis="x", labelrotation=35)
+            for label in axes.get_xticklabels():
+                label.set(horizontalalignment="right", rotation_mode="anchor")
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+        axes.xaxis.set_major_formatter(FuncFormatter(_tick))
     if plot.log:
         values = [v for series in plot.series for v in (*series.y, *series.low, *series.high)]
         decades = math.log10(max(values) / min(values))
@@ -166,8 +173,11 @@ def _keys(plot: Plot) -> tuple[Key, ...]:
 
 def alternative(plot: Plot) -> str:
     """Say in words what a plot shows, for readers who cannot see it."""
-    x = plot.x_label
-    parts = [f"{s.name} from {s.y[0]:.4g} at {x} {s.x[0]:g} to {s.y[-1]:.4g} at {x} {s.x[-1]:g}" for s in plot.series]
+
+    def at(x: float) -> str:
+        return f"{plot.x_label} {plot.places[int(x)] if plot.places else f'{x:g}'}"
+
+    parts = [f"{s.name} from {s.y[0]:.4g} at {at(s.x[0])} to {s.y[-1]:.4g} at {at(s.x[-1])}" for s in plot.series]
     if plot.level is not None:
         parts.append(f"{plot.level[0]} at {plot.level[1]:.4g}")
     return f"{plot.title}: {'; '.join(parts)}."

@@ -18,6 +18,7 @@ from PIL import Image
 from wmdd.errors import ArtifactError
 from wmdd.report import tables
 from wmdd.report.collect import LogRows, barycenter_plot, curves, name_of, number, parse_log
+from wmdd.report.diagnosis import amount, nearness, nearness_plot
 from wmdd.report.figures import LARGEST, LOSSLESS, draw, sprite
 
 SCHEMA = 1
@@ -134,6 +135,8 @@ def _content(files: RunFiles) -> dict[str, Any]:
     teacher = _section(metrics, "teacher")
     teacher["top1"] = number(teacher["top1"])
     trace = barycenter_plot(barycenter)
+    diagnosis = _section(metrics, "diagnosis")
+    near = nearness_plot(diagnosis, _section(metrics, "data")["classes"] or ())
     return {
         "plus_minus": tables.plus_minus,
         "name_of": name_of,
@@ -150,6 +153,9 @@ def _content(files: RunFiles) -> dict[str, Any]:
         "drawings": [draw(plot) for plot in curves(files.log.rows)],
         "barycenter": barycenter,
         "trace": None if trace is None else draw(trace),
+        "amount": amount,
+        "nearness": nearness(diagnosis),
+        "near": None if near is None else draw(near),
         "seconds": tables.timings(_section(metrics, "seconds")),
         "sizes": tables.sizes(_section(metrics, "bytes")),
         "settings": tables.flattened(files.recipe),

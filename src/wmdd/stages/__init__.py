@@ -1,1 +1,4 @@
-"""The six verbs, one file each: a plain function from records to a record, with no paths and no printing."""
+"""The six verbs, and `random` and `diagnose` beside them, one file each.
+
+A stage is a plain function from records to a record, with no paths and no printing.
+"""

@@ -26,7 +26,7 @@ from wmdd.models import (
 from wmdd.ot import Moments
 from wmdd.settings import StatisticsSettings
 from wmdd.stages._stage import Stage
-from wmdd.values import ClassStatistics, ImageSet, Teacher
+from wmdd.values import ClassStatistics, DistilledSet, ImageSet, Teacher
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +79,7 @@ def statistics(
     )
 
 
-def require_same_classes(teacher: Teacher, images: ImageSet) -> None:
+def require_same_classes(teacher: Teacher, images: ImageSet | DistilledSet) -> None:
     """Refuse a teacher whose class order is not that of the images."""
     if teacher.classes != images.classes:
         raise DataError(

@@ -1,0 +1,19 @@
+"""Loops that NumPy cannot express at speed, compiled by Numba to machine code that releases the GIL."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from numba import njit
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def compiled(function: Function) -> Function:
+    """Return the function compiled at its first call; the machine code is kept beside the source for the next process.
+
+    No fast-math: additions keep their order, so that a number does not depend on the processor's vector length.
+    """
+    try:
+        return cast(Function, njit(cache=True, nogil=True)(function))
+    except RuntimeError:  # nowhere to keep it: installed read-only, and no home
+        return cast(Function, njit(nogil=True)(function))

@@ -1,0 +1,105 @@
+"""Where an alternation stands: atoms, the mass that each is sent, and the move of the atoms to that mass.
+
+Shapes: `K` atoms, `n` points, `D` features.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from wmdd.ot._compiled import compiled
+from wmdd.ot._cost import Float64, squared_norms
+from wmdd.ot._paths import Pieces
+from wmdd.ot._plan import Plan
+from wmdd.ot._problem import Problem
+
+EMPTY = 1e-6
+"""An atom with less mass than this fraction of the lightest point's counts as empty."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class State:
+    """What one iteration hands to the next."""
+
+    atoms: Float64
+    """`(K, D)`."""
+    weights: Float64
+    """`(K,)`."""
+    distances: Float64
+    """`(K, n)`, squared, of these atoms."""
+    pieces: Pieces
+    """The cheapest plan for these atoms and weights."""
+    sums: Float64
+    """`(K, D)`, `Σ_i t_ji x_i`."""
+    cost: float
+    """What the plan costs: W2² of these atoms and weights."""
+    plans: tuple[Plan, ...] = ()
+    """The same plan for each measure, with its duals; none where every point simply goes to its nearest atom."""
+
+
+def state_of(
+    problem: Problem,
+    atoms: Float64,
+    weights: Float64,
+    *,
+    distances: Float64,
+    pieces: Pieces,
+    plans: tuple[Plan, ...] = (),
+) -> State:
+    """Return the state of atoms `(K, D)` whose cheapest plan is known.
+
+    The cost is that of the plan in double precision, whatever the distances were computed in:
+    `Σ_i m_i ‖x_i‖² + Σ_j w_j ‖b_j‖² − 2 Σ_j ⟨b_j, Σ_i t_ji x_i⟩`.
+    """
+    sums, held = _mass_sums(problem.points, pieces, len(atoms))
+    spread = problem.masses @ problem.cloud.norms + held @ squared_norms(atoms)
+    cost = max(float(spread) - 2.0 * float(np.vdot(atoms, sums)), 0.0)
+    return State(atoms=atoms, weights=weights, distances=distances, pieces=pieces, sums=sums, cost=cost, plans=plans)
+
+
+def move_atoms(problem: Problem, state: State) -> tuple[Float64, Float64]:
+    """Return atoms and weights after the one-step Newton update for the state's plan.
+
+    `b_j ← b_j − (1/w_j) Σ_i t_ji (b_j − x_i)`: the objective is quadratic in `b_j` with Hessian `2 w_j I`, so the
+    step lands on the mean of the mass sent to atom j, which is what is computed. Atoms without mass are re-seeded
+    first (see `feed_empty`).
+    """
+    sums, pieces = state.sums, feed_empty(state.pieces, state.distances, EMPTY * float(problem.masses.min()))
+    if pieces is not state.pieces:
+        sums, _ = _mass_sums(problem.points, pieces, len(sums))
+    held = np.bincount(pieces.atoms, pieces.mass, len(sums))
+    return sums / held[:, None], held / held.sum()
+
+
+def feed_empty(pieces: Pieces, distances: Float64, least: float) -> Pieces:
+    """Return the plan after giving every atom without mass the piece of mass that costs most where it now goes.
+
+    Without mass is an atom with `least` or less. Moving it onto that piece then lowers the cost, so re-seeding never
+    undoes progress. Deterministic; needs K ≤ n. The very same plan comes back if no atom is empty.
+    """
+    atoms, points, mass = pieces
+    held = np.bincount(atoms, mass, len(distances))
+    empty = np.flatnonzero(held <= least)
+    if empty.size == 0:
+        return pieces
+    atoms, costs = atoms.copy(), mass * distances[atoms, points]
+    for atom in empty:
+        # A donor must keep some mass: one that does exists, since fewer atoms than points hold all of it.
+        can_give = (mass > least) & (held[atoms] - mass > least)
+        piece = np.where(can_give, costs, -1.0).argmax()
+        held[atoms[piece]] -= mass[piece]
+        held[atom] += mass[piece]
+        atoms[piece] = atom
+    return Pieces(atoms, points, mass)
+
+
+@compiled
+def _mass_sums(points: Float64, pieces: Pieces, num_atoms: int) -> tuple[Float64, Float64]:
+    """Return `Σ_i t_ji x_i`, `(K, D)`, and `Σ_i t_ji`, `(K,)`."""
+    sums, held = np.zeros((num_atoms, points.shape[1])), np.zeros(num_atoms)
+    for piece in range(len(pieces.mass)):
+        j, i, mass = pieces.atoms[piece], pieces.points[piece], pieces.mass[piece]
+        held[j] += mass
+        for d in range(points.shape[1]):
+            sums[j, d] += mass * points[i, d]
+    return sums, held

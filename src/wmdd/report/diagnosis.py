@@ -1,0 +1,110 @@
+"""From the diagnosis in `metrics.json` to the table and the plot that show how near the images lie to the real ones."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from wmdd.report.collect import POINTS, REFERENCE, Plot, Series, name_of, number
+
+NAMED = 12
+"""With up to so many classes, each is named on the axis."""
+_LONGEST = 14
+"""Letters of a class's name on the axis."""
+_FIGURES = ("cost", "floor", "random_cost", "distance", "head_gap", "head_bound", "loss_gap", "loss_bound")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nearness:
+    """One set's figures, means over the classes; None is what was not measured."""
+
+    set: str
+    cost: float | None
+    floor: float | None
+    random_cost: float | None
+    distance: float | None
+    head_gap: float | None
+    head_bound: float | None
+    loss_gap: float | None
+    loss_bound: float | None
+
+    @property
+    def ratio(self) -> float | None:
+        """Mean cost in floors; None where the floor is zero."""
+        return self.cost / self.floor if self.cost is not None and self.floor else None
+
+
+def nearness(diagnosis: Mapping[str, Any]) -> list[Nearness]:
+    """Return one row a set, random images last."""
+    return [
+        Nearness(set=name, **{figure: number((found.get("mean") or {}).get(figure)) for figure in _FIGURES})
+        for name, found in _sets(diagnosis)
+    ]
+
+
+def nearness_plot(diagnosis: Mapping[str, Any], classes: Sequence[str]) -> Plot | None:
+    """Return the cost of every class, from the lowest floor to the highest, or None without a diagnosis.
+
+    Every set is one line; floors and random picks are the same for all sets and are those of the first.
+    """
+    sets = [(name, found.get("classes") or {}) for name, found in _sets(diagnosis)]
+    first = sets[0][1] if sets else {}
+    floors = _numbers(first, "floor")
+    if len(floors) < 2:
+        return None
+    ranked = sorted(range(len(floors)), key=lambda label: floors[label])
+    order = {rank: ranked[rank] for rank in range(0, len(ranked), -(-len(ranked) // POINTS))}
+    named = len(order) <= NAMED
+    lines = [_line(name_of(name), order, _numbers(found, "cost"), reference=name == REFERENCE) for name, found in sets]
+    spreads, picks = _numbers(first, "random_std"), _numbers(first, "random_cost")
+    return Plot(
+        key="diagnosis",
+        title="Cost of every class",
+        note="W2² to the real features. Classes stand in the order of their floors.",
+        x_label="class" if named else "rank of the class by its floor",
+        y_label="W2²",
+        series=(
+            *lines,
+            _line("random picks, mean and deviation", order, picks, spreads),
+            _line("floor (k-means)", order, floors),
+        ),
+        places=tuple(_short(classes, label) for label in order.values()) if named else (),
+    )
+
+
+def amount(value: float | None) -> str:
+    """Return three digits of a figure whose scale depends on the teacher; a dash stands for what is not known."""
+    if value is None:
+        return "–"
+    return f"{value:,.0f}" if abs(value) >= 999.5 else f"{value:#.3g}".rstrip(".")
+
+
+def _sets(diagnosis: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    return sorted(diagnosis.items(), key=lambda item: item[0] == REFERENCE)
+
+
+def _numbers(found: Mapping[str, Any], name: str) -> list[float]:
+    return [float(value) for value in found.get(name) or ()]
+
+
+def _line(
+    name: str,
+    order: Mapping[int, int],
+    values: Sequence[float],
+    spreads: Sequence[float] = (),
+    *,
+    reference: bool = False,
+) -> Series:
+    """Return the values by rank; `order` says which label has it."""
+    return Series(
+        name=name,
+        x=tuple(map(float, order)),
+        y=tuple(values[label] for label in order.values()),
+        low=tuple(values[label] - spreads[label] for label in order.values() if spreads),
+        high=tuple(values[label] + spreads[label] for label in order.values() if spreads),
+        reference=reference,
+    )
+
+
+def _short(classes: Sequence[str], label: int) -> str:
+    name = str(classes[label]) if label < len(classes) else f"{label}"
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"

@@ -1,0 +1,193 @@
+"""Beside the chain, diagnose: how near a distilled set lies to the real features, in the measures of the theory.
+
+Per class, in the teacher's feature space: W2² to the real features beside what k-means reaches and what random picks
+cost; W1; and the bound |E_real g − E_set g| ≤ Lip(g) · W1 for two functions g of the feature, the teacher's last layer
+and its cross-entropy against the class. The mathematics is `wmdd.ot`. Real features are those of the statistics stage;
+the images are seen as they are, by the teacher in eval mode and in fp32, as the real ones were.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from wmdd import ot
+from wmdd.context import Context, stream_seed
+from wmdd.data.loading import to_float
+from wmdd.errors import DataError
+from wmdd.models import build_teacher, features_and_logits, final_classifier
+from wmdd.settings import Section
+from wmdd.stages._stage import Stage
+from wmdd.stages._testing import BATCH
+from wmdd.stages.barycenter import BARYCENTER
+from wmdd.stages.statistics import require_same_classes
+from wmdd.values import ClassStatistics, Diagnosis, DistilledSet, Teacher
+
+DRAWS = 10
+"""Random picks that a class's cost is averaged over."""
+_ROUNDING = 1e-3
+"""Largest difference, relative to the largest logit, at which logits count as an affine map of the features."""
+
+
+class DiagnoseSettings(Section):
+    """Nothing to set: the seed is the run's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """What measuring a class needs."""
+
+    distilled: DistilledSet
+    statistics: ClassStatistics
+    features: Tensor
+    """float32 `(M, D)`: of the distilled images."""
+    head: ot.Affine | None
+    """The teacher's last layer; None if its logits are not what that layer makes of the features."""
+    head_lipschitz: float
+    """Of that layer; the only constant that all classes share."""
+    ctx: Context
+
+
+def diagnose(
+    distilled: DistilledSet,
+    teacher: Teacher,
+    statistics: ClassStatistics,
+    settings: DiagnoseSettings,
+    *,
+    ctx: Context | None = None,
+) -> Diagnosis:
+    """Return how near `distilled` lies to the features in `statistics`, which are the same teacher's.
+
+    Classes are measured in threads, and saved as they are measured; each has its own random streams, so neither their
+    number nor a stop changes the answer. Of the classes, memory holds those in flight and the features of all images.
+
+    Raises:
+        DataError: set, teacher and statistics disagree about the classes, or a class has no images or more than real
+            ones.
+    """
+    del settings
+    ctx = ctx or Context()
+    require_same_classes(teacher, distilled)
+    _require_fitting(distilled, statistics)
+    job = _begin(distilled, teacher, statistics, ctx)
+    if job.head is None:
+        ctx.log(unit="bounds", left_out="the teacher's logits are not an affine map of its features")
+    saved = ctx.restore("classes")
+    found = [] if saved is None else _rows(saved.tensors)
+    labels = range(len(found), len(statistics.counts))
+    for label, figures in zip(labels, ot.in_threads(lambda label: _one_class(job, label), labels), strict=True):
+        found.append(figures)
+        ctx.log(unit=f"class {label}", **figures)
+        if ctx.due():
+            ctx.save("classes", _columns(found))
+        ctx.progress(len(found), len(statistics.counts))
+    return Diagnosis(set=distilled.method, **{f"{name}s": values for name, values in _columns(found).items()})
+
+
+def _require_fitting(distilled: DistilledSet, statistics: ClassStatistics) -> None:
+    """Refuse statistics of other classes than the set's, and classes without images or with more than were real."""
+    counts = statistics.counts
+    if len(counts) != len(distilled.classes):
+        raise DataError(
+            f"set and statistics have different numbers of classes; got {len(distilled.classes)} and {len(counts)}; "
+            "give those of one run"
+        )
+    images = torch.bincount(distilled.labels, minlength=len(counts)).tolist()
+    for name, few, many in zip(distilled.classes, images, counts, strict=True):
+        if not 1 <= few <= many:
+            raise DataError(
+                f"a class needs 1 image or more, and no more than real ones; got {few} of {name} for {many} real ones; "
+                "give a set and the statistics of one run"
+            )
+
+
+def _begin(distilled: DistilledSet, teacher: Teacher, statistics: ClassStatistics, ctx: Context) -> _Job:
+    """Look at the images with the teacher."""
+    features, head = _look(build_teacher(teacher, ctx.device), distilled, ctx)
+    return _Job(
+        distilled=distilled,
+        statistics=statistics,
+        features=features,
+        head=head,
+        head_lipschitz=0.0 if head is None else ot.affine_lipschitz(head),
+        ctx=ctx,
+    )
+
+
+def _look(model: nn.Module, distilled: DistilledSet, ctx: Context) -> tuple[Tensor, ot.Affine | None]:
+    """Return the features of the images as they are, `(M, D)`, and the last layer if it makes the logits of them."""
+    layer = final_classifier(model)
+    affine = True
+    found: list[Tensor] = []
+    exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)  # as the real features were computed
+    with exact, torch.inference_mode():
+        for part in distilled.images.split(BATCH):
+            images = to_float(part.to(ctx.device), distilled.mean, distilled.std)
+            features, logits = features_and_logits(model, images.contiguous(memory_format=torch.channels_last))
+            affine = affine and _makes(layer, features, logits)
+            found.append(features.float().cpu())
+    return torch.cat(found), _affine(layer) if affine else None
+
+
+def _makes(layer: nn.Linear, features: Tensor, logits: Tensor) -> bool:
+    """Tell whether the layer makes these logits of these features: it may be followed by something, or pooled."""
+    if features.shape[1] != layer.in_features or logits.shape[1:] != (layer.out_features,):
+        return False
+    tolerance = _ROUNDING * float(logits.abs().max())
+    return torch.allclose(layer(features), logits, rtol=0.0, atol=tolerance)
+
+
+def _affine(layer: nn.Linear) -> ot.Affine:
+    """Return the layer as mathematics."""
+    parts = {name: _array(values) for name, values in layer.state_dict().items()}
+    return ot.Affine(matrix=parts["weight"], offset=parts.get("bias", np.zeros(layer.out_features)))
+
+
+def _array(values: Tensor) -> NDArray[np.float64]:
+    """Return a tensor as float64 on the CPU."""
+    return values.detach().cpu().numpy().astype(np.float64)
+
+
+def _one_class(job: _Job, label: int) -> dict[str, float]:
+    """Measure one class."""
+    members = job.distilled.labels == label
+    weights = _array(job.distilled.weights[members])
+    weights /= weights.sum()  # float32 sums to 1 only nearly
+    images, points = _array(job.features[members]), _array(job.statistics.of_class(label))
+    floor_seed, picks_seed = (stream_seed(job.ctx.seed, stage, label) for stage in (BARYCENTER.name, job.ctx.stage))
+    # The start that the barycenter stage takes: its floor is this one, or its own cost if that is lower.
+    start = ot.kmeans_plus_plus(points, len(images), np.random.default_rng(floor_seed))
+    random_cost, random_std = ot.random_cost(points, len(images), np.random.default_rng(picks_seed), draws=DRAWS)
+    distance = ot.wasserstein1(images, points, weights).value
+    figures = {
+        "cost": ot.wasserstein2(images, points, weights).value,
+        "floor": ot.floor(points, len(images), start=start),
+        "random_cost": random_cost,
+        "random_std": random_std,
+        "distance": distance,
+    }
+    if job.head is None:
+        return figures
+    return figures | {
+        "head_gap": ot.affine_gap(job.head, images, points, weights),
+        "head_bound": job.head_lipschitz * distance,
+        "loss_gap": ot.cross_entropy_gap(job.head, label, images, points, weights),
+        "loss_bound": ot.cross_entropy_lipschitz(job.head, label) * distance,
+    }
+
+
+def _columns(rows: list[dict[str, float]]) -> dict[str, Tensor]:
+    """Return the figures of several classes by name, `(classes,)` each."""
+    return {name: torch.tensor([row[name] for row in rows], dtype=torch.float64) for name in rows[0]}
+
+
+def _rows(columns: Mapping[str, Tensor]) -> list[dict[str, float]]:
+    """Undo `_columns`."""
+    rows = zip(*(values.tolist() for values in columns.values()), strict=True)
+    return [dict(zip(columns, row, strict=True)) for row in rows]
+
+
+DIAGNOSE = Stage(name="diagnose", version=1, run=diagnose, output=Diagnosis, networks=False)
