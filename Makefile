@@ -12,7 +12,7 @@ PYTEST := $(TEST_ENV) $(BIN)/python -m pytest
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint types docs bench coverage clean
+.PHONY: help setup demo test test-slow lint types docs bench bench-ot coverage clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -54,6 +54,9 @@ docs: $(INSTALLED_DOCS) ## build the pages into docs/_build/html; every warning 
 
 bench: $(INSTALLED) ## time recovery and statistics against the bare network
 	$(BIN)/python benchmarks/ratios.py
+
+bench-ot: $(INSTALLED) ## time barycenters against POT, and a synthetic ImageNet-1K of them (some minutes)
+	$(BIN)/python benchmarks/transport.py
 
 coverage: $(INSTALLED) ## tests with a line-by-line report in htmlcov/
 	$(PYTEST) --numprocesses $(WORKERS) --dist loadgroup --cov --cov-report=term --cov-report=html

@@ -118,6 +118,7 @@ def test_the_schema_of_metrics(digits: Digits) -> None:
     assert (metrics["data"]["image_size"], metrics["data"]["channels"], metrics["data"]["broken"]) == (8, 1, 0)
     assert metrics["teacher"]["arch"] == ARCH
     assert 0 <= metrics["teacher"]["top1"] <= 100
+    assert (metrics["barycenter"]["objective"], metrics["barycenter"]["weights"]) == ("wasserstein", "learned")
     # Both are local optima from one start: neither bounds the other, but they are close.
     assert metrics["barycenter"]["cost_mean"] == pytest.approx(metrics["barycenter"]["floor_mean"], rel=0.05)
     assert [len(trace) > 0 for trace in metrics["barycenter"]["traces"]] == [True] * 10

@@ -63,10 +63,20 @@ def test_the_docstring_names_the_command(path: Path) -> None:
     assert f"def test_{path.stem}(" in Path(__file__).read_text()
 
 
-def test_barycenter(capsys: pytest.CaptureFixture[str]) -> None:
-    costs = example("barycenter").main()
+def test_barycenter(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    module = example("barycenter")
+    costs = module.main()
     assert max(costs["learned"], costs["exact"]) < costs["uniform"]
     assert len(capsys.readouterr().out.splitlines()) == 3
+    assert list(tmp_path.iterdir()) == []
+    assert module.main(tmp_path / "first.svg") == module.main(tmp_path / "second.svg") == costs
+    picture = (tmp_path / "first.svg").read_bytes()
+    assert picture == (tmp_path / "second.svg").read_bytes()
+    assert len(picture) < 150_000
+    assert picture.count(b"<use") > 3 * len(module.plane())
+    module.main(tmp_path / "picture.png")
+    with Image.open(tmp_path / "picture.png") as opened:
+        assert opened.width > opened.height > 500
 
 
 def test_distill_a_folder(run: wmdd.Run) -> None:

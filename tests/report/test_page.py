@@ -139,6 +139,23 @@ def test_without_a_diagnosis_there_is_no_section(make_run: MakeRun) -> None:
     assert "Distance to the real features" not in words(page_of(make_run(metrics=make_metrics(diagnosis={}))))
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "Barycenter with learned weights: final cost"),
+        ({"objective": "wasserstein"}, "Barycenter with learned weights: final cost"),
+        ({"objective": "mmd_rbf", "weights": None}, "Barycenter, objective mmd_rbf: final cost"),
+        ({"objective": "kmeans"}, "Barycenter, objective kmeans: final cost"),
+        ({"weights": None}, "Barycenter: final cost"),
+    ],
+)
+def test_the_barycenter_says_its_objective_or_its_weights(
+    make_run: MakeRun, changes: dict[str, str | None], said: str
+) -> None:
+    barycenter = make_metrics()["barycenter"] | changes
+    assert said in words(page_of(make_run(metrics=make_metrics(barycenter=barycenter))))
+
+
 def test_names_come_from_the_manifest_until_there_are_metrics(make_run: MakeRun) -> None:
     assert "name 9" in words(page_of(make_run(without=("metrics.json",))))
 

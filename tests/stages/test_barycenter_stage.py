@@ -5,7 +5,7 @@ from typing import Any, get_args
 import pytest
 import torch
 
-from memory_context import MemoryContext
+from memory_context import KilledError, MemoryContext
 from wmdd import ot
 from wmdd.context import Context
 from wmdd.errors import DataError
@@ -44,6 +44,19 @@ def test_the_seed_decides(class_statistics: ClassStatistics) -> None:
     )
     assert torch.equal(one.atoms, same.atoms)
     assert not torch.equal(one.atoms, other.atoms)
+
+
+def test_a_killed_run_ends_as_one_that_was_not(class_statistics: ClassStatistics) -> None:
+    whole = barycenter(class_statistics, BarycenterSettings(), ipc=3)
+    ctx = MemoryContext(stage="notebook", dies_after=2)
+    with pytest.raises(KilledError):
+        barycenter(class_statistics, BarycenterSettings(), ipc=3, ctx=ctx)
+    again = ctx.again()
+    resumed = barycenter(class_statistics, BarycenterSettings(), ipc=3, ctx=again)
+    assert [row["unit"] for row in again.rows] == ["class 2"]
+    for name in ("atoms", "weights", "costs", "floors"):
+        assert torch.equal(getattr(resumed, name), getattr(whole, name))
+    assert (resumed.traces, resumed.converged) == (whole.traces, whole.converged)
 
 
 def test_more_atoms_than_images_are_refused(class_statistics: ClassStatistics) -> None:

@@ -9,7 +9,7 @@ map and of the cross-entropy behind it.
 In place of `barycenter`, with its signature: `sliced_barycenter`, `entropic_barycenter`, `mmd_linear`, `mmd_rbf`,
 `class_mean`, `kmeans`.
 
-Importing this package does not import POT; the first plan does.
+Importing this package does not import POT; only plans that our own solver does not take need it.
 """
 
 from wmdd.ot._barycenter import barycenter, floor, project_simplex

@@ -38,7 +38,7 @@ from wmdd.ot._kmeans import cluster, lloyd_step
 from wmdd.ot._paths import Pieces
 from wmdd.ot._plan import Plan, transport
 from wmdd.ot._problem import Barycenter, Measures, Problem, prepare
-from wmdd.ot._state import EMPTY, State, move_atoms, state_of
+from wmdd.ot._state import EMPTY, State, mean_change, move_atoms, state_of
 
 Weights = Literal["learned", "uniform", "exact"]
 Schedule = Literal["constant", "sqrt"]
@@ -98,15 +98,18 @@ def barycenter(
         raise ConfigError(
             f"exact weights are known for one measure only; got {len(problem.measures)}; take weights='learned'"
         )
+    fade = 0.5 if (schedule or ("sqrt" if several else "constant")) == "sqrt" else 0.0
     run = partial(_alternate, iterations=iterations, tolerance=tolerance)
-    cells = cluster(problem, problem.atoms)
+    distances = quick_distances(problem.atoms, problem.cloud)
     if weights == "exact":
+        cells = cluster(problem, problem.atoms, distances)
         return _exactly(problem, run(lambda state, _: lloyd_step(problem, state), cells))
-    found = run(lambda state, _: uniform_step(problem, state), solve(problem, cells, np.full(num_atoms, 1 / num_atoms)))
+    level = _transported(problem, problem.atoms, np.full(num_atoms, 1.0 / num_atoms), distances, [])
+    found = run(lambda state, _: uniform_step(problem, state), level)
     if weights == "learned":
-        fade = 0.5 if (schedule or ("sqrt" if several else "constant")) == "sqrt" else 0.0
         learned = run(
-            lambda state, time: learned_step(problem, state, step / time**fade), solve(problem, cells, cells.weights)
+            lambda state, time: learned_step(problem, state, step / time**fade),
+            solve(problem, cluster(problem, problem.atoms, distances)),
         )
         if learned.state.cost < found.state.cost * (1.0 - _SAME):
             found = learned
@@ -191,9 +194,10 @@ def _exactly(problem: Problem, run: Run) -> Barycenter:
     )
 
 
-def solve(problem: Problem, cells: State, weights: Float64) -> State:
-    """Return the state of the same atoms with other weights `(K,)`."""
-    return _transported(problem, cells.atoms, weights, cells.distances, [plan.dual_a for plan in cells.plans])
+def solve(problem: Problem, state: State, weights: Float64 | None = None) -> State:
+    """Return the state of the same atoms with weights `(K,)`, those of `state` if None, and with plans and duals."""
+    known = [plan.dual_a for plan in state.plans]
+    return _transported(problem, state.atoms, state.weights if weights is None else weights, state.distances, known)
 
 
 def uniform_step(problem: Problem, state: State) -> State:
@@ -220,7 +224,7 @@ def weight_step(problem: Problem, state: State, step: float) -> Float64:
     # excess <= <β, w − w*> <= √2 ‖β‖ for one measure: what breaks it is rounding at the optimum, or a mere lower bound.
     excess = min(excess, (2.0 * steepness) ** 0.5)
     weights = project_simplex(state.weights - (step * excess / steepness) * dual)
-    weights[weights < EMPTY * problem.masses.min()] = 0.0  # too little to divide by
+    weights[weights < EMPTY * problem.lightest] = 0.0  # too little to divide by
     return weights / weights.sum()
 
 
@@ -230,15 +234,20 @@ def _moved(problem: Problem, before: State, atoms: Float64, weights: Float64) ->
     The search for its duals starts half-way between 0 and the duals that keep the cells about where they were (point i
     is in the cell of atom j if `c_ij − β_j` is least there; adding the mean change of `c_ij` over the mass that atom j
     holds to β_j keeps that quantity the same on average): atoms in the middle of their cells need smaller duals than
-    before. Of 0, half and whole, half leaves least mass to move, or nearly so, in every iteration.
+    before. After the first moves, which are long, half leaves far less mass to move than the whole; later a little
+    more.
     """
-    distances, duals = quick_distances(atoms, problem.cloud), list[Float64]()
-    for measure, plan in zip(problem.measures, before.plans, strict=True):
-        change = distances[:, measure][plan.rows, plan.columns] - before.distances[:, measure][plan.rows, plan.columns]
-        held = np.bincount(plan.rows, plan.mass, len(atoms))
-        gained = np.bincount(plan.rows, plan.mass * change, len(atoms))
-        duals.append((plan.dual_a + gained / np.where(held > 0.0, held, 1.0)) / 2.0)
+    distances = quick_distances(atoms, problem.cloud)
+    duals = [
+        0.5 * _carried(plan, before.distances[:, measure].T, distances[:, measure].T)
+        for measure, plan in zip(problem.measures, before.plans, strict=True)
+    ]
     return _transported(problem, atoms, weights, distances, duals)
+
+
+def _carried(plan: Plan, before: Float64, now: Float64) -> Float64:
+    """Return the duals of a plan with the mean change of its costs, `(n, K)`, added to each."""
+    return plan.dual_a + mean_change(Pieces(plan.rows, plan.columns, plan.mass), before, now)
 
 
 def _transported(problem: Problem, atoms: Float64, weights: Float64, distances: Float64, duals: list[Float64]) -> State:

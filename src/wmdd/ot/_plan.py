@@ -163,18 +163,15 @@ def _certified(
 ) -> Plan:
     """Return the plan with feasible, centred duals, or raise if it is not optimal."""
     masses_a, masses_b = masses
-    rows, columns, mass = pieces
-    sums_a = np.bincount(rows, mass, len(masses_a))
-    sums_b = np.bincount(columns, mass, len(masses_b))
+    value, sums_a, sums_b = _sums(cost.T, pieces)
     dual_a = dual_a - dual_a.mean()
     # The c-transform makes the duals feasible whatever the solver returned, and tight for rows without mass.
     dual_b = _allowed(cost.T, dual_a)
-    idle = np.flatnonzero(sums_a == 0.0)
-    if idle.size:
+    if sums_a.min() == 0.0:
+        idle = np.flatnonzero(sums_a == 0.0)
         dual_a[idle] = (cost[idle] - dual_b).min(axis=1)
         shift = dual_a.mean()
         dual_a, dual_b = dual_a - shift, dual_b + shift
-    value = float(mass @ cost[rows, columns])
     gap = abs(value - float(dual_a @ masses_a + dual_b @ masses_b)) / max(abs(value), _SMALL_VALUE * scale)
     infeasibility = max(float(np.abs(sums_a - masses_a).max()), float(np.abs(sums_b - masses_b).max()))
     if not (gap <= MAX_GAP and infeasibility <= MAX_GAP):
@@ -183,15 +180,27 @@ def _certified(
             f"{MAX_GAP:.0e}; look for weights or costs of very different size"
         )
     return Plan(
-        rows=rows,
-        columns=columns,
-        mass=mass,
+        rows=pieces.atoms,
+        columns=pieces.points,
+        mass=pieces.mass,
         value=value,
         dual_a=dual_a,
         dual_b=dual_b,
         gap=gap,
         infeasibility=infeasibility,
     )
+
+
+@compiled
+def _sums(cost: Float64, pieces: Pieces) -> tuple[float, Float64, Float64]:
+    """Return what the pieces cost in all, `(n, K)`, and how much mass each atom and each point has."""
+    value, held, sent = 0.0, np.zeros(cost.shape[1]), np.zeros(cost.shape[0])
+    for piece in range(len(pieces.mass)):
+        j, i, mass = pieces.atoms[piece], pieces.points[piece], pieces.mass[piece]
+        value += mass * cost[i, j]
+        held[j] += mass
+        sent[i] += mass
+    return value, held, sent
 
 
 @compiled

@@ -43,6 +43,8 @@ class Problem:
     """The points, `(n, D)`, those of several measures one after the other."""
     masses: Float64
     """`(n,)`, positive and summing to 1: the share of its measure times the point's mass in it."""
+    lightest: float
+    """The smallest of them."""
     measures: tuple[slice, ...]
     """Where each measure stands."""
     shares: Float64
@@ -100,6 +102,7 @@ def prepare(
     return Problem(
         cloud=cloud,
         masses=mass,
+        lightest=float(mass.min()),
         measures=tuple(slice(end - len(each), end) for end, each in zip(ends, tables, strict=True)),
         shares=counts,
         atoms=atoms,

@@ -31,6 +31,8 @@ class State:
     """The cheapest plan for these atoms and weights."""
     sums: Float64
     """`(K, D)`, `Σ_i t_ji x_i`."""
+    held: Float64
+    """`(K,)`, `Σ_i t_ji`: the weights, but for rounding."""
     cost: float
     """What the plan costs: W2² of these atoms and weights."""
     plans: tuple[Plan, ...] = ()
@@ -54,7 +56,9 @@ def state_of(
     sums, held = _mass_sums(problem.points, pieces, len(atoms))
     spread = problem.masses @ problem.cloud.norms + held @ squared_norms(atoms)
     cost = max(float(spread) - 2.0 * float(np.vdot(atoms, sums)), 0.0)
-    return State(atoms=atoms, weights=weights, distances=distances, pieces=pieces, sums=sums, cost=cost, plans=plans)
+    return State(
+        atoms=atoms, weights=weights, distances=distances, pieces=pieces, sums=sums, held=held, cost=cost, plans=plans
+    )
 
 
 def move_atoms(problem: Problem, state: State) -> tuple[Float64, Float64]:
@@ -64,10 +68,9 @@ def move_atoms(problem: Problem, state: State) -> tuple[Float64, Float64]:
     step lands on the mean of the mass sent to atom j, which is what is computed. Atoms without mass are re-seeded
     first (see `feed_empty`).
     """
-    sums, pieces = state.sums, feed_empty(state.pieces, state.distances, EMPTY * float(problem.masses.min()))
-    if pieces is not state.pieces:
-        sums, _ = _mass_sums(problem.points, pieces, len(sums))
-    held = np.bincount(pieces.atoms, pieces.mass, len(sums))
+    sums, held, least = state.sums, state.held, EMPTY * problem.lightest
+    if held.min() <= least:
+        sums, held = _mass_sums(problem.points, feed_empty(state.pieces, state.distances, least), len(sums))
     return sums / held[:, None], held / held.sum()
 
 
@@ -103,3 +106,20 @@ def _mass_sums(points: Float64, pieces: Pieces, num_atoms: int) -> tuple[Float64
         for d in range(points.shape[1]):
             sums[j, d] += mass * points[i, d]
     return sums, held
+
+
+@compiled
+def mean_change(pieces: Pieces, before: Float64, now: Float64) -> Float64:
+    """Return by how much the cost of an atom's mass has changed on average, `(K,)`; 0 where there is no mass.
+
+    Args:
+        pieces: the mass.
+        before: `(n, K)`.
+        now: `(n, K)`.
+    """
+    change, held = np.zeros(now.shape[1]), np.zeros(now.shape[1])
+    for piece in range(len(pieces.mass)):
+        j, i, mass = pieces.atoms[piece], pieces.points[piece], pieces.mass[piece]
+        change[j] += mass * (now[i, j] - before[i, j])
+        held[j] += mass
+    return change / np.where(held > 0.0, held, 1.0)

@@ -65,9 +65,10 @@ def _barycenter(runner: "Runner") -> dict[str, Any]:
     found = [result for result in runner.results if result.stage is BARYCENTER]
     if not found:
         return {}
-    record = found[0].record
+    record, settings = found[0].record, runner.recipe.barycenter
     return {
-        "weights": runner.recipe.barycenter.weights,
+        "objective": settings.objective,
+        "weights": settings.weights if settings.objective == "wasserstein" else None,
         "cost_mean": float(record.costs.mean()),
         "floor_mean": float(record.floors.mean()),
         "traces": [list(trace) for trace in record.traces],

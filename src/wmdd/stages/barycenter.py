@@ -18,6 +18,7 @@ from wmdd.settings import BarycenterSettings
 from wmdd.stages._stage import Stage
 from wmdd.values import Barycenters, ClassStatistics
 
+_TENSORS = ("atoms", "weights", "costs", "floors")
 OBJECTIVES: dict[str, tuple[Callable[..., ot.Barycenter], tuple[str, ...]]] = {
     "wasserstein": (ot.barycenter, ("weights", "iterations", "step")),
     "sliced": (ot.sliced_barycenter, ("iterations",)),
@@ -35,7 +36,8 @@ def barycenter(
 ) -> Barycenters:
     """Return `ipc` atoms with weights for every class.
 
-    Classes are solved in threads; each has its own random stream, so their number does not change the answer.
+    Classes are solved in threads, and saved as they are solved; each has its own random stream, so neither their number
+    nor a stop changes the answer.
 
     Raises:
         DataError: a class has fewer images than `ipc`.
@@ -46,41 +48,59 @@ def barycenter(
         raise DataError(
             f"a class has too few images for its atoms; got {smallest} images and IPC {ipc}; lower --ipc to {smallest}"
         )
-    solved: list[tuple[ot.Barycenter, float]] = []
-    labels = range(len(statistics.counts))
-    for label, (found, floor) in enumerate(
-        ot.in_threads(lambda label: _one_class(statistics, settings, label, ipc, ctx), labels)
-    ):
-        solved.append((found, floor))
-        ctx.progress(len(solved), len(labels))
-        ctx.log(unit=f"class {label}", costs=list(found.trace), floor=floor)
-    return _pack(solved)
+    parts = _resumed(ctx)
+    labels = range(sum(len(part.costs) for part in parts), len(statistics.counts))
+    found = ot.in_threads(lambda label: _one_class(statistics, settings, label, ipc, ctx), labels)
+    for label, part in zip(labels, found, strict=True):
+        parts.append(part)
+        ctx.log(unit=f"class {label}", costs=list(part.traces[0]), floor=float(part.floors))
+        if ctx.due():
+            _save(_joined(parts), ctx)
+        ctx.progress(label + 1, len(statistics.counts))
+    return _joined(parts)
 
 
 def _one_class(
     statistics: ClassStatistics, settings: BarycenterSettings, label: int, ipc: int, ctx: Context
-) -> tuple[ot.Barycenter, float]:
-    """Solve one class; return its barycenter and its floor."""
+) -> Barycenters:
+    """Return the barycenter and the floor of one class."""
     points = statistics.of_class(label).numpy().astype(np.float64)
     seed = stream_seed(ctx.seed, ctx.stage, label)
     start = ot.kmeans_plus_plus(points, ipc, np.random.default_rng(seed))
     solver, names = OBJECTIVES[settings.objective]
     taken = {name: getattr(settings, name) for name in names}
-    result = solver(points, ipc, start=start, seed=seed, **taken)
-    return result, min(result.cost, ot.floor(points, ipc, start=start))
-
-
-def _pack(solved: list[tuple[ot.Barycenter, float]]) -> Barycenters:
-    """Stack the classes."""
-    results = [result for result, _ in solved]
+    found = solver(points, ipc, start=start, seed=seed, **taken)
+    floor = min(found.cost, ot.floor(points, ipc, start=start))
     return Barycenters(
-        atoms=torch.from_numpy(np.stack([result.atoms for result in results])).float(),
-        weights=torch.from_numpy(np.stack([result.weights for result in results])),
-        costs=torch.tensor([result.cost for result in results], dtype=torch.float64),
-        floors=torch.tensor([floor for _, floor in solved], dtype=torch.float64),
-        traces=tuple(tuple(float(cost) for cost in result.trace) for result in results),
-        converged=tuple(bool(result.converged) for result in results),
+        atoms=torch.from_numpy(found.atoms).float()[None],
+        weights=torch.from_numpy(found.weights)[None],
+        costs=torch.tensor([found.cost], dtype=torch.float64),
+        floors=torch.tensor([floor], dtype=torch.float64),
+        traces=(tuple(float(cost) for cost in found.trace),),
+        converged=(bool(found.converged),),
     )
+
+
+def _joined(parts: list[Barycenters]) -> Barycenters:
+    """Return the classes of all parts in one record."""
+    tensors = {name: torch.cat([getattr(part, name) for part in parts]) for name in _TENSORS}
+    traces, converged = ([each for part in parts for each in getattr(part, name)] for name in ("traces", "converged"))
+    return Barycenters(**tensors, traces=tuple(traces), converged=tuple(converged))
+
+
+def _save(found: Barycenters, ctx: Context) -> None:
+    """Keep the classes that are solved."""
+    tensors = {name: getattr(found, name) for name in _TENSORS}
+    ctx.save("classes", tensors, traces=found.traces, converged=found.converged)
+
+
+def _resumed(ctx: Context) -> list[Barycenters]:
+    """Return the classes that were kept, as one part or none."""
+    saved = ctx.restore("classes")
+    if saved is None:
+        return []
+    traces = tuple(tuple(trace) for trace in saved.facts["traces"])
+    return [Barycenters(**saved.tensors, traces=traces, converged=tuple(saved.facts["converged"]))]
 
 
 BARYCENTER = Stage(name="barycenter", version=2, run=barycenter, output=Barycenters, networks=False)
