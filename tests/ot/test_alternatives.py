@@ -185,6 +185,12 @@ def test_settings_out_of_range_are_one_line(solve: Solver, arguments: dict[str, 
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("solve", [sliced_barycenter, entropic_barycenter, mmd_linear, mmd_rbf, class_mean])
+def test_several_measures_are_refused(solve: Solver) -> None:
+    with pytest.raises(ConfigError, match="takes one measure; got 2"):
+        solve([np.eye(3), np.eye(3)], 2)
+
+
 def test_kernels_need_a_width() -> None:
     points = np.zeros((5, 2))
     points[4] = 1.0

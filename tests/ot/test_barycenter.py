@@ -16,6 +16,7 @@ from sklearn.datasets import load_digits
 from wmdd.errors import ConfigError, DataError
 from wmdd.ot import Barycenter, barycenter, floor, kmeans_plus_plus, project_simplex, wasserstein2
 from wmdd.ot._barycenter import Weights, learned_step, solve, uniform_step
+from wmdd.ot._cost import quick_distances
 from wmdd.ot._kmeans import cluster
 from wmdd.ot._paths import Pieces
 from wmdd.ot._problem import prepare
@@ -174,7 +175,7 @@ def test_an_empty_atom_gets_the_piece_of_mass_that_costs_most() -> None:
 def test_a_uniform_step_never_goes_up_and_a_learned_step_nears_the_shares() -> None:
     points = clusters(5)
     problem = prepare(points, 5, start=points[:5], seed=0)
-    cells = cluster(problem, problem.atoms)
+    cells = cluster(problem, problem.atoms, quick_distances(problem.atoms, problem.cloud))
     state = solve(problem, cells, np.full(5, 0.2))
     assert uniform_step(problem, state).cost <= state.cost
     weights = learned_step(problem, state, 1.0).weights

@@ -25,7 +25,7 @@ Where the paper leaves things open, and where we differ:
 Shapes: `K` atoms, `n` points, `D` features.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -104,7 +104,7 @@ def barycenter(
     if weights == "exact":
         cells = cluster(problem, problem.atoms, distances)
         return _exactly(problem, run(lambda state, _: lloyd_step(problem, state), cells))
-    level = _transported(problem, problem.atoms, np.full(num_atoms, 1.0 / num_atoms), distances, [])
+    level = _transported(problem, problem.atoms, np.full(num_atoms, 1.0 / num_atoms), distances=distances)
     found = run(lambda state, _: uniform_step(problem, state), level)
     if weights == "learned":
         learned = run(
@@ -197,7 +197,8 @@ def _exactly(problem: Problem, run: Run) -> Barycenter:
 def solve(problem: Problem, state: State, weights: Float64 | None = None) -> State:
     """Return the state of the same atoms with weights `(K,)`, those of `state` if None, and with plans and duals."""
     known = [plan.dual_a for plan in state.plans]
-    return _transported(problem, state.atoms, state.weights if weights is None else weights, state.distances, known)
+    weights = state.weights if weights is None else weights
+    return _transported(problem, state.atoms, weights, distances=state.distances, duals=known, before=state)
 
 
 def uniform_step(problem: Problem, state: State) -> State:
@@ -242,7 +243,7 @@ def _moved(problem: Problem, before: State, atoms: Float64, weights: Float64) ->
         0.5 * _carried(plan, before.distances[:, measure].T, distances[:, measure].T)
         for measure, plan in zip(problem.measures, before.plans, strict=True)
     ]
-    return _transported(problem, atoms, weights, distances, duals)
+    return _transported(problem, atoms, weights, distances=distances, duals=duals, before=before)
 
 
 def _carried(plan: Plan, before: Float64, now: Float64) -> Float64:
@@ -250,7 +251,15 @@ def _carried(plan: Plan, before: Float64, now: Float64) -> Float64:
     return plan.dual_a + mean_change(Pieces(plan.rows, plan.columns, plan.mass), before, now)
 
 
-def _transported(problem: Problem, atoms: Float64, weights: Float64, distances: Float64, duals: list[Float64]) -> State:
+def _transported(
+    problem: Problem,
+    atoms: Float64,
+    weights: Float64,
+    *,
+    distances: Float64,
+    duals: Sequence[Float64] = (),
+    before: State | None = None,
+) -> State:
     """Return the state of atoms and weights whose cheapest plan is not known yet."""
     plans = _plans(problem, weights, distances, duals)
     starts = [measure.start for measure in problem.measures]
@@ -259,10 +268,10 @@ def _transported(problem: Problem, atoms: Float64, weights: Float64, distances: 
         np.concatenate([plan.columns + start for start, plan in zip(starts, plans, strict=True)]),
         np.concatenate([share * plan.mass for share, plan in zip(problem.shares, plans, strict=True)]),
     )
-    return state_of(problem, atoms, weights, distances=distances, pieces=pieces, plans=plans)
+    return state_of(problem, atoms, weights, distances=distances, pieces=pieces, plans=plans, before=before)
 
 
-def _plans(problem: Problem, weights: Float64, distances: Float64, duals: list[Float64]) -> tuple[Plan, ...]:
+def _plans(problem: Problem, weights: Float64, distances: Float64, duals: Sequence[Float64]) -> tuple[Plan, ...]:
     """Solve the transport problem of every measure, from duals if there are any."""
     starts = duals or [None] * len(problem.measures)
     return tuple(

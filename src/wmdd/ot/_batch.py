@@ -4,10 +4,10 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
+from functools import cache, partial
 from typing import Any, TypeVar
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from wmdd.ot._barycenter import barycenter
 from wmdd.ot._problem import Barycenter, Measures
@@ -46,7 +46,7 @@ def in_threads(
     """
     count = threads or os.cpu_count() or 1
     waiting: deque[Future[Result]] = deque()
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(count) as pool:
+    with _libraries().limit(limits=1, user_api="blas"), ThreadPoolExecutor(count) as pool:
         try:
             for item in items:
                 waiting.append(pool.submit(function, item))
@@ -57,3 +57,9 @@ def in_threads(
         finally:
             for future in waiting:
                 future.cancel()
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    """Return the hold on the libraries that have threads of their own; to find them takes milliseconds."""
+    return ThreadpoolController()

@@ -47,13 +47,18 @@ def state_of(
     distances: Float64,
     pieces: Pieces,
     plans: tuple[Plan, ...] = (),
+    before: State | None = None,
 ) -> State:
     """Return the state of atoms `(K, D)` whose cheapest plan is known.
 
     The cost is that of the plan in double precision, whatever the distances were computed in:
-    `Σ_i m_i ‖x_i‖² + Σ_j w_j ‖b_j‖² − 2 Σ_j ⟨b_j, Σ_i t_ji x_i⟩`.
+    `Σ_i m_i ‖x_i‖² + Σ_j w_j ‖b_j‖² − 2 Σ_j ⟨b_j, Σ_i t_ji x_i⟩`. Beside a state from `before`, only the points that
+    changed atoms are looked at.
     """
-    sums, held = _mass_sums(problem.points, pieces, len(atoms))
+    if before is None:
+        sums, held = _mass_sums(problem.points, pieces, len(atoms))
+    else:
+        sums, held = _changed_sums(problem.points, before.sums, before.pieces, pieces)
     spread = problem.masses @ problem.cloud.norms + held @ squared_norms(atoms)
     cost = max(float(spread) - 2.0 * float(np.vdot(atoms, sums)), 0.0)
     return State(
@@ -105,6 +110,31 @@ def _mass_sums(points: Float64, pieces: Pieces, num_atoms: int) -> tuple[Float64
         held[j] += mass
         for d in range(points.shape[1]):
             sums[j, d] += mass * points[i, d]
+    return sums, held
+
+
+@compiled
+def _changed_sums(points: Float64, sums: Float64, before: Pieces, now: Pieces) -> tuple[Float64, Float64]:
+    """Return what `_mass_sums` does for the pieces `now`, from the sums of those `before`."""
+    sums, held = sums.copy(), np.zeros(len(sums))
+    owner, whole = np.full(len(points), -1), np.zeros(len(points))
+    for piece in range(len(before.mass)):
+        i = before.points[piece]
+        owner[i] = before.atoms[piece] if owner[i] == -1 else -2  # -2: held by several
+        whole[i] = before.mass[piece]
+    for piece in range(len(now.mass)):
+        j, i, mass = now.atoms[piece], now.points[piece], now.mass[piece]
+        held[j] += mass
+        if owner[i] == j and whole[i] == mass:
+            owner[i] = -3  # as it was
+        else:
+            for d in range(points.shape[1]):
+                sums[j, d] += mass * points[i, d]
+    for piece in range(len(before.mass)):
+        j, i, mass = before.atoms[piece], before.points[piece], before.mass[piece]
+        if owner[i] != -3:
+            for d in range(points.shape[1]):
+                sums[j, d] -= mass * points[i, d]
     return sums, held
 
 

@@ -26,11 +26,13 @@ def follow(problem: Problem, moves: Iterator[Float64], iterations: int) -> Baryc
         iterations: 1 or more.
 
     Raises:
-        ConfigError: `iterations` is not positive.
+        ConfigError: `iterations` is not positive, or the points are several measures.
         NumericsError: a transport problem could not be solved.
     """
     if iterations < 1:
         raise ConfigError(f"iterations must be >= 1; got {iterations}; the default is 10")
+    if len(problem.measures) > 1:
+        raise ConfigError(f"this objective takes one measure; got {len(problem.measures)}; `barycenter` takes several")
     weights = np.full(len(problem.atoms), 1.0 / len(problem.atoms))
     longest = _SETTLED * float(np.sqrt(np.square(problem.points).sum(axis=1).mean()))
     atoms, trace, converged = problem.atoms, list[float](), False
