@@ -156,9 +156,6 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=None, help="also write the figures to this file")
     given = parser.parse_args()
     ours(features(0)[:200], features(0)[:8])  # compiles what is not compiled yet
-    ratios = [compare(num_atoms, given.rounds) for num_atoms in ATOMS]
-    for row in ratios:
-        _show_ratio(row)
     start, runs = gigabytes(), list[dict[str, Any]]()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "features.f32"
@@ -166,6 +163,9 @@ def main() -> None:
         for num_atoms, weights in product(ATOMS if given.classes else (), ("exact", "learned")):
             runs.append(whole(path, given.classes, num_atoms, weights))
             _show_run(runs[-1], start)
+    ratios = [compare(num_atoms, given.rounds) for num_atoms in ATOMS if given.rounds]
+    for row in ratios:
+        _show_ratio(row)
     if given.json is not None:
         given.json.write_text(json.dumps({"ratios": ratios, "classes": runs, "start_gb": start}, indent=1) + "\n")
 
