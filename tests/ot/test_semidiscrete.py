@@ -55,17 +55,18 @@ def test_it_finds_what_the_network_simplex_finds(
     draw = np.random.default_rng(seed)
     cost = problem(draw, kind, num_atoms, int(num_atoms * per_atom))
     demand, supply = masses(draw, num_atoms, weights), masses(draw, len(cost), supplies)
-    found = _semidiscrete.solve(cost, demand, supply, start * draw.normal(size=num_atoms))
+    scale = max(np.abs(cost).max(), 1e-300)
+    found = _semidiscrete.solve(cost, demand, supply, duals=start * draw.normal(size=num_atoms), scale=scale)
     assert found is not None
     pieces, duals = found
     np.testing.assert_allclose(np.bincount(pieces.atoms, pieces.mass, num_atoms), demand, atol=1e-13)
     np.testing.assert_allclose(np.bincount(pieces.points, pieces.mass, len(cost)), supply, atol=1e-13)
     assert pieces.mass.min() > 0
     value = pieces.mass @ cost[pieces.points, pieces.atoms]
-    oracle, _ = _network_simplex(cost, demand, supply, max(np.abs(cost).max(), 1e-300))
+    oracle, _ = _network_simplex(cost, demand, supply, scale)
     assert value == pytest.approx(oracle.mass @ cost[oracle.points, oracle.atoms], rel=1e-9, abs=1e-9)
     dual_value = duals @ demand + (cost - duals).min(axis=1) @ supply
-    assert value == pytest.approx(dual_value, rel=MAX_GAP, abs=MAX_GAP * max(np.abs(cost).max(), 1e-300))
+    assert value == pytest.approx(dual_value, rel=MAX_GAP, abs=MAX_GAP * scale)
 
 
 def test_a_plan_has_no_more_pieces_than_a_basis() -> None:
@@ -98,7 +99,8 @@ def test_what_it_gives_up_the_network_simplex_finishes(monkeypatch: pytest.Monke
     weights = masses(np.random.default_rng(5), 6, "uneven")
     patient = transport(cost, weights, np.full(60, 1 / 60))
     monkeypatch.setattr(_semidiscrete, "_PATIENCE", 0)
-    assert _semidiscrete.solve(np.ascontiguousarray(cost.T), weights, np.full(60, 1 / 60), np.zeros(6)) is None
+    table, masses_b = np.ascontiguousarray(cost.T), np.full(60, 1 / 60)
+    assert _semidiscrete.solve(table, weights, masses_b, duals=np.zeros(6), scale=cost.max()) is None
     assert transport(cost, weights, np.full(60, 1 / 60)).value == pytest.approx(patient.value, rel=1e-12)
 
 

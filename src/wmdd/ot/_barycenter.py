@@ -262,12 +262,7 @@ def _transported(
 ) -> State:
     """Return the state of atoms and weights whose cheapest plan is not known yet."""
     plans = _plans(problem, weights, distances, duals)
-    starts = [measure.start for measure in problem.measures]
-    pieces = Pieces(
-        np.concatenate([plan.rows for plan in plans]),
-        np.concatenate([plan.columns + start for start, plan in zip(starts, plans, strict=True)]),
-        np.concatenate([share * plan.mass for share, plan in zip(problem.shares, plans, strict=True)]),
-    )
+    pieces = _joined(problem, plans)
     return state_of(problem, atoms, weights, distances=distances, pieces=pieces, plans=plans, before=before)
 
 
@@ -277,6 +272,18 @@ def _plans(problem: Problem, weights: Float64, distances: Float64, duals: Sequen
     return tuple(
         transport(distances[:, measure], weights, problem.masses[measure], start=start)
         for measure, start in zip(problem.measures, starts, strict=True)
+    )
+
+
+def _joined(problem: Problem, plans: tuple[Plan, ...]) -> Pieces:
+    """Return the plans of all measures as one, to the points of all of them."""
+    if len(plans) == 1:
+        return Pieces(plans[0].rows, plans[0].columns, plans[0].mass)
+    starts = [measure.start for measure in problem.measures]
+    return Pieces(
+        np.concatenate([plan.rows for plan in plans]),
+        np.concatenate([plan.columns + start for start, plan in zip(starts, plans, strict=True)]),
+        np.concatenate([share * plan.mass for share, plan in zip(problem.shares, plans, strict=True)]),
     )
 
 

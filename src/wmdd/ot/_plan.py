@@ -135,7 +135,7 @@ def _solve(
     num_points, num_atoms = cost.shape
     if num_atoms <= _FEW_ATOMS and num_points >= _MANY_POINTS * num_atoms:
         duals = np.zeros(num_atoms) if start is None else start
-        found = _semidiscrete.solve(cost, weights, masses, duals)
+        found = _semidiscrete.solve(cost, weights, masses, duals=duals, scale=scale)
         if found is not None:
             return found
     return _network_simplex(cost, weights, masses, scale)

@@ -32,7 +32,9 @@ _PATIENCE = 8
 """Paths per point and atom after which the search is given up; generic problems need less than two."""
 
 
-def solve(cost: Float64, weights: Float64, masses: Float64, duals: Float64) -> tuple[Pieces, Float64] | None:
+def solve(
+    cost: Float64, weights: Float64, masses: Float64, *, duals: Float64, scale: float
+) -> tuple[Pieces, Float64] | None:
     """Return an optimal plan and the atoms' duals, or None if the search was given up.
 
     Args:
@@ -40,14 +42,14 @@ def solve(cost: Float64, weights: Float64, masses: Float64, duals: Float64) -> t
         weights: `(K,)` in the simplex; zeros are allowed.
         masses: `(n,)` in the simplex; zeros are allowed.
         duals: `(K,)`, any; the nearer to the answer, the faster.
+        scale: the largest absolute cost.
     """
     supply = np.rint(masses * _UNITS).astype(np.int64)
     total = int(supply.sum())
     demand = _whole_units(weights, total)
     duals = duals.copy()
-    tie = _TIE * float(np.maximum(np.abs(cost.max()), np.abs(cost.min())))
     limit = _PATIENCE * sum(cost.shape)
-    cells, solved = augment(cost, supply, demand, duals, (tie, limit))
+    cells, solved = augment(cost, supply, demand, duals, (_TIE * scale, limit))
     if not solved:
         return None
     pieces = collect(cells)
