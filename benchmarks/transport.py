@@ -1,6 +1,6 @@
 """Barycenters against POT, as ratios of times, and a whole synthetic ImageNet-1K, in seconds and bytes.
 
-    python benchmarks/transport.py [--rounds 5] [--classes 1000] [--json FILE]
+    python benchmarks/transport.py [--rounds 30] [--classes 1000] [--json FILE]
 
 - ratios: uniform weights, ten iterations from one start, 1,300 points with 512 features, K = 10, 50, 100; against
   `ot.lp.free_support_barycenter` and against a loop of plain `ot.emd` calls. Eight classes, one thread each; then ours
@@ -150,7 +150,7 @@ def _show_run(run: dict[str, Any], start: float) -> None:
 def main() -> None:
     """Print every figure beside its limit."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--classes", type=int, default=1000)
     parser.add_argument("--json", type=Path, default=None, help="also write the figures to this file")
     given = parser.parse_args()
