@@ -1,0 +1,46 @@
+"""What all settings are built on."""
+
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from wmdd.errors import ConfigError, did_you_mean
+
+Positive = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Rate = Annotated[float, Field(gt=0)]
+NonNegative = Annotated[float, Field(ge=0)]
+
+
+class Section(BaseModel):
+    """Base of all settings: frozen, no unknown keys, and every mistake is one `ConfigError` line."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    section: ClassVar[str] = ""
+    free: ClassVar[frozenset[str]] = frozenset()
+    """Settings that change the speed but not the answer; they do not count towards a stage's key."""
+
+    def __init__(self, /, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise ConfigError(one_line(error, type(self))) from None
+
+    def counted(self) -> dict[str, Any]:
+        """Return the settings that can change the answer, ready for JSON."""
+        return {name: value for name, value in self.model_dump(mode="json").items() if name not in self.free}
+
+    def with_(self, **changes: Any) -> "Any":
+        """Return a copy with some fields replaced, checked like new settings."""
+        return type(self)(**{**self.model_dump(), **changes})
+
+
+def one_line(error: ValidationError, model: type[Section]) -> str:
+    """Say the first mistake of a pydantic report in one line."""
+    first = error.errors()[0]
+    path = ".".join(str(part) for part in (model.section, *first["loc"]) if part != "")
+    if first["type"] == "extra_forbidden":
+        return f"{path}: unknown setting{did_you_mean(str(first['loc'][-1]), model.model_fields)}"
+    message = first["msg"].removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
+    return f"{path}: {message}; got {first['input']!r}" if path else message

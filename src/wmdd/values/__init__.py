@@ -1,0 +1,30 @@
+"""The records that stages hand to each other, and the shape legend used throughout.
+
+Shapes: `N` real images · `C` classes · `K` atoms or images per class (IPC) · `M = C·K` distilled images · `D` features
+· `L` BatchNorm layers · `F` channels of all BatchNorm layers side by side · `E` epochs · `B` batch · `ch` image
+channels · `S` side of the canvas that images are stored at · `R` side of the image that a network sees.
+
+Records are frozen: a stage reads some and returns a new one. They know nothing of networks, disks or settings.
+"""
+
+from wmdd.values.features import Barycenters, ClassStatistics, ModelSpec, Teacher
+from wmdd.values.images import Images, ImageSet
+from wmdd.values.labels import EpochLabels, LazyEpochs, SoftLabels, Views
+from wmdd.values.sets import Diagnosis, DistilledSet, Evaluation, Score
+
+__all__ = [
+    "Barycenters",
+    "ClassStatistics",
+    "Diagnosis",
+    "DistilledSet",
+    "EpochLabels",
+    "Evaluation",
+    "ImageSet",
+    "Images",
+    "LazyEpochs",
+    "ModelSpec",
+    "Score",
+    "SoftLabels",
+    "Teacher",
+    "Views",
+]

@@ -1,0 +1,73 @@
+"""What a teacher is, what it sees of the real data, and what summarises that; shapes as in `wmdd.values`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSpec:
+    """Everything needed to build a network again, except its weights."""
+
+    arch: str
+    num_classes: int
+    channels: int
+    image_size: int
+    stem: str
+    """`"imagenet"` or `"small"`, already resolved."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Teacher:
+    """A trained classifier with the class order and the normalisation it was trained under."""
+
+    spec: ModelSpec
+    weights: Mapping[str, Tensor]
+    """State dict on the CPU."""
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    """Per channel, of pixels in [0, 1]."""
+    std: tuple[float, ...]
+    top1: float
+    """Per cent of the validation images, last epoch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassStatistics:
+    """What the teacher sees of each class of the real data."""
+
+    features: Tensor
+    """float32 `(N, D)`: penultimate features, sorted by class, stored order within a class. May be memory-mapped."""
+    counts: tuple[int, ...]
+    """Images of each class; class k owns rows `sum(counts[:k])` to `sum(counts[:k+1])`."""
+    layers: tuple[str, ...]
+    """Names of the L BatchNorm layers in the order in which their inputs stand in `means`."""
+    widths: tuple[int, ...]
+    """Channels of each layer; they add up to F."""
+    means: Tensor
+    """float64 `(C, F)`: mean of every BatchNorm layer's input over a class's images and positions."""
+    variances: Tensor
+    """float64 `(C, F)`: biased variance of the same."""
+
+    def of_class(self, label: int) -> Tensor:
+        """Return the features of class `label`, `(n_k, D)`."""
+        start = sum(self.counts[:label])
+        return self.features[start : start + self.counts[label]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Barycenters:
+    """Per class, K atoms and their weights."""
+
+    atoms: Tensor
+    """float32 `(C, K, D)`."""
+    weights: Tensor
+    """float64 `(C, K)`; each row lies in the simplex."""
+    costs: Tensor
+    """float64 `(C,)`: W2² between the barycenter and the class's features."""
+    floors: Tensor
+    """float64 `(C,)`: lowest cost known, from k-means run to convergence from the same start or from the barycenter."""
+    traces: tuple[tuple[float, ...], ...]
+    """Cost per iteration, class by class."""
+    converged: tuple[bool, ...]

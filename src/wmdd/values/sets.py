@@ -1,0 +1,85 @@
+"""Distilled sets, and what is found out about them; shapes as in `wmdd.values`."""
+
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DistilledSet:
+    """The product: K images per class with weights, class by class."""
+
+    method: str
+    images: Tensor
+    """uint8 `(M, ch, R, R)`, class-major."""
+    labels: Tensor
+    """int64 `(M,)`."""
+    weights: Tensor
+    """float32 `(M,)`; they sum to 1 in each class."""
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    exact: Tensor | None = None
+    """float32 `(M, ch, R, R)`, normalised: the images as they were optimised, where a pixel's range does not bound them
+    (`images` are these, clipped and rounded). Students see them if they are there."""
+    targets: Tensor | None = None
+    """float32 `(M, C)`: fixed labels that were optimised together with the images or instead of them."""
+    rates: Tensor | None = None
+    """float32 `(T,)`: learned step sizes of a student, one, or one for each step of the method's own schedule."""
+
+    @property
+    def ipc(self) -> int:
+        """Images per class."""
+        return len(self.labels) // len(self.classes)
+
+    @property
+    def image_size(self) -> int:
+        """Side R of the images."""
+        return int(self.images.shape[-1])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """How near a distilled set lies to the real features of its classes, as the teacher sees both; float64 `(C,)` each.
+
+    W2² (costs) beside that of k-means (floors) and of random picks (mean and sample deviation over draws); W1; gaps
+    |E_real g − E_set g| and bounds Lip(g) · W1 of g, the last layer or its cross-entropy: None if it is not affine.
+    """
+
+    set: str
+    costs: Tensor
+    floors: Tensor
+    random_costs: Tensor
+    random_stds: Tensor
+    distances: Tensor
+    head_gaps: Tensor | None = None
+    head_bounds: Tensor | None = None
+    loss_gaps: Tensor | None = None
+    loss_bounds: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Score:
+    """Accuracy of one student, in per cent."""
+
+    set: str
+    """Method that made the images the student was trained on."""
+    ipc: int
+    student: str
+    protocol: str
+    labels: str
+    """`"soft"` or `"hard"`."""
+    seed: int
+    top1: float
+    """After the last epoch."""
+    top5: float
+    """After the last epoch; 100 where there are five classes or fewer."""
+    top1_best: float
+    """Highest over the tests made during training; reported beside `top1`, never instead."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """Scores of fresh students."""
+
+    scores: tuple[Score, ...] = field(default_factory=tuple)
