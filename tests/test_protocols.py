@@ -25,6 +25,15 @@ from wmdd.protocols import PROTOCOLS, find_protocol
         ("rd3", 10, 10, 50),
         ("hard", 10, 10, 100),
         ("hard", 50, 10, 128),
+        ("cda", 50, 10, 128),
+        ("gvbsm", 50, 200, 1024),
+        ("edc", 1, 10, 10),
+        ("edc", 10, 10, 50),
+        ("edc", 10, 1000, 100),
+        ("fadrm", 10, 10, 16),
+        ("cim", 10, 10, 50),
+        ("dc", 10, 10, 100),
+        ("dc", 50, 10, 256),
     ],
 )
 def test_batches_have_known_sizes(name: str, ipc: int, classes: int, expected: int) -> None:
@@ -53,25 +62,32 @@ def test_settings_carry_the_batch_and_the_epochs_asked_for() -> None:
 
 
 def test_published_numbers() -> None:
-    assert {name: protocol.training.epochs for name, protocol in PROTOCOLS.items()} == {
-        "wmdd": 300,
-        "sre2l": 300,
-        "rded": 300,
-        "rd3": 400,
-        "hard": 300,
+    epochs = {name: protocol.training.epochs for name, protocol in PROTOCOLS.items()}
+    assert {name: count for name, count in epochs.items() if count != 300} == {
+        "rd3": 400, "dc": 1000, "own": 1000, "kernel": 1
+    }  # fmt: skip
+    of_sgd = {name for name, protocol in PROTOCOLS.items() if protocol.training.optimiser == "sgd"}
+    assert of_sgd == {"dc", "dc_plain", "own", "kernel"}
+    kinds = ("stored", "online", "hard")
+    assert {kind: {each.name for each in PROTOCOLS.values() if each.labels == kind} for kind in kinds} == {
+        "stored": {"wmdd", "sre2l", "cda", "gvbsm"},
+        "online": {"rded", "rded_mosaic", "edc", "fadrm", "rd3", "cim"},
+        "hard": {"hard", "dc", "dc_plain", "own", "kernel"},
     }
-    assert {protocol.training.optimiser for protocol in PROTOCOLS.values()} == {"adamw"}
-    assert {name: protocol.labels for name, protocol in PROTOCOLS.items()} == {
-        "wmdd": "stored",
-        "sre2l": "stored",
-        "rded": "online",
-        "rd3": "online",
-        "hard": "hard",
-    }
+    half = {name for name, protocol in PROTOCOLS.items() if protocol.training.zeta == 2}
+    assert half == {"rded", "rded_mosaic", "edc", "fadrm"}
+    squared = {name: protocol.class_weight for name, protocol in PROTOCOLS.items() if protocol.loss == "mse"}
+    assert squared == {"gvbsm": 0.1, "edc": 0.025, "cim": 0.0}
+    assert {name: protocol.patches for name, protocol in PROTOCOLS.items() if protocol.patches > 1} == {
+        "rded_mosaic": 2, "edc": 2
+    }  # fmt: skip
+    assert PROTOCOLS["edc"].training.ema == 0.99
+    assert [name for name, protocol in PROTOCOLS.items() if protocol.batch_statistics] == ["fadrm"]
+    assert {name for name, protocol in PROTOCOLS.items() if protocol.dsa != "none"} == {"cim", "dc", "own"}
 
 
 def test_an_unknown_name_is_one_line_with_the_nearest() -> None:
     with pytest.raises(ConfigError, match="^unknown protocol; got 'sre2'; did you mean 'sre2l'\\?$"):
         find_protocol("sre2")
-    with pytest.raises(ConfigError, match="choose one of hard, rd3, rded, sre2l, wmdd"):
+    with pytest.raises(ConfigError, match="choose one of cda, cim, dc, .*, sre2l, wmdd$"):
         find_protocol("xyz")

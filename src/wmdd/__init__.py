@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wmdd.api import distill, evaluate
+    from wmdd.api import bench, distill, evaluate
     from wmdd.data.distilled import load
     from wmdd.errors import WmddError
     from wmdd.ot import barycenter, wasserstein2
@@ -23,6 +23,7 @@ _HOMES = {
     "Run": "wmdd.pipeline.distill",
     "WmddError": "wmdd.errors",
     "barycenter": "wmdd.ot",
+    "bench": "wmdd.api",
     "distill": "wmdd.api",
     "evaluate": "wmdd.api",
     "load": "wmdd.data.distilled",
@@ -36,6 +37,7 @@ __all__ = [
     "Run",
     "WmddError",
     "barycenter",
+    "bench",
     "distill",
     "evaluate",
     "load",

@@ -6,13 +6,16 @@ from typing import Any
 
 from wmdd.data.distilled import PortableSet
 from wmdd.errors import ConfigError
+from wmdd.pipeline.bench import BenchRun
+from wmdd.pipeline.bench import bench as run_bench
+from wmdd.pipeline.bench_recipe import BenchRecipe
 from wmdd.pipeline.distill import DEFAULT_STORE, Run
 from wmdd.pipeline.distill import distill as run_distill
 from wmdd.pipeline.judging import evaluate_product, run_folder
 from wmdd.pipeline.recipe import Recipe, read_recipe
 from wmdd.pipeline.surroundings import Watcher
-from wmdd.recipes import choose_recipe
-from wmdd.report import write_report
+from wmdd.recipes import choose_bench, choose_recipe
+from wmdd.report import write_bench, write_report
 from wmdd.values import DistilledSet, Evaluation
 
 
@@ -56,6 +59,43 @@ def distill(
     return run
 
 
+def bench(
+    data: str | Path,
+    /,
+    *,
+    recipe: str | Path | BenchRecipe | None = None,
+    out: str | Path | None = None,
+    store: str | Path = DEFAULT_STORE,
+    watcher: Watcher | None = None,
+    command: str = "",
+    **changes: Any,
+) -> BenchRun:
+    """Compare methods on a data set and write tables and a page; the same as `wmdd bench`.
+
+    Args:
+        data: folder of pictures, or any other source that `wmdd list data` names.
+        recipe: name of a bench recipe or of a recipe, file with one, or a bench recipe; None = that of the data.
+        out: folder of the bench; None = `runs/bench-DATA`, or `runs/bench-DATA-RECIPE`.
+        store: folder of stage results, shared between runs.
+        watcher: hears how it goes.
+        command: for the record.
+        **changes: fields of `BenchRecipe` to replace: `methods=("random", "dm")`, `ipcs=(1, 10)`, `distill_seeds=3`.
+
+    Returns:
+        The folder and the contents of its `bench.json`.
+
+    Raises:
+        WmddError: the input cannot be used; one line says why. What fails in one cell is told in the results.
+    """
+    source = str(data)
+    given = recipe if isinstance(recipe, BenchRecipe) else choose_bench(source, recipe)
+    name = None if isinstance(recipe, BenchRecipe) else recipe
+    place = Path(out) if out is not None else default_bench_out(source, name)
+    run = run_bench(source, given.with_(**changes), out=place, store=Path(store), watcher=watcher, command=command)
+    write_bench(run.out)
+    return run
+
+
 def evaluate(
     distilled: str | Path | DistilledSet,
     data: str | Path,
@@ -75,7 +115,7 @@ def evaluate(
         students: networks.
         protocols: how they are trained.
         seeds: students for each row.
-        labels: `"soft"` or `"hard"`.
+        labels: `"soft"`, `"hard"` or `"both"`.
         settings: more settings, such as `{"evaluate.epochs": 50, "device": "cpu"}`.
         watcher: hears how it goes.
 
@@ -101,5 +141,13 @@ def run_recipe(path: Path) -> Path:
 
 def default_out(data: str, recipe: Recipe) -> Path:
     """Return the folder of a run that was not told where to go."""
-    name = data.removeprefix("hf:").rstrip("/").rpartition("/")[2] or "data"
-    return Path("runs") / f"{name}-{recipe.method}-ipc{recipe.ipc}"
+    return Path("runs") / f"{_plain_name(data)}-{recipe.method}-ipc{recipe.ipc}"
+
+
+def default_bench_out(data: str, recipe: str | Path | None) -> Path:
+    """Return the folder of a bench that was not told where to go."""
+    return Path("runs") / "-".join(["bench", _plain_name(data), *([Path(recipe).stem] if recipe else [])])
+
+
+def _plain_name(data: str) -> str:
+    return data.removeprefix("hf:").rstrip("/").rpartition("/")[2] or "data"

@@ -5,11 +5,13 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import wmdd
-from wmdd.cli.arguments import split_words
+from wmdd.cli.arguments import split_words, take_options
+from wmdd.cli.benching import BENCH_FLAGS, BenchWords
 from wmdd.cli.commands import COMMANDS
 from wmdd.cli.main import USAGE, main, parse
 from wmdd.cli.render import Screen
@@ -17,20 +19,35 @@ from wmdd.cli.running import _DISTILL_FLAGS, STAGES, EvaluateWords
 from wmdd.methods.names import METHODS
 from wmdd.pipeline.recipe import setting_names
 from wmdd.protocols import PROTOCOLS
-from wmdd.recipes import RECIPES
+from wmdd.recipes import BENCHES, RECIPES
 
 SETTINGS = """
 method ipc seed device precision save_every
 data.image_size data.channels data.holdout data.holdout_seed data.max_broken data.memory_gb data.workers
 squeeze.epochs squeeze.batch squeeze.optimiser squeeze.lr squeeze.momentum squeeze.weight_decay squeeze.warmup
-squeeze.zeta squeeze.label_smoothing squeeze.ema squeeze.arch squeeze.stem squeeze.checkpoint squeeze.pretrained
-squeeze.crop_min squeeze.flip squeeze.seed
+squeeze.schedule squeeze.zeta squeeze.label_smoothing squeeze.ema squeeze.arch squeeze.stem squeeze.checkpoint
+squeeze.pretrained squeeze.crop_min squeeze.flip squeeze.seed
 statistics.batch
 barycenter.objective barycenter.weights barycenter.iterations barycenter.step
 recover.iterations recover.lr recover.bn_weight recover.form recover.feature_loss recover.ce_weight recover.bn
-recover.start recover.crop_min recover.flip recover.batch
-relabel.store relabel.top_k relabel.temperature relabel.crop_min relabel.flip relabel.cutmix
+recover.bn_first recover.start recover.crop_min recover.flip recover.roll recover.curriculum
+recover.curriculum_milestone recover.curriculum_end recover.batch
+kmeans.starts rded.sample rded.crops rded.factor rded.crop_min
+dc.arch dc.momentum dc.batch_real dc.start dc.strategy dc.iterations dc.lr dc.outer dc.inner dc.lr_net dc.batch_net
+dc.distance
+dsa.arch dsa.momentum dsa.batch_real dsa.start dsa.strategy dsa.iterations dsa.lr dsa.outer dsa.inner dsa.lr_net
+dsa.batch_net dsa.distance
+dm.arch dm.momentum dm.batch_real dm.start dm.strategy dm.iterations dm.lr
+dd.arch dd.epochs dd.rate dd.iterations dd.lr dd.decay_every dd.batch dd.networks dd.gradient
+experts.arch experts.count experts.epochs experts.lr experts.batch experts.strategy
+mtt.iterations mtt.steps mtt.span mtt.start_max mtt.lr mtt.momentum mtt.rate mtt.rate_lr mtt.batch mtt.strategy
+mtt.gradient kip.iterations kip.lr kip.batch kip.learn_labels
+mmd.kernel gvbsm.teachers gvbsm.weight gvbsm.first gvbsm.ema gvbsm.drop gvbsm.density gvbsm.temperature
+scdd.epochs scdd.batch scdd.lr scdd.weight_decay scdd.temperature scdd.projection scdd.crop_min scdd.flip scdd.color
+scdd.probe_epochs scdd.probe_lr
+relabel.teachers relabel.store relabel.top_k relabel.temperature relabel.crop_min relabel.flip relabel.cutmix
 evaluate.students evaluate.protocols evaluate.seeds evaluate.labels evaluate.epochs evaluate.tests
+evaluate.full_data
 """
 
 
@@ -44,19 +61,25 @@ def python(*words: str) -> "subprocess.CompletedProcess[str]":
 def test_the_pinned_surface() -> None:
     """Scripts rely on these; change the lists on purpose, and say so in the changelog."""
     assert set(COMMANDS) == {
-        *("distill", "evaluate", "report", "status", "export", "list", "doctor", "version", "--version")
+        *("distill", "evaluate", "bench", "report", "status", "export", "list", "doctor", "version", "--version")
     }
     assert set(_DISTILL_FLAGS) == {"recipe", "out", "store", "until"}
+    assert set(BENCH_FLAGS) == {"recipe", "out", "store"}
+    assert set(BenchWords.model_fields) == {"methods", "ipc", "students", "protocols", "seeds", "distill_seeds"}
     assert set(EvaluateWords.model_fields) == {
         *("student", "protocol", "seeds", "labels", "epochs", "device", "precision")
     }
     assert list(setting_names()) == SETTINGS.split()
     assert set(STAGES) == {
-        *("squeeze", "statistics", "barycenter", "recover", "random", "diagnose", "relabel", "evaluate")
+        *("squeeze", "statistics", "barycenter", "recover", "random", "diagnose", "relabel", "evaluate", "full_data"),
+        *("herding", "k-center", "k-means", "rded"),
+        *("match_gradients", "match_means"),
+        *("dd", "experts", "mtt", "kip", "ls"),
+        *("invert", "layer_statistics", "gvbsm", "selfsupervised"),
     }
     assert set(wmdd.__all__) == {
         *("DistilledSet", "Evaluation", "Recipe", "Run", "WmddError"),
-        *("barycenter", "distill", "evaluate", "load", "wasserstein2"),
+        *("barycenter", "bench", "distill", "evaluate", "load", "wasserstein2"),
     }
 
 
@@ -107,7 +130,7 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
     ("what", "names"),
     [
         ("methods", METHODS),
-        ("recipes", RECIPES),
+        ("recipes", {**RECIPES, **BENCHES}),
         ("protocols", PROTOCOLS),
         ("models", ("resnet18", "vit_tiny", "convnet3_bn", "timm:NAME")),
         ("data", ("digits", "cifar10", "imagenette", "hf:OWNER/NAME[/CONFIG]")),
@@ -197,6 +220,81 @@ def test_settings_arrive_in_every_spelling(tmp_path: Path, monkeypatch: pytest.M
     assert recipe.evaluate.students == ("resnet18", "resnet50")
     assert recipe.evaluate.protocols == ("rded",)
     assert (seen["data"], seen["out"], seen["until"]) == ("a/folder", "there", None)
+
+
+def test_options_are_taken_out_of_the_words() -> None:
+    typed = "digits --options.a=2 --ipc 3 --options.b-c x 1 --options.on --recover.lr -1 --options.low -2 --out o"
+    options, rest = take_options(typed.split())
+    assert options == {"options.a": 2, "options.b_c": ["x", 1], "options.on": True, "options.low": -2}
+    assert rest == ["digits", "--ipc", "3", "--recover.lr", "-1", "--out", "o"]
+
+
+def caught_bench(monkeypatch: pytest.MonkeyPatch, *words: str) -> dict[str, Any]:
+    """Return what `wmdd bench` would have done."""
+    from wmdd import api  # noqa: PLC0415
+
+    seen: dict[str, Any] = {}
+
+    def catch(data: str, **facts: Any) -> object:
+        seen.update(facts, data=data)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(api, "bench", catch)
+    assert main(["bench", *words]) == 130
+    return seen
+
+
+def test_words_of_bench_become_a_bench_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = "digits --methods dm wmdd --ipc 1 5 --students resnet18 vit_tiny --protocols dc --seeds 2 --distill-seeds 3"
+    seen = caught_bench(monkeypatch, *words.split(), "--recover.lr", "0.5", "--evaluate.epochs=7", "--device", "cpu")
+    recipe = seen["recipe"]
+    assert (recipe.rows, recipe.ipcs, recipe.distill_seeds) == (("random", "dm", "wmdd"), (1, 5), 3)
+    evaluate = recipe.base.evaluate
+    assert (evaluate.students, evaluate.protocols) == (("resnet18", "vit_tiny"), ("dc",))
+    assert (evaluate.seeds, evaluate.epochs, recipe.base.recover.lr) == (2, 7, 0.5)
+    assert recipe.base.squeeze == RECIPES["digits"]().squeeze
+    assert (seen["data"], seen["out"]) == ("digits", Path("runs/bench-digits"))
+
+
+def test_all_methods_are_the_methods_and_the_variants_of_the_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = caught_bench(monkeypatch, "a/folder", "--methods", "all", "--recipe", "paper_lambda")
+    assert set(METHODS) | {"lambda-10"} <= set(seen["recipe"].rows)
+    assert seen["out"] == Path("runs/bench-folder-paper_lambda")
+    plain = caught_bench(monkeypatch, "a/folder", "--recipe", "paper_lambda", "--ipc", "1")
+    assert plain["recipe"] == BENCHES["paper_lambda"]().with_(ipcs=(1,))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--methods herdin", "did you mean 'herding'?"),
+        ("--method dm", "did you mean --methods?"),
+        ("--ipc 0", "ipc.0"),
+        ("--ipc ten", "--ipc"),
+        ("--seeds", "--seeds"),
+        ("--seeds 0", "seeds"),
+        ("--recipe paper_mian", "did you mean 'paper_main'?"),
+        ("--out", "--out needs a value"),
+        ("--until recover", "unknown flag; got --until"),
+        ("--recover.lr -1", "recover.lr"),
+        ("--protocols none --device cpu", "none"),
+    ],
+)
+def test_wrong_words_of_bench_are_one_line(
+    words: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["bench", "digits", *words.split()]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1
+    assert message in err
+
+
+def test_bench_help_shows_rows_columns_and_settings(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "digits", "--help"]) == 0
+    flat = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    for name in (*BENCH_FLAGS, "methods", "ipc", "students", "protocols", "seeds", "distill-seeds", "recover.lr"):
+        assert f"--{name}" in flat, name
 
 
 def test_parsing_does_nothing() -> None:

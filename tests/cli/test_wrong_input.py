@@ -115,6 +115,10 @@ WRONG: dict[str, tuple[Callable[[Path], list[str]], str]] = {
     "unknown teacher": (words("distill digits --squeeze.arch resnet81"), "did you mean 'resnet18'?"),
     "teacher without BatchNorm": (words("distill digits --squeeze.arch vit_tiny"), "needs a teacher with BatchNorm"),
     "misspelt stage": (words("distill digits --until recovr"), "did you mean 'recover'?"),
+    "network of a method too deep": (
+        words("distill digits --method dm --dm.arch convnet5"),
+        "convnet5 halves images 5 times",
+    ),
     "unknown device": (words("distill digits --device gpu --squeeze.arch convnet1_w8_bn"), "device"),
     "no number": (words("distill digits --recover.lr fast"), "recover.lr"),
     "negative number": (words("distill digits --recover.lr -1"), "recover.lr"),

@@ -17,6 +17,7 @@ from wmdd.data.views import (
     look,
     patch_mask,
     patch_share,
+    reorder_patches,
     select,
     show,
     views_to,
@@ -184,3 +185,17 @@ def test_concatenate_select_and_move() -> None:
     assert same(both.rows(3, 6), second)
     assert same(select(both, torch.tensor([3, 4, 5])), second)
     assert same(views_to(first, "cpu"), first)
+
+
+def test_patches_come_to_the_places_that_the_order_names() -> None:
+    images = torch.arange(2 * 25.0).view(2, 1, 5, 5)
+    orders = torch.tensor([[3, 0, 1, 2], [0, 1, 2, 3]])
+    found = reorder_patches(images, orders)
+    one = images[0, 0]
+    assert torch.equal(found[0, 0, :2, :2], one[2:4, 2:4])
+    assert torch.equal(found[0, 0, :2, 2:4], one[:2, :2])
+    assert torch.equal(found[0, 0, 2:4, :2], one[:2, 2:4])
+    assert torch.equal(found[0, 0, 2:4, 2:4], one[2:4, :2])
+    assert torch.equal(found[0, 0, 4], one[4])
+    assert torch.equal(found[0, 0, :, 4], one[:, 4])
+    assert torch.equal(found[1], images[1])

@@ -17,6 +17,46 @@ WIRES = {
         ("recover", ("train", "teacher", "statistics", "barycenter"), {"method": "wmdd"}),
     ],
     "random": [("random", ("train", "teacher"), {"ipc": 7})],
+    "herding": [
+        ("statistics", ("train", "teacher"), {}),
+        ("herding", ("train", "teacher", "statistics"), {"ipc": 7}),
+    ],
+    "k-center": [
+        ("statistics", ("train", "teacher"), {}),
+        ("k-center", ("train", "teacher", "statistics"), {"ipc": 7}),
+    ],
+    "k-means": [
+        ("statistics", ("train", "teacher"), {}),
+        ("k-means", ("train", "teacher", "statistics"), {"ipc": 7}),
+    ],
+    "rded": [("rded", ("train", "teacher"), {"ipc": 7})],
+    "dc": [("match_gradients", ("train", "teacher"), {"ipc": 7, "method": "dc"})],
+    "dsa": [("match_gradients", ("train", "teacher"), {"ipc": 7, "method": "dsa"})],
+    "dm": [("match_means", ("train", "teacher"), {"ipc": 7})],
+    "sre2l": [
+        ("statistics", ("train", "teacher"), {}),
+        ("invert", ("train", "teacher", "statistics"), {"ipc": 7, "method": "sre2l"}),
+    ],
+    "cda": [
+        ("statistics", ("train", "teacher"), {}),
+        ("invert", ("train", "teacher", "statistics"), {"ipc": 7, "method": "cda"}),
+    ],
+    "mmd": [
+        ("statistics", ("train", "teacher"), {}),
+        ("invert", ("train", "teacher", "statistics"), {"ipc": 7, "method": "mmd"}),
+    ],
+    "scdd": [
+        ("statistics", ("train", "teacher"), {}),
+        ("invert", ("train", "teacher", "statistics"), {"ipc": 7, "method": "scdd"}),
+    ],
+    "gvbsm": [
+        ("layer_statistics", ("train", "teacher"), {}),
+        ("gvbsm", ("train", "teacher", "layer_statistics"), {"ipc": 7}),
+    ],
+    "dd": [("dd", ("train", "teacher"), {"ipc": 7})],
+    "mtt": [("experts", ("train", "teacher"), {}), ("mtt", ("train", "teacher", "experts"), {"ipc": 7})],
+    "kip": [("kip", ("train", "teacher"), {"ipc": 7})],
+    "ls": [("ls", ("train", "teacher"), {"ipc": 7})],
 }
 
 
@@ -50,5 +90,5 @@ def test_the_table_and_the_names_agree() -> None:
 
 
 def test_unknown_methods_are_named_with_the_nearest() -> None:
-    with pytest.raises(ConfigError, match="got 'wmmd'; did you mean 'wmdd'"):
-        find_method("wmmd")
+    with pytest.raises(ConfigError, match="got 'wmd'; did you mean 'wmdd'"):
+        find_method("wmd")

@@ -1,5 +1,6 @@
 """A run that was killed or interrupted anywhere ends with the bytes of one that was not."""
 
+import json
 import os
 import signal
 import subprocess
@@ -39,11 +40,11 @@ def command(place: Path) -> list[str]:
 
 
 @contextmanager
-def started(place: Path) -> Iterator["subprocess.Popen[str]"]:
-    """Start the command as a process of its own, and leave none behind."""
+def started(words: list[str]) -> Iterator["subprocess.Popen[str]"]:
+    """Start a command as a process of its own, and leave none behind."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(
-        [sys.executable, "-m", "wmdd", *command(place)], stderr=subprocess.PIPE, text=True, env=environment
+        [sys.executable, "-m", "wmdd", *words], stderr=subprocess.PIPE, text=True, env=environment
     )
     try:
         yield process
@@ -101,7 +102,7 @@ def check_resumed(place: Path, unbroken: tuple[dict[str, bytes], Any]) -> None:
     [pytest.param("squeeze", marks=pytest.mark.slow), "recover", pytest.param("evaluate", marks=pytest.mark.slow)],
 )
 def test_kill_9_in_the_middle_of_a_stage(tmp_path: Path, unbroken: tuple[dict[str, bytes], Any], stage: str) -> None:
-    with started(tmp_path) as process:
+    with started(command(tmp_path)) as process:
         wait_for_state(process, tmp_path / "store", stage)
         process.kill()
         assert process.wait(timeout=DEADLINE) == -signal.SIGKILL
@@ -110,7 +111,7 @@ def test_kill_9_in_the_middle_of_a_stage(tmp_path: Path, unbroken: tuple[dict[st
 
 
 def test_ctrl_c_saves_the_state_and_says_so(tmp_path: Path, unbroken: tuple[dict[str, bytes], Any]) -> None:
-    with started(tmp_path) as process:
+    with started(command(tmp_path)) as process:
         wait_for_state(process, tmp_path / "store", "recover")
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=DEADLINE)
@@ -119,3 +120,28 @@ def test_ctrl_c_saves_the_state_and_says_so(tmp_path: Path, unbroken: tuple[dict
     assert "Traceback" not in err
     assert not finished(tmp_path / "store", "recover")
     check_resumed(tmp_path, unbroken)
+
+
+def scores_of_bench(place: Path) -> list[tuple[str, str, Any]]:
+    results = json.loads((place / "run" / "bench.json").read_text("utf-8"))
+    return [(cell["folder"], cell["state"], cell["scores"]) for cell in results["cells"]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [signal.SIGKILL, signal.SIGINT])
+def test_a_bench_that_was_stopped_in_the_middle_of_a_cell_goes_on(
+    tmp_path: Path, unbroken: tuple[dict[str, bytes], Any], name: signal.Signals
+) -> None:
+    settings = [word for pair in zip(WORDS[::2], WORDS[1::2], strict=True) if pair[0] != "--ipc" for word in pair]
+    words = ["bench", *command(tmp_path)[1:6], "--ipc", "1", "--protocols", "wmdd", "--seeds", "1", *settings]
+    with started(words) as process:
+        wait_for_state(process, tmp_path / "store", "recover")
+        process.send_signal(name)
+        process.communicate(timeout=DEADLINE)
+    assert process.returncode == (-signal.SIGKILL if name is signal.SIGKILL else 130)
+    assert [state for _, state, _ in scores_of_bench(tmp_path)] == ["finished", "waiting"]
+    assert main(words) == 0
+    found = {folder.partition("-")[0]: scores for folder, _, scores in scores_of_bench(tmp_path)}
+    both = unbroken[1]
+    assert found["cells/wmdd"] == [score for score in both if score["set"] == "wmdd"]
+    assert found["cells/random"] == [score for score in both if score["set"] == "random"]

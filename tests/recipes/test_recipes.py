@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
+import wmdd
 from wmdd.errors import ConfigError
 from wmdd.methods.names import check_method
 from wmdd.models.names import check_name
+from wmdd.pipeline.bench_recipe import cells
 from wmdd.pipeline.recipe import Recipe, read_recipe, write_recipe
 from wmdd.protocols import find_protocol
-from wmdd.recipes import RECIPES, choose_recipe, find_recipe
+from wmdd.recipes import BENCHES, RECIPES, choose_recipe, find_recipe
 
 CARD = ("Source", "Command", "Cost", "Expected", "Last measured")
 
@@ -43,6 +45,49 @@ def test_a_recipe_has_a_lab_card(name: str) -> None:
     for label in CARD:
         assert re.search(rf"^ *{label}\b.*: *\S", card, re.MULTILINE), f"{name}: no {label}"
     assert f"--recipe {name}" in card
+
+
+PAPER = [name for name in BENCHES if not name.endswith("_smoke")]
+SMOKE = [name for name in BENCHES if name.endswith("_smoke")]
+
+
+@pytest.mark.parametrize("name", BENCHES)
+def test_a_bench_recipe_builds_and_names_what_exists(name: str) -> None:
+    bench = BENCHES[name]()
+    assert {cell.row for cell in cells(bench)} == set(bench.rows)
+    for arch in (bench.base.squeeze.arch, *bench.base.evaluate.students):
+        check_name(arch)
+    for protocol in bench.base.evaluate.protocols:
+        find_protocol(protocol)
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_a_bench_recipe_has_a_lab_card(name: str) -> None:
+    card = BENCHES[name].__doc__ or ""
+    assert card.split("\n")[0].endswith(".")
+    for label in CARD:
+        assert re.search(rf"^ *{label}\b.*: *\S", card, re.MULTILINE), f"{name}: no {label}"
+    assert f"wmdd bench FOLDER --recipe {name}" in card
+
+
+def test_the_ablation_crosses_losses_with_statistics() -> None:
+    found = {
+        cell.row: (cell.recipe.recover.feature_loss, cell.recipe.recover.bn)
+        for cell in cells(BENCHES["paper_ablation"]())
+    }
+    del found["random"]
+    assert set(found.values()) == {(a, b) for a in ("wasserstein", "cross_entropy") for b in ("per_class", "global")}
+    weights = [cell.recipe.recover.bn_weight for cell in cells(BENCHES["paper_lambda"]()) if cell.row != "random"]
+    assert weights == [0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000]
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name == "paper_ablation_smoke" else pytest.mark.slow) for name in SMOKE]
+)
+def test_the_smoke_variants_run_on_digits(name: str, tmp_path: Path) -> None:
+    run = wmdd.bench("digits", recipe=name, out=tmp_path / "out", store=tmp_path / "store")
+    assert [(cell["row"], cell["error"]) for cell in run.results["cells"] if cell["state"] != "finished"] == []
+    assert (run.out / "bench.html").exists()
 
 
 def test_the_recipe_that_is_meant(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_settings_of_matplotlib_stay_as_they_were_and_do_not_matter() -> None:
 def test_keys_carry_the_numbers() -> None:
     first, second, floor = draw(plot()).keys
     assert (first.first, first.lowest, first.highest, first.last) == (9, 3, 9, 3)
-    assert second.dashed
+    assert (first.dash, second.dash) == ("solid", "dashed")
     assert (floor.name, floor.last) == ("floor", 2.5)
 
 

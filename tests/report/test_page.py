@@ -139,6 +139,20 @@ def test_without_a_diagnosis_there_is_no_section(make_run: MakeRun) -> None:
     assert "Distance to the real features" not in words(page_of(make_run(metrics=make_metrics(diagnosis={}))))
 
 
+def test_ranking_and_full_data_are_shown_where_they_are_known(make_run: MakeRun) -> None:
+    names = {"student": "resnet18", "protocol": "wmdd", "labels": "soft"}
+    known = {"set": "wmdd", **names, "ior": 0.151, "hlr": 0.4, "lrs": 0.2342}
+    full = [score("full data", seed, 88.0 + seed, ipc=0, protocol="squeeze", labels="hard") for seed in (0, 1)]
+    page = page_of(make_run("known", metrics=make_metrics(ranking=[known], full_data=full)))
+    assert 'id="ranking"' in page
+    assert '<td class="num">0.234</td><td class="num">–</td>' in page
+    assert "resnet18 trained on all real images: 88.5 ± 0.7 %." in page
+    only_gain = [{"set": "wmdd", **names, "ior": 0.151}]
+    page = page_of(make_run("gain", metrics=make_metrics(ranking=only_gain)))
+    assert 'id="ranking"' not in page
+    assert "trained on all real images:" not in page
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

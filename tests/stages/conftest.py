@@ -22,14 +22,15 @@ def drawn_teacher(images: ImageSet, arch: str = "convnet2_w4_bn") -> Teacher:
     )
     torch.manual_seed(3)
     model = build_model(spec)
-    inputs = to_float(images.images.fetch(range(len(images))), MEAN, STD)
+    mean, std = MEAN[: images.channels], STD[: images.channels]
+    inputs = to_float(images.images.fetch(range(len(images))), mean, std)
     optimiser = torch.optim.Adam(model.parameters(), 0.02)
     for _ in range(15):
         optimiser.zero_grad()
         torch.nn.functional.cross_entropy(model(inputs), images.labels).backward()
         optimiser.step()
     weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
-    return Teacher(spec=spec, weights=weights, classes=images.classes, mean=MEAN, std=STD, top1=0.0)
+    return Teacher(spec=spec, weights=weights, classes=images.classes, mean=mean, std=std, top1=0.0)
 
 
 def drawn_barycenters(stats: ClassStatistics, ipc: int = 2) -> Barycenters:

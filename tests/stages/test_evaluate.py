@@ -13,7 +13,8 @@ from wmdd.context import Context
 from wmdd.data.views import full_views
 from wmdd.errors import ConfigError, DataError
 from wmdd.settings import EvaluateSettings, RelabelSettings
-from wmdd.stages.evaluate import evaluate, mixed_classes
+from wmdd.stages._lessons import mixed_classes
+from wmdd.stages.evaluate import evaluate
 from wmdd.stages.relabel import relabel
 from wmdd.stages.relabel import seen as look_at
 from wmdd.training.loop import Batch, Task, Trained
@@ -139,11 +140,11 @@ def test_fresh_views_differ_between_seeds_and_epochs_and_repeat(
     first, second = (task for _, task, _ in seen)
     crops: list[Tensor] = []
 
-    def shown(distilled: DistilledSet, views: Views, device: torch.device) -> Tensor:
+    def shown(distilled: DistilledSet, views: Views, device: torch.device, orders: Tensor | None) -> Tensor:
         crops.append(views.crop)
-        return look_at(distilled, views, device)
+        return look_at(distilled, views, device, orders)
 
-    monkeypatch.setattr("wmdd.stages.evaluate.seen", shown)
+    monkeypatch.setattr("wmdd.stages._lessons.seen", shown)
     once, again = epoch_of(first), epoch_of(first)
     assert all(torch.equal(one.images, other.images) for one, other in zip(once, again, strict=True))
     assert not torch.equal(once[0].images, epoch_of(first, 1)[0].images)

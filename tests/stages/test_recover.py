@@ -11,14 +11,16 @@ from torch import Tensor, nn
 from memory_context import KilledError, MemoryContext
 from wmdd.context import Context
 from wmdd.data.loading import to_float
-from wmdd.data.views import full_views
 from wmdd.errors import ConfigError, DataError
 from wmdd.models import build_teacher, features_and_logits
 from wmdd.settings import RecoverSettings, StatisticsSettings
-from wmdd.stages._matching import Targets, draw_step_views, group_targets, match, merged_moments
-from wmdd.stages.recover import group_classes, recover, start_images, to_pixels
+from wmdd.stages._images import start_images, to_pixels
+from wmdd.stages._inverting import group_classes
+from wmdd.stages._looks import draw_step_views, step_looks
+from wmdd.stages._matching import Targets, group_targets, match, merged_moments
+from wmdd.stages.recover import recover
 from wmdd.stages.statistics import statistics
-from wmdd.values import Barycenters, ClassStatistics, ImageSet, Teacher, Views
+from wmdd.values import Barycenters, ClassStatistics, ImageSet, Teacher
 
 CPU = torch.device("cpu")
 Given = tuple[ImageSet, Teacher, ClassStatistics, Barycenters]
@@ -31,10 +33,6 @@ def given(image_set: ImageSet, teacher: Teacher, class_statistics: ClassStatisti
 
 def settings(**changes: object) -> RecoverSettings:
     return RecoverSettings(**{"iterations": 4, **changes})
-
-
-def whole(count: int) -> Views:
-    return full_views(torch.arange(count), 8)
 
 
 def batchnorm_inputs(model: nn.Module, images: Tensor) -> list[Tensor]:
@@ -59,9 +57,7 @@ def test_the_squared_loss_equals_the_equation_class_by_class(given: Given) -> No
     model = build_teacher(teacher)
     images = torch.randn(6, 3, 8, 8)
     chosen = settings(bn_weight=0.3)
-    found = match(
-        model, images, whole(6), group_targets(stats, centres, (0, 1, 2), chosen, CPU), settings=chosen, ctx=Context()
-    )
+    found = match(model, images, group_targets(stats, centres, (0, 1, 2), chosen, CPU), settings=chosen, ctx=Context())
     feature = bn = 0.0
     for label in range(3):
         own = images[2 * label : 2 * label + 2]
@@ -83,9 +79,7 @@ def test_the_reference_loss_is_unsquared_over_the_group_with_equal_weights(given
     model = build_teacher(teacher)
     images = torch.randn(6, 3, 8, 8)
     chosen = settings(form="reference", ce_weight=0.5)
-    found = match(
-        model, images, whole(6), group_targets(stats, centres, (0, 1, 2), chosen, CPU), settings=chosen, ctx=Context()
-    )
+    found = match(model, images, group_targets(stats, centres, (0, 1, 2), chosen, CPU), settings=chosen, ctx=Context())
     features, logits = features_and_logits(model, images)
     labels = torch.arange(3).repeat_interleave(2)
     feature = torch.linalg.vector_norm(features - centres.atoms.flatten(0, 1))
@@ -107,9 +101,7 @@ def test_global_statistics_are_those_of_all_images_together(given: Given) -> Non
     model = build_teacher(teacher)
     images = torch.randn(6, 3, 8, 8)
     chosen = settings(bn="global")
-    found = match(
-        model, images, whole(6), group_targets(stats, centres, (0, 1, 2), chosen, CPU), settings=chosen, ctx=Context()
-    )
+    found = match(model, images, group_targets(stats, centres, (0, 1, 2), chosen, CPU), settings=chosen, ctx=Context())
     means, variances = merged_moments(stats)
     bn, start = 0.0, 0
     for values in batchnorm_inputs(model, images):
@@ -148,7 +140,7 @@ def test_the_images_that_defined_the_statistics_have_no_batchnorm_loss(given: Gi
     real = to_float(images.images.fetch(range(36)), teacher.mean, teacher.std)
     for chosen in (settings(), settings(bn="global"), settings(form="reference")):
         targets = group_targets(stats, centres, (0, 1, 2), chosen, CPU)
-        found = match(build_teacher(teacher), real, whole(36), targets, settings=chosen, ctx=Context())
+        found = match(build_teacher(teacher), real, targets, settings=chosen, ctx=Context())
         assert float(found.bn) < (1e-4 if chosen.form == "reference" else 1e-9)
         assert float(found.feature) < (1e-3 if chosen.form == "reference" else 1e-7)
 
@@ -159,8 +151,8 @@ def loss_and_gradient(
     _, teacher, stats, centres = given
     rows = torch.cat([images[2 * label : 2 * label + 2] for label in labels]).requires_grad_()
     targets: Targets = group_targets(stats, centres, labels, chosen, CPU)
-    views = draw_step_views(8, targets, 3, chosen, Context(seed=4))
-    found = match(build_teacher(teacher), rows, views, targets, settings=chosen, ctx=Context())
+    looks = step_looks(rows, targets, 3, chosen, Context(seed=4))
+    found = match(build_teacher(teacher), looks, targets, settings=chosen, ctx=Context())
     found.total.backward()
     assert rows.grad is not None
     return float(found.total.detach()), rows.grad
@@ -180,9 +172,9 @@ def test_grouping_gives_the_same_images_after_twenty_steps(given: Given) -> None
     together, alone = MemoryContext(), MemoryContext()
     one = recover(*given, settings(iterations=20, batch=100), ctx=together)
     other = recover(*given, settings(iterations=20, batch=2), ctx=alone)
-    assert sorted(alone.kept) == ["group-00000", "group-00001", "group-00002"]
-    images = together.kept["group-00000"].tensors["images"]
-    apart = torch.cat([alone.kept[name].tensors["images"] for name in sorted(alone.kept)])
+    assert sorted(alone.kept) == ["classes 0 to 0", "classes 1 to 1", "classes 2 to 2"]
+    images = together.kept["classes 0 to 2"].tensors["variable/images"]
+    apart = torch.cat([alone.kept[name].tensors["variable/images"] for name in sorted(alone.kept)])
     torch.testing.assert_close(images, apart, rtol=0, atol=1e-3)
     assert int((one.images.int() - other.images.int()).abs().max()) <= 1
 
@@ -197,7 +189,7 @@ def test_every_combination_of_losses_runs(form: str, start: str, given: Given) -
         found = recover(*given, chosen, ctx=ctx)
         assert found.images.dtype == torch.uint8
         assert found.images.shape == (6, 3, 8, 8)
-        assert all(torch.isfinite(saved.tensors["images"]).all() for saved in ctx.kept.values())
+        assert all(torch.isfinite(saved.tensors["variable/images"]).all() for saved in ctx.kept.values())
         for row in ctx.rows:
             assert torch.isfinite(torch.tensor([row["loss"], row["feature_loss"], row["bn_loss"]])).all()
             assert (row["bn_loss"] > 0) is (bn != "none")
@@ -276,22 +268,22 @@ def test_steps_are_adams_with_a_cosine_rate(given: Given) -> None:
     for ctx in (first, both):
         with pytest.raises(KilledError):
             recover(*given, chosen, ctx=ctx)
-    before, after = first.kept["group-00000"].tensors, both.kept["group-00000"].tensors
-    mean = after["exp_avg"] / (1 - 0.5**2)
-    scale = (after["exp_avg_sq"] / (1 - 0.9**2)).sqrt() + 1e-8
-    expected = before["images"] - 0.0075 * mean / scale
+    before, after = first.kept["classes 0 to 2"].tensors, both.kept["classes 0 to 2"].tensors
+    mean = after["optimiser/0.exp_avg"] / (1 - 0.5**2)
+    scale = (after["optimiser/0.exp_avg_sq"] / (1 - 0.9**2)).sqrt() + 1e-8
+    expected = before["variable/images"] - 0.0075 * mean / scale
     black, white = (
         ((torch.tensor([value]) - torch.tensor(given[1].mean)) / torch.tensor(given[1].std)).view(1, -1, 1, 1)
         for value in (0.0, 1.0)
     )
-    torch.testing.assert_close(after["images"], expected.clamp(black, white), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(after["variable/images"], expected.clamp(black, white), rtol=1e-5, atol=1e-6)
     plain = starting_images(given, chosen)
-    assert float((before["images"] - plain).abs().max()) == pytest.approx(0.01, rel=1e-3)
+    assert float((before["variable/images"] - plain).abs().max()) == pytest.approx(0.01, rel=1e-3)
 
 
 def starting_images(given: Given, chosen: RecoverSettings) -> Tensor:
     targets = group_targets(given[2], given[3], (0, 1, 2), chosen, CPU)
-    return start_images(given[0], given[1], targets, chosen.start, ctx=Context())
+    return start_images(given[0], given[1], targets.labels, targets.ipc, start=chosen.start, ctx=Context())
 
 
 def test_about_a_hundred_rows_are_logged(given: Given) -> None:
@@ -304,7 +296,7 @@ def test_images_stay_within_the_range_of_pixels(given: Given) -> None:
     ctx = MemoryContext()
     recover(*given, settings(lr=5.0), ctx=ctx)
     mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (given[1].mean, given[1].std))
-    pixels = ctx.kept["group-00000"].tensors["images"] * std + mean
+    pixels = ctx.kept["classes 0 to 2"].tensors["variable/images"] * std + mean
     assert float(pixels.min()) >= -1e-6
     assert float(pixels.max()) <= 1 + 1e-6
 

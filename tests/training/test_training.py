@@ -70,6 +70,8 @@ def assert_same_state(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:
         ({"epochs": 10, "lr": 0.2, "zeta": 2.0}, 5, 5.5, 0.1 * (1 + math.sqrt(0.5))),
         ({"epochs": 10, "lr": 0.2, "warmup": 2.0}, 0, 0.5, 0.05),
         ({"epochs": 10, "lr": 0.2, "warmup": 0.5}, 5, 5.5, 0.1),
+        ({"epochs": 10, "lr": 0.2, "schedule": "step"}, 5, 5.5, 0.2),
+        ({"epochs": 10, "lr": 0.2, "schedule": "step"}, 6, 6.5, 0.02),
     ],
 )
 def test_learning_rate_has_known_values(changes: dict[str, float], epoch: int, done: float, expected: float) -> None:
@@ -173,6 +175,33 @@ def test_the_moving_average_is_what_is_returned() -> None:
     assert not torch.equal(averaged["5.weight"], plain["5.weight"])
     start = network().state_dict()["5.weight"]
     assert (averaged["5.weight"] - start).norm() < (plain["5.weight"] - start).norm()
+
+
+def test_the_step_schedule_begins_with_a_new_optimiser_past_half() -> None:
+    batch = Batch(images=torch.tensor([[1.0]]), targets=torch.tensor([0]))
+    model = nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(model.weight)
+    seen: list[float] = []
+
+    def loss(logits: Tensor, _: Batch) -> Tensor:
+        seen.append(float(logits.detach()))
+        return logits.sum()  # the gradient is 1
+
+    one = Task(name="net", steps=1, batches=lambda _: [batch], loss=loss, test=lambda _: {}, tests=frozenset({4}))
+    chosen = settings(epochs=4, lr=1.0, momentum=0.5, weight_decay=0.0, schedule="step")
+    fit(model, one, chosen, ctx=Context())
+    # Steps of 1, 1.5 and 1.75 with momentum; the fourth, at a tenth of the rate, has lost it.
+    assert [*seen, float(model.weight.detach())] == pytest.approx([0.0, -1.0, -2.5, -4.25, -4.35])
+
+
+@pytest.mark.parametrize("killed_after", [2, 3])
+def test_the_step_schedule_resumes_bit_for_bit(killed_after: int) -> None:
+    chosen = settings(epochs=4, schedule="step")
+    unbroken = fit(network(), task(), chosen, ctx=Context())
+    dying = MemoryContext(dies_after=killed_after)
+    with pytest.raises(KilledError):
+        fit(network(), task(), chosen, ctx=dying)
+    assert_same_state(state(fit(network(), task(), chosen, ctx=dying.again())), state(unbroken))
 
 
 def test_one_sgd_step_equals_the_formula() -> None:

@@ -1,8 +1,8 @@
 """Record ↔ files: tensors as safetensors, everything else as JSON, each with a format version. No pickle.
 
-A record is stored as `record.json` (plain fields) and `tensors.safetensors`. Two kinds of content are too large for
-that at scale and have files of their own: the features, which the statistics stage wrote in place, and soft labels, one
-file an epoch.
+A record is stored as `record.json` (plain fields) and `tensors.safetensors`. Three kinds of content are too large for
+that at scale and have files of their own: the features, which the statistics stage wrote in place, the experts'
+parameters likewise, and soft labels, one file an epoch.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,11 +14,11 @@ from torch import Tensor
 
 from wmdd.artifacts.files import mapped_tensor, read_json, read_tensors, write_json, write_tensors
 from wmdd.errors import ArtifactError
-from wmdd.values import ClassStatistics, EpochLabels, LazyEpochs, ModelSpec, Score, SoftLabels
+from wmdd.values import ClassStatistics, EpochLabels, LazyEpochs, ModelSpec, Score, SoftLabels, Trajectories
 
 FORMAT = 1
 Record = TypeVar("Record")
-MAPPED: dict[type, str] = {ClassStatistics: "features"}
+MAPPED: dict[type, str] = {ClassStatistics: "features", Trajectories: "parameters"}
 """Fields that stages write in place, into `NAME.safetensors`."""
 
 _REVIVE: dict[str, Callable[[Any], Any]] = {

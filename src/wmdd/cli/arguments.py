@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import tyro
+import yaml
 
 from wmdd.errors import ConfigError
 from wmdd.settings import Section
@@ -18,6 +19,7 @@ from wmdd.settings import Section
 Settings = TypeVar("Settings", bound=Section)
 Action = Callable[[], int]
 """What a command does once its words are known to be right; returns the exit code."""
+_OPTION = "options."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +91,41 @@ def _check_flag(name: str, own: Mapping[str, str], known: Sequence[str]) -> None
     if not name.startswith("--") or (plain not in known and positive not in known):
         near = difflib.get_close_matches(plain, [*own, *known], n=1, cutoff=0.6)
         raise ConfigError(f"unknown flag; got {name}; {f'did you mean --{near[0]}?' if near else 'see --help'}")
+
+
+def take_options(words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    """Take `--options.NAME VALUE ...` out of words: only the package that brings the method knows which there are.
+
+    A value is read as YAML: numbers, true, false, null, else text. Several make a list, none is true.
+
+    Returns:
+        The options as `Recipe.with_settings` takes them, and the other words.
+    """
+    taken: dict[str, list[str]] = {}
+    rest: list[str] = []
+    current: list[str] | None = None
+    for word in words:
+        if word.startswith("--"):
+            name, equals, value = word.removeprefix("--").partition("=")
+            own = name.startswith(_OPTION)
+            current = taken.setdefault(_OPTION + name.removeprefix(_OPTION).replace("-", "_"), []) if own else None
+            if current is not None and equals:
+                current.append(value)
+        elif current is not None:
+            current.append(word)
+            continue
+        if current is None:
+            rest.append(word)
+    return {name: _option(values) for name, values in taken.items()}, rest
+
+
+def _option(values: Sequence[str]) -> Any:
+    """Return what was typed after an option."""
+    try:
+        read = [yaml.safe_load(value) for value in values]
+    except yaml.YAMLError:
+        read = list(values)
+    return True if not read else read[0] if len(read) == 1 else read
 
 
 def parse_settings(prog: str, default: Settings, words: Sequence[str]) -> Settings:

@@ -3,12 +3,14 @@
 from collections.abc import Callable, Sequence
 
 from wmdd.cli.arguments import Action
+from wmdd.cli.benching import bench
 from wmdd.cli.looking import doctor, export, report, show_list, status, version
 from wmdd.cli.running import distill, evaluate
 
 COMMANDS: dict[str, Callable[[Sequence[str]], Action]] = {
     "distill": distill,
     "evaluate": evaluate,
+    "bench": bench,
     "report": report,
     "status": status,
     "export": export,

@@ -6,7 +6,7 @@ from pathlib import Path
 from wmdd.cli.arguments import Action, asks_help, split_words
 from wmdd.cli.render import say, show_names, show_table
 from wmdd.errors import ConfigError, did_you_mean
-from wmdd.recipes import RECIPES
+from wmdd.recipes import BENCHES, RECIPES
 
 
 def _show_usage(usage: str) -> int:
@@ -17,15 +17,16 @@ def _show_usage(usage: str) -> int:
 
 def report(words: Sequence[str]) -> Action:
     """`wmdd report RUN`."""
-    usage = "wmdd report RUN: make RUN/report.html again"
+    usage = "wmdd report RUN: make RUN/report.html again; of a bench, its tables and bench.html"
     if asks_help(words):
         return lambda: _show_usage(usage)
     run = split_words("report", usage, words, {}, ()).target
 
     def act() -> int:
-        from wmdd.report import write_report  # noqa: PLC0415
+        from wmdd.report import write_bench, write_report  # noqa: PLC0415
 
-        say(str(write_report(Path(run))))
+        write = write_bench if (Path(run) / "bench.json").exists() else write_report
+        say(str(write(Path(run))))
         return 0
 
     return act
@@ -82,7 +83,7 @@ def show_list(words: Sequence[str]) -> Action:
     what = words[0] if words else ""
     kinds: dict[str, Callable[[], dict[str, str]]] = {
         "methods": _methods,
-        "recipes": lambda: {name: (make.__doc__ or "").split("\n")[0] for name, make in RECIPES.items()},
+        "recipes": _recipes,
         "protocols": _protocols,
         "models": _models,
         "data": _data,
@@ -98,9 +99,15 @@ def show_list(words: Sequence[str]) -> Action:
 
 
 def _methods() -> dict[str, str]:
-    from wmdd.methods.names import METHODS  # noqa: PLC0415
+    from wmdd.methods.names import known_methods  # noqa: PLC0415
 
-    return METHODS
+    return known_methods()
+
+
+def _recipes() -> dict[str, str]:
+    makers = {**RECIPES, **BENCHES}
+    first = {name: (make.__doc__ or "").split("\n")[0] for name, make in makers.items()}
+    return {name: f"bench: {line}" if name in BENCHES else line for name, line in first.items()}
 
 
 def _protocols() -> dict[str, str]:

@@ -11,8 +11,10 @@ wmdd shrinks an image-classification data set to a few synthetic images per clas
 
   wmdd distill DATA [--ipc 10] [--method wmdd] [--recipe NAME|FILE] [--out runs/NAME] [--seed 0]
                     [--device auto] [--precision auto] [--until STAGE] [--store DIR] [--SECTION.SETTING VALUE ...]
-  wmdd evaluate RUN --data DATA [--student resnet18 ...] [--protocol NAME ...] [--seeds 3] [--labels soft|hard]
-  wmdd report   RUN                       make RUN/report.html again
+  wmdd evaluate RUN --data DATA [--student resnet18 ...] [--protocol NAME ...] [--seeds 3] [--labels soft|hard|both]
+  wmdd bench    DATA [--methods all|NAME ...] [--ipc 1 10 ...] [--students NAME ...] [--protocols NAME ...] [--seeds 3]
+                    [--distill-seeds 1] [--recipe NAME|FILE] [--out DIR] [--store DIR] [--SECTION.SETTING VALUE ...]
+  wmdd report   RUN                       make RUN/report.html again; of a bench, its tables and its page
   wmdd status   RUN                       how far a run is
   wmdd export   RUN --format imagefolder|parquet|safetensors --to DIR
   wmdd list     methods|recipes|protocols|models|data
@@ -21,7 +23,8 @@ wmdd shrinks an image-classification data set to a few synthetic images per clas
 
 DATA is digits, a torchvision name such as cifar10, a folder of class folders, Parquet files, or hf:owner/name
 (`wmdd list data`). Running the same command again resumes. `wmdd COMMAND --help` shows every setting with its default.
-Exit codes: 0 done, 2 something in the input is wrong (one line says what), 1 a bug, 130 interrupted, state saved.
+Exit codes: 0 done, 2 something in the input is wrong (one line says what), 1 a bug or a failed cell of a bench,
+130 interrupted, state saved.
 """
 
 

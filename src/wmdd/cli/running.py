@@ -7,14 +7,20 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from wmdd.cli.arguments import Action, asks_help, parse_settings, show_settings, split_words
+from wmdd.cli.arguments import Action, asks_help, parse_settings, show_settings, split_words, take_options
 from wmdd.cli.render import Screen, say, show_table
 from wmdd.errors import ConfigError, did_you_mean
 from wmdd.pipeline.recipe import Recipe, setting_names
 from wmdd.recipes import choose_recipe
 from wmdd.settings import Section
 
-STAGES = ("squeeze", "statistics", "barycenter", "recover", "random", "diagnose", "relabel", "evaluate")
+STAGES = (
+    *("squeeze", "statistics", "barycenter", "recover", "random", "diagnose", "relabel", "evaluate", "full_data"),
+    *("herding", "k-center", "k-means", "rded"),
+    *("match_gradients", "match_means"),
+    *("dd", "experts", "mtt", "kip", "ls"),
+    *("invert", "layer_statistics", "gvbsm", "selfsupervised"),
+)
 _DISTILL_FLAGS = {
     "recipe": "name of a recipe (`wmdd list recipes`) or a YAML file; default: the one called like DATA, else none",
     "out": "folder for what the run leaves behind; default runs/DATA-METHOD-ipcN",
@@ -33,8 +39,8 @@ class EvaluateWords(Section):
     """How they are trained; `wmdd list protocols` names them."""
     seeds: Annotated[int, Field(ge=1)] = 3
     """Students for each row."""
-    labels: Literal["soft", "hard"] = "soft"
-    """Learn from the teacher's answers, or from the class alone."""
+    labels: Literal["soft", "hard", "both"] = "soft"
+    """Learn from the teacher's answers; or from what the set brings itself, its fixed targets or the class; or both."""
     epochs: Annotated[int, Field(ge=1)] | None = None
     """Epochs instead of the protocol's own."""
     device: str = "auto"
@@ -49,11 +55,13 @@ def distill(words: Sequence[str]) -> Action:
         base = _recipe_of_help(words)
         flags = "\n".join(f"--{name}: {meaning}" for name, meaning in _DISTILL_FLAGS.items())
         return lambda: _show_help("wmdd distill DATA", base, f"Distil DATA and evaluate the result.\n\n{flags}")
-    sorted_words = split_words("distill", _DISTILL_USAGE, words, _DISTILL_FLAGS, list(setting_names()))
+    options, plain = take_options(words)
+    sorted_words = split_words("distill", _DISTILL_USAGE, plain, _DISTILL_FLAGS, list(setting_names()))
     own, data = sorted_words.own, sorted_words.target
     if own.get("until", "evaluate") not in STAGES:
         raise ConfigError(f"--until: unknown stage; got {own['until']!r}{did_you_mean(own['until'], STAGES)}")
-    recipe = parse_settings("wmdd distill DATA", choose_recipe(data, own.get("recipe")), sorted_words.rest)
+    base = choose_recipe(data, own.get("recipe")).with_settings(options)
+    recipe = parse_settings("wmdd distill DATA", base, sorted_words.rest)
     command = shlex.join(["wmdd", "distill", *words])
 
     def act() -> int:

@@ -61,14 +61,16 @@ def card(
         soft_labels: Its soft labels; None = the folder has none.
         facts: All optional: `data` (name of the source data), `license` (its licence), `teacher` (`arch`, `top1`),
             `evaluations` (rows as in `metrics.json`), `settings` (nested), `command`, `versions` (package: version).
-        sizes: Bytes of `data` and of `fkd`.
+        sizes: Bytes of `data`, of `fkd`, and of `exact` where there is such a file.
     """
+    stored = soft_labels if soft_labels is not None and soft_labels.epochs else None
     parts = [
-        _head(distilled, soft_labels, facts),
+        _head(distilled, stored, facts),
         _summary(distilled, facts),
-        _loading(soft_labels),
+        _loading(stored),
         _columns(distilled, soft_labels),
-        _training(soft_labels),
+        _exact(distilled),
+        _training(stored),
         _results(facts.get("evaluations", ())),
         _origin(facts),
         _storage(sizes),
@@ -168,8 +170,21 @@ Normalisation of pixels in [0, 1]: mean {_numbers(distilled.mean)}, std {_number
 {_fkd_columns(soft_labels)}"""
 
 
+def _exact(distilled: DistilledSet) -> str:
+    """Tell what lies in `exact.safetensors`."""
+    meanings = {
+        "exact": "the images as they were optimised, normalised, float32. Pixels do not bound them: the pictures above "
+        "are these, clipped and rounded, to look at. Train on these",
+        "targets": "labels that were optimised with the images: what a network shall answer, float32. Learn them by "
+        "squared error",
+        "rates": "learned step sizes of a student's gradient descent: one, or one for each step",
+    }
+    rows = [f"- `{name}`: {text}." for name, text in meanings.items() if getattr(distilled, name) is not None]
+    return "\n".join(["`exact.safetensors` holds what pictures and classes cannot:", "", *rows, ""]) if rows else ""
+
+
 def _fkd_columns(soft_labels: SoftLabels | None) -> str:
-    if soft_labels is None:
+    if soft_labels is None or not soft_labels.epochs:
         return ""
     logits = {
         "full": "`logits`: the teacher's logits of every class for that view.",
@@ -240,9 +255,10 @@ def _origin(facts: Mapping[str, Any]) -> str:
 
 
 def _storage(sizes: Mapping[str, int]) -> str:
+    exact = f"exact values {sizes['exact']:,} bytes, " if sizes.get("exact") else ""
     return f"""## Storage
 
-Images {sizes["data"]:,} bytes, views and soft labels {sizes["fkd"]:,} bytes; `manifest.json` has their SHA-256.
+Images {sizes["data"]:,} bytes, {exact}views and soft labels {sizes["fkd"]:,} bytes; `manifest.json` has their SHA-256.
 """
 
 

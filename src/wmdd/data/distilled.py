@@ -4,29 +4,32 @@ Every file is checked against the manifest's SHA-256 before it is used: the imag
 soft labels when an epoch of it is first asked for.
 """
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, overload
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import safetensors.torch
 import torch
 from torch import Tensor
 
+from wmdd.data.checked import CheckedFile, damaged
 from wmdd.data.labels import column_tensor, epoch_from_table, epoch_rows, soft_targets
 from wmdd.data.loading import to_float
 from wmdd.data.png import decode_png
-from wmdd.data.views import has_patches, patch_share, show
+from wmdd.data.views import has_patches, patch_share, reorder_patches, show
 from wmdd.errors import ArtifactError, ConfigError
 from wmdd.values import DistilledSet, EpochLabels, SoftLabels, Views
 
 MANIFEST = "manifest.json"
 FORMAT = "wmdd-distilled"
+EXACT = "exact.safetensors"
+"""File with the set's `exact`, `targets` and `rates`, of those it has."""
 SCHEMA = 1
 """Version of the folder's layout; a reader refuses a newer one."""
 
@@ -109,11 +112,25 @@ class Loader:
         return torch.lerp(own, other, patch_share(views, self.source.image_size)[:, None])
 
 
-def seen(distilled: DistilledSet, views: Views, device: torch.device) -> Tensor:
-    """Return what a network sees under `views`: float32 `(B, ch, R, R)`, normalised, on `device`."""
+def shown(distilled: DistilledSet, rows: Tensor | slice, device: torch.device) -> Tensor:
+    """Return images of the set as networks are shown them: float32 `(B, ch, R, R)`, normalised, on `device`.
+
+    They are the exact ones where the set has them, else the pixels.
+    """
+    if distilled.exact is not None:
+        return distilled.exact[rows].to(device)
+    return to_float(distilled.images[rows].to(device), distilled.mean, distilled.std)
+
+
+def seen(distilled: DistilledSet, views: Views, device: torch.device, orders: Tensor | None = None) -> Tensor:
+    """Return what a network sees under `views`: float32 `(B, ch, R, R)`, normalised, on `device`.
+
+    `orders` `(M, n²)` says how the n x n patches of each image of the set lie before it is looked at; None = as ever.
+    """
 
     def fetch(rows: Tensor) -> Tensor:
-        return to_float(distilled.images[rows].to(device), distilled.mean, distilled.std)
+        images = shown(distilled, rows, device)
+        return images if orders is None else reorder_patches(images, orders[rows])
 
     partners = fetch(views.partner) if has_patches(views) else None
     return show(fetch(views.index), partners, views, distilled.image_size)
@@ -130,7 +147,7 @@ def load(path: str | Path) -> PortableSet:
     try:
         return _read(folder, manifest)
     except (KeyError, TypeError, ValueError) as error:
-        raise _damaged(folder / MANIFEST, f"{type(error).__name__}: {error}") from error
+        raise damaged(folder / MANIFEST, f"{type(error).__name__}: {error}") from error
 
 
 def _find(path: Path) -> Path:
@@ -161,12 +178,13 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def _read(folder: Path, manifest: Mapping[str, Any]) -> PortableSet:
-    files = [_File(folder=folder, **entry) for entry in manifest["files"]]
+    files = [CheckedFile(folder=folder, **entry) for entry in manifest["files"]]
     for file in files:
         file.check_size()
     images = [file for file in files if file.path.startswith("data/")]
     for file in images:
         file.check()
+    exact = _exact(next((file for file in files if file.path == EXACT), None))
     table = pq.read_table([folder / file.path for file in images])
     plain = column_tensor(table, "soft_label") if "soft_label" in table.column_names else None
     return PortableSet(
@@ -177,9 +195,18 @@ def _read(folder: Path, manifest: Mapping[str, Any]) -> PortableSet:
         classes=tuple(manifest["classes"]),
         mean=tuple(manifest["mean"]),
         std=tuple(manifest["std"]),
+        **exact,
         soft_labels=_soft_labels(manifest, plain, [file for file in files if file.path.startswith("fkd/")]),
         folder=folder,
     )
+
+
+def _exact(file: CheckedFile | None) -> dict[str, Tensor]:
+    """Return the fields that the tables cannot hold, those that are there."""
+    if file is None:
+        return {}
+    file.check()
+    return safetensors.torch.load_file(file.full_path)
 
 
 def _pixels(column: pa.ChunkedArray) -> Tensor:
@@ -198,7 +225,7 @@ def _picture(column: pa.ChunkedArray, row: int) -> Tensor:
     return decode_png(column[row].as_py()["bytes"])
 
 
-def _soft_labels(manifest: Mapping[str, Any], plain: Tensor | None, files: list["_File"]) -> SoftLabels | None:
+def _soft_labels(manifest: Mapping[str, Any], plain: Tensor | None, files: list[CheckedFile]) -> SoftLabels | None:
     if plain is None:
         return None
     return SoftLabels(
@@ -212,39 +239,10 @@ def _soft_labels(manifest: Mapping[str, Any], plain: Tensor | None, files: list[
     )
 
 
-@dataclass(slots=True, kw_only=True)
-class _File:
-    """A file of the set, what the manifest says of it, and whether that was found true."""
-
-    folder: Path
-    path: str
-    size: int
-    sha256: str
-    epochs: int = 0
-    """Epochs, one a row group."""
-    checked: bool = field(default=False, init=False)
-
-    @property
-    def full_path(self) -> Path:
-        return self.folder / self.path
-
-    def check_size(self) -> None:
-        """Raise if the file is missing or of another size."""
-        size = self.full_path.stat().st_size if self.full_path.is_file() else None
-        if size != self.size:
-            raise _damaged(self.full_path, "no file" if size is None else f"{size} bytes, not {self.size}")
-
-    def check(self) -> None:
-        """Raise, the first time, if the file's content is another."""
-        if not self.checked and sha256_of(self.full_path) != self.sha256:
-            raise _damaged(self.full_path, "another SHA-256")
-        self.checked = True
-
-
 class _StoredEpochs(Sequence[EpochLabels]):
     """Epochs of soft labels, read one row group at a time."""
 
-    def __init__(self, files: Sequence[_File]) -> None:
+    def __init__(self, files: Sequence[CheckedFile]) -> None:
         self._files = files
         self._stops = list(accumulate(file.epochs for file in files))
 
@@ -263,13 +261,3 @@ class _StoredEpochs(Sequence[EpochLabels]):
         file.check()
         with pq.ParquetFile(file.full_path) as parquet:
             return epoch_from_table(parquet.read_row_group(position - (stop - file.epochs)))
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file as hexadecimal digits."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _damaged(path: Path, got: str) -> ArtifactError:
-    return ArtifactError(f"{path}: damaged; got {got}; write or download the distilled set again")

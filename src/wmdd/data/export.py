@@ -1,7 +1,8 @@
 """Write a distilled set as a folder that `datasets`, `torchvision` and plain pyarrow read, or as a simpler format.
 
 The product folder is also a Hugging Face dataset repository: `README.md` (card), `data/` (images), `fkd/` (views and
-soft labels), `manifest.json` (what `wmdd.load` needs, and checksums). The same input gives the same bytes.
+soft labels, if some are stored), `exact.safetensors` (of methods that optimise more than pixels), `manifest.json` (what
+`wmdd.load` needs, and checksums). The same input gives the same bytes.
 """
 
 import json
@@ -18,7 +19,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from wmdd.data.card import card, preview
-from wmdd.data.distilled import FORMAT, MANIFEST, SCHEMA, PortableSet, is_product, sha256_of
+from wmdd.data.checked import sha256_of
+from wmdd.data.distilled import EXACT, FORMAT, MANIFEST, SCHEMA, PortableSet, is_product
 from wmdd.data.labels import epoch_table, list_column
 from wmdd.data.png import encode_png
 from wmdd.errors import ArtifactError, ConfigError
@@ -66,9 +68,10 @@ def export_set(distilled: DistilledSet, to: Path, format: ExportFormat) -> None:
     - `imagefolder`: `train/<class>/<nnnn>.png` for `torchvision.datasets.ImageFolder`, whose labels are then the set's.
       Class names are made fit for file systems, and numbered where their alphabetical order is not that of the labels.
     - `parquet`: the product's `data/` and card, for `datasets.load_dataset`.
-    - `safetensors`: `distilled.safetensors` with `images`, `labels`, `weights`; names and normalisation are metadata.
+    - `safetensors`: `distilled.safetensors` with `images`, `labels`, `weights`, and `exact`, `targets`, `rates` of the
+      sets that have them; names and normalisation are metadata.
 
-    Only `parquet` and `safetensors` keep the weights.
+    Only `parquet` and `safetensors` keep the weights, only `safetensors` what is exact.
 
     Raises:
         ConfigError: The format is unknown, or `to` exists and is not an empty folder.
@@ -110,13 +113,22 @@ def _write_product(
 ) -> None:
     plain = soft_labels.plain if soft_labels is not None else None
     files = [_file_entry(folder, _write_images(distilled, plain, folder))]
-    if soft_labels is not None:
+    if exact := exact_tensors(distilled):
+        save_file(exact, folder / EXACT)
+        files.append(_file_entry(folder, folder / EXACT))
+    if soft_labels is not None and soft_labels.epochs:
         files += [
             {**_file_entry(folder, path), "epochs": n} for path, n in _write_epochs(soft_labels, distilled, folder)
         ]
     _write_card(distilled, soft_labels, folder, facts)
     manifest = {**_manifest(distilled, soft_labels), "files": files}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def exact_tensors(distilled: DistilledSet) -> dict[str, Tensor]:
+    """Return what 8-bit pictures and classes cannot hold, by the names of the fields; empty for most methods."""
+    fields = {name: getattr(distilled, name) for name in ("exact", "targets", "rates")}
+    return {name: value.contiguous() for name, value in fields.items() if value is not None}
 
 
 def _manifest(distilled: DistilledSet, soft_labels: SoftLabels | None) -> dict[str, Any]:
@@ -150,7 +162,8 @@ def _file_entry(folder: Path, path: Path) -> dict[str, Any]:
 def _write_card(
     distilled: DistilledSet, soft_labels: SoftLabels | None, folder: Path, facts: Mapping[str, Any]
 ) -> None:
-    sizes = {part: sum(file.stat().st_size for file in folder.glob(f"{part}/*")) for part in ("data", "fkd")}
+    places = {"data": "data/*", "fkd": "fkd/*", "exact": EXACT}
+    sizes = {part: sum(file.stat().st_size for file in folder.glob(place)) for part, place in places.items()}
     (folder / "README.md").write_text(card(distilled, soft_labels, facts, sizes=sizes), "utf-8")
     (folder / "preview.png").write_bytes(preview(distilled))
 
@@ -247,6 +260,7 @@ def _write_parquet(distilled: DistilledSet, folder: Path) -> None:
 def _write_safetensors(distilled: DistilledSet, folder: Path) -> None:
     about = {name: getattr(distilled, name) for name in ("method", "classes", "mean", "std")}
     tensors = {name: getattr(distilled, name).contiguous() for name in ("images", "labels", "weights")}
+    tensors |= exact_tensors(distilled)
     # One key: the library does not promise an order for several, and the bytes shall be the same each time.
     save_file(tensors, folder / "distilled.safetensors", metadata={"wmdd": json.dumps(about)})
 

@@ -6,6 +6,7 @@ itself: it gives the same pixels in any batch, in any order and, up to rounding,
 Shapes: `B` views · `M` images · `ch` channels · `S` side of the canvas · `R` side of the view (`size`).
 """
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -160,6 +161,24 @@ def patch_mask(patch: Tensor, size: int) -> Tensor:
     rows = (place >= top[:, None]) & (place < (top + height)[:, None])
     columns = (place >= left[:, None]) & (place < (left + width)[:, None])
     return rows[:, :, None] & columns[:, None, :]
+
+
+def reorder_patches(images: Tensor, orders: Tensor) -> Tensor:
+    """Return images whose n x n square patches have changed places: patch `orders[b, i]` comes to place i (RDED).
+
+    Args:
+        images: `(B, ch, R, R)`; rows and columns beyond n patches of R // n pixels stay where they are.
+        orders: int64 `(B, n²)`, a permutation in each row; places are counted row by row.
+    """
+    count = math.isqrt(orders.shape[1])
+    side = images.shape[-1] // count
+    size = count * side
+    shape = (len(images), -1, count, side, count, side)
+    patches = images[..., :size, :size].reshape(shape).transpose(3, 4).flatten(2, 3)  # (B, ch, n², side, side)
+    moved = torch.take_along_dim(patches, orders.to(images.device)[:, None, :, None, None], dim=2)
+    whole = images.clone()
+    whole[..., :size, :size] = moved.unflatten(2, (count, count)).transpose(3, 4).reshape(*images.shape[:2], size, size)
+    return whole
 
 
 def patch_share(views: Views, size: int) -> Tensor:

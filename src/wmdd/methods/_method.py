@@ -1,11 +1,30 @@
 """What a method is, and what it may ask of the runner."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from wmdd.settings import BarycenterSettings, RecoverSettings, Section, StatisticsSettings
+from wmdd.settings import (
+    BarycenterSettings,
+    DcSettings,
+    DdSettings,
+    DmSettings,
+    DsaSettings,
+    ExpertsSettings,
+    GvbsmSettings,
+    KipSettings,
+    KMeansSettings,
+    MmdSettings,
+    MttSettings,
+    RdedSettings,
+    RecoverSettings,
+    ScddSettings,
+    Section,
+    SqueezeSettings,
+    StatisticsSettings,
+)
 from wmdd.stages._stage import Stage
+from wmdd.stages.squeeze import SQUEEZE
 
 
 class Result(Protocol):
@@ -39,6 +58,16 @@ class MethodSettings(Protocol):
         ...
 
     @property
+    def options(self) -> Mapping[str, Any]:
+        """Settings of methods that come from other packages."""
+        ...
+
+    @property
+    def squeeze(self) -> SqueezeSettings:
+        """Of stage 1."""
+        ...
+
+    @property
     def statistics(self) -> StatisticsSettings:
         """Of stage 2."""
         ...
@@ -53,6 +82,115 @@ class MethodSettings(Protocol):
         """Of stage 4."""
         ...
 
+    @property
+    def kmeans(self) -> KMeansSettings:
+        """Of method k-means."""
+        ...
+
+    @property
+    def rded(self) -> RdedSettings:
+        """Of method rded."""
+        ...
+
+    @property
+    def dc(self) -> DcSettings:
+        """Of method dc."""
+        ...
+
+    @property
+    def dsa(self) -> DsaSettings:
+        """Of method dsa."""
+        ...
+
+    @property
+    def dm(self) -> DmSettings:
+        """Of method dm."""
+        ...
+
+    @property
+    def dd(self) -> DdSettings:
+        """Of method dd."""
+        ...
+
+    @property
+    def experts(self) -> ExpertsSettings:
+        """Of method mtt."""
+        ...
+
+    @property
+    def mtt(self) -> MttSettings:
+        """Of method mtt."""
+        ...
+
+    @property
+    def mmd(self) -> MmdSettings:
+        """Of method mmd."""
+        ...
+
+    @property
+    def gvbsm(self) -> GvbsmSettings:
+        """Of method gvbsm."""
+        ...
+
+    @property
+    def scdd(self) -> ScddSettings:
+        """Of method scdd."""
+        ...
+
+    @property
+    def kip(self) -> KipSettings:
+        """Of method kip."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Together:
+    """Several results as one, whose record are all of theirs."""
+
+    parts: tuple[Result, ...]
+
+    @property
+    def key(self) -> str:
+        """Their keys."""
+        return "+".join(part.key for part in self.parts)
+
+    @property
+    def record(self) -> tuple[Any, ...]:
+        """Their records."""
+        return tuple(part.record for part in self.parts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Teachers:
+    """All teachers of a run; where one is expected it is the first, whose normalisation the images have."""
+
+    members: tuple[Result, ...]
+
+    @property
+    def key(self) -> str:
+        """Of the first."""
+        return self.members[0].key
+
+    @property
+    def record(self) -> Any:
+        """The first."""
+        return self.members[0].record
+
+
+def all_teachers(teacher: Result) -> tuple[Result, ...]:
+    """Return the teachers of a run, which may be one."""
+    return teacher.members if isinstance(teacher, Teachers) else (teacher,)
+
+
+def squeezed(stages: Stages, train: Result, val: Result, recipe: MethodSettings) -> Result:
+    """Return the teacher that `squeeze` describes."""
+    return stages.run(SQUEEZE, train, val, settings=recipe.squeeze)
+
+
+def _teacher_alone(recipe: MethodSettings) -> tuple[str, ...]:
+    del recipe
+    return ()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Method:
@@ -64,3 +202,9 @@ class Method:
     """`distill(stages, train, teacher, recipe)` → result with a `DistilledSet`."""
     needs_batchnorm: bool = False
     """Whether it works only with a teacher that has BatchNorm layers."""
+    teach: Callable[[Stages, Result, Result, MethodSettings], Result] = squeezed
+    """`teach(stages, train, val, recipe)` → result with a `Teacher`, or several `Teachers`, who then label together."""
+    networks: Callable[[MethodSettings], tuple[str, ...]] = _teacher_alone
+    """Names of the networks that it builds beside the teacher's; they are checked before anything is run."""
+    options: type[Section] | None = None
+    """Of methods of other packages: what `recipe.options` must fit."""

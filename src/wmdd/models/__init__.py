@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from wmdd.models._registry import build_model, build_teacher, resolve_spec
     from wmdd.models.checkpoints import Pretrained, load_checkpoint, pretrained_model
+    from wmdd.models.committee import Committee, batch_statistics, build_teachers
     from wmdd.models.convnet import ConvNet
+    from wmdd.models.layers import as_channels, statistic_layers
     from wmdd.models.moments import MomentTap, batchnorm_moments, class_moments
     from wmdd.models.names import list_models
     from wmdd.models.taps import (
@@ -20,12 +22,15 @@ if TYPE_CHECKING:
         require_batchnorm,
         tap_batchnorm,
         tap_features,
+        tap_inputs,
     )
 
 _HOMES = {
     "_registry": ("build_model", "build_teacher", "resolve_spec"),
     "checkpoints": ("Pretrained", "load_checkpoint", "pretrained_model"),
+    "committee": ("Committee", "batch_statistics", "build_teachers"),
     "convnet": ("ConvNet",),
+    "layers": ("as_channels", "statistic_layers"),
     "moments": ("MomentTap", "batchnorm_moments", "class_moments"),
     "names": ("list_models",),
     "taps": (
@@ -36,19 +41,24 @@ _HOMES = {
         "require_batchnorm",
         "tap_batchnorm",
         "tap_features",
+        "tap_inputs",
     ),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "Committee",
     "ConvNet",
     "MomentTap",
     "Pretrained",
+    "as_channels",
+    "batch_statistics",
     "batchnorm_layers",
     "batchnorm_moments",
     "batchnorm_widths",
     "build_model",
     "build_teacher",
+    "build_teachers",
     "class_moments",
     "features_and_logits",
     "final_classifier",
@@ -57,8 +67,10 @@ __all__ = [
     "pretrained_model",
     "require_batchnorm",
     "resolve_spec",
+    "statistic_layers",
     "tap_batchnorm",
     "tap_features",
+    "tap_inputs",
 ]
 
 

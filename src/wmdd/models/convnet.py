@@ -8,7 +8,7 @@ class ConvNet(nn.Module):
 
     The embedding is the last pool, flattened: `(B, width * side²)`. Grey 28 x 28 images are padded to 32 x 32 by the
     first convolution, so that three blocks end at 4 x 4 as they do for 32 x 32. `norm="in"` is one group per channel,
-    without running statistics; such a network cannot be a teacher for recovery.
+    without running statistics; such a network cannot be a teacher for recovery. `norm="nn"` has none at all.
     """
 
     def __init__(
@@ -38,4 +38,6 @@ class ConvNet(nn.Module):
 
 
 def _norm(kind: str, width: int) -> nn.Module:
+    if kind == "nn":
+        return nn.Identity()
     return nn.BatchNorm2d(width) if kind == "bn" else nn.GroupNorm(width, width)

@@ -35,7 +35,7 @@ _DESCRIPTIONS = {
     "densenet121": "DenseNet-121",
     "convnet3": "ConvNet-D3-W128 with instance norm (student only: no BatchNorm), usual in dataset condensation",
     "convnet3_bn": "ConvNet-D3-W128 with BatchNorm",
-    "convnet{D}[_w{W}][_bn|_in]": "ConvNet of D blocks and width W, such as convnet2_w32_bn",
+    "convnet{D}[_w{W}][_bn|_in|_nn]": "ConvNet of D blocks and width W, such as convnet2_w32_bn; nn = no normalisation",
     "timm:NAME": "any classifier of timm that ends in a linear layer",
 }
 
@@ -50,7 +50,7 @@ BATCHNORM_EXAMPLES = (
 )
 """Networks to suggest where BatchNorm is needed."""
 
-_CONVNET = re.compile(r"convnet(?P<depth>[1-9])(?:_w(?P<width>[1-9]\d*))?(?:_(?P<norm>bn|in))?")
+_CONVNET = re.compile(r"convnet(?P<depth>[1-9])(?:_w(?P<width>[1-9]\d*))?(?:_(?P<norm>bn|in|nn))?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,7 @@ class ConvNetName:
     depth: int
     width: int
     norm: str
-    """`"in"` or `"bn"`."""
+    """`"in"`, `"bn"`, or `"nn"` for none."""
 
 
 def list_models() -> dict[str, str]:

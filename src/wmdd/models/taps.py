@@ -1,6 +1,6 @@
 """Taps: read a network's features and the inputs of its BatchNorm layers inside a `with`, leaving no hook behind."""
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
@@ -48,8 +48,15 @@ def tap_batchnorm(model: nn.Module, on_input: OnInput) -> Generator[None, None, 
 
     Positions count the layers of `batchnorm_layers(model)`.
     """
+    with tap_inputs((layer for _, layer in batchnorm_layers(model)), on_input):
+        yield
+
+
+@contextmanager
+def tap_inputs(layers: Iterable[nn.Module], on_input: OnInput) -> Generator[None, None, None]:
+    """Call `on_input(position, x)` on the input of each of `layers` during every forward pass inside the `with`."""
     with ExitStack() as stack:
-        for position, (_, layer) in enumerate(batchnorm_layers(model)):
+        for position, layer in enumerate(layers):
             handle = layer.register_forward_pre_hook(partial(_offer, on_input, position))
             stack.callback(handle.remove)
         yield

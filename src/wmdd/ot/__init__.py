@@ -7,7 +7,7 @@ value and duals) · `squared_distances` · `kmeans_plus_plus` ·
 map and of the cross-entropy behind it.
 
 In place of `barycenter`, with its signature: `sliced_barycenter`, `entropic_barycenter`, `mmd_linear`, `mmd_rbf`,
-`class_mean`, `kmeans`.
+`class_mean`, `kmeans`. `median_distance` and `KERNEL_WIDTHS`: the widths of the Gaussian kernels.
 
 Importing this package does not import POT; only plans that our own solver does not take need it.
 """
@@ -25,7 +25,7 @@ from wmdd.ot._diagnosis import (
     random_cost,
 )
 from wmdd.ot._entropic import entropic_barycenter
-from wmdd.ot._mmd import mmd_linear, mmd_rbf
+from wmdd.ot._mmd import KERNEL_WIDTHS, median_distance, mmd_linear, mmd_rbf
 from wmdd.ot._moments import Moments
 from wmdd.ot._plan import Plan, transport, wasserstein1, wasserstein2
 from wmdd.ot._problem import Barycenter
@@ -33,6 +33,7 @@ from wmdd.ot._seeding import kmeans_plus_plus
 from wmdd.ot._sliced import sliced_barycenter
 
 __all__ = [
+    "KERNEL_WIDTHS",
     "Affine",
     "Barycenter",
     "Moments",
@@ -49,6 +50,7 @@ __all__ = [
     "in_threads",
     "kmeans",
     "kmeans_plus_plus",
+    "median_distance",
     "mmd_linear",
     "mmd_rbf",
     "project_simplex",

@@ -11,16 +11,17 @@ from wmdd.artifacts.folder import Store
 from wmdd.data.export import write_product
 from wmdd.data.loading import require_images
 from wmdd.data.sources import open_data
+from wmdd.methods._loading import check_options
 from wmdd.methods._registry import find_method
 from wmdd.models import build_model, load_checkpoint, require_batchnorm
 from wmdd.pipeline.estimate import announce
-from wmdd.pipeline.judging import BASELINE, judge
+from wmdd.pipeline.judging import BASELINE, full_data_scores, further_teachers, judge
 from wmdd.pipeline.metrics import product_bytes, product_facts, run_metrics
 from wmdd.pipeline.recipe import Recipe, write_recipe
 from wmdd.pipeline.runner import GivenResult, Runner, Stopped
 from wmdd.pipeline.surroundings import Silence, Watcher
 from wmdd.protocols import find_protocol
-from wmdd.stages.squeeze import SQUEEZE, teacher_spec
+from wmdd.stages.squeeze import teacher_spec
 from wmdd.values import ImageSet
 
 DEFAULT_STORE = Path("runs/.store")
@@ -63,27 +64,28 @@ def distill(
     """
     watcher = watcher or Silence()
     train, val = open_data(data, recipe.data)
-    _check(train, recipe)
+    check_run(train, recipe)
     make_folder(out)
     make_folder(store)
     write_bytes(out / "recipe.yaml", write_recipe(recipe).encode())
     runner = Runner(recipe=recipe, store=Store(root=store), out=out, watcher=watcher, until=until)
     announce(train, recipe, runner.device, runner.precision, watcher)
     try:
-        metrics = _stages(runner, train, val, command)
+        metrics = run_stages(runner, train, val, command)
     except Stopped:
         return Run(out=out, metrics={})
     return Run(out=out, metrics=metrics)
 
 
-def _check(train: ImageSet, recipe: Recipe) -> None:
+def check_run(train: ImageSet, recipe: Recipe) -> None:
     """Find every mistake that can be found before hours of work."""
     method = find_method(recipe.method)
+    check_options(method, recipe.options)
     require_images(train, recipe.ipc)
     for protocol in recipe.evaluate.protocols:
         find_protocol(protocol)
-    for student in recipe.evaluate.students:
-        teacher_spec(train, recipe.squeeze.with_(arch=student))  # students have the teacher's stem
+    for arch in (*recipe.evaluate.students, *recipe.relabel.teachers, *method.networks(recipe)):
+        teacher_spec(train, recipe.squeeze.with_(arch=arch))  # students have the teacher's stem
     spec = teacher_spec(train, recipe.squeeze)
     if method.needs_batchnorm:
         with torch.random.fork_rng(devices=[]):
@@ -92,17 +94,19 @@ def _check(train: ImageSet, recipe: Recipe) -> None:
         load_checkpoint(recipe.squeeze.checkpoint, spec, train.classes)
 
 
-def _stages(runner: Runner, train: ImageSet, val: ImageSet, command: str) -> dict[str, Any]:
+def run_stages(runner: Runner, train: ImageSet, val: ImageSet, command: str) -> dict[str, Any]:
     """Run everything and write what the run leaves behind."""
     recipe = runner.recipe
     images = GivenResult(key=train.fingerprint, record=train)
     tests = GivenResult(key=val.fingerprint, record=val)
-    teacher = runner.run(SQUEEZE, images, tests, settings=recipe.squeeze)
+    teacher = find_method(recipe.method).teach(runner, images, tests, recipe)
     sets = [
         find_method(name).distill(runner, images, teacher, recipe) for name in dict.fromkeys((recipe.method, BASELINE))
     ]
-    judged = [judge(runner, result, teacher, tests) for result in sets]
-    metrics = run_metrics(runner, (train, val), teacher, judged, command)
+    further = further_teachers(runner, images, tests, teacher)
+    judged = [judge(runner, result, teacher, tests, further) for result in sets]
+    full_data = full_data_scores(runner, images, tests)
+    metrics = run_metrics(runner, (train, val), teacher, judged, command, full_data=full_data)
     product = judged[0]
     place, facts = runner.out / "distilled", product_facts(metrics, recipe)
     with writing(place):

@@ -8,6 +8,7 @@ import torch
 
 from wmdd.context import Context
 from wmdd.models import build_model
+from wmdd.pipeline.judging import stored_epochs
 from wmdd.pipeline.recipe import Recipe
 from wmdd.pipeline.surroundings import Watcher
 from wmdd.protocols import find_protocol
@@ -33,35 +34,43 @@ class Estimate:
 def announce(train: ImageSet, recipe: Recipe, device: torch.device, precision: str, watcher: Watcher) -> None:
     """Tell the watcher what the run will cost if nothing of it is finished yet."""
     cost = estimate(train, recipe, device, precision)
-    parts = ", ".join(f"{stage} {_span(seconds)}" for stage, seconds in cost.seconds.items())
+    parts = ", ".join(f"{stage} {span(seconds)}" for stage, seconds in cost.seconds.items())
     watcher.note(
         f"{len(train):,} images of {len(train.classes)} classes at {train.image_size} px on {device} in {precision}. "
-        f"If nothing is finished yet: about {_span(sum(cost.seconds.values()))} ({parts}), "
+        f"If nothing is finished yet: about {span(sum(cost.seconds.values()))} ({parts}), "
         f"{_size(cost.memory)} of memory, {_size(cost.disk)} of disk."
     )
 
 
 def estimate(train: ImageSet, recipe: Recipe, device: torch.device, precision: str) -> Estimate:
     """Return the expected cost of a run from scratch."""
-    forward, both = step_seconds(teacher_spec(train, recipe.squeeze), device, precision)
+    speed = step_seconds(teacher_spec(train, recipe.squeeze), device, precision)
     classes = len(train.classes)
     images = classes * recipe.ipc
+    pixels = train.channels * train.canvas**2
+    labels = stored_epochs(recipe) * images * (classes * 2 + 53) * (recipe.relabel.store != "online")
+    decoded = len(train) * pixels if train.images.in_memory else 0
+    return Estimate(
+        seconds=stage_seconds(train, recipe, speed),
+        disk=2 * labels + 12 * images * pixels,
+        memory=decoded + 3 * 4 * images * pixels + 10**9,
+    )
+
+
+def stage_seconds(train: ImageSet, recipe: Recipe, speed: tuple[float, float]) -> dict[str, float]:
+    """Return the expected seconds of each stage of a run from scratch, given what `step_seconds` measured."""
+    forward, both = speed
+    images = len(train.classes) * recipe.ipc
     trained = recipe.squeeze.checkpoint is None
     epochs = [recipe.evaluate.epochs or find_protocol(name).training.epochs for name in recipe.evaluate.protocols]
     students = 2 * recipe.evaluate.seeds * len(recipe.evaluate.students)
-    seconds = {
+    return {
         "squeeze": trained * recipe.squeeze.epochs * len(train) * both,
         "statistics": len(train) * forward,
         "recover": recipe.recover.iterations * images * both * MATCHING,
-        "relabel": 2 * max(epochs) * images * forward,
+        "relabel": 2 * stored_epochs(recipe) * images * forward,
         "evaluate": students * sum(epochs) * images * (both + forward),
     }
-    pixels = train.channels * train.canvas**2
-    labels = max(epochs) * images * (classes * 2 + 53) * (recipe.relabel.store != "online")
-    decoded = len(train) * pixels if train.images.in_memory else 0
-    return Estimate(
-        seconds=seconds, disk=2 * labels + 12 * images * pixels, memory=decoded + 3 * 4 * images * pixels + 10**9
-    )
 
 
 def step_seconds(spec: ModelSpec, device: torch.device, precision: str) -> tuple[float, float]:
@@ -93,7 +102,7 @@ def _fastest(work: Callable[[], object], device: torch.device) -> float:
     return min(spans)
 
 
-def _span(seconds: float) -> str:
+def span(seconds: float) -> str:
     """Return seconds as a person says them."""
     if seconds < 60:
         return f"{max(1, round(seconds))} s"

@@ -1,6 +1,8 @@
 """Diagnose and relabel a distilled set and train students on it; train more, later, on a product that is on disk."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,9 @@ from wmdd.data.distilled import PortableSet, load
 from wmdd.data.loading import require_images
 from wmdd.data.sources import open_data
 from wmdd.errors import ConfigError, DataError
+from wmdd.methods._method import Result, Together, all_teachers
 from wmdd.methods._registry import find_method
+from wmdd.methods.names import BASELINE
 from wmdd.pipeline.recipe import Recipe
 from wmdd.pipeline.runner import GivenResult, Runner, StoredResult
 from wmdd.pipeline.status import RUN_FILE
@@ -18,12 +22,12 @@ from wmdd.pipeline.surroundings import Silence, Watcher
 from wmdd.protocols import EvaluationProtocol, find_protocol
 from wmdd.stages.diagnose import DIAGNOSE, DiagnoseSettings
 from wmdd.stages.evaluate import EVALUATE
+from wmdd.stages.full_data import FULL_DATA, FullDataSettings
 from wmdd.stages.relabel import RELABEL
+from wmdd.stages.selfsupervised import SELF_SUPERVISED
 from wmdd.stages.squeeze import SQUEEZE
 from wmdd.stages.statistics import STATISTICS
-from wmdd.values import DistilledSet, Evaluation, ImageSet
-
-BASELINE = "random"
+from wmdd.values import DistilledSet, Evaluation, ImageSet, Score
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,16 +41,57 @@ class Judged:
     evaluation: StoredResult
 
 
-def judge(runner: Runner, result: Any, teacher: Any, tests: Any) -> Judged:
-    """Relabel the distilled set `result` and train students on it; diagnose it first if the run has statistics."""
+def judge(runner: Runner, result: Any, teacher: Any, tests: Any, further: Sequence[Any] = ()) -> Judged:
+    """Relabel the distilled set `result` and train students on it; diagnose it first if the run has statistics.
+
+    The `further` teachers label beside the teacher.
+    """
     recipe = runner.recipe
     diagnosis = _diagnosed(runner, result, teacher)
     distilled: DistilledSet = result.record
     protocols = [find_protocol(name) for name in recipe.evaluate.protocols]
-    epochs, batch = stored_epochs(protocols, recipe), protocols[0].batch(distilled.ipc, len(distilled.classes))
-    labels = runner.run(RELABEL, result, teacher, settings=recipe.relabel, epochs=epochs, batch=batch)
-    evaluation = runner.run(EVALUATE, result, labels, teacher, tests, settings=recipe.evaluate)
+    first = next(iter(labelled(protocols)), protocols[0])
+    epochs, batch = stored_epochs(recipe), first.batch(distilled.ipc, len(distilled.classes))
+    labelling = _together(teacher, further)
+    labels = runner.run(RELABEL, result, labelling, settings=recipe.relabel, epochs=epochs, batch=batch)
+    evaluation = runner.run(EVALUATE, result, labels, labelling, tests, settings=recipe.evaluate)
     return Judged(distilled=result, diagnosis=diagnosis, labels=labels, evaluation=evaluation)
+
+
+def further_teachers(runner: Runner, images: Any, tests: Any, teacher: Result) -> list[Result]:
+    """Return who labels beside the run's first teacher: its method's others, and networks that are trained as it is."""
+    settings = runner.recipe.squeeze.with_(checkpoint=None)
+    asked = [
+        runner.run(SQUEEZE, images, tests, settings=settings.with_(arch=arch))
+        for arch in dict.fromkeys(runner.recipe.relabel.teachers)
+    ]
+    every = {each.key: each for each in (*all_teachers(teacher), *asked)}
+    return [each for key, each in every.items() if key != teacher.key]
+
+
+def full_data_scores(runner: Runner, images: Any, tests: Any) -> tuple[Score, ...]:
+    """Return the scores of students trained on all real images, if the run asks for them: the reference above.
+
+    They are trained as the teacher is, from seeds counted up from its own; the first of its kind is the teacher itself,
+    if that was trained here.
+    """
+    recipe = runner.recipe
+    if not recipe.evaluate.full_data:
+        return ()
+    training = recipe.squeeze.with_(checkpoint=None, pretrained=False)
+    scores: list[Score] = []
+    for student, seed in product(recipe.evaluate.students, range(recipe.evaluate.seeds)):
+        settings = training.with_(arch=student, seed=training.seed + seed)
+        trained = runner.run(SQUEEZE, images, tests, settings=settings)
+        scores += runner.run(FULL_DATA, trained, tests, settings=FullDataSettings(), seed=seed).record.scores
+    return tuple(scores)
+
+
+def _together(teacher: Any, further: Sequence[Any]) -> Any:
+    """Return several teachers as one result, whose record are all of theirs."""
+    if not further:
+        return teacher
+    return Together(parts=(teacher, *further))
 
 
 def _diagnosed(runner: Runner, result: Any, teacher: Any) -> StoredResult | None:
@@ -57,10 +102,24 @@ def _diagnosed(runner: Runner, result: Any, teacher: Any) -> StoredResult | None
     return runner.run(DIAGNOSE, result, teacher, statistics, settings=DiagnoseSettings())
 
 
-def stored_epochs(protocols: list[EvaluationProtocol], recipe: Recipe) -> int:
-    """Return for how many epochs labels are stored: as many as a protocol replays."""
-    replaying = [protocol for protocol in protocols if protocol.labels == "stored"] or protocols
-    return recipe.evaluate.epochs or max(protocol.training.epochs for protocol in replaying)
+def labelled(protocols: Sequence[EvaluationProtocol]) -> list[EvaluationProtocol]:
+    """Return the protocols for whose epochs, in whose batches, labels are stored: those that replay them.
+
+    Where teachers are asked online only, it is these protocols: the teacher is not part of the product, so stored
+    answers are all that its users have of it. Protocols that ask no teacher need none.
+    """
+    return [each for each in protocols if each.labels == "stored"] or [
+        each for each in protocols if each.labels == "online"
+    ]
+
+
+def stored_epochs(recipe: Recipe) -> int:
+    """Return for how many epochs a run stores labels: for the longest of the protocols that need them, or 0."""
+    longest = max(
+        (each.training.epochs for each in labelled([find_protocol(name) for name in recipe.evaluate.protocols])),
+        default=0,
+    )
+    return (recipe.evaluate.epochs or longest) if longest else 0
 
 
 def evaluate_product(
@@ -100,8 +159,10 @@ def evaluate_product(
     teacher = _teacher(known, root)
     tests = GivenResult(key=val.fingerprint, record=val)
     ours = GivenResult(key=_product_key(run), record=product)
-    random = find_method(BASELINE).distill(runner, GivenResult(key=train.fingerprint, record=train), teacher, recipe)
-    judged = [judge(runner, result, teacher, tests) for result in (ours, random)]
+    images = GivenResult(key=train.fingerprint, record=train)
+    random = find_method(BASELINE).distill(runner, images, teacher, recipe)
+    further = further_teachers(runner, images, tests, teacher)
+    judged = [judge(runner, result, teacher, tests, further) for result in (ours, random)]
     return Evaluation(scores=tuple(score for each in judged for score in each.evaluation.record.scores))
 
 
@@ -121,15 +182,19 @@ def _require_same_data(product: PortableSet, train: ImageSet) -> None:
 
 
 def _teacher(known: dict[str, Any], root: Path) -> StoredResult:
-    """Return the teacher of a run."""
-    name = next((result["folder"] for result in known["results"] if result["stage"] == SQUEEZE.name), None)
+    """Return the first teacher of a run, squeezed with labels or without."""
+    makers = {stage.name: stage for stage in (SQUEEZE, SELF_SUPERVISED)}
+    stage, name = next(
+        ((makers[result["stage"]], result["folder"]) for result in known["results"] if result["stage"] in makers),
+        (SQUEEZE, None),
+    )
     if name is None or not (root / name / "manifest.json").exists():
         raise ConfigError(f"the run's teacher is gone; got {root / str(name)}; run `wmdd distill` again")
     key = str(name).rpartition("-")[2]
-    return StoredResult(key, SQUEEZE, Store(root=root).folder(SQUEEZE.name, key))
+    return StoredResult(key, stage, Store(root=root).folder(stage.name, key))
 
 
 def _product_key(run: Path) -> str:
-    """Return the identity of a run's product: that of its images' file."""
+    """Return the identity of a run's product: that of its images' files."""
     manifest = read_json(run / "distilled" / "manifest.json")
-    return str(next(entry["sha256"] for entry in manifest["files"] if entry["path"].startswith("data/")))
+    return "+".join(str(entry["sha256"]) for entry in manifest["files"] if not entry["path"].startswith("fkd/"))

@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from wmdd.data.distilled import EXACT
+from wmdd.methods.names import BASELINE
 from wmdd.pipeline.provenance import versions
+from wmdd.pipeline.ranking import ranking_rows
 from wmdd.pipeline.recipe import Recipe
 from wmdd.stages.barycenter import BARYCENTER
-from wmdd.values import Diagnosis, ImageSet
+from wmdd.values import Diagnosis, ImageSet, Score, Teacher
 
 if TYPE_CHECKING:
+    from wmdd.methods._method import Result
     from wmdd.pipeline.judging import Judged
-    from wmdd.pipeline.runner import Runner, StoredResult
+    from wmdd.pipeline.runner import Runner
 
 SCHEMA = 1
 
@@ -22,41 +26,64 @@ SCHEMA = 1
 def run_metrics(
     runner: "Runner",
     images: tuple[ImageSet, ImageSet],
-    teacher: "StoredResult",
+    teacher: "Result",
     judged: "Sequence[Judged]",
     command: str,
+    *,
+    full_data: Sequence[Score] = (),
 ) -> dict[str, Any]:
     """Return everything that a run found, ready for JSON."""
     train, val = images
-    spec = teacher.record.spec
+    evaluations = [asdict(score) for each in judged for score in each.evaluation.record.scores]
+    references = [asdict(score) for score in full_data]
     return {
         "schema": SCHEMA,
-        "data": {
-            "name": train.name,
-            "classes": list(train.classes),
-            "train": len(train),
-            "val": len(val),
-            "image_size": train.image_size,
-            "channels": train.channels,
-            "broken": len(train.broken) + len(val.broken),
-        },
-        "teacher": {"arch": spec.arch, "stem": spec.stem, "top1": teacher.record.top1},
+        "data": data_facts(train, val),
+        "teacher": teacher_facts(teacher.record),
         "barycenter": _barycenter(runner),
         "diagnosis": {each.set: _figures(each) for each in _diagnoses(judged)},
-        "evaluations": [asdict(score) for each in judged for score in each.evaluation.record.scores],
+        "evaluations": evaluations,
+        "full_data": references,
+        "ranking": ranking_rows(evaluations, references, random=BASELINE),
         "seconds": _seconds(runner),
+        "costs": {each.distilled.record.method: _costs(runner, each) for each in judged},
         "run": {
             "method": runner.recipe.method,
             "ipc": runner.recipe.ipc,
             "seed": runner.recipe.seed,
-            "device": str(runner.device),
-            "precision": runner.precision,
-            "command": command,
-            "version": versions()["wmdd"],
-            "commit": versions().get("commit", ""),
-            "versions": versions(),
+            **machine_facts(runner, command),
             "results": {f"{result.stage.name}-{result.key}": result.stage.name for result in runner.results},
         },
+    }
+
+
+def data_facts(train: ImageSet, val: ImageSet) -> dict[str, Any]:
+    """Return what is said of the real images."""
+    return {
+        "name": train.name,
+        "classes": list(train.classes),
+        "train": len(train),
+        "val": len(val),
+        "image_size": train.image_size,
+        "channels": train.channels,
+        "broken": len(train.broken) + len(val.broken),
+    }
+
+
+def teacher_facts(teacher: Teacher) -> dict[str, Any]:
+    """Return what is said of the teacher."""
+    return {"arch": teacher.spec.arch, "stem": teacher.spec.stem, "top1": teacher.top1}
+
+
+def machine_facts(runner: "Runner", command: str) -> dict[str, Any]:
+    """Return on what, by which code and by which command a run was made."""
+    return {
+        "device": str(runner.device),
+        "precision": runner.precision,
+        "command": command,
+        "version": versions()["wmdd"],
+        "commit": versions().get("commit", ""),
+        "versions": versions(),
     }
 
 
@@ -100,10 +127,34 @@ def _seconds(runner: "Runner") -> dict[str, float]:
     return seconds
 
 
+def _costs(runner: "Runner", judged: "Judged") -> dict[str, dict[str, float]]:
+    """Return what one set cost by stage, from its teacher to its students: `seconds`, added up, and peak `memory`.
+
+    Counted is everything that the set's evaluation was made from, whichever run made it.
+    """
+    known = {result.key: result for result in runner.results}
+    seconds: dict[str, float] = {}
+    memory: dict[str, float] = {}
+    waiting, counted = [judged.evaluation.key], set[str]()
+    while waiting:
+        key = waiting.pop()
+        if key in counted or key not in known:
+            continue
+        counted.add(key)
+        manifest = known[key].folder.manifest()
+        name = known[key].stage.name
+        seconds[name] = round(seconds.get(name, 0.0) + float(manifest["seconds"]), 3)
+        memory[name] = max(memory.get(name, 0), int(manifest.get("peak_memory", 0)))
+        waiting += [part for inputs in manifest["inputs"] for part in inputs.split("+")]
+    return {"seconds": seconds, "memory": memory}
+
+
 def product_bytes(distilled: Path) -> dict[str, int]:
-    """Return the bytes that the images and the soft labels of a product folder take on disk."""
+    """Return the bytes that the images, exact values among them, and the soft labels of a product take on disk."""
+    exact = distilled / EXACT
     return {
-        "images": sum(file.stat().st_size for file in (distilled / "data").glob("*.parquet")),
+        "images": sum(file.stat().st_size for file in (distilled / "data").glob("*.parquet"))
+        + (exact.stat().st_size if exact.exists() else 0),
         "soft_labels": sum(file.stat().st_size for file in (distilled / "fkd").glob("*.parquet")),
     }
 

@@ -11,13 +11,27 @@ from wmdd.errors import ConfigError, WmddError, did_you_mean
 from wmdd.settings import (
     BarycenterSettings,
     DataSettings,
+    DcSettings,
+    DdSettings,
+    DmSettings,
+    DsaSettings,
     EvaluateSettings,
+    ExpertsSettings,
+    GvbsmSettings,
+    KipSettings,
+    KMeansSettings,
+    MmdSettings,
+    MttSettings,
+    RdedSettings,
     RecoverSettings,
     RelabelSettings,
+    ScddSettings,
     Section,
     SqueezeSettings,
     StatisticsSettings,
 )
+
+OPTIONS = "options"
 
 
 class Recipe(Section):
@@ -45,23 +59,51 @@ class Recipe(Section):
     """Atoms and weights."""
     recover: RecoverSettings = RecoverSettings()
     """Images."""
+    kmeans: KMeansSettings = KMeansSettings()
+    """Method k-means."""
+    rded: RdedSettings = RdedSettings()
+    """Method rded."""
+    dc: DcSettings = DcSettings()
+    """Method dc."""
+    dsa: DsaSettings = DsaSettings()
+    """Method dsa."""
+    dm: DmSettings = DmSettings()
+    """Method dm."""
+    dd: DdSettings = DdSettings()
+    """Method dd."""
+    experts: ExpertsSettings = ExpertsSettings()
+    """Of method mtt."""
+    mtt: MttSettings = MttSettings()
+    """Method mtt."""
+    kip: KipSettings = KipSettings()
+    """Method kip."""
+    mmd: MmdSettings = MmdSettings()
+    """Method mmd."""
+    gvbsm: GvbsmSettings = GvbsmSettings()
+    """Method gvbsm."""
+    scdd: ScddSettings = ScddSettings()
+    """Method scdd."""
     relabel: RelabelSettings = RelabelSettings()
     """Soft labels."""
     evaluate: EvaluateSettings = EvaluateSettings()
     """Students."""
+    options: dict[str, Any] = Field(default_factory=dict)
+    """Settings of a method that comes from another package, which checks them."""
 
     def with_settings(self, changes: Mapping[str, Any]) -> "Recipe":
         """Return a copy with some settings replaced, given as `{"recover.lr": 0.1, "ipc": 1}` or nested."""
         tree = self.model_dump()
-        for name, value in _flat(changes).items():
+        for name, value in dotted(changes).items():
             _put(tree, name, value)
         return Recipe(**tree)
 
 
 def setting_names() -> dict[str, Any]:
-    """Return every dotted setting with its type, in order."""
+    """Return every dotted setting with its type, in order; which `options` there are, the method's package knows."""
     names: dict[str, Any] = {}
     for name, field in Recipe.model_fields.items():
+        if name == OPTIONS:
+            continue
         if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
             names |= {f"{name}.{inner}": part.annotation for inner, part in field.annotation.model_fields.items()}
         else:
@@ -69,11 +111,11 @@ def setting_names() -> dict[str, Any]:
     return names
 
 
-def read_recipe(path: Path) -> Recipe:
-    """Read a recipe from a YAML file.
+def read_tree(path: Path) -> dict[str, Any]:
+    """Read the mapping that a YAML file holds.
 
     Raises:
-        ConfigError: the file cannot be read or has wrong settings; the message names the file.
+        ConfigError: the file cannot be read, or holds something else; the message names it.
     """
     try:
         tree = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -84,6 +126,16 @@ def read_recipe(path: Path) -> Recipe:
         raise ConfigError(
             f"{path}: a recipe is a mapping of settings; got {type(tree).__name__}; see a run's recipe.yaml"
         )
+    return tree
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read a recipe from a YAML file.
+
+    Raises:
+        ConfigError: the file cannot be read or has wrong settings; the message names the file.
+    """
+    tree = read_tree(path)
     try:
         return Recipe().with_settings(tree)
     except WmddError as error:
@@ -95,12 +147,12 @@ def write_recipe(recipe: Recipe) -> str:
     return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
 
 
-def _flat(changes: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def dotted(changes: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return nested changes as dotted ones."""
     flat: dict[str, Any] = {}
     for name, value in changes.items():
         if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{name}.")
+            flat |= dotted(value, f"{prefix}{name}.")
         else:
             flat[f"{prefix}{name}"] = value
     return flat
@@ -108,6 +160,9 @@ def _flat(changes: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def _put(tree: dict[str, Any], name: str, value: Any) -> None:
     """Put a dotted setting into a tree of settings."""
+    if name.startswith(f"{OPTIONS}."):
+        tree[OPTIONS][name.removeprefix(f"{OPTIONS}.")] = value
+        return
     if name not in setting_names():
         raise ConfigError(f"{name}: unknown setting{did_you_mean(name, setting_names())}")
     *sections, last = name.split(".")

@@ -17,11 +17,12 @@ from wmdd.artifacts.files import write_bytes, write_json
 from wmdd.artifacts.folder import ResultFolder, Store
 from wmdd.artifacts.keys import result_key
 from wmdd.methods._method import Result
+from wmdd.pipeline.memory import forget_peak, peak_memory
 from wmdd.pipeline.provenance import versions
 from wmdd.pipeline.recipe import Recipe
 from wmdd.pipeline.status import RUN_FILE
 from wmdd.pipeline.surroundings import StoredContext, Watcher, choose_device, choose_precision
-from wmdd.settings import Section, SqueezeSettings
+from wmdd.settings import Section, SelfSupervisedSettings, SqueezeSettings
 from wmdd.stages._stage import Stage
 from wmdd.stages.squeeze import checkpoint_digest
 
@@ -75,7 +76,7 @@ class Runner:
             Stopped: this was the stage after which to stop.
             WmddError: the stage's own complaints; its saved state stays where it is.
         """
-        seed = settings.seed if isinstance(settings, SqueezeSettings) else self.recipe.seed
+        seed = settings.seed if isinstance(settings, SqueezeSettings | SelfSupervisedSettings) else self.recipe.seed
         key = self._key(stage, settings, seed, facts, [result.key for result in inputs])
         result = StoredResult(key, stage, self.store.folder(stage.name, key))
         reused = result.folder.finished
@@ -118,6 +119,7 @@ class Runner:
             watcher=self.watcher,
             save_every=self.recipe.save_every,
         )
+        forget_peak(self.device)
         record = result.stage.run(*(part.record for part in inputs), settings, ctx=ctx, **facts)
         provenance = {
             "stage": result.stage.name,
@@ -132,6 +134,7 @@ class Runner:
             "host": node(),
             "versions": versions(),
             "seconds": round(ctx.clock.seconds(), 3),
+            "peak_memory": peak_memory(self.device),
         }
         result.folder.commit(record, provenance)
 

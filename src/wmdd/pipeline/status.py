@@ -7,6 +7,7 @@ from pathlib import Path
 from wmdd.errors import ArtifactError
 
 RUN_FILE = "run.json"
+BENCH_FILE = "bench.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,11 +19,13 @@ class Status:
 
 
 def run_status(run: Path) -> Status:
-    """Return how far the run in folder `run` is.
+    """Return how far the run, or the bench, in folder `run` is.
 
     Raises:
-        ArtifactError: it is not a run's folder.
+        ArtifactError: it is not the folder of one.
     """
+    if (run / BENCH_FILE).exists():
+        return _bench_status(run / BENCH_FILE)
     try:
         known = json.loads((run / RUN_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -34,6 +37,28 @@ def run_status(run: Path) -> Status:
         rows.append((name.rpartition("-")[0], _last(store / name), "", name))
     finished = (run / "metrics.json").exists() and not known["current"]
     return Status(sentence="finished" if finished else "unfinished; the same command continues", rows=tuple(rows))
+
+
+def _bench_status(path: Path) -> Status:
+    """Return how far a bench is, cell by cell."""
+    try:
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        rows = [
+            (
+                cell["row"],
+                cell["state"],
+                f"{sum(cell['seconds'].values()):.1f}" if cell["seconds"] else "",
+                cell["folder"],
+            )
+            for cell in cells
+        ]
+    except (OSError, ValueError, KeyError) as error:
+        raise ArtifactError(f"cannot read {path}; got {type(error).__name__}; run `wmdd bench` again") from error
+    left = sum(cell["state"] != "finished" for cell in cells)
+    sentence = (
+        f"unfinished, {left} of {len(cells)} sets are missing; the same command continues" if left else "finished"
+    )
+    return Status(sentence=sentence, rows=tuple(rows))
 
 
 def _row(stage: str, folder: Path) -> tuple[str, str, str, str]:

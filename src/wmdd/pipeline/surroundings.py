@@ -60,6 +60,34 @@ class Silence:
         return False
 
 
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """Passes on to a watcher all but that something was found finished."""
+
+    watcher: Watcher
+
+    def note(self, text: str) -> None:
+        """Pass it on."""
+        self.watcher.note(text)
+
+    def begin(self, stage: str) -> None:
+        """Pass it on."""
+        self.watcher.begin(stage)
+
+    def progress(self, stage: str, done: int, total: int) -> None:
+        """Pass it on."""
+        self.watcher.progress(stage, done, total)
+
+    def end(self, stage: str, seconds: float, reused: bool) -> None:
+        """Pass it on if the stage was made here."""
+        if not reused:
+            self.watcher.end(stage, seconds, reused)
+
+    def stop_asked(self) -> bool:
+        """Pass it on."""
+        return self.watcher.stop_asked()
+
+
 @dataclass(slots=True)
 class _Clock:
     """Seconds spent on a result over all attempts, and when its state was last saved."""

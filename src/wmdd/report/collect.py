@@ -16,10 +16,13 @@ REFERENCE = "random"
 """The set that every other one is compared with."""
 
 _NAMES = {
-    **{name: name.upper() for name in ("wmdd", "cda", "rded", "dm", "dc", "mtt", "dd", "kip", "mmd")},
+    **{name: name.upper() for name in ("wmdd", "cda", "rded", "dm", "dc", "dsa", "mtt", "dd", "kip", "mmd")},
     **{"sre2l": "SRe2L", "scdd": "SC-DD", "gvbsm": "G-VBSM", REFERENCE: "random real images"},
 }
 _SEED = re.compile(r"^(?P<rest>.+?) seed (?P<seed>\d+)$")
+
+RECOVERIES = ("recover", "invert", "gvbsm")
+"""Stages that optimise images under a teacher; a run has one of them at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +52,8 @@ class Plot:
     y_label: str
     series: tuple[Series, ...]
     log: bool = False
+    log_x: bool = False
+    """Whether equal factors in x are equally far apart."""
     level: tuple[str, float] | None = None
     """Name and height of a horizontal line."""
     places: tuple[str, ...] = ()
@@ -101,7 +106,7 @@ def curves(rows: Iterable[Mapping[str, Any]]) -> list[Plot]:
         by_stage.setdefault(str(row["stage"]), []).append(row)
     plots = [
         *_teacher(by_stage.get("squeeze", [])),
-        *_recovery(by_stage.get("recover", [])),
+        *_recovery([row for stage in RECOVERIES for row in by_stage.get(stage, [])]),
         *_students(by_stage.get("evaluate", [])),
     ]
     return [plot for plot in plots if any(len(series.x) > 1 for series in plot.series)]

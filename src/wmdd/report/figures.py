@@ -11,6 +11,7 @@ from typing import Any
 import matplotlib as mpl
 from markupsafe import Markup, escape
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 from PIL import Image
@@ -25,6 +26,12 @@ LARGEST = 128
 # the light and the dark one.
 _INK, _MUTED, _LINE, _REFERENCE, _LEVEL = "#010101", "#020202", "#030303", "#040404", "#050505"
 _LINES = ("#060600", "#060601", "#060602", "#060603", "#060604", "#060605")
+_DASHES: dict[str, tuple[str, Any]] = {
+    "solid": ("o", "-"),
+    "dotted": ("s", (0, (1.2, 1.6))),
+    "dashed": ("^", (0, (4, 2))),
+}
+"""Dashes as CSS calls them → marker and line of matplotlib."""
 _VARIABLES = {
     _INK: "var(--ink)",
     _MUTED: "var(--muted)",
@@ -64,7 +71,8 @@ class Key:
     name: str
     variable: str
     """CSS colour."""
-    dashed: bool
+    dash: str
+    """`"solid"`, `"dotted"` or `"dashed"`."""
     first: float
     lowest: float
     highest: float
@@ -91,8 +99,8 @@ def draw(plot: Plot) -> Drawing:
         figure.patch.set_visible(False)
         axes = figure.add_subplot()
         axes.patch.set_visible(False)
-        for series, colour in zip(plot.series, _colours(plot.series), strict=True):
-            _draw_line(axes, series, colour)
+        for series, (colour, dash) in zip(plot.series, _styles(plot.series), strict=True):
+            _draw_line(axes, series, colour, dash)
         if plot.level is not None:
             axes.axhline(plot.level[1], color=_LEVEL, linewidth=1.4, linestyle=(0, (1.5, 2)))
         _finish(axes, plot)
@@ -107,15 +115,16 @@ def draw(plot: Plot) -> Drawing:
     )
 
 
-def _colours(series: Sequence[Series]) -> list[str]:
-    free = iter(_LINES * len(series))
-    return [_REFERENCE if line.reference else next(free) for line in series]
+def _styles(series: Sequence[Series]) -> list[tuple[str, str]]:
+    """Return each line's colour and dashes: once all colours are used they come again with other dashes."""
+    free = iter([(colour, dash) for dash in _DASHES for colour in _LINES] * len(series))
+    return [(_REFERENCE, "dashed") if line.reference else next(free) for line in series]
 
 
-def _draw_line(axes: Axes, series: Series, colour: str) -> None:
-    marker = "o" if len(series.x) <= 12 else ""
-    style = (0, (4, 2)) if series.reference else "-"
-    axes.plot(series.x, series.y, color=colour, linestyle=style, marker=marker, markersize=3.5)
+def _draw_line(axes: Axes, series: Series, colour: str, dash: str) -> None:
+    shape, pattern = _DASHES[dash]
+    marker = shape if len(series.x) <= 12 else ""
+    axes.plot(series.x, series.y, color=colour, linestyle=pattern, marker=marker, markersize=3.5)
     if series.low:
         axes.fill_between(series.x, series.low, series.high, color=colour, alpha=0.14, linewidth=0)
 
@@ -130,21 +139,28 @@ def _finish(axes: Axes, plot: Plot) -> None:
             axes.tick_params(axis="x", labelrotation=35)
             for label in axes.get_xticklabels():
                 label.set(horizontalalignment="right", rotation_mode="anchor")
+    elif plot.log_x:
+        axes.set_xscale("log")
+        _logarithmic(axes.xaxis, [x for series in plot.series for x in series.x])
     else:
         axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
         axes.xaxis.set_major_formatter(FuncFormatter(_tick))
     if plot.log:
-        values = [v for series in plot.series for v in (*series.y, *series.low, *series.high)]
-        decades = math.log10(max(values) / min(values))
         axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1.0,) if decades > 2 else (1.0, 2.0, 5.0)))
-        axes.yaxis.set_minor_formatter(NullFormatter())
-        axes.yaxis.set_minor_locator(NullLocator())
-        if decades < 0.5:  # too flat for round powers: label it like an ordinary axis
-            axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
+        _logarithmic(axes.yaxis, [v for series in plot.series for v in (*series.y, *series.low, *series.high)])
     else:
         axes.yaxis.set_major_locator(MaxNLocator(nbins=5))
-    axes.yaxis.set_major_formatter(FuncFormatter(_tick))
+        axes.yaxis.set_major_formatter(FuncFormatter(_tick))
+
+
+def _logarithmic(axis: Axis, values: Sequence[float]) -> None:
+    decades = math.log10(max(values) / min(values))
+    axis.set_major_locator(LogLocator(subs=(1.0,) if decades > 2 else (1.0, 2.0, 5.0)))
+    axis.set_minor_formatter(NullFormatter())
+    axis.set_minor_locator(NullLocator())
+    if decades < 0.5:  # too flat for round powers: label it like an ordinary axis
+        axis.set_major_locator(MaxNLocator(nbins=5))
+    axis.set_major_formatter(FuncFormatter(_tick))
 
 
 def _tick(value: float, _position: int | None = None) -> str:
@@ -156,17 +172,17 @@ def _keys(plot: Plot) -> tuple[Key, ...]:
         Key(
             name=series.name,
             variable=_VARIABLES[colour],
-            dashed=series.reference,
+            dash=dash,
             first=series.y[0],
             lowest=min(series.y),
             highest=max(series.y),
             last=series.y[-1],
         )
-        for series, colour in zip(plot.series, _colours(plot.series), strict=True)
+        for series, (colour, dash) in zip(plot.series, _styles(plot.series), strict=True)
     ]
     if plot.level is not None:
         name, value = plot.level
-        keys.append(Key(name=name, variable=_VARIABLES[_LEVEL], dashed=True, first=value, lowest=value, highest=value,
+        keys.append(Key(name=name, variable=_VARIABLES[_LEVEL], dash="dashed", first=value, lowest=value, highest=value,
                         last=value))  # fmt: skip
     return tuple(keys)
 

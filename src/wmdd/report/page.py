@@ -20,6 +20,7 @@ from wmdd.report import tables
 from wmdd.report.collect import LogRows, barycenter_plot, curves, name_of, number, parse_log
 from wmdd.report.diagnosis import amount, nearness, nearness_plot
 from wmdd.report.figures import LARGEST, LOSSLESS, draw, sprite
+from wmdd.report.ranking import full_data, ranking
 
 SCHEMA = 1
 CLASSES = 20
@@ -118,15 +119,18 @@ def read_run(run: Path) -> RunFiles:
 
 def render(files: RunFiles) -> str:
     """Return the page of a run."""
-    folder = Path(__file__).parent
-    environment = Environment(
-        loader=FileSystemLoader(folder),
+    return environment().get_template("page.html.j2").render(_content(files))
+
+
+def environment() -> Environment:
+    """Return what turns the templates of this folder into pages."""
+    return Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("page.html.j2").render(_content(files))
 
 
 def _content(files: RunFiles) -> dict[str, Any]:
@@ -149,6 +153,8 @@ def _content(files: RunFiles) -> dict[str, Any]:
         "tally": tables.tally(metrics),
         "comparison": next(iter(tables.comparisons(metrics)), None),
         "groups": tables.groups(metrics),
+        "full_data": full_data(metrics),
+        "ranking": ranking(metrics),
         "gallery": files.gallery,
         "drawings": [draw(plot) for plot in curves(files.log.rows)],
         "barycenter": barycenter,

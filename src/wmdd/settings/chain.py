@@ -57,6 +57,8 @@ class TrainSettings(Section):
     """Weight decay."""
     warmup: NonNegative = 0.0
     """Epochs of linear warm-up."""
+    schedule: Literal["cosine", "step", "constant"] = "cosine"
+    """Cosine, see zeta; step = past half of the epochs a tenth, and the optimiser begins anew; or constant."""
     zeta: Annotated[float, Field(ge=1)] = 1.0
     """Cosine over zeta times the epochs: lr (1 + cos(pi i / (zeta epochs))) / 2; 1 ends at zero, 2 at half."""
     label_smoothing: Fraction = 0.0
@@ -124,18 +126,28 @@ class RecoverSettings(Section):
     """Weight lambda of the BatchNorm term."""
     form: Literal["squared", "reference"] = "squared"
     """squared = the paper's losses; reference = what the authors' code computes."""
-    feature_loss: Literal["wasserstein", "cross_entropy", "none"] = "wasserstein"
-    """What ties an image to its class."""
+    feature_loss: Literal["wasserstein", "cross_entropy", "mmd_linear", "mmd_rbf", "none"] = "wasserstein"
+    """What ties an image to its class; mmd_* takes both terms in units of their values at the start."""
     ce_weight: NonNegative = 0.0
     """Weight of a cross-entropy term added to the feature loss; the authors' script has 1, their final runs 0."""
     bn: Literal["per_class", "global", "none"] = "per_class"
     """Which BatchNorm statistics the images shall have."""
+    bn_first: NonNegative = 1.0
+    """Factor on the term of the first BatchNorm layer; SRe2L's and G-VBSM's code has 10."""
     start: Literal["noise", "real"] = "noise"
     """Start from Gaussian noise, or from random real images of the class."""
     crop_min: Annotated[float, Field(gt=0, le=1)] = 0.08
     """Smallest share of the area that the crop of a step keeps."""
     flip: bool = True
     """Mirror half of the views."""
+    roll: Annotated[int, Field(ge=0)] = 0
+    """Largest shift of a step's views in pixels, down and to the right; what leaves comes in at the other side."""
+    curriculum: Literal["none", "cosine", "linear", "step"] = "none"
+    """How the smallest crop goes from the whole image to curriculum_end; none = crop_min in every step."""
+    curriculum_milestone: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Share of the steps after which the curriculum has come to its end."""
+    curriculum_end: Annotated[float, Field(gt=0, le=1)] = 0.08
+    """Smallest share of the area that a crop keeps at the end of a curriculum."""
     batch: Positive = 100
     """Images optimised together: as many whole classes as fit, at least one."""
 
@@ -144,7 +156,10 @@ class RelabelSettings(Section):
     """Stage 5: the teacher's answers for views of the distilled images (FKD)."""
 
     section: ClassVar[str] = "relabel"
+    free: ClassVar[frozenset[str]] = frozenset({"teachers"})  # they count as the stage's inputs
 
+    teachers: tuple[str, ...] = ()
+    """Networks trained as the teacher is, that label beside it: the mean of all logits counts, stored or online."""
     store: Literal["full", "topk", "online"] = "full"
     """Keep all logits, the largest ones, or none and ask the teacher again while training."""
     top_k: Positive = 10
@@ -163,6 +178,7 @@ class EvaluateSettings(Section):
     """Stage 6: train fresh students and test them."""
 
     section: ClassVar[str] = "evaluate"
+    free: ClassVar[frozenset[str]] = frozenset({"full_data"})  # a stage of its own
 
     students: tuple[str, ...] = ("resnet18",)
     """Networks that are trained on the distilled set."""
@@ -170,12 +186,14 @@ class EvaluateSettings(Section):
     """How they are trained; `wmdd list protocols` names them."""
     seeds: Positive = 3
     """Students trained for each row."""
-    labels: Literal["soft", "hard"] = "soft"
-    """Learn from the teacher's answers, or from the class alone."""
+    labels: Literal["soft", "hard", "both"] = "soft"
+    """Learn from the teacher's answers; or from what the set brings itself, its fixed targets or the class; or both."""
     epochs: Positive | None = None
     """Epochs instead of the protocol's own."""
     tests: Positive = 5
     """Tests during training, the last one after the last epoch."""
+    full_data: bool = False
+    """Also train each student on all real images, as the teacher is trained: the reference above."""
 
     @model_validator(mode="after")
     def _not_empty(self) -> "EvaluateSettings":

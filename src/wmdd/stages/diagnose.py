@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from wmdd import ot
 from wmdd.context import Context, stream_seed
-from wmdd.data.loading import to_float
+from wmdd.data.distilled import shown
 from wmdd.errors import DataError
 from wmdd.models import build_teacher, features_and_logits, final_classifier
 from wmdd.settings import Section
@@ -124,8 +124,8 @@ def _look(model: nn.Module, distilled: DistilledSet, ctx: Context) -> tuple[Tens
     found: list[Tensor] = []
     exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)  # as the real features were computed
     with exact, torch.inference_mode():
-        for part in distilled.images.split(BATCH):
-            images = to_float(part.to(ctx.device), distilled.mean, distilled.std)
+        for at in range(0, len(distilled.labels), BATCH):
+            images = shown(distilled, slice(at, at + BATCH), ctx.device)
             features, logits = features_and_logits(model, images.contiguous(memory_format=torch.channels_last))
             affine = affine and _makes(layer, features, logits)
             found.append(features.float().cpu())

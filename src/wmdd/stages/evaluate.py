@@ -5,65 +5,35 @@ chosen on the test images. A student differs between seeds in its initial weight
 drawn afresh, in its views and their order; stored views are replayed as they are.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import product
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from wmdd.context import Context, stream_seed
-from wmdd.data.distilled import seen
-from wmdd.data.labels import soft_targets
-from wmdd.data.views import epoch_views, patch_share
 from wmdd.errors import DataError
-from wmdd.models import build_model, build_teacher, resolve_spec
-from wmdd.protocols import EvaluationProtocol, find_protocol
-from wmdd.settings import EvaluateSettings, TrainSettings
+from wmdd.models import build_model, build_teachers, resolve_spec
+from wmdd.protocols import find_protocol
+from wmdd.settings import EvaluateSettings
+from wmdd.stages._lessons import Batches, Lesson, Unit, Way, loss_of, student_training
+from wmdd.stages._own import KernelRegression, take_steps, way_of
 from wmdd.stages._stage import Stage
 from wmdd.stages._testing import accuracy
 from wmdd.stages.statistics import require_same_classes
-from wmdd.training.loop import Batch, Task, fit, test_epochs
-from wmdd.training.losses import distillation_loss, label_loss
+from wmdd.training.loop import Task, fit, test_epochs
 from wmdd.training.randomness import seeded
-from wmdd.values import DistilledSet, Evaluation, ImageSet, Score, SoftLabels, Teacher, Views
+from wmdd.values import DistilledSet, Evaluation, ImageSet, Score, SoftLabels, Teacher
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Lesson:
-    """A small set and its labels: everything a student learns from, apart from the protocol; and how it is tested."""
-
-    distilled: DistilledSet
-    labels: SoftLabels
-    teacher: nn.Module
-    stem: str
-    """Of the teacher; students have the same."""
-    val: ImageSet
-    settings: EvaluateSettings
-    ctx: Context
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Unit:
-    """One student: its architecture, protocol and seed, and its place among all of them."""
-
-    student: str
-    protocol: EvaluationProtocol
-    seed: int
-    hard: bool
-    number: int
-    total: int
-
-    def name(self, method: str) -> str:
-        """Return the name under which its state and its rows are kept."""
-        return f"{method} {self.student} {self.protocol.name} seed {self.seed}"
+History = Sequence[Mapping[str, float]]
+"""Tests made on the way, the last one after the last epoch."""
 
 
 def evaluate(
     distilled: DistilledSet,
     soft_labels: SoftLabels,
-    teacher: Teacher,
+    teacher: Teacher | Sequence[Teacher],
     val: ImageSet,
     settings: EvaluateSettings,
     *,
@@ -74,7 +44,8 @@ def evaluate(
     Args:
         distilled: images to learn from.
         soft_labels: their stored views and answers.
-        teacher: asked again under protocols with online labels.
+        teacher: asked again under protocols with online labels; of several, the first one's stem is the students', and
+            the mean of their logits counts.
         val: images to test on.
         settings: students, protocols, seeds.
         ctx: surroundings; the unit of work is one student.
@@ -84,91 +55,116 @@ def evaluate(
         ConfigError: an unknown student or protocol.
     """
     ctx = ctx or Context()
-    require_same_classes(teacher, val)
+    teachers = (teacher,) if isinstance(teacher, Teacher) else tuple(teacher)
+    for each in teachers:
+        require_same_classes(each, val)
     if distilled.classes != val.classes:
         raise DataError(
             f"the set and the test images disagree about the classes; got {len(distilled.classes)} and "
             f"{len(val.classes)}; give the data that the set was distilled from, in the same class order"
         )
-    lesson = _Lesson(
+    lesson = Lesson(
         distilled=distilled,
         labels=soft_labels,
-        teacher=build_teacher(teacher, ctx.device),
-        stem=teacher.spec.stem,
+        teacher=build_teachers(teacher, ctx.device),
+        stem=teachers[0].spec.stem,
         val=val,
         settings=settings,
         ctx=ctx,
     )
-    return Evaluation(scores=tuple(_score(lesson, unit) for unit in _units(settings)))
+    return Evaluation(scores=tuple(_score(lesson, unit) for unit in _units(settings, distilled)))
 
 
-def _units(settings: EvaluateSettings) -> list[_Unit]:
-    """Return all students that are to be trained."""
-    protocols = [find_protocol(name) for name in settings.protocols]
-    every = list(product(protocols, settings.students, range(settings.seeds)))
-    return [
-        _Unit(
-            student=student,
-            protocol=protocol,
-            seed=seed,
-            hard=settings.labels == "hard" or protocol.labels == "hard",
-            number=number,
-            total=len(every),
-        )
-        for number, (protocol, student, seed) in enumerate(every)
-    ]
+def _units(settings: EvaluateSettings, distilled: DistilledSet) -> list[Unit]:
+    """Return all students that are to be trained, and regressions that are to be solved."""
+    wanted = ("soft", "hard") if settings.labels == "both" else (settings.labels,)
+    units: list[Unit] = []
+    for protocol in map(find_protocol, settings.protocols):
+        way = way_of(protocol, distilled)
+        students = ("kernel",) if way == "kernel" else settings.students
+        seeds = range(1 if way == "kernel" else settings.seeds)
+        kinds = dict.fromkeys(labels == "hard" or protocol.labels == "hard" for labels in wanted)
+        units += [
+            Unit(
+                student=student,
+                protocol=protocol,
+                way=way,
+                seed=seed,
+                hard=hard,
+                twin=len(kinds) > 1,
+                number=0,
+                total=0,
+            )
+            for hard, student, seed in product(kinds, students, seeds)
+        ]
+    return [replace(unit, number=number, total=len(units)) for number, unit in enumerate(units)]
 
 
-def _score(lesson: _Lesson, unit: _Unit) -> Score:
+def _score(lesson: Lesson, unit: Unit) -> Score:
     """Return the score of a student: saved, or found by training it."""
     name = f"{unit.name(lesson.distilled.method)} score"
     saved = lesson.ctx.restore(name)
     if saved is not None:
         return Score(**saved.facts)
-    score = _train(lesson, unit)
-    lesson.ctx.save(name, {}, **{field: getattr(score, field) for field in Score.__slots__})
-    return score
-
-
-def _train(lesson: _Lesson, unit: _Unit) -> Score:
-    """Train and test one student."""
+    history = _WAYS[unit.way](lesson, unit)
     distilled = lesson.distilled
-    training = student_training(unit.protocol, distilled, lesson.labels, lesson.settings)
-    stored = unit.protocol.labels == "stored"
-    temperature = lesson.labels.temperature if stored else unit.protocol.temperature
-    task = Task(
-        name=unit.name(distilled.method),
-        steps=-(-len(distilled.labels) // training.batch),
-        batches=_Batches(lesson, unit, training),
-        loss=_loss(unit.hard, temperature),
-        test=lambda model: _test(lesson, model),
-        tests=test_epochs(training.epochs, lesson.settings.tests),
-    )
-    history = fit(_fresh(lesson, unit), task, training, ctx=lesson.ctx).history
-    return Score(
+    score = Score(
         set=distilled.method,
         ipc=distilled.ipc,
         student=unit.student,
         protocol=unit.protocol.name,
         labels="hard" if unit.hard else "soft",
         seed=unit.seed,
+        distill_seed=lesson.ctx.seed,
         top1=history[-1]["top1"],
         top5=history[-1]["top5"],
         top1_best=max(row["top1"] for row in history),
     )
+    lesson.ctx.save(name, {}, **{field: getattr(score, field) for field in Score.__slots__})
+    return score
 
 
-def student_training(
-    protocol: EvaluationProtocol, distilled: DistilledSet, labels: SoftLabels, settings: EvaluateSettings
-) -> TrainSettings:
-    """Return how the student is trained; under stored labels there are as many epochs as were stored, at the most."""
-    training = protocol.settings(distilled.ipc, len(distilled.classes), settings.epochs)
-    if protocol.labels == "stored":
-        return training.with_(epochs=min(training.epochs, len(labels.epochs)))
-    return training
+def _trained(lesson: Lesson, unit: Unit) -> History:
+    """Train a student; return its tests."""
+    training = student_training(unit, lesson)
+    task = Task(
+        name=unit.name(lesson.distilled.method),
+        steps=-(-len(lesson.distilled.labels) // training.batch),
+        batches=Batches(lesson, unit, training),
+        loss=loss_of(unit, lesson),
+        test=lambda model: _test(lesson, model),
+        tests=test_epochs(training.epochs, lesson.settings.tests),
+    )
+    return fit(_fresh(lesson, unit), task, training, ctx=lesson.ctx).history
 
 
-def _fresh(lesson: _Lesson, unit: _Unit) -> nn.Module:
+def _stepped(lesson: Lesson, unit: Unit) -> History:
+    """Take the set's own steps; return the one test after them."""
+    weights = lesson.ctx.generator("own weights", unit.student, unit.seed)
+    return _only_test(lesson, unit, take_steps(_fresh(lesson, unit), unit.student, lesson, weights))
+
+
+def _regressed(lesson: Lesson, unit: Unit) -> History:
+    """Solve the kernel regression; return its one test."""
+    return _only_test(lesson, unit, KernelRegression(lesson.distilled, lesson.ctx.device))
+
+
+def _only_test(lesson: Lesson, unit: Unit, model: nn.Module) -> History:
+    """Return the test of a model that needs no epochs, and tell of it."""
+    figures = _test(lesson, model.eval())
+    lesson.ctx.log(unit=unit.name(lesson.distilled.method), **figures)
+    lesson.ctx.progress(unit.number + 1, unit.total)
+    return (figures,)
+
+
+_WAYS: Mapping[Way, Callable[[Lesson, Unit], History]] = {
+    "training": _trained,
+    "kernel": _regressed,
+    "steps": _stepped,
+}
+
+
+def _fresh(lesson: Lesson, unit: Unit) -> nn.Module:
     """Return a new student on the device; its weights depend on seeds and architecture alone, not on the set."""
     distilled, ctx = lesson.distilled, lesson.ctx
     spec = resolve_spec(
@@ -183,75 +179,10 @@ def _fresh(lesson: _Lesson, unit: _Unit) -> nn.Module:
     return model.to(ctx.device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 
-def _loss(hard: bool, temperature: float) -> Callable[[Tensor, Batch], Tensor]:
-    """Return the student's loss."""
-
-    def soft(logits: Tensor, batch: Batch) -> Tensor:
-        assert batch.weights is not None
-        return distillation_loss(logits, batch.targets, batch.weights, temperature)
-
-    return (lambda logits, batch: label_loss(logits, batch.targets)) if hard else soft
-
-
-def _test(lesson: _Lesson, model: nn.Module) -> dict[str, float]:
+def _test(lesson: Lesson, model: nn.Module) -> dict[str, float]:
     """Return the accuracies on the validation images."""
     top1, top5 = accuracy(model, lesson.val, lesson.distilled.mean, lesson.distilled.std, lesson.ctx)
     return {"top1": top1, "top5": top5}
-
-
-class _Batches:
-    """The batches of an epoch: which views, and what the teacher or the classes say of them."""
-
-    def __init__(self, lesson: _Lesson, unit: _Unit, training: TrainSettings) -> None:
-        self._lesson, self._unit, self._training = lesson, unit, training
-
-    def __call__(self, epoch: int) -> Iterator[Batch]:
-        """Yield the batches of `epoch`."""
-        distilled, batch = self._lesson.distilled, self._training.batch
-        views, logits = self._epoch(epoch)
-        for start in range(0, len(views), batch):
-            rows = views.rows(start, start + batch)
-            images = seen(distilled, rows, self._lesson.ctx.device).contiguous(memory_format=torch.channels_last)
-            targets = self._targets(rows, images, None if logits is None else logits[start : start + batch])
-            yield Batch(
-                images=images, targets=targets, weights=distilled.weights[rows.index].to(self._lesson.ctx.device)
-            )
-        epochs = self._training.epochs
-        self._lesson.ctx.progress(self._unit.number * epochs + epoch + 1, self._unit.total * epochs)
-
-    def _epoch(self, epoch: int) -> tuple[Views, Tensor | None]:
-        """Return the views of an epoch and, if they are stored, the teacher's logits of them."""
-        labels, size = self._lesson.labels, self._lesson.distilled.image_size
-        if self._unit.protocol.labels == "stored":
-            stored = labels.epochs[epoch]
-            return stored.views, None if stored.logits is None else soft_targets(stored, labels.num_classes)
-        views = epoch_views(
-            len(self._lesson.distilled.labels),
-            self._training.batch,
-            size,
-            size,
-            self._unit.protocol.views,
-            generator_for=lambda number: self._lesson.ctx.generator("views", self._unit.seed, epoch, number),
-            shuffle=self._lesson.ctx.generator("order", self._unit.seed, epoch),
-        )
-        return views, None
-
-    def _targets(self, views: Views, images: Tensor, logits: Tensor | None) -> Tensor:
-        """Return what the student shall answer, `(B, C)`: mixed classes, or the teacher's logits."""
-        if self._unit.hard:
-            return mixed_classes(self._lesson.distilled, views).to(images.device)
-        if logits is not None:
-            return logits.to(images.device)
-        with torch.no_grad(), self._lesson.ctx.autocast():
-            return self._lesson.teacher(images).float()
-
-
-def mixed_classes(distilled: DistilledSet, views: Views) -> Tensor:
-    """Return class probabilities `(B, C)` of views: the image's class, and its partner's by the area of the patch."""
-    share = patch_share(views, distilled.image_size)[:, None]
-    own = F.one_hot(distilled.labels[views.index], len(distilled.classes))
-    other = F.one_hot(distilled.labels[views.partner], len(distilled.classes))
-    return (1 - share) * own + share * other
 
 
 EVALUATE = Stage(name="evaluate", version=1, run=evaluate, output=Evaluation)

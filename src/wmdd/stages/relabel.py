@@ -5,14 +5,15 @@ A view is drawn from (seed, epoch, batch) and stored beside the teacher's logits
 images, not to batches, so a student may train with any batch size.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from wmdd.context import Context
-from wmdd.data.distilled import seen
-from wmdd.data.loading import to_float
+from wmdd.data.distilled import seen, shown
 from wmdd.data.views import epoch_views
-from wmdd.models import build_teacher
+from wmdd.models import build_teachers
 from wmdd.settings import RelabelSettings, ViewSettings
 from wmdd.stages._stage import Stage
 from wmdd.values import DistilledSet, EpochLabels, LazyEpochs, SoftLabels, Teacher, Views
@@ -22,7 +23,7 @@ TEACHER_BATCH = 500
 
 def relabel(
     distilled: DistilledSet,
-    teacher: Teacher,
+    teacher: Teacher | Sequence[Teacher],
     settings: RelabelSettings,
     *,
     epochs: int,
@@ -31,10 +32,11 @@ def relabel(
 ) -> SoftLabels:
     """Return views and soft labels of `distilled` for `epochs` epochs of batches of `batch` images.
 
-    The unit of work is an epoch; each is saved as it is made and read back when needed, so memory stays flat.
+    Of several teachers the mean of their logits counts. The unit of work is an epoch; each is saved as it is made and
+    read back when needed, so memory stays flat. With no epochs the answers to the images as they are, `plain`, are all.
     """
     ctx = ctx or Context()
-    model = build_teacher(teacher, ctx.device)
+    model = build_teachers(teacher, ctx.device)
     kept: dict[int, EpochLabels] = {}
     for epoch in range(epochs):
         if ctx.restore(unit_name(epoch)) is None:
@@ -54,14 +56,14 @@ def relabel(
         num_classes=len(distilled.classes),
         epochs=every,
         plain=_plain(model, distilled, ctx),
-        num_bytes=sum(value.nbytes for value in every[0].tensors().values()) * epochs,
+        num_bytes=sum(value.nbytes for epoch in every[:1] for value in epoch.tensors().values()) * epochs,
     )
 
 
 def _plain(model: nn.Module, distilled: DistilledSet, ctx: Context) -> Tensor:
     """Return the teacher's logits of the images as they are, `(M, C)`."""
-    parts = distilled.images.split(TEACHER_BATCH)
-    return torch.cat([ask(model, to_float(part.to(ctx.device), distilled.mean, distilled.std), ctx) for part in parts])
+    spans = [slice(at, at + TEACHER_BATCH) for at in range(0, len(distilled.labels), TEACHER_BATCH)]
+    return torch.cat([ask(model, shown(distilled, span, ctx.device), ctx) for span in spans])
 
 
 def unit_name(epoch: int) -> str:

@@ -6,7 +6,6 @@ every epoch draws its batches and its dropout from a stream of its own.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +14,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from wmdd.context import Context, Saved, stream_seed
 from wmdd.errors import NumericsError
 from wmdd.settings import TrainSettings
-from wmdd.training.optim import build_optimiser, learning_rate
+from wmdd.training.optim import build_optimiser, cut_epoch, learning_rate, load_moments, moments
 from wmdd.training.randomness import seeded
 
 
@@ -26,6 +25,8 @@ class Batch:
     images: Tensor
     targets: Tensor
     weights: Tensor | None = None
+    classes: Tensor | None = None
+    """Probabilities `(B, C)` of the classes, where a loss needs them beside soft targets."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,9 +80,7 @@ class _Training:
         named = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         if self.average is not None:
             named |= {f"average.{name}": value for name, value in self.average.state_dict().items()}
-        for position, state in self.optimiser.state_dict()["state"].items():
-            named |= {f"optimiser.{position}.{name}": value for name, value in state.items() if value is not None}
-        return named
+        return named | {f"optimiser.{name}": value for name, value in moments(self.optimiser).items()}
 
     def load(self, saved: Saved) -> None:
         """Continue from what `tensors` gave."""
@@ -92,12 +91,7 @@ class _Training:
         self.model.load_state_dict(parts["model"])
         if self.average is not None:
             self.average.load_state_dict(parts["average"])
-        state: dict[int, dict[str, Any]] = {}
-        for name, value in parts["optimiser"].items():
-            position, _, key = name.partition(".")
-            state.setdefault(int(position), {})[key] = value
-        groups = self.optimiser.state_dict()["param_groups"]
-        self.optimiser.load_state_dict({"state": state, "param_groups": groups})
+        load_moments(self.optimiser, parts["optimiser"])
         self.epoch = int(saved.facts["epoch"])
         self.history = list(saved.facts["history"])
 
@@ -129,6 +123,8 @@ def _epoch(training: _Training, task: Task, ctx: Context) -> None:
     """Do one epoch, test if it is time, and log a row."""
     epoch = training.epoch
     training.model.train()
+    if training.settings.schedule == "step" and epoch == cut_epoch(training.settings):
+        training.optimiser = build_optimiser(training.model, training.settings)  # without momentum, as in DC's code
     with seeded(stream_seed(ctx.seed, ctx.stage, task.name, epoch), ctx.device):
         losses = [
             _step(training, task, batch, epoch + (step + 1) / task.steps, ctx)

@@ -25,6 +25,19 @@ def distillation_loss(student: Tensor, teacher: Tensor, weights: Tensor, tempera
     return (weights / weights.mean() * divergence).mean()
 
 
+def logit_loss(student: Tensor, teacher: Tensor, weights: Tensor) -> Tensor:
+    """Return mean_b [ w_b / mean(w) * mean_c (student - teacher)² ] of logits (G-VBSM, EDC).
+
+    Logits are `(B, C)`, weights `(B,)`.
+    """
+    return (weights / weights.mean() * (student - teacher).square().mean(dim=1)).mean()
+
+
+def target_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return mean_b ||logits - targets||² / 2 of `(B, C)` outputs and the targets that were learned for them."""
+    return 0.5 * (logits - targets).square().sum(dim=1).mean()
+
+
 def squared_match(values: Tensor, targets: Tensor) -> Tensor:
     """Return sum_l ||values_l - targets_l||² of each class, `(G,)`, for `(G, F)` statistics."""
     return (values - targets).square().sum(dim=1)

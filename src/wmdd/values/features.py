@@ -57,6 +57,25 @@ class ClassStatistics:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LayerStatistics:
+    """Moments of what enters each BatchNorm and each convolution of a teacher, over all real images.
+
+    There is a term for each layer and kind of statistics; the entries of all terms stand side by side, S in all.
+    """
+
+    layers: tuple[str, ...]
+    """Of each term: name of its layer; the terms of a layer are neighbours."""
+    kinds: tuple[str, ...]
+    """Of each term: `"channels"`, or `"patches"` for the 4 x 4 cells of a convolution's input."""
+    widths: tuple[int, ...]
+    """Of each term: its channels or cells; they add up to S."""
+    means: Tensor
+    """float64 `(S,)`: over images and positions, or over images, channels and the pixels of the cell."""
+    variances: Tensor
+    """float64 `(S,)`: biased."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Barycenters:
     """Per class, K atoms and their weights."""
 

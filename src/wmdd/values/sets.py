@@ -66,10 +66,14 @@ class Score:
     """Method that made the images the student was trained on."""
     ipc: int
     student: str
+    """Architecture; `"kernel"` where no student was trained."""
     protocol: str
     labels: str
-    """`"soft"` or `"hard"`."""
+    """`"soft"` = a teacher's; `"hard"` = what the set brings itself: fixed targets where it has some, else classes."""
     seed: int
+    """Of the student, counted from 0."""
+    distill_seed: int = 0
+    """Of the run: that of the set the student was trained on, and of everything random in training it."""
     top1: float
     """After the last epoch."""
     top5: float

@@ -1,0 +1,121 @@
+"""KIP's curve on CIFAR-10: accuracy of kernel regression on the test images as the optimisation goes on.
+
+    python benchmarks/kip_cifar10.py DATA [--steps 0 20 300] [--ipc 10] [--batch 5000] [--out FILE.json]
+
+The one published curve of KIP is the log of its authors' notebook: fully connected kernel with one hidden layer, 100
+images, standardised channels, Adam 0.04, 5,000 real images a step: 24.3 % at the start, 41.4 % after 20 steps, 46.7 %
+after 300. The stage itself runs here, under a context that looks at the images when it is asked to save them. The test
+images choose nothing.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from wmdd.context import Context
+from wmdd.data.loading import centre_crop, channel_moments, in_order, to_float
+from wmdd.data.sources import open_data
+from wmdd.models import resolve_spec
+from wmdd.settings import DataSettings, KipSettings
+from wmdd.stages._images import start_images
+from wmdd.stages.kip import kip
+from wmdd.training.ntk import centred_classes, kernel_regression
+from wmdd.values import ImageSet, Teacher
+
+PUBLISHED = {0: 24.3, 20: 41.4, 300: 46.7}
+PART = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tests:
+    """Test images, and how well a set predicts them."""
+
+    val: ImageSet
+    teacher: Teacher
+    ipc: int
+
+    def accuracy(self, images: Tensor) -> float:
+        """Return the per cent of the test images that regression on `images` predicts."""
+        classes = len(self.val.classes)
+        targets = centred_classes(torch.arange(classes).repeat_interleave(self.ipc), classes)
+        hits = 0
+        for index in in_order(len(self.val), PART):
+            pixels = centre_crop(self.val.images.fetch(index.tolist()), self.val.image_size)
+            queries = to_float(pixels, self.teacher.mean, self.teacher.std)
+            hits += int((kernel_regression(images, targets, queries).argmax(1) == self.val.labels[index]).sum())
+        return 100 * hits / len(self.val)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watching(Context):
+    """Looks at the images after some steps; keeps nothing."""
+
+    tests: Tests
+    steps: frozenset[int]
+    found: list[dict[str, float]] = field(default_factory=list)
+    begun: float = field(default_factory=time.perf_counter)
+    done: list[int] = field(default_factory=list)
+
+    def due(self) -> bool:
+        """Tell whether this is a step to look at; asked once after each but the last."""
+        self.done.append(len(self.done) + 1)
+        return self.done[-1] in self.steps
+
+    def save(self, name: str, tensors: Mapping[str, Tensor], **facts: Any) -> bool:
+        """Test the images."""
+        del name
+        self.look(int(facts["iteration"]), tensors["variable/images"].detach())
+        return False
+
+    def look(self, step: int, images: Tensor) -> None:
+        """Test the images of a step and say how they do."""
+        seconds = time.perf_counter() - self.begun
+        row = {"step": step, "top1": self.tests.accuracy(images), "seconds": round(seconds, 1)}
+        self.found.append(row)
+        print(f"step {step}: {row['top1']:.1f} % (published: {PUBLISHED.get(step, '-')}), {seconds:.0f} s", flush=True)
+
+
+def nameless_teacher(train: ImageSet) -> Teacher:
+    """Return the little that KIP asks of a teacher: classes and normalisation."""
+    spec = resolve_spec(
+        "convnet3", num_classes=len(train.classes), channels=train.channels, image_size=train.image_size
+    )
+    mean, std = channel_moments(train)
+    return Teacher(spec=spec, weights={}, classes=train.classes, mean=mean, std=std, top1=0.0)
+
+
+def main() -> None:
+    """Print the curve."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data")
+    parser.add_argument("--steps", type=int, nargs="+", default=sorted(PUBLISHED))
+    parser.add_argument("--ipc", type=int, default=10)
+    parser.add_argument("--batch", type=int, default=5000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out", type=Path)
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    train, val = open_data(given.data, DataSettings())
+    teacher = nameless_teacher(train)
+    tests = Tests(val=val, teacher=teacher, ipc=given.ipc)
+    ctx = Watching(stage="kip", seed=given.seed, tests=tests, steps=frozenset(given.steps))
+    if 0 in given.steps:
+        classes = range(len(train.classes))
+        ctx.look(0, start_images(train, teacher, classes, given.ipc, start="real", ctx=ctx))
+    settings = KipSettings(iterations=max(given.steps), batch=given.batch)
+    kip(train, teacher, settings, ipc=given.ipc, ctx=ctx)
+    if given.out is not None:
+        facts = {"ipc": given.ipc, "batch": given.batch, "seed": given.seed, "threads": given.threads}
+        given.out.write_text(json.dumps({**facts, "published": PUBLISHED, "curve": ctx.found}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

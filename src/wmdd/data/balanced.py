@@ -1,0 +1,36 @@
+"""Batches of real images of one class, drawn by the caller's own stream."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from wmdd.data.loading import centre_crop, to_float
+from wmdd.values import ImageSet
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassBatches:
+    """Random images of a class at a time, normalised, as networks see them when they are tested."""
+
+    images: ImageSet
+    mean: Sequence[float]
+    std: Sequence[float]
+    device: torch.device
+
+    def draw(self, label: int, count: int, generator: torch.Generator) -> Tensor:
+        """Return `count` images of class `label`, or all if there are fewer, drawn without replacement.
+
+        Returns:
+            float32 `(count, ch, R, R)` on the device. Images that are not in memory are decoded here.
+        """
+        members = self._members[label]
+        chosen = members[torch.randperm(len(members), generator=generator)[:count]]
+        pixels = centre_crop(self.images.images.fetch(chosen.tolist()), self.images.image_size)
+        return to_float(pixels.to(self.device), self.mean, self.std)
+
+    @cached_property
+    def _members(self) -> list[Tensor]:
+        return [self.images.of_class(label) for label in range(len(self.images.classes))]

@@ -1,0 +1,34 @@
+"""G-VBSM: images on which several teachers agree, under statistics of all their layers; they label together too."""
+
+from wmdd.methods._method import Method, MethodSettings, Result, Stages, Teachers, Together, all_teachers, squeezed
+from wmdd.settings import GvbsmRecoverSettings
+from wmdd.stages.gvbsm import GVBSM as RECOVER_GVBSM
+from wmdd.stages.layer_statistics import LAYER_STATISTICS
+from wmdd.stages.squeeze import SQUEEZE
+
+
+def teach(stages: Stages, train: Result, val: Result, recipe: MethodSettings) -> Result:
+    """Squeeze the teacher, and then each further network as it was."""
+    first, settings = squeezed(stages, train, val, recipe), recipe.squeeze.with_(checkpoint=None)
+    others = [arch for arch in dict.fromkeys(recipe.gvbsm.teachers) if arch != recipe.squeeze.arch]
+    further = (stages.run(SQUEEZE, train, val, settings=settings.with_(arch=arch)) for arch in others)
+    return Teachers(members=(first, *further))
+
+
+def distill(stages: Stages, train: Result, teacher: Result, recipe: MethodSettings) -> Result:
+    """Wire each teacher's statistics and the recovery."""
+    teachers = all_teachers(teacher)
+    statistics = tuple(stages.run(LAYER_STATISTICS, train, each, settings=recipe.statistics) for each in teachers)
+    settings = GvbsmRecoverSettings(gvbsm=recipe.gvbsm, recover=recipe.recover)
+    both = (Together(parts=teachers), Together(parts=statistics))
+    return stages.run(RECOVER_GVBSM, train, *both, settings=settings, ipc=recipe.ipc)
+
+
+GVBSM = Method(
+    name="gvbsm",
+    source="Generalized Large-Scale Data Condensation via Various Backbone and Statistical Matching, CVPR 2024, "
+    "arXiv:2311.17950",
+    distill=distill,
+    teach=teach,
+    networks=lambda recipe: recipe.gvbsm.teachers,
+)

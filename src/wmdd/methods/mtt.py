@@ -1,0 +1,21 @@
+"""MTT: experts on the real images → images that lead a student along their trajectories."""
+
+from wmdd.methods._method import Method, MethodSettings, Result, Stages
+from wmdd.stages.experts import EXPERTS
+from wmdd.stages.mtt import MTT as MATCH
+from wmdd.stages.mtt import require_long_ways
+
+
+def distill(stages: Stages, train: Result, teacher: Result, recipe: MethodSettings) -> Result:
+    """Wire experts, which all IPC share, and matching."""
+    require_long_ways(recipe.mtt, recipe.experts.epochs)
+    experts = stages.run(EXPERTS, train, teacher, settings=recipe.experts)
+    return stages.run(MATCH, train, teacher, experts, settings=recipe.mtt, ipc=recipe.ipc)
+
+
+MTT = Method(
+    name="mtt",
+    source="Dataset Distillation by Matching Training Trajectories, CVPR 2022, arXiv:2203.11932",
+    distill=distill,
+    networks=lambda recipe: (recipe.experts.arch,),
+)

@@ -1,0 +1,16 @@
+"""RDED: the crops of real images that the teacher finds easiest, tiled."""
+
+from wmdd.methods._method import Method, MethodSettings, Result, Stages
+from wmdd.stages.rded import RDED as CHOOSE_CROPS
+
+
+def distill(stages: Stages, train: Result, teacher: Result, recipe: MethodSettings) -> Result:
+    """Choose the crops and tile them."""
+    return stages.run(CHOOSE_CROPS, train, teacher, settings=recipe.rded, ipc=recipe.ipc)
+
+
+RDED = Method(
+    name="rded",
+    source="On the Diversity and Realism of Distilled Dataset, CVPR 2024, arXiv:2312.03526",
+    distill=distill,
+)

@@ -1,0 +1,20 @@
+"""SRe2L: images that the teacher classifies, under BatchNorm statistics of the whole training set."""
+
+from wmdd.methods._method import Method, MethodSettings, Result, Stages
+from wmdd.stages.invert import INVERT
+from wmdd.stages.statistics import STATISTICS
+
+
+def distill(stages: Stages, train: Result, teacher: Result, recipe: MethodSettings) -> Result:
+    """Wire statistics and inversion; everything but the two losses is `recover`'s."""
+    settings = recipe.recover.with_(feature_loss="cross_entropy", bn="global")
+    statistics = stages.run(STATISTICS, train, teacher, settings=recipe.statistics)
+    return stages.run(INVERT, train, teacher, statistics, settings=settings, ipc=recipe.ipc, method="sre2l")
+
+
+SRE2L = Method(
+    name="sre2l",
+    source="Squeeze, Recover and Relabel, NeurIPS 2023, arXiv:2306.13092",
+    distill=distill,
+    needs_batchnorm=True,
+)

@@ -1,0 +1,270 @@
+"""A table of results: methods x images per class x seeds on one data set, under one teacher and one evaluation.
+
+Every cell is a run with a folder of its own; all share one store, so nothing is computed twice: not the teacher, not
+the statistics, not the students of the random images. A cell that fails is a line in its row; the others go on.
+"""
+
+import json
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from wmdd.artifacts.files import make_folder, read_json, write_bytes, write_json
+from wmdd.artifacts.folder import Store
+from wmdd.artifacts.keys import result_key
+from wmdd.data.sources import open_data
+from wmdd.errors import ConfigError, WmddError
+from wmdd.methods._registry import find_method
+from wmdd.pipeline.bench_recipe import BASELINE, BenchRecipe, Cell, cells, write_bench_recipe
+from wmdd.pipeline.distill import DEFAULT_STORE, check_run, run_stages
+from wmdd.pipeline.estimate import span, stage_seconds, step_seconds
+from wmdd.pipeline.metrics import data_facts, machine_facts, teacher_facts
+from wmdd.pipeline.provenance import versions
+from wmdd.pipeline.recipe import Recipe, write_recipe
+from wmdd.pipeline.runner import GivenResult, Runner, StoredResult
+from wmdd.pipeline.status import BENCH_FILE
+from wmdd.pipeline.surroundings import Brief, Silence, Watcher
+from wmdd.stages.squeeze import SQUEEZE, teacher_spec
+from wmdd.values import ImageSet
+
+SCHEMA = 1
+_DONE = "cell.json"
+"""Written last into a cell's folder; holds the identity of what the cell was made from."""
+_TRACEBACK = "error.txt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchRun:
+    """What a bench left behind."""
+
+    out: Path
+    results: dict[str, Any]
+    """Contents of `bench.json`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """What all cells have in common."""
+
+    data: str
+    train: ImageSet
+    val: ImageSet
+    out: Path
+    store: Path
+    watcher: Watcher
+
+    def runner(self, recipe: Recipe, folder: str) -> Runner:
+        """Return a runner that leaves its files in a folder of the bench's."""
+        make_folder(self.out / folder)
+        return Runner(recipe=recipe, store=Store(root=self.store), out=self.out / folder, watcher=self.watcher)
+
+
+def bench(
+    data: str,
+    recipe: BenchRecipe,
+    *,
+    out: Path,
+    store: Path = DEFAULT_STORE,
+    watcher: Watcher | None = None,
+    command: str = "",
+) -> BenchRun:
+    """Make every cell of the table, and `bench.json`, which is written anew after each.
+
+    Running it again with the same arguments resumes: finished cells are skipped, failed ones are tried again.
+
+    Args:
+        data: source of the images, see `wmdd.data.sources.open_data`.
+        recipe: rows, columns, and the settings of the cells.
+        out: folder of the bench.
+        store: folder of stage results, shared between all runs.
+        watcher: hears how it goes.
+        command: as typed, for the record.
+
+    Raises:
+        WmddError: the input is not usable, whatever the row; the message is one line.
+    """
+    plan = _with_own_options(cells(recipe), recipe.base)
+    train, val = open_data(data, recipe.base.data)
+    check_run(train, recipe.base.with_settings({"method": BASELINE, "ipc": max(recipe.ipcs)}).with_(options={}))
+    make_folder(out)
+    make_folder(store)
+    write_bytes(out / "bench.yaml", write_bench_recipe(recipe).encode())
+    place = _Place(data=data, train=train, val=val, out=out, store=store, watcher=Brief(watcher or Silence()))
+    runner = place.runner(plan[0].recipe, "teacher")
+    _announce(place, plan, runner)
+    images, tests = (GivenResult(key=split.fingerprint, record=split) for split in (train, val))
+    teacher = runner.run(SQUEEZE, images, tests, settings=recipe.base.squeeze)
+    results = _facts(recipe, place, runner, teacher, command)
+    _make_all(place, plan, results, teacher)
+    return BenchRun(out=out, results=results)
+
+
+def _with_own_options(plan: Sequence[Cell], base: Recipe) -> list[Cell]:
+    """Leave each cell those of the base's options that its method has.
+
+    Raises:
+        ConfigError: no row has one of them.
+    """
+    known: set[str] = set()
+    kept: list[Cell] = []
+    for cell in plan:
+        options = find_method(cell.recipe.method).options
+        own = set(options.model_fields) if options else set[str]()
+        known |= own
+        mine = {name: value for name, value in cell.recipe.options.items() if name in own or name not in base.options}
+        kept.append(replace(cell, recipe=cell.recipe.with_(options=mine)))
+    unknown = [name for name in base.options if name not in known]
+    if unknown:
+        raise ConfigError(f"options.{unknown[0]}: no row has such an option; got it for all rows; leave it out")
+    return kept
+
+
+def _announce(place: _Place, plan: Sequence[Cell], runner: Runner) -> None:
+    """Tell the watcher what the bench will cost if nothing of it is finished yet, as far as that can be known."""
+    train, recipe = place.train, plan[0].recipe
+    speed = step_seconds(teacher_spec(train, recipe.squeeze), runner.device, runner.precision)
+    each = [stage_seconds(train, cell.recipe, speed) for cell in plan]
+    # A run is estimated with the random images beside it; here they are rows of their own.
+    parts = {"teacher": each[0]["squeeze"], "labels": sum(cost["relabel"] for cost in each) / 2}
+    parts["students"] = sum(cost["evaluate"] for cost in each) / 2
+    count = recipe.evaluate.seeds * len(recipe.evaluate.students) * len(recipe.evaluate.protocols)
+    told = ", ".join(f"{name} {span(cost)}" for name, cost in parts.items())
+    students = f"{count} student{'' if count == 1 else 's'} each"
+    place.watcher.note(
+        f"{len(plan)} sets of {train.name} ({len(train):,} images of {len(train.classes)} classes at "
+        f"{train.image_size} px), {students}, on {runner.device} in {runner.precision}. If nothing is finished yet: "
+        f"about {span(sum(parts.values()))} ({told}), and on top what the methods themselves take, which is known as "
+        "soon as they have run."
+    )
+
+
+def _facts(recipe: BenchRecipe, place: _Place, runner: Runner, teacher: StoredResult, command: str) -> dict[str, Any]:
+    """Return what `bench.json` says apart from its cells."""
+    evaluation = recipe.base.evaluate
+    return {
+        "schema": SCHEMA,
+        "data": data_facts(place.train, place.val),
+        "teacher": {**teacher_facts(teacher.record), "seconds": float(teacher.folder.manifest()["seconds"])},
+        "rows": [
+            {"name": row, "method": recipe.method_of(row), "settings": recipe.variants.get(row, {})}
+            for row in recipe.rows
+        ],
+        "ipcs": list(dict.fromkeys(recipe.ipcs)),
+        "students": list(evaluation.students),
+        "protocols": list(evaluation.protocols),
+        "seeds": evaluation.seeds,
+        "distill_seeds": recipe.distill_seeds,
+        "run": machine_facts(runner, command),
+        "cells": [],
+    }
+
+
+def _make_all(place: _Place, plan: Sequence[Cell], results: dict[str, Any], teacher: StoredResult) -> None:
+    """Make one cell after the other; `bench.json` always tells how far it is."""
+    entries = [_entry(cell, state="waiting") for cell in plan]
+    results["cells"] = entries
+    began, made = time.monotonic(), 0
+    for number, cell in enumerate(plan):
+        write_json(place.out / BENCH_FILE, results)
+        if place.watcher.stop_asked():
+            raise KeyboardInterrupt
+        title = f"[{number + 1} of {len(plan)}] {cell.row}, IPC {cell.recipe.ipc}, seed {cell.recipe.seed}"
+        finished = _finished(place, cell)
+        if finished is not None:
+            place.watcher.note(f"{title}: found finished")
+            entries[number] = _finished_entry(cell, finished, teacher)
+            continue
+        left = f", about {span((time.monotonic() - began) / made * (len(plan) - number))} left" if made else ""
+        place.watcher.note(f"{title}{left}")
+        entries[number] = _attempt(place, cell, teacher)
+        made += 1
+    write_json(place.out / BENCH_FILE, results)
+
+
+def _folder(cell: Cell) -> str:
+    return f"cells/{cell.name}"
+
+
+def _identity(place: _Place, cell: Cell) -> str:
+    """Return a hash of everything that a cell is made from."""
+    code = {name: versions().get(name, "") for name in ("wmdd", "commit")}
+    settings = {"recipe": cell.recipe.model_dump(mode="json"), "code": code}
+    return result_key("cell", SCHEMA, settings, [place.train.fingerprint, place.val.fingerprint])
+
+
+def _finished(place: _Place, cell: Cell) -> dict[str, Any] | None:
+    """Return the metrics of a cell that was finished from the same settings, data and code before."""
+    folder = place.out / _folder(cell)
+    try:
+        done = json.loads((folder / _DONE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return read_json(folder / "metrics.json") if done == {"identity": _identity(place, cell)} else None
+
+
+def _attempt(place: _Place, cell: Cell, teacher: StoredResult) -> dict[str, Any]:
+    """Make a cell; whatever goes wrong in it is kept as one line, with the traceback in its folder if it is a bug."""
+    folder = place.out / _folder(cell)
+    try:
+        metrics = _make(place, cell)
+    except WmddError as error:
+        reason = " ".join(str(error).split())
+    except Exception as error:  # noqa: BLE001 - a bug, or no memory left, in one method must not cost the others' rows
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        write_bytes(folder / _TRACEBACK, traceback.format_exc().encode())
+    else:
+        return _finished_entry(cell, metrics, teacher)
+    place.watcher.note(f"{cell.name} failed: {reason}")
+    return _entry(cell, state="failed", error=reason)
+
+
+def _make(place: _Place, cell: Cell) -> dict[str, Any]:
+    """Run a cell from its data to its metrics."""
+    runner = place.runner(cell.recipe, _folder(cell))
+    (runner.out / _TRACEBACK).unlink(missing_ok=True)
+    check_run(place.train, cell.recipe)
+    write_bytes(runner.out / "recipe.yaml", write_recipe(cell.recipe).encode())
+    command = f"wmdd distill {place.data} --recipe {runner.out / 'recipe.yaml'}"
+    metrics = run_stages(runner, place.train, place.val, command)
+    write_json(runner.out / _DONE, {"identity": _identity(place, cell)})
+    return metrics
+
+
+def _entry(cell: Cell, *, state: str, error: str = "", **facts: Any) -> dict[str, Any]:
+    """Return what `bench.json` says of a cell."""
+    recipe = cell.recipe
+    empty: dict[str, Any] = {"scores": [], "beside": [], "seconds": {}, "memory": {}, "bytes": {}}
+    return {
+        "row": cell.row,
+        "method": recipe.method,
+        "ipc": recipe.ipc,
+        "seed": recipe.seed,
+        "state": state,
+        "error": error,
+        "folder": _folder(cell),
+        **empty,
+        **facts,
+    }
+
+
+def _finished_entry(cell: Cell, metrics: dict[str, Any], teacher: StoredResult) -> dict[str, Any]:
+    """Return what `bench.json` says of a finished cell; the teacher that all cells share is not among its costs."""
+    method, scores = cell.recipe.method, metrics["evaluations"]
+    costs = metrics["costs"][method]
+    seconds, memory = dict(costs["seconds"]), dict(costs["memory"])
+    if f"{SQUEEZE.name}-{teacher.key}" in metrics["run"]["results"] and SQUEEZE.name in seconds:
+        seconds[SQUEEZE.name] = round(seconds[SQUEEZE.name] - float(teacher.folder.manifest()["seconds"]), 3)
+        if seconds[SQUEEZE.name] <= 0:  # a method may bring further teachers of its own
+            del seconds[SQUEEZE.name], memory[SQUEEZE.name]
+    return _entry(
+        cell,
+        state="finished",
+        scores=[score for score in scores if score["set"] == method],
+        beside=[*(score for score in scores if score["set"] != method), *metrics["full_data"]],
+        seconds=seconds,
+        memory=memory,
+        bytes=metrics["bytes"],
+    )

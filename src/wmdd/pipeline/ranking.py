@@ -1,0 +1,107 @@
+"""DD-Ranking's scores: what images are worth apart from their labels, and apart from augmentation.
+
+Li et al. 2025 (arXiv:2505.13300), from the published formulas. Accuracies are fractions in [0, 1], after the last
+epoch, under protocols that were fixed beforehand. The released code differs, and its numbers cannot be compared with
+these: it puts per cents into the exponential, which sends nearly every method to one end of the scale, keeps the best
+accuracy over epochs and five learning rates on the test images, and is not repeatable (its seed is the clock).
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+AUGMENTED = {"dc": "dc_plain"}
+"""Protocols with augmentation, and those without that stand beside them."""
+
+
+def hard_label_recovery(real: float, distilled: float) -> float:
+    """Return HLR = acc(all real images, hard labels) - acc(set, hard labels); the lower the better."""
+    return _fraction(real) - _fraction(distilled)
+
+
+def improvement_over_random(distilled: float, random: float) -> float:
+    """Return IOR = acc(set, its recipe) - acc(as many random images, the same recipe); the higher the better."""
+    return _fraction(distilled) - _fraction(random)
+
+
+def label_robust_score(ior: float, hlr: float, *, weight: float = 0.5) -> float:
+    """Return LRS of alpha = weight · IOR - (1 - weight) · HLR; 0.27 of a set level with both references."""
+    return _scaled(weight * ior - (1 - weight) * hlr)
+
+
+def augmentation_robust_score(with_: float, without: float, *, weight: float = 0.5) -> float:
+    """Return ARS of beta = weight · (gain with augmentation) + (1 - weight) · (gain without).
+
+    A gain is an accuracy less that of as many random images, see `improvement_over_random`.
+    """
+    return _scaled(weight * with_ + (1 - weight) * without)
+
+
+def _scaled(value: float) -> float:
+    """Return (e^value - e^-1) / (e - e^-1): -1 becomes 0, 1 becomes 1."""
+    return (math.exp(value) - math.exp(-1)) / (math.e - math.exp(-1))
+
+
+def _fraction(accuracy: float) -> float:
+    if not 0 <= accuracy <= 1:
+        raise ValueError(f"accuracies are fractions here; got {accuracy}; divide per cents by 100")
+    return accuracy
+
+
+Means = Mapping[tuple[str, str, str, str], float]
+"""(set, student, protocol, labels) → mean accuracy over seeds, a fraction."""
+
+
+def ranking_rows(
+    evaluations: Sequence[Mapping[str, Any]], full_data: Sequence[Mapping[str, Any]], *, random: str
+) -> list[dict[str, Any]]:
+    """Return the scores of each set and student as far as a run has what they need, ready for JSON.
+
+    IOR needs random images beside; HLR the same student on all real images, and on the set with hard labels (under the
+    row's protocol, or else under the first that has some); LRS both; ARS a protocol with augmentation and its twin.
+
+    Args:
+        evaluations: scores as in `metrics.json`, of sets of one size.
+        full_data: those of students trained on all real images.
+        random: name of the set of random images.
+    """
+    means = _means(evaluations)
+    real = {key[1]: value for key, value in _means(full_data).items()}
+    rows = [_row(means, real, key, random) for key in means if key[0] != random]
+    return [row for row in rows if len(row) > len(_NAMES)]
+
+
+_NAMES = ("set", "student", "protocol", "labels")
+
+
+def _means(scores: Sequence[Mapping[str, Any]]) -> Means:
+    found: dict[tuple[str, str, str, str], list[float]] = {}
+    for score in scores:
+        key = (str(score["set"]), str(score["student"]), str(score["protocol"]), str(score["labels"]))
+        found.setdefault(key, []).append(float(score["top1"]) / 100)
+    return {key: fmean(values) for key, values in found.items()}
+
+
+def _row(means: Means, real: Mapping[str, float], key: tuple[str, str, str, str], random: str) -> dict[str, Any]:
+    """Return one row: the names, and the scores that can be told."""
+    name, student, protocol, labels = key
+    row: dict[str, Any] = dict(zip(_NAMES, key, strict=True))
+    ior = _gain(means, key, random)
+    hard = [value for other, value in means.items() if other[:2] == key[:2] and other[3] == "hard"]
+    if ior is not None:
+        row["ior"] = ior
+    if hard and student in real:
+        row["hlr"] = hard_label_recovery(real[student], means.get((name, student, protocol, "hard"), hard[0]))
+    if ior is not None and "hlr" in row:
+        row["lrs"] = label_robust_score(ior, row["hlr"])
+    plain = _gain(means, (name, student, AUGMENTED.get(protocol, ""), labels), random)
+    if ior is not None and plain is not None:
+        row["ars"] = augmentation_robust_score(ior, plain)
+    return row
+
+
+def _gain(means: Means, key: tuple[str, str, str, str], random: str) -> float | None:
+    """Return a set's improvement over random images; None if one of the two is not known."""
+    beside = (random, *key[1:])
+    return improvement_over_random(means[key], means[beside]) if key in means and beside in means else None

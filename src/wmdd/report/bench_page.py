@@ -1,0 +1,154 @@
+"""A bench as one page, with plots against images per class, bytes and seconds, and a table of other networks."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wmdd.report.bench import Bench, Panel, read_bench
+from wmdd.report.bench_tables import COLUMNS, cost_texts, finding, full_data, latex, markdown, notes
+from wmdd.report.collect import PANELS, REFERENCE, Plot, Series, name_of, number
+from wmdd.report.figures import draw
+from wmdd.report.page import environment
+
+_FILES: dict[str, Callable[[Bench], str]] = {"bench.md": markdown, "bench.tex": latex}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heat:
+    """Accuracy by row and student, under one protocol at one number of images per class."""
+
+    title: str
+    students: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[float | None, ...]], ...]
+    low: float
+    high: float
+
+    def share(self, value: float) -> float:
+        """Return where a value lies between the lowest and the highest of the table, in per cent."""
+        return 100 * (value - self.low) / (self.high - self.low) if self.high > self.low else 50.0
+
+
+def write_bench(folder: Path) -> Path:
+    """Write `bench.md`, `bench.tex` and `bench.html` from a bench's results; equal results give equal bytes.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        ArtifactError: the folder holds no readable `bench.json`.
+    """
+    bench = read_bench(Path(folder))
+    texts = {name: write(bench) for name, write in _FILES.items()} | {"bench.html": render_bench(bench)}
+    for name, text in texts.items():
+        half = Path(folder) / f"{name}.tmp"
+        half.write_text(text, encoding="utf-8", newline="\n")
+        os.replace(half, Path(folder) / name)
+    return Path(folder) / "bench.html"
+
+
+def render_bench(bench: Bench) -> str:
+    """Return the page of a bench."""
+    content: dict[str, Any] = {
+        "bench": bench,
+        "data": bench.results["data"],
+        "teacher": bench.results["teacher"],
+        "top1": number(bench.results["teacher"].get("top1")),
+        "run": bench.results["run"],
+        "reference": REFERENCE,
+        "verdict": finding(bench),
+        "notes": notes(bench),
+        "columns": COLUMNS,
+        "cost_texts": cost_texts,
+        "full_data": full_data,
+        "last": max(bench.ipcs),
+        "name_of": name_of,
+        "drawings": [draw(plot) for panel in bench.panels[:PANELS] for plot in plots(panel, bench)],
+        "heats": heats(bench),
+    }
+    return environment().get_template("bench.html.j2").render(content)
+
+
+def plots(panel: Panel, bench: Bench) -> list[Plot]:
+    """Return a panel's accuracy against images per class, bytes on disk and seconds, wherever these differ."""
+
+    def ipc(_row: str, ipc: int) -> float | None:
+        return float(ipc)
+
+    def kilobytes(row: str, ipc: int) -> float | None:
+        cost = bench.costs.get((row, ipc))
+        return (cost.images + cost.labels) / 1000 if cost is not None else None
+
+    def seconds(row: str, ipc: int) -> float | None:
+        cost = bench.costs.get((row, ipc))
+        return cost.seconds if cost is not None else None
+
+    key = "-".join(part for part in (panel.student, panel.protocol, panel.labels))
+    kinds = [
+        ("ipc", "Accuracy against images a class", "images a class", ipc),
+        ("bytes", "Accuracy against size", "kB of images and labels", kilobytes),
+        ("seconds", "Accuracy against time", "seconds to make the images", seconds),
+    ]
+    found = [_plot(f"{kind}-{key}", title, panel, x_label, place) for kind, title, x_label, place in kinds]
+    return [plot for plot in found if len({x for series in plot.series for x in series.x}) > 1]
+
+
+def _plot(key: str, title: str, panel: Panel, x_label: str, place: Callable[[str, int], float | None]) -> Plot:
+    lines: list[Series] = []
+    for row in panel.rows:
+        known = [(place(row.name, ipc), figure) for ipc, figure in row.figures.items()]
+        points = sorted((x, figure.mean, figure.within or 0.0) for x, figure in known if x is not None and x > 0)
+        if points:
+            lines.append(_line(row.name, points))
+    return Plot(
+        key="".join(letter if letter.isalnum() else "-" for letter in key),
+        title=title,
+        note=f"{panel.title}. The band is the spread of the students.",
+        x_label=x_label,
+        y_label="top-1, %",
+        series=tuple(lines),
+        log_x=True,
+    )
+
+
+def _line(row: str, points: list[tuple[float, float, float]]) -> Series:
+    return Series(
+        name=name_of(row),
+        x=tuple(x for x, _, _ in points),
+        y=tuple(mean for _, mean, _ in points),
+        low=tuple(mean - spread for _, mean, spread in points),
+        high=tuple(mean + spread for _, mean, spread in points),
+        reference=row == REFERENCE,
+    )
+
+
+def heats(bench: Bench) -> list[Heat]:
+    """Return a table of rows x students wherever several students were trained under one protocol."""
+    kinds = dict.fromkeys((panel.protocol, panel.labels) for panel in bench.panels)
+    found: list[Heat] = []
+    for protocol, labels in kinds:
+        panels = [panel for panel in bench.panels if (panel.protocol, panel.labels) == (protocol, labels)]
+        if len(panels) > 1:
+            found += [heat for ipc in bench.ipcs if (heat := _heat(panels, bench, ipc)) is not None]
+    return found
+
+
+def _heat(panels: list[Panel], bench: Bench, ipc: int) -> Heat | None:
+    means = {
+        (row.name, panel.student): row.figures[ipc].mean for panel in panels for row in panel.rows if ipc in row.figures
+    }
+    if not means:
+        return None
+    students = tuple(panel.student for panel in panels)
+    return Heat(
+        title=f"protocol {panels[0].protocol}, {panels[0].labels} labels, IPC {ipc}",
+        students=students,
+        rows=tuple(
+            (row, tuple(means.get((row, student)) for student in students))
+            for row in bench.rows
+            if any((row, student) in means for student in students)
+        ),
+        low=min(means.values()),
+        high=max(means.values()),
+    )

@@ -1,0 +1,46 @@
+"""Images under optimisation: where they start, how far their values go, and the pixels they end as."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from wmdd.context import Context
+from wmdd.data.loading import centre_crop, to_float
+from wmdd.values import ImageSet, Teacher
+
+
+def start_images(
+    train: ImageSet, teacher: Teacher, labels: Iterable[int], ipc: int, *, start: str, ctx: Context, first: int = 0
+) -> Tensor:
+    """Return `ipc` images of each of some classes to start from, float32 `(G·K, ch, R, R)`, normalised.
+
+    `start` is `"noise"` (standard normal) or `"real"` (drawn without replacement); a class's draw is its own. If the
+    images are not the first of their class, `first` is the number of those before them.
+    """
+    side, parts = teacher.spec.image_size, []
+    for label in labels:
+        generator = ctx.generator("start", label)
+        if start == "noise":
+            generator = ctx.generator("start", label, first) if first else generator
+            parts.append(torch.randn(ipc, teacher.spec.channels, side, side, generator=generator))
+        else:
+            members = train.of_class(label)
+            chosen = members[torch.randperm(len(members), generator=generator)[first : first + ipc]]
+            pixels = centre_crop(train.images.fetch(chosen.tolist()), side)
+            parts.append(to_float(pixels, teacher.mean, teacher.std))
+    return torch.cat(parts)
+
+
+def pixel_limits(teacher: Teacher, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return black and white in normalised pixels, `(1, ch, 1, 1)` each."""
+    mean = torch.tensor(teacher.mean, device=device).view(1, -1, 1, 1)
+    std = torch.tensor(teacher.std, device=device).view(1, -1, 1, 1)
+    return -mean / std, (1 - mean) / std
+
+
+def to_pixels(images: Tensor, teacher: Teacher) -> Tensor:
+    """Return normalised images as uint8 on the CPU, rounded to nearest (the reference code truncates)."""
+    mean = torch.tensor(teacher.mean, device=images.device).view(1, -1, 1, 1)
+    std = torch.tensor(teacher.std, device=images.device).view(1, -1, 1, 1)
+    return ((images * std + mean).clamp(0, 1) * 255).round().to(torch.uint8).cpu().contiguous()

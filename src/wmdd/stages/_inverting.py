@@ -1,0 +1,143 @@
+"""How a group of images is optimised under a teacher: Adam, cosine to zero, clipped to the range of pixels."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from wmdd.context import Context
+from wmdd.settings import RecoverSettings
+from wmdd.stages._images import pixel_limits, start_images, to_pixels
+from wmdd.stages._matching import Group
+from wmdd.stages._optimising import Carried, Descent, Variable, Variables, optimise
+from wmdd.values import DistilledSet, ImageSet, Teacher
+
+BETAS = (0.5, 0.9)
+
+
+class StepLoss(Protocol):
+    """Loss of one step and its terms."""
+
+    @property
+    def total(self) -> Tensor:
+        """What is minimised."""
+        ...
+
+    def figures(self) -> dict[str, float]:
+        """Return the terms as numbers for the log."""
+        ...
+
+
+class GroupLoss(Protocol):
+    """Images `(G·K, ch, R, R)`, step from 0 → loss."""
+
+    def __call__(self, images: Tensor, step: int) -> StepLoss:
+        """Return the loss."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inversion:
+    """What all groups of a set have in common."""
+
+    train: ImageSet
+    teacher: Teacher
+    """Whose normalisation the images have."""
+    settings: RecoverSettings
+    groups: int
+    ctx: Context
+
+    def start(self, group: Group) -> Tensor:
+        """Return the images that a group starts from, on the device."""
+        images = start_images(
+            self.train,
+            self.teacher,
+            group.labels,
+            group.ipc,
+            start=self.settings.start,
+            ctx=self.ctx,
+            first=group.first,
+        )
+        return images.to(self.ctx.device, memory_format=torch.channels_last)
+
+
+def group_classes(num_classes: int, ipc: int, batch: int) -> list[tuple[int, ...]]:
+    """Return the labels that are optimised together: as many whole classes as fit in `batch` images, at least one."""
+    size = max(1, batch // ipc)
+    return [tuple(range(first, min(first + size, num_classes))) for first in range(0, num_classes, size)]
+
+
+class _Watched:
+    """A loss as `optimise` wants it, which remembers its latest terms."""
+
+    def __init__(self, loss: GroupLoss) -> None:
+        self._loss = loss
+        self._latest: StepLoss | None = None
+
+    def __call__(self, iteration: int, variables: Variables) -> Tensor:
+        self._latest = self._loss(variables["images"], iteration)
+        return self._latest.total
+
+    def figures(self) -> dict[str, float]:
+        """Return the terms of the latest step."""
+        return {} if self._latest is None else self._latest.figures()
+
+
+def invert_group(
+    job: Inversion, group: Group, number: int, loss: GroupLoss, *, start: Tensor, carried: Carried | None = None
+) -> Tensor:
+    """Return the images of group `number` as uint8 `(G·K, ch, R, R)`.
+
+    Raises:
+        NumericsError: the loss is not finite any more.
+    """
+    settings, watched = job.settings, _Watched(loss)
+    black, white = pixel_limits(job.teacher, job.ctx.device)
+
+    def clip(variables: Variables) -> None:
+        torch.clamp_(variables["images"], black, white)
+
+    later = f", from image {group.first}" if group.first else ""
+    descent = Descent(
+        unit=f"classes {group.labels[0]} to {group.labels[-1]}{later}",
+        iterations=settings.iterations,
+        optimiser=partial(torch.optim.Adam, betas=BETAS),
+        schedule=lambda step: (1 + math.cos(math.pi * step / settings.iterations)) / 2,
+        project=clip,
+        carried=carried,
+        advice="lower recover.lr or recover.bn_weight",
+        figures=watched.figures,
+        before=number * settings.iterations,
+        total=job.groups * settings.iterations,
+    )
+    images = optimise({"images": Variable(start=start, lr=settings.lr)}, watched, descent, ctx=job.ctx)["images"]
+    return to_pixels(images, job.teacher)
+
+
+def inverted_set(method: str, parts: Sequence[tuple[Group, Tensor]], weights: Tensor, teacher: Teacher) -> DistilledSet:
+    """Return the set that groups and their pixels make up, class by class.
+
+    Args:
+        method: name that the set carries.
+        parts: every group with its images, uint8 `(G·K, ch, R, R)`.
+        weights: of the images in their classes, `(C, K)`.
+        teacher: whose classes and normalisation the set has.
+    """
+    num_classes, ipc = weights.shape
+    shape = parts[0][1].shape[1:]
+    images = torch.empty(num_classes, ipc, *shape, dtype=torch.uint8)
+    for group, pixels in parts:
+        images[list(group.labels), group.first : group.first + group.ipc] = pixels.view(-1, group.ipc, *shape)
+    return DistilledSet(
+        method=method,
+        images=images.flatten(0, 1),
+        labels=torch.arange(num_classes).repeat_interleave(ipc),
+        weights=weights.flatten().float(),
+        classes=teacher.classes,
+        mean=teacher.mean,
+        std=teacher.std,
+    )

@@ -1,0 +1,188 @@
+"""The one loop in which images, labels and step sizes are optimised: loss -> step -> projection -> row -> save.
+
+Methods differ in the loss alone: a function of the iteration and the variables. Whatever it draws comes from streams
+that belong to the iteration, so that a run which was stopped goes on to the same bytes.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from wmdd.context import Context, Saved
+from wmdd.errors import NumericsError
+from wmdd.stages._images import to_pixels
+from wmdd.training.optim import load_moments, moments
+from wmdd.values import DistilledSet, Teacher
+
+ROWS = 100
+
+Variables = Mapping[str, Tensor]
+"""Leaf tensors on the device, by name."""
+Loss = Callable[[int, Variables], Tensor | Iterable[Tensor]]
+"""Iteration from 0, variables → a scalar; or the terms of a sum, each of which is freed before the next is made."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variable:
+    """Where something that is optimised starts, and its learning rate."""
+
+    start: Tensor
+    lr: float
+
+
+class Carried(Protocol):
+    """State beside the variables that a loss carries from one iteration to the next, such as a network in training."""
+
+    def tensors(self) -> Mapping[str, Tensor]:
+        """Return it as named tensors."""
+        ...
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take it up again."""
+        ...
+
+
+def _constant(iteration: int) -> float:
+    del iteration
+    return 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Descent:
+    """How the variables of one unit of work are optimised."""
+
+    unit: str
+    """Names the saved state and the rows of the log."""
+    iterations: int
+    optimiser: Callable[[list[dict[str, Any]]], torch.optim.Optimizer]
+    """Parameter groups (one for each variable, with its rate) → optimiser, such as `partial(SGD, momentum=0.5)`."""
+    schedule: Callable[[int], float] = _constant
+    """Iteration from 0 → factor on every learning rate."""
+    project: Callable[[Variables], object] | None = None
+    """Puts the variables back, in place, to where they may be; called after each step, without gradients."""
+    carried: Carried | None = None
+    """What the loss carries along; saved and restored with the variables."""
+    advice: str = "lower the learning rate"
+    """What to do when the loss is not finite any more, for the error's line."""
+    figures: Callable[[], Mapping[str, float]] | None = None
+    """Terms of the latest loss, for the rows of the log."""
+    before: int = 0
+    """Iterations of the stage's earlier units, for telling how far it is."""
+    total: int | None = None
+    """Iterations of all its units; none = of this one."""
+
+
+def optimise(start: Mapping[str, Variable], loss: Loss, descent: Descent, *, ctx: Context) -> dict[str, Tensor]:
+    """Return the variables after `descent.iterations` steps, detached, on the device.
+
+    The state is saved when it is due, and once more at the end, so that a stage of several units repeats none.
+
+    Args:
+        start: what is optimised, by name.
+        loss: see `Loss`.
+        descent: how.
+        ctx: saves under `descent.unit`; logs about a hundred rows.
+
+    Raises:
+        NumericsError: the loss is not finite any more.
+    """
+    variables = {name: part.start.detach().clone().to(ctx.device).requires_grad_() for name, part in start.items()}
+    optimiser = descent.optimiser([{"params": [variables[name]], "lr": part.lr} for name, part in start.items()])
+    rates = [part.lr for part in start.values()]
+    iteration = _restore(variables, optimiser, descent, ctx.restore(descent.unit))
+    while iteration < descent.iterations:
+        for group, rate in zip(optimiser.param_groups, rates, strict=True):
+            group["lr"] = rate * descent.schedule(iteration)
+        value = _step(iteration, variables, loss, optimiser, descent)
+        iteration += 1
+        _report(value, iteration, descent, ctx)
+        if iteration == descent.iterations:
+            ctx.save(descent.unit, _named("variable", variables), iteration=iteration)
+        elif ctx.due():
+            ctx.save(descent.unit, _state(variables, optimiser, descent), iteration=iteration)
+    return {name: value.detach() for name, value in variables.items()}
+
+
+def _step(
+    iteration: int, variables: Variables, loss: Loss, optimiser: torch.optim.Optimizer, descent: Descent
+) -> Tensor:
+    """Take one step and return its loss, detached."""
+    optimiser.zero_grad(set_to_none=True)
+    value = loss(iteration, variables)
+    parts: list[Tensor] = []
+    for term in (value,) if isinstance(value, Tensor) else value:
+        torch.autograd.backward(term, inputs=list(variables.values()))
+        parts.append(term.detach())
+    optimiser.step()
+    if descent.project is not None:
+        with torch.no_grad():
+            descent.project(variables)
+    return torch.stack(parts).sum()
+
+
+def _report(value: Tensor, done: int, descent: Descent, ctx: Context) -> None:
+    """Tell how far we are; log a row now and then, and look then whether the loss is still a number."""
+    ctx.progress(descent.before + done, descent.total or descent.iterations)
+    if done % max(1, descent.iterations // ROWS) != 0 and done != descent.iterations:
+        return
+    loss = float(value)
+    if not torch.isfinite(value):
+        raise NumericsError(
+            f"optimisation of {descent.unit} diverged; got loss {loss} in iteration {done}; {descent.advice}"
+        )
+    terms = descent.figures() if descent.figures is not None else {}
+    ctx.log(unit=descent.unit, step=done, loss=loss, **terms)
+
+
+def _state(variables: Variables, optimiser: torch.optim.Optimizer, descent: Descent) -> dict[str, Tensor]:
+    """Return everything that changes from one iteration to the next, as named tensors."""
+    carried = descent.carried.tensors() if descent.carried is not None else {}
+    return _named("variable", variables) | _named("optimiser", moments(optimiser)) | _named("carried", carried)
+
+
+def _restore(variables: Variables, optimiser: torch.optim.Optimizer, descent: Descent, saved: Saved | None) -> int:
+    """Continue from saved state, if there is some; return the number of iterations done."""
+    if saved is None:
+        return 0
+    parts: dict[str, dict[str, Tensor]] = {"variable": {}, "optimiser": {}, "carried": {}}
+    for name, value in saved.tensors.items():
+        part, _, rest = name.partition("/")
+        parts[part][rest] = value
+    with torch.no_grad():
+        for name, value in parts["variable"].items():
+            variables[name].copy_(value)
+    load_moments(optimiser, parts["optimiser"])
+    if descent.carried is not None and parts["carried"]:
+        descent.carried.load(parts["carried"])
+    return int(saved.facts["iteration"])
+
+
+def _named(part: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors under names that say what they are part of."""
+    return {f"{part}/{name}": value for name, value in tensors.items()}
+
+
+def unbounded_set(method: str, images: Tensor, teacher: Teacher) -> DistilledSet:
+    """Return the set of images `(M, ch, R, R)` that were optimised in normalised pixels without bounds.
+
+    They are class-major and all of equal weight, and are kept twice: exactly, and clipped and rounded.
+    """
+    classes = len(teacher.classes)
+    return DistilledSet(
+        method=method,
+        images=to_pixels(images, teacher),
+        labels=class_labels(classes, len(images) // classes),
+        weights=torch.full((len(images),), classes / len(images)),
+        classes=teacher.classes,
+        mean=teacher.mean,
+        std=teacher.std,
+        exact=images.float().cpu().contiguous(),
+    )
+
+
+def class_labels(num_classes: int, ipc: int) -> Tensor:
+    """Return the labels of images that lie class by class, int64 `(C · ipc,)`."""
+    return torch.arange(num_classes).repeat_interleave(ipc)

@@ -1,0 +1,51 @@
+"""The upper reference: how well a network does that was trained on all real images."""
+
+from wmdd.context import Context
+from wmdd.models import build_teacher
+from wmdd.protocols import FULL_DATA_SET
+from wmdd.settings import Section
+from wmdd.stages._stage import Stage
+from wmdd.stages._testing import accuracy
+from wmdd.stages.statistics import require_same_classes
+from wmdd.values import Evaluation, ImageSet, Score, Teacher
+
+
+class FullDataSettings(Section):
+    """Nothing to set: training is squeeze's."""
+
+
+def assess_full_data(
+    trained: Teacher, val: ImageSet, settings: FullDataSettings, *, seed: int, ctx: Context | None = None
+) -> Evaluation:
+    """Return the score of a network that squeeze trained on all real images, as if it were a student.
+
+    Args:
+        trained: the network.
+        val: images to test on.
+        settings: nothing to set.
+        seed: which of the students of its kind it is, from 0.
+        ctx: surroundings.
+
+    Raises:
+        DataError: network and images disagree about the classes.
+    """
+    del settings
+    ctx = ctx or Context()
+    require_same_classes(trained, val)
+    top1, top5 = accuracy(build_teacher(trained, ctx.device), val, trained.mean, trained.std, ctx)
+    score = Score(
+        set=FULL_DATA_SET,
+        ipc=0,
+        student=trained.spec.arch,
+        protocol="squeeze",
+        labels="hard",
+        seed=seed,
+        top1=top1,
+        top5=top5,
+        top1_best=top1,
+    )
+    ctx.log(unit=f"{score.student} seed {seed}", top1=top1, top5=top5)
+    return Evaluation(scores=(score,))
+
+
+FULL_DATA = Stage(name="full_data", version=1, run=assess_full_data, output=Evaluation, seeded=False)

@@ -1,0 +1,159 @@
+"""Methods that invert statistics: which settings they fix, who their teachers are, and whole runs of the odd ones."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wmdd.artifacts.folder import Store
+from wmdd.errors import ConfigError
+from wmdd.methods._method import Teachers, Together, all_teachers
+from wmdd.methods._registry import find_method
+from wmdd.pipeline.distill import check_run, run_stages
+from wmdd.pipeline.judging import further_teachers
+from wmdd.pipeline.recipe import Recipe
+from wmdd.pipeline.runner import GivenResult, Runner
+from wmdd.pipeline.surroundings import Silence
+from wmdd.values import ImageSet
+
+TINY: dict[str, Any] = {
+    "ipc": 2,
+    "device": "cpu",
+    "precision": "fp32",
+    "squeeze": {"epochs": 1, "batch": 12, "arch": "convnet1_w8_bn"},
+    "recover": {"iterations": 4},
+    "gvbsm.teachers": ("convnet1_w4_bn", "convnet2_w4_bn"),
+    "scdd": {"epochs": 2, "batch": 12, "probe_epochs": 5, "projection": 8},
+    "evaluate": {"students": ("convnet1_w8_bn",), "epochs": 2, "seeds": 1},
+}
+
+
+class Asked:
+    """Stages that only note the settings they were asked with; a result's key tells what it was made from."""
+
+    def __init__(self) -> None:
+        self.settings: dict[str, Any] = {}
+        self.archs: list[str] = []
+
+    def run(self, stage: Any, *inputs: Any, settings: Any, **facts: Any) -> GivenResult:
+        del inputs, facts
+        self.settings[stage.name] = settings
+        arch = getattr(settings, "arch", "")
+        self.archs += [arch] if arch else []
+        return GivenResult(key=f"{stage.name}({arch})", record=arch)
+
+
+def asked(method: str, **settings: Any) -> Any:
+    """Return the settings with which a method asks for its images."""
+    stages = Asked()
+    results = (GivenResult(key=key, record=None) for key in ("train", "teacher"))
+    recipe = Recipe().with_settings(settings)
+    find_method(method).distill(stages, *results, recipe)  # pyright: ignore[reportArgumentType]
+    return stages.settings.get("invert") or stages.settings[method]
+
+
+@pytest.mark.parametrize("method", ["sre2l", "cda", "scdd"])
+def test_two_losses_are_fixed_and_the_rest_is_recovers(method: str) -> None:
+    chosen = {"lr": 0.07, "form": "reference", "bn_first": 10.0, "feature_loss": "none", "bn": "per_class", "roll": 4}
+    found = asked(method, recover=chosen)
+    assert (found.feature_loss, found.bn) == ("cross_entropy", "global")
+    assert (found.lr, found.form, found.bn_first, found.roll) == (0.07, "reference", 10.0, 4)
+    assert found.curriculum == ("cosine" if method == "cda" else "none")
+
+
+def test_cda_takes_the_curriculum_that_recover_names() -> None:
+    assert asked("cda", recover={"curriculum": "step"}).curriculum == "step"
+
+
+@pytest.mark.parametrize("kernel", ["linear", "rbf"])
+def test_mmd_changes_the_feature_loss_alone(kernel: str) -> None:
+    changes = {"recover.bn_weight": 3.0, "mmd.kernel": kernel}
+    assert asked("mmd", **changes) == Recipe().with_settings(changes).recover.with_(feature_loss=f"mmd_{kernel}")
+
+
+def test_gvbsm_has_each_network_squeezed_once_the_teacher_first() -> None:
+    stages = Asked()
+    recipe = Recipe().with_settings(
+        {
+            "squeeze": {"arch": "convnet3_bn", "checkpoint": "here.pt"},
+            "gvbsm.teachers": ("resnet18", "convnet3_bn", "resnet18"),
+        }
+    )
+    method, train, val = find_method("gvbsm"), GivenResult(key="t", record=None), GivenResult(key="v", record=None)
+    teacher = method.teach(stages, train, val, recipe)
+    assert stages.archs == ["convnet3_bn", "resnet18"]
+    assert stages.settings["squeeze"].checkpoint is None
+    assert [each.record for each in all_teachers(teacher)] == ["convnet3_bn", "resnet18"]
+    assert (teacher.key, teacher.record) == ("squeeze(convnet3_bn)", "convnet3_bn")
+    assert method.networks(recipe) == ("resnet18", "convnet3_bn", "resnet18")
+
+
+@pytest.mark.parametrize("given", [{"squeeze.checkpoint": "x.pt"}, {"squeeze.pretrained": True}])
+def test_scdd_refuses_a_teacher_that_was_given(given: dict[str, Any]) -> None:
+    nothing = GivenResult(key="t", record=None)
+    with pytest.raises(ConfigError, match="without labels; got squeeze"):
+        find_method("scdd").teach(Asked(), nothing, nothing, Recipe().with_settings(given))
+
+
+def test_several_results_are_one_with_all_their_records() -> None:
+    parts = tuple(GivenResult(key=key, record=key.upper()) for key in "ab")
+    assert (Together(parts=parts).key, Together(parts=parts).record) == ("a+b", ("A", "B"))
+    assert all_teachers(parts[0]) == (parts[0],)
+
+
+def test_a_methods_teachers_and_those_of_relabel_label_each_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = Recipe().with_settings({"relabel.teachers": ("b", "c")})
+    runner = Runner(recipe=recipe, store=Store(root=tmp_path), out=tmp_path, watcher=Silence())
+    monkeypatch.setattr(Runner, "run", lambda *_, settings: GivenResult(key=settings.arch, record=settings.arch))
+    first, second = (GivenResult(key=key, record=key) for key in "ab")
+    found = further_teachers(runner, None, None, Teachers(members=(first, second)))
+    assert [each.key for each in found] == ["b", "c"]
+
+
+def whole_run(
+    method: str, tmp_path: Path, train: ImageSet, val: ImageSet, **settings: Any
+) -> tuple[dict[str, Any], Runner]:
+    recipe = Recipe().with_settings({**TINY, "method": method, **settings})
+    check_run(train, recipe)
+    (tmp_path / "out").mkdir(exist_ok=True)
+    runner = Runner(recipe=recipe, store=Store(root=tmp_path / "store"), out=tmp_path / "out", watcher=Silence())
+    return run_stages(runner, train, val, "test"), runner
+
+
+def test_a_run_of_gvbsm_has_its_teachers_label_together(tmp_path: Path, image_set: ImageSet, val_set: ImageSet) -> None:
+    metrics, runner = whole_run("gvbsm", tmp_path, image_set, val_set)
+    stages = [result.stage.name for result in runner.results]
+    assert stages.count("squeeze") == stages.count("layer_statistics") == 3
+    assert {score["set"] for score in metrics["evaluations"]} == {"gvbsm", "random"}
+    assert metrics["teacher"]["arch"] == "convnet1_w8_bn"
+    teachers = [result for result in runner.results if result.stage.name == "squeeze"]
+    labels = next(result for result in runner.results if result.stage.name == "relabel")
+    manifest = json.loads((labels.folder.path / "manifest.json").read_text("utf-8"))
+    assert manifest["inputs"][1] == "+".join(teacher.key for teacher in teachers)
+    assert metrics["costs"]["gvbsm"]["seconds"]["layer_statistics"] >= 0
+
+
+def test_a_run_of_scdd_has_one_teacher_of_its_own(tmp_path: Path, image_set: ImageSet, val_set: ImageSet) -> None:
+    metrics, runner = whole_run("scdd", tmp_path, image_set, val_set)
+    stages = {result.stage.name for result in runner.results}
+    assert {"selfsupervised", "statistics", "invert", "diagnose"} <= stages
+    assert "squeeze" not in stages
+    assert {score["set"] for score in metrics["evaluations"]} == {"scdd", "random"}
+    again, second = whole_run("scdd", tmp_path, image_set, val_set, seed=1)
+    teachers = [
+        result.key for found in (runner, second) for result in found.results if result.stage.name == "selfsupervised"
+    ]
+    assert len(set(teachers)) == 1  # runs with other seeds share one teacher
+    assert again["teacher"] == metrics["teacher"]
+
+
+def test_a_network_that_does_not_exist_is_found_before_any_work(
+    tmp_path: Path, image_set: ImageSet, val_set: ImageSet, make_image_set: Callable[..., ImageSet]
+) -> None:
+    with pytest.raises(ConfigError, match="unknown network 'resnet81'"):
+        whole_run("gvbsm", tmp_path, image_set, val_set, **{"gvbsm.teachers": ("resnet81",)})
+    assert not list(tmp_path.glob("store/*"))

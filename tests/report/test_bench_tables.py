@@ -1,0 +1,169 @@
+"""A bench in numbers and in words: both spreads, best in bold, costs, and what is missing says so."""
+
+import json
+import re
+from pathlib import Path
+from statistics import stdev
+
+import pytest
+from bench_results import make_bench, make_cell, score
+
+from wmdd.errors import ArtifactError
+from wmdd.report.bench import read_bench, summary
+from wmdd.report.bench_page import heats, plots, write_bench
+from wmdd.report.bench_tables import finding, latex, markdown
+
+
+def test_spreads_of_students_and_of_sets_are_told_apart() -> None:
+    found = summary(make_bench()).panels[0].rows[0].figures[1]
+    assert (found.mean, found.sets, found.students) == (63.0, 2, 4)
+    assert found.within == pytest.approx(stdev([60.0, 62.0]))
+    assert found.between == pytest.approx(stdev([61.0, 65.0]))
+    assert found.text == "63.0 ± 1.4 (± 2.8)"
+
+
+def test_a_single_student_or_set_has_no_spread() -> None:
+    bench = summary(make_bench(cells=[make_cell("dm", 1, 0, (50.0,))]))
+    found = bench.panels[0].rows[0].figures[1]
+    assert (found.within, found.between, found.text) == (None, None, "50.0")
+
+
+def test_spreads_are_pooled_by_degrees_of_freedom() -> None:
+    cells = [make_cell("dm", 1, 0, (50.0, 52.0, 54.0)), make_cell("dm", 1, 1, (60.0, 60.0))]
+    found = summary(make_bench(cells=cells)).panels[0].rows[0].figures[1]
+    assert found.mean == 56.0
+    assert found.within == pytest.approx(((2 * 4.0 + 1 * 0.0) / 3) ** 0.5)
+
+
+def test_the_highest_mean_of_a_column_is_the_best() -> None:
+    best = {
+        (row.name, ipc): figure.best
+        for row in summary(make_bench()).panels[0].rows
+        for ipc, figure in row.figures.items()
+    }
+    assert {key for key, value in best.items() if value} == {("dm", 1), ("dm", 10)}
+
+
+def test_costs_are_those_of_making_the_images() -> None:
+    bench = summary(make_bench())
+    cost = bench.costs["dm", 10]
+    assert (cost.seconds, cost.judging, cost.memory) == (100.5, 7.0, 20_000_000)
+    assert (cost.images, cost.labels) == (10_000, 50_000)
+    assert ("wmdd", 1) not in bench.costs
+
+
+def test_random_images_beside_a_row_count_where_their_own_row_has_none() -> None:
+    own = make_cell("mtt", 1, 0, (70.0,))
+    own["scores"][0]["protocol"] = "own"
+    own["beside"] = [score("random", 1, 0, 40.0, protocol="own"), score("random", 1, 0, 99.0)]
+    rows = [{"name": name, "method": name, "settings": {}} for name in ("random", "mtt")]
+    bench = summary(make_bench(rows=rows, cells=[make_cell("random", 1, 0, (60.0,)), own]))
+    found = {(panel.protocol, row.name): row.figures[1].mean for panel in bench.panels for row in panel.rows}
+    assert found == {("dc", "random"): 60.0, ("own", "mtt"): 70.0, ("own", "random"): 40.0}
+
+
+def test_markdown_is_a_table() -> None:
+    text = markdown(summary(make_bench()))
+    table = [line for line in text.splitlines() if line.startswith("|")]
+    assert {line.count("|") for line in table} == {8}
+    assert table[0] == "| method | IPC 1 | IPC 10 | time | memory | images | labels |"
+    assert (
+        table[3]
+        == "| DM | **73.0 ± 1.4 (± 2.8)** | **91.5 ± 1.4 (± 0.7)** | 1 min 40 s | 20.0 MB | 10.0 kB | 50.0 kB |"
+    )
+    assert table[4].startswith("| WMDD | – | 86.5 ± 1.4 (± 0.7) |")
+    assert "- WMDD, IPC 1, seed 0: too_few images & <no> \\| memory" in text
+    assert "99.7 %" in text
+
+
+def test_latex_is_balanced_and_escaped() -> None:
+    text = latex(summary(make_bench()))
+    assert text.count(r"\begin{") == text.count(r"\end{") == 2
+    rows = [line for line in text.splitlines() if line.endswith(r"\\")]
+    assert {len(re.findall(r"(?<!\\)&", line)) for line in rows} == {6}
+    assert r"\textbf{91.5 $\pm$ 1.4 ($\pm$ 0.7)}" in text
+    assert r"my\_digits" in text
+    assert not re.search(r"[±–]|(?<!\\)[%#_]", text)
+
+
+def test_the_finding_names_the_best_and_the_gap_to_random() -> None:
+    text = finding(summary(make_bench()))
+    assert text.startswith("With 10 images a class, the highest mean is that of DM: 91.5 ± 1.4 (± 0.7) %")
+    assert "The gap is 11.5 points, more than both spreads together." in text
+    assert finding(summary(make_bench(cells=[]))) == "No student has been evaluated yet."
+    alone = summary(make_bench(cells=[make_cell("random", 1, 0, (50.0,))]))
+    assert finding(alone).endswith("random real images: 50.0 % (convnet2, protocol dc, hard labels).")
+
+
+def test_full_data_stand_below_the_table() -> None:
+    cell = make_cell("dm", 1, 0, (70.0,))
+    cell["beside"] = [score("full data", 0, seed, top1, protocol="squeeze") for seed, top1 in enumerate((98.0, 99.0))]
+    bench = summary(make_bench(cells=[cell]))
+    assert len(bench.panels) == 1
+    assert "On all real images, trained as the teacher, convnet2 reaches 98.5 ± 0.7 %." in markdown(bench)
+
+
+def test_plots_are_drawn_of_what_differs() -> None:
+    bench = summary(make_bench())
+    drawn = plots(bench.panels[0], bench)
+    assert [plot.x_label for plot in drawn] == [
+        "images a class", "kB of images and labels", "seconds to make the images"
+    ]  # fmt: skip
+    random, dm, wmdd = drawn[1].series
+    assert (random.reference, dm.reference) == (True, False)
+    assert dm.x == (6.0, 60.0)
+    assert dm.y == (73.0, 91.5)
+    assert len(wmdd.x) == 1
+    single = summary(make_bench(ipcs=[1], cells=[make_cell("dm", 1, 0, (70.0,))]))
+    assert plots(single.panels[0], single) == []
+
+
+def test_a_heat_table_needs_two_students() -> None:
+    results = make_bench()
+    assert heats(summary(results)) == []
+    for cell in results["cells"]:
+        cell["scores"] += [{**each, "student": "vit_tiny", "top1": each["top1"] / 2} for each in cell["scores"]]
+    first = heats(summary(results))[0]
+    assert first.students == ("convnet2", "vit_tiny")
+    assert first.rows == (("random", (63.0, 31.5)), ("dm", (73.0, 36.5)))
+    assert (first.share(73.0), first.share(31.5)) == (100.0, 0.0)
+
+
+def write(folder: Path, **changes: object) -> Path:
+    (folder / "bench.json").write_text(json.dumps(make_bench(**changes)))
+    return folder
+
+
+def test_the_page_stands_alone_and_is_the_same_every_time(tmp_path: Path) -> None:
+    page = write_bench(write(tmp_path))
+    text = page.read_text(encoding="utf-8")
+    assert page.name == "bench.html"
+    assert not re.search(r"https?:|<script|@import|file:", text)
+    assert not re.findall(r'(?:src|href)="(?!#|data:)', text)
+    assert not re.search(r"<th(?![^>]*scope)[ >]", text)
+    assert "prefers-color-scheme: dark" in text
+    ids = re.findall(r'\bid="([^"]+)"', text)
+    assert len(ids) == len(set(ids))
+    assert "<strong>91.5 ± 1.4 (± 0.7)</strong>" in text
+    assert "too_few images &amp; &lt;no&gt; | memory" in text
+    assert text.count("<svg") == 3
+    before = {name: (tmp_path / name).read_bytes() for name in ("bench.html", "bench.md", "bench.tex")}
+    write_bench(tmp_path)
+    assert before == {name: (tmp_path / name).read_bytes() for name in before}
+    assert not list(tmp_path.glob("*.tmp"))
+
+
+def test_an_unfinished_bench_renders(tmp_path: Path) -> None:
+    waiting = make_cell("dm", 1, 0, (), state="waiting", seconds={}, memory={}, bytes={})
+    text = write_bench(write(tmp_path, cells=[waiting])).read_text(encoding="utf-8")
+    assert "1 of 1 sets are still to be made" in text
+    assert "No student has been evaluated yet." in text
+
+
+@pytest.mark.parametrize("content", [None, "no JSON", "[]", '{"schema": 9}'])
+def test_a_folder_without_results_is_one_line(tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / "bench.json").write_text(content)
+    with pytest.raises(ArtifactError, match=r"bench\.json") as caught:
+        read_bench(tmp_path)
+    assert "\n" not in str(caught.value)

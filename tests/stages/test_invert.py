@@ -1,0 +1,253 @@
+"""Inversion without atoms: SRe2L's loss, CDA's curriculum, MMD, and what all stages owe."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from memory_context import KilledError, MemoryContext
+from wmdd import ot
+from wmdd.context import Context
+from wmdd.data.loading import to_float
+from wmdd.errors import ConfigError, DataError
+from wmdd.models import build_teacher, features_and_logits
+from wmdd.settings import RecoverSettings, StatisticsSettings
+from wmdd.stages._group_loss import KernelLoss, group_loss
+from wmdd.stages._looks import draw_step_views, smallest_crop, step_looks
+from wmdd.stages._matching import Group, Losses, batchnorm_terms, match, merged_moments, moment_targets, observe
+from wmdd.stages.invert import inversion_groups, invert
+from wmdd.stages.statistics import statistics
+from wmdd.training.discrepancy import linear_discrepancy, rbf_discrepancy
+from wmdd.values import ClassStatistics, ImageSet, Teacher
+
+CPU = torch.device("cpu")
+Given = tuple[ImageSet, Teacher, ClassStatistics]
+
+
+@pytest.fixture
+def given(image_set: ImageSet, teacher: Teacher, class_statistics: ClassStatistics) -> Given:
+    return image_set, teacher, class_statistics
+
+
+def settings(**changes: object) -> RecoverSettings:
+    chosen = {"iterations": 4, "feature_loss": "cross_entropy", "bn": "global", "crop_min": 1.0, "flip": False}
+    return RecoverSettings(**{**chosen, **changes})
+
+
+def uniform(group: Group) -> Tensor:
+    return torch.full((len(group.labels), group.ipc), 1 / group.ipc, dtype=torch.float64)
+
+
+def test_the_reference_form_is_sre2ls_loss(given: Given) -> None:
+    _, teacher, stats = given
+    model, group, images = build_teacher(teacher), Group(labels=(0, 1, 2), ipc=2), torch.randn(6, 3, 8, 8)
+    chosen = settings(form="reference", bn_weight=0.01, bn_first=10.0)
+    found = match(
+        model, images, moment_targets(stats, group, uniform(group), chosen, device=CPU), settings=chosen, ctx=Context()
+    )
+    wanted = [part[0].float().split(list(stats.widths)) for part in merged_moments(stats)]
+    seen: list[Tensor] = []
+    layers = [layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)]
+    handles = [layer.register_forward_pre_hook(lambda _, given: seen.append(given[0])) for layer in layers]
+    entropy = nn.functional.cross_entropy(model(images), torch.tensor([0, 0, 1, 1, 2, 2]))
+    for handle in handles:
+        handle.remove()
+    norms = 0.0
+    for number, values in enumerate(seen):
+        mean, variance = values.mean((0, 2, 3)), values.var((0, 2, 3), correction=0)
+        term = float((mean - wanted[0][number]).norm() + (variance - wanted[1][number]).norm())
+        norms += (10 if number == 0 else 1) * term
+    assert float(found.total) == pytest.approx(float(entropy) + 0.01 * norms, rel=1e-4)
+
+
+@pytest.mark.parametrize("form", ["squared", "reference"])
+def test_the_first_layers_factor_counts_its_term_alone(form: str, given: Given) -> None:
+    _, teacher, stats = given
+    group, images = Group(labels=(0, 1, 2), ipc=2), torch.randn(6, 3, 8, 8)
+    terms: dict[float, Tensor] = {}
+    for factor in (0.0, 1.0, 3.0):
+        chosen = settings(form=form, bn="per_class", bn_first=factor)
+        targets = moment_targets(stats, group, uniform(group), chosen, device=CPU)
+        seen = observe(build_teacher(teacher), images, targets, settings=chosen, ctx=Context())
+        assert seen.moments is not None
+        terms[factor] = batchnorm_terms(*seen.moments, targets, chosen)
+    assert (terms[0.0] < terms[1.0]).all()
+    torch.testing.assert_close(terms[3.0] - terms[1.0], 2 * (terms[1.0] - terms[0.0]))
+
+
+def test_all_training_images_have_no_batchnorm_loss(given: Given) -> None:
+    images, teacher, stats = given
+    group = Group(labels=(0, 1, 2), ipc=12)
+    real = to_float(images.images.fetch(range(36)), teacher.mean, teacher.std)
+    chosen = settings()
+    targets = moment_targets(stats, group, uniform(group), chosen, device=CPU)
+    found = match(build_teacher(teacher), real, targets, settings=chosen, ctx=Context())
+    assert float(found.bn) < 1e-9
+
+
+@pytest.mark.parametrize(
+    ("curriculum", "values"),
+    [("cosine", (1.0, 0.6, 0.2)), ("linear", (1.0, 0.6, 0.2)), ("step", (1.0, 1.0, 0.2)), ("none", (0.3, 0.3, 0.3))],
+)
+def test_curricula_go_from_the_whole_image_to_their_end(curriculum: str, values: tuple[float, ...]) -> None:
+    chosen = settings(iterations=100, curriculum=curriculum, curriculum_end=0.2, crop_min=0.3)
+    assert [smallest_crop(chosen, step) for step in (0, 50, 100)] == [pytest.approx(value) for value in values]
+    early = chosen.with_(curriculum_milestone=0.5)
+    at_milestone = values[2]
+    assert [smallest_crop(early, step) for step in (0, 50, 99)] == pytest.approx(
+        [values[0], at_milestone, at_milestone]
+    )
+
+
+def test_cosine_and_linear_differ_on_the_way() -> None:
+    cosine, linear = (settings(iterations=100, curriculum=name, curriculum_end=0.2) for name in ("cosine", "linear"))
+    assert smallest_crop(cosine, 25) == pytest.approx(0.2 + 0.8 * (1 + 0.5**0.5) / 2)
+    assert smallest_crop(linear, 25) == pytest.approx(0.8)
+
+
+def test_a_curriculum_begins_with_whole_images_and_ends_with_crops() -> None:
+    group = Group(labels=tuple(range(10)), ipc=5)
+    chosen = settings(iterations=50, curriculum="cosine")
+    first, last = (draw_step_views(32, group, step, chosen, Context()).crop for step in (0, 50))
+    assert {tuple(row) for row in first.tolist()} == {(0, 0, 32, 32)}
+    assert int((last[:, 2] < 32).sum()) > 40
+
+
+def test_a_roll_moves_all_images_alike_and_is_drawn_anew_in_each_step() -> None:
+    images = torch.arange(2 * 64.0).view(2, 1, 8, 8)
+    group, chosen = Group(labels=(0, 1), ipc=1), settings(roll=3)
+    offsets: set[tuple[int, int]] = set()
+    for step in range(30):
+        looks = step_looks(images, group, step, chosen, Context())
+        place = int((looks[0, 0] == 0).flatten().nonzero())
+        offset = (place // 8, place % 8)
+        torch.testing.assert_close(looks, images.roll(offset, dims=(2, 3)))
+        offsets.add(offset)
+    assert all(max(offset) <= 3 for offset in offsets)
+    assert len(offsets) > 8
+
+
+def test_groups_under_global_statistics_hold_as_many_classes_as_fit() -> None:
+    def groups(classes: int, ipc: int, batch: int, bn: str = "global") -> list[tuple[tuple[int, ...], int, int]]:
+        found = inversion_groups(classes, ipc, settings(bn=bn, batch=batch))
+        return [(group.labels, group.first, group.ipc) for group in found]
+
+    assert groups(3, 2, 100) == [((0, 1, 2), 0, 2)]
+    assert groups(3, 3, 6) == [((0, 1, 2), 0, 2), ((0, 1, 2), 2, 1)]
+    assert groups(3, 2, 2) == [((0, 1), 0, 1), ((2,), 0, 1), ((0, 1), 1, 1), ((2,), 1, 1)]
+    assert groups(3, 2, 2, bn="per_class") == [((0,), 0, 2), ((1,), 0, 2), ((2,), 0, 2)]
+
+
+def kernel_loss(given: Given, chosen: RecoverSettings, start: Tensor, ipc: int = 2) -> KernelLoss:
+    _, teacher, stats = given
+    group = Group(labels=(0, 1, 2), ipc=ipc)
+    targets = moment_targets(stats, group, uniform(group), chosen, device=CPU)
+    loss = group_loss(build_teacher(teacher), targets, stats, chosen, start=start, ctx=Context())
+    assert isinstance(loss, KernelLoss)
+    return loss
+
+
+@pytest.mark.parametrize("kernel", ["mmd_linear", "mmd_rbf"])
+def test_mmd_terms_are_those_of_each_class_in_units_of_the_start(kernel: str, given: Given) -> None:
+    _, teacher, stats = given
+    start, images = torch.randn(6, 3, 8, 8), torch.randn(6, 3, 8, 8)
+    chosen = settings(feature_loss=kernel, bn="per_class", bn_weight=0.5)
+    loss = kernel_loss(given, chosen, start)
+    at_start = loss(start, 0)
+    assert isinstance(at_start, Losses)
+    assert float(at_start.feature) == pytest.approx(3, rel=1e-5)  # one for each class
+    assert float(at_start.bn) == pytest.approx(3, rel=1e-5)
+    found = loss(images, 2)
+    model, expected = build_teacher(teacher), 0.0
+    for label in range(3):
+        real, own = stats.of_class(label), slice(2 * label, 2 * label + 2)
+
+        def value(batch: Tensor, own: slice = own, real: Tensor = real) -> float:
+            features = features_and_logits(model, batch[own])[0]
+            if kernel == "mmd_linear":
+                return float(linear_discrepancy(features, real))
+            return float(rbf_discrepancy(features, real, ot.median_distance(real.double().numpy())))
+
+        expected += value(images) / value(start)
+    assert float(found.feature) == pytest.approx(expected, rel=1e-4)
+    assert float(found.total) == pytest.approx(float(found.feature) + 0.5 * float(found.bn), rel=1e-5)
+
+
+def test_mmd_falls_and_its_classes_do_not_disturb_each_other(given: Given) -> None:
+    chosen = settings(feature_loss="mmd_rbf", bn="per_class", iterations=20)
+    together, alone = MemoryContext(), MemoryContext()
+    one = invert(*given, chosen, ipc=2, method="mmd", ctx=together)
+    other = invert(*given, chosen.with_(batch=2), ipc=2, method="mmd", ctx=alone)
+    assert int((one.images.int() - other.images.int()).abs().max()) <= 1
+    rows = [row["feature_loss"] for row in together.rows]
+    assert rows[-1] < 0.8 * rows[0]
+
+
+def test_a_step_looks_at_some_of_many_real_features(given: Given, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wmdd.stages._group_loss.ROWS", 5)
+    seen: list[Tensor] = []
+
+    def spy(features: Tensor, real: Tensor) -> Tensor:
+        seen.append(real)
+        return linear_discrepancy(features, real)
+
+    monkeypatch.setattr("wmdd.stages._group_loss.linear_discrepancy", spy)
+    images = torch.randn(6, 3, 8, 8)
+    loss = kernel_loss(given, settings(feature_loss="mmd_linear"), images)
+    loss(images, 0)
+    loss(images, 1)
+    assert [len(rows) for rows in seen] == [5] * 9
+    torch.testing.assert_close(seen[0], seen[3])  # the unit is that of the first step
+    assert not torch.equal(seen[3], seen[6])
+
+
+@pytest.mark.parametrize("feature_loss", ["cross_entropy", "mmd_linear", "mmd_rbf", "none"])
+@pytest.mark.parametrize("ipc", [1, 3])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_every_loss_gives_a_valid_set(
+    feature_loss: str,
+    ipc: int,
+    channels: int,
+    make_image_set: Callable[..., ImageSet],
+    make_teacher: Callable[..., Teacher],
+) -> None:
+    images = make_image_set(channels=channels)
+    teacher = make_teacher(images)
+    stats = statistics(images, teacher, StatisticsSettings())
+    for bn in ("per_class", "global", "none"):
+        found = invert(images, teacher, stats, settings(feature_loss=feature_loss, bn=bn, batch=4), ipc=ipc, method="x")
+        assert found.images.shape == (3 * ipc, channels, 8, 8)
+        assert found.labels.tolist() == [label for label in range(3) for _ in range(ipc)]
+        torch.testing.assert_close(found.weights, torch.full((3 * ipc,), 1 / ipc))
+        assert found.method == "x"
+
+
+@pytest.mark.parametrize("killed_after", [1, 5, 9])
+@pytest.mark.parametrize("feature_loss", ["cross_entropy", "mmd_rbf"])
+def test_killed_and_resumed_equals_unbroken(killed_after: int, feature_loss: str, given: Given) -> None:
+    chosen = settings(feature_loss=feature_loss, batch=3, curriculum="linear", roll=2)  # three groups of four saves
+    unbroken = invert(*given, chosen, ipc=3, method="x")
+    dying = MemoryContext(dies_after=killed_after)
+    with pytest.raises(KilledError):
+        invert(*given, chosen, ipc=3, method="x", ctx=dying)
+    assert torch.equal(invert(*given, chosen, ipc=3, method="x", ctx=dying.again()).images, unbroken.images)
+
+
+def test_images_of_a_class_start_and_look_different_in_different_groups(given: Given) -> None:
+    chosen = settings(batch=3, start="real", lr=1e-9)
+    found = invert(*given, chosen, ipc=4, method="x")
+    assert len(found.images.flatten(1).unique(dim=0)) == 12
+    noise = invert(*given, settings(batch=3, iterations=1), ipc=4, method="x")
+    assert len(noise.images.flatten(1).unique(dim=0)) == 12
+
+
+def test_what_needs_atoms_or_does_not_fit_is_refused(given: Given, make_teacher: Callable[..., Teacher]) -> None:
+    images, teacher, stats = given
+    with pytest.raises(ConfigError, match="no atoms"):
+        invert(*given, settings(feature_loss="wasserstein"), ipc=1, method="x")
+    with pytest.raises(ConfigError, match="needs a teacher with BatchNorm"):
+        invert(images, make_teacher(images, "convnet1_w4"), stats, settings(), ipc=1, method="x")
+    with pytest.raises(DataError, match="disagree about the classes"):
+        invert(images, replace(teacher, classes=("a", "b", "c")), stats, settings(), ipc=1, method="x")

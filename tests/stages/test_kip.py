@@ -1,0 +1,109 @@
+"""KIP and label solve: they predict real images better than random ones do; targets, resume, seeds."""
+
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from memory_context import KilledError, MemoryContext
+from wmdd.context import Context
+from wmdd.data.loading import to_float
+from wmdd.errors import ConfigError
+from wmdd.settings import KipSettings
+from wmdd.stages.kip import kip, label_solve
+from wmdd.stages.pick import PickSettings
+from wmdd.training.ntk import centred_classes, regression_loss
+from wmdd.values import DistilledSet, ImageSet, Teacher
+
+
+def settings(**changes: Any) -> KipSettings:
+    return KipSettings(**{"iterations": 5, "batch": 12, **changes})
+
+
+def same(one: DistilledSet, other: DistilledSet) -> bool:
+    pairs = [(getattr(one, each.name), getattr(other, each.name)) for each in fields(DistilledSet)]
+    return all(torch.equal(a, b) if isinstance(a, Tensor) and b is not None else a == b for a, b in pairs)
+
+
+def error(images: Tensor, targets: Tensor, real: ImageSet, teacher: Teacher) -> float:
+    """Return KIP's loss on all real images."""
+    queries = to_float(real.images.fetch(range(len(real))), teacher.mean, teacher.std)
+    return float(regression_loss(images, targets, queries, centred_classes(real.labels, 3)))
+
+
+@pytest.mark.parametrize("ipc", [1, 3])
+@pytest.mark.parametrize("learn_labels", [False, True])
+def test_optimised_images_predict_better(image_set: ImageSet, teacher: Teacher, ipc: int, learn_labels: bool) -> None:
+    few, many = (
+        kip(image_set, teacher, settings(iterations=steps, learn_labels=learn_labels), ipc=ipc) for steps in (1, 40)
+    )
+    assert (many.targets is not None) == learn_labels
+    losses = []
+    for found in (few, many):
+        assert found.exact is not None
+        assert found.exact.dtype == torch.float32
+        targets = centred_classes(found.labels, 3) if found.targets is None else found.targets
+        losses.append(error(found.exact, targets, image_set, teacher))
+    assert losses[1] < 0.8 * losses[0]
+
+
+def test_labels_that_are_not_learned_stay_out(image_set: ImageSet, teacher: Teacher) -> None:
+    found = kip(image_set, teacher, settings(), ipc=2)
+    assert found.targets is None
+    assert found.rates is None
+    assert found.labels.tolist() == [0, 0, 1, 1, 2, 2]
+
+
+def test_label_solve_keeps_real_images_and_is_the_optimum(image_set: ImageSet, teacher: Teacher) -> None:
+    found = label_solve(image_set, teacher, PickSettings(), ipc=2)
+    pool = image_set.images.fetch(range(len(image_set)))
+    assert bool((found.images[:, None] == pool[None]).flatten(2).all(2).any(1).all())
+    assert found.exact is None
+    assert found.targets is not None
+    assert found.targets.shape == (6, 3)
+    support = to_float(found.images, teacher.mean, teacher.std)
+    best = error(support, found.targets, image_set, teacher)
+    assert best < error(support, centred_classes(found.labels, 3), image_set, teacher)
+    stream = torch.Generator().manual_seed(0)
+    for _ in range(10):
+        other = found.targets + 0.01 * torch.randn(6, 3, generator=stream)
+        assert error(support, other, image_set, teacher) > best
+
+
+@pytest.mark.parametrize("killed_after", [1, 3])
+def test_a_kill_changes_nothing(image_set: ImageSet, teacher: Teacher, killed_after: int) -> None:
+    chosen = settings(learn_labels=True)
+    unbroken = kip(image_set, teacher, chosen, ipc=2, ctx=MemoryContext())
+    dying = MemoryContext(dies_after=killed_after)
+    with pytest.raises(KilledError):
+        kip(image_set, teacher, chosen, ipc=2, ctx=dying)
+    assert dying.kept["images"].tensors["variable/images"].dtype == torch.float64
+    assert same(kip(image_set, teacher, chosen, ipc=2, ctx=dying.again()), unbroken)
+
+
+@pytest.mark.parametrize("method", ["kip", "ls"])
+def test_the_seed_decides(
+    image_set: ImageSet, teacher: Teacher, method: str, global_stream_untouched: Callable[[], None]
+) -> None:
+    def made(seed: int) -> DistilledSet:
+        if method == "kip":
+            return kip(image_set, teacher, settings(), ipc=2, ctx=Context(seed=seed))
+        return label_solve(image_set, teacher, PickSettings(), ipc=2, ctx=Context(seed=seed))
+
+    assert same(made(1), made(1))
+    assert not torch.equal(made(1).images, made(2).images)
+    assert made(1).method == method
+    global_stream_untouched()
+
+
+def test_a_device_without_float64_is_refused(image_set: ImageSet, teacher: Teacher) -> None:
+    ctx = Context(device=torch.device("mps"))
+    for made in (
+        lambda: kip(image_set, teacher, settings(), ipc=1, ctx=ctx),
+        lambda: label_solve(image_set, teacher, PickSettings(), ipc=1, ctx=ctx),
+    ):
+        with pytest.raises(ConfigError, match="needs float64; got device mps; use --device cpu"):
+            made()

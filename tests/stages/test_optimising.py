@@ -1,0 +1,137 @@
+"""The loop in which images are optimised: its steps are the optimiser's, and a kill changes nothing."""
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from memory_context import KilledError, MemoryContext
+from wmdd.context import Context
+from wmdd.errors import NumericsError
+from wmdd.stages._optimising import Descent, Loss, Variable, Variables, optimise, unbounded_set
+from wmdd.values import Teacher
+
+TARGET = torch.tensor([3.0, -1.0])
+SGD = partial(torch.optim.SGD, momentum=0.5)
+
+
+def start() -> dict[str, Variable]:
+    return {"images": Variable(start=torch.zeros(2), lr=0.1), "rate": Variable(start=torch.ones(1), lr=0.01)}
+
+
+def bowl(iteration: int, variables: Variables) -> Tensor:
+    del iteration
+    return (variables["images"] - TARGET).square().sum() * variables["rate"].sum()
+
+
+def run(loss: Loss = bowl, ctx: Context | None = None, **changes: Any) -> dict[str, Tensor]:
+    given = {"unit": "unit", "iterations": 12, "optimiser": SGD, **changes}
+    return optimise(start(), loss, Descent(**given), ctx=ctx or Context())
+
+
+@pytest.mark.parametrize("optimiser", [SGD, torch.optim.SGD, partial(torch.optim.Adam, betas=(0.5, 0.999))])
+def test_steps_are_the_optimisers_with_a_rate_for_each_variable(optimiser: Any) -> None:
+    found = run(optimiser=optimiser, schedule=lambda iteration: 0.5 ** (iteration // 4))
+    images, rate = torch.zeros(2, requires_grad=True), torch.ones(1, requires_grad=True)
+    reference = optimiser([{"params": [images], "lr": 0.1}, {"params": [rate], "lr": 0.01}])
+    for iteration in range(12):
+        for group, lr in zip(reference.param_groups, (0.1, 0.01), strict=True):
+            group["lr"] = lr * 0.5 ** (iteration // 4)
+        reference.zero_grad()
+        bowl(iteration, {"images": images, "rate": rate}).backward()
+        reference.step()
+    assert torch.equal(found["images"], images.detach())
+    assert torch.equal(found["rate"], rate.detach())
+    assert not found["images"].requires_grad
+
+
+def test_the_terms_of_a_sum_are_the_sum() -> None:
+    def terms(iteration: int, variables: Variables) -> Iterator[Tensor]:
+        for at in range(2):
+            yield (variables["images"][at] - TARGET[at]).square() * variables["rate"].sum()
+
+    ctx, other = MemoryContext(), MemoryContext()
+    found, expected = run(terms, ctx), run(bowl, other)
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value)
+    assert [row["loss"] for row in ctx.rows] == pytest.approx([row["loss"] for row in other.rows])
+
+
+def test_a_parameter_of_a_network_in_the_loss_gets_no_gradient() -> None:
+    weight = torch.ones(1, requires_grad=True)
+    run(lambda iteration, variables: bowl(iteration, variables) * weight.sum())
+    assert weight.grad is None
+
+
+def test_projection_follows_every_step() -> None:
+    found = run(project=lambda variables: variables["images"].clamp_(-0.5, 0.5), iterations=4)
+    assert found["images"].tolist() == [0.5, -0.5]
+
+
+class Counting:
+    """A loss that remembers how often it was asked, and moves its target with that."""
+
+    def __init__(self) -> None:
+        self.asked = torch.zeros(1)
+
+    def __call__(self, iteration: int, variables: Variables) -> Tensor:
+        self.asked += 1
+        assert int(self.asked) == iteration + 1
+        return (variables["images"] - self.asked).square().sum()
+
+    def tensors(self) -> Mapping[str, Tensor]:
+        return {"asked": self.asked}
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        self.asked = tensors["asked"].clone()
+
+
+@pytest.mark.parametrize("optimiser", [SGD, torch.optim.Adam])
+@pytest.mark.parametrize("dies_after", [1, 5, 12])
+def test_a_kill_changes_nothing(dies_after: int, optimiser: Any) -> None:
+    loss = Counting()
+    whole = run(loss, optimiser=optimiser, carried=loss)
+    first = Counting()
+    ctx = MemoryContext(dies_after=dies_after)
+    with pytest.raises(KilledError):
+        run(first, ctx, optimiser=optimiser, carried=first)
+    second, again = Counting(), ctx.again()
+    found = run(second, again, optimiser=optimiser, carried=second)
+    for name, value in whole.items():
+        assert torch.equal(found[name], value)
+    assert len(again.rows) == 12 - dies_after
+
+
+def test_a_finished_unit_keeps_its_variables_alone() -> None:
+    ctx = MemoryContext()
+    run(ctx=ctx)
+    assert set(ctx.kept["unit"].tensors) == {"variable/images", "variable/rate"}
+    assert ctx.steps == [(done, 12) for done in range(1, 13)]
+    assert [row["step"] for row in ctx.rows] == list(range(1, 13))
+
+
+def test_about_a_hundred_rows() -> None:
+    ctx = MemoryContext()
+    run(ctx=ctx, iterations=350, optimiser=partial(torch.optim.SGD, lr=0.0))
+    assert 100 <= len(ctx.rows) <= 120
+    assert ctx.rows[-1]["step"] == 350
+
+
+def test_divergence_is_said() -> None:
+    with pytest.raises(NumericsError, match=r"optimisation of unit diverged; got loss .* in iteration \d+; less haste"):
+        run(lambda _, variables: variables["images"].sum() * float("inf"), advice="less haste")
+
+
+def test_an_unbounded_set_keeps_images_exactly_and_as_pixels(teacher: Teacher) -> None:
+    images = 4 * torch.randn(6, 3, 8, 8)
+    found = unbounded_set("some", images, teacher)
+    assert found.exact is not None
+    assert torch.equal(found.exact, images)
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (teacher.mean, teacher.std))
+    assert torch.equal(found.images, ((images * std + mean).clamp(0, 1) * 255).round().to(torch.uint8))
+    assert found.labels.tolist() == [0, 0, 1, 1, 2, 2]
+    assert found.weights.tolist() == [0.5] * 6
+    assert (found.method, found.classes, found.ipc) == ("some", teacher.classes, 2)
