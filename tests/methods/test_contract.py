@@ -9,7 +9,7 @@ import pytest
 import torch
 from tiny_settings import TINY
 
-from conftest import drawn_set
+from drawn import drawn_set
 from memory_context import KilledError, MemoryContext
 from wmdd.methods._method import squeezed
 from wmdd.methods._registry import find_method

@@ -93,12 +93,10 @@ def barycenter(
     """
     _check(weights, schedule, iterations=iterations, step=step, tolerance=tolerance)
     problem = prepare(points, num_atoms, start=start, seed=seed, masses=masses, shares=shares)
-    several = len(problem.measures) > 1
-    if weights == "exact" and several:
+    if weights == "exact" and len(problem.measures) > 1:
         raise ConfigError(
             f"exact weights are known for one measure only; got {len(problem.measures)}; take weights='learned'"
         )
-    fade = 0.5 if (schedule or ("sqrt" if several else "constant")) == "sqrt" else 0.0
     run = partial(_alternate, iterations=iterations, tolerance=tolerance)
     distances = quick_distances(problem.atoms, problem.cloud)
     if weights == "exact":
@@ -107,13 +105,17 @@ def barycenter(
     level = _transported(problem, problem.atoms, np.full(num_atoms, 1.0 / num_atoms), distances=distances)
     found = run(lambda state, _: uniform_step(problem, state), level)
     if weights == "learned":
-        learned = run(
-            lambda state, time: learned_step(problem, state, step / time**fade),
-            solve(problem, cluster(problem, problem.atoms, distances)),
-        )
-        if learned.state.cost < found.state.cost * (1.0 - _SAME):
-            found = learned
+        fade = _fade(problem, schedule)
+        cells = solve(problem, cluster(problem, problem.atoms, distances))
+        learned = run(lambda state, time: learned_step(problem, state, step / time**fade), cells)
+        found = learned if learned.state.cost < found.state.cost * (1.0 - _SAME) else found
     return _exactly(problem, found)
+
+
+def _fade(problem: Problem, schedule: Schedule | None) -> float:
+    """Return the power of 1 / iteration that the weight step is multiplied by."""
+    named = schedule or ("sqrt" if len(problem.measures) > 1 else "constant")
+    return {"constant": 0.0, "sqrt": 0.5}[named]
 
 
 def floor(points: Points, num_atoms: int, seed: int = 0, *, start: str | Points = "kmeans++") -> float:

@@ -80,10 +80,8 @@ def wasserstein2(
         DataError: shapes do not fit, points are not finite, or weights are not a probability vector.
         NumericsError: the solver failed.
     """
-    first, second = _as_clouds(points_a, points_b)
-    masses_a = as_masses(weights_a, len(first), "weights_a")
-    masses_b = as_masses(weights_b, len(second), "weights_b")
-    return transport(squared_distances(first, second), masses_a, masses_b)
+    squared, *masses = _problem(points_a, points_b, weights_a, weights_b)
+    return transport(squared, *masses)
 
 
 def wasserstein1(
@@ -94,10 +92,8 @@ def wasserstein1(
     W1 bounds how far the means of any Lipschitz function differ: `|E_a g − E_b g| ≤ Lip(g) · W1` (Kantorovich and
     Rubinstein). Arguments and errors are those of `wasserstein2`.
     """
-    first, second = _as_clouds(points_a, points_b)
-    masses_a = as_masses(weights_a, len(first), "weights_a")
-    masses_b = as_masses(weights_b, len(second), "weights_b")
-    return transport(np.sqrt(squared_distances(first, second)), masses_a, masses_b)
+    squared, *masses = _problem(points_a, points_b, weights_a, weights_b)
+    return transport(np.sqrt(squared), *masses)
 
 
 def transport(cost: Float64, weights_a: Float64, weights_b: Float64, *, start: Float64 | None = None) -> Plan:
@@ -215,14 +211,18 @@ def _allowed(cost: Float64, duals: Float64) -> Float64:
     return allowed
 
 
-def _as_clouds(points_a: Points, points_b: Points) -> tuple[Float64, Float64]:
-    """Return both point sets as finite float64 arrays with as many features."""
+def _problem(
+    points_a: Points, points_b: Points, weights_a: Points | None, weights_b: Points | None
+) -> tuple[Float64, Float64, Float64]:
+    """Return the squared distances between two point sets, and both masses."""
     first, second = as_points(points_a, "points_a"), as_points(points_b, "points_b")
     if first.shape[1] != second.shape[1]:
         raise DataError(
             f"both point sets need as many features; got {first.shape[1]} and {second.shape[1]}; give (K, D) and (n, D)"
         )
-    return first, second
+    masses_a = as_masses(weights_a, len(first), "weights_a")
+    masses_b = as_masses(weights_b, len(second), "weights_b")
+    return squared_distances(first, second), masses_a, masses_b
 
 
 def as_masses(weights: Points | None, count: int, name: str) -> Float64:

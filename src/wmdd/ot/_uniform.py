@@ -9,7 +9,7 @@ from itertools import islice
 import numpy as np
 
 from wmdd.errors import ConfigError
-from wmdd.ot._cost import Float64, squared_distances
+from wmdd.ot._cost import Float64, exact_distances
 from wmdd.ot._plan import transport
 from wmdd.ot._problem import Barycenter, Problem
 
@@ -34,12 +34,12 @@ def follow(problem: Problem, moves: Iterator[Float64], iterations: int) -> Baryc
     if len(problem.measures) > 1:
         raise ConfigError(f"this objective takes one measure; got {len(problem.measures)}; `barycenter` takes several")
     weights = np.full(len(problem.atoms), 1.0 / len(problem.atoms))
-    longest = _SETTLED * float(np.sqrt(np.square(problem.points).sum(axis=1).mean()))
+    longest = _SETTLED * float(np.sqrt(problem.cloud.norms.mean()))
     atoms, trace, converged = problem.atoms, list[float](), False
     for moved in islice(moves, iterations):
         converged = float(np.linalg.norm(moved - atoms, axis=1).max()) <= longest
         atoms = moved
-        trace.append(transport(squared_distances(atoms, problem.points), weights, problem.masses).value)
+        trace.append(transport(exact_distances(atoms, problem.cloud), weights, problem.masses).value)
         if converged:
             break
     return Barycenter(

@@ -13,76 +13,67 @@ _STRONG = ViewSettings(crop_min=0.08, flip=True, cutmix=1.0)
 _HALF = ViewSettings(crop_min=0.5, flip=True, cutmix=1.0)
 _WHOLE = ViewSettings(crop_min=1.0, flip=False, cutmix=0.0)
 
+_WMDD = EvaluationProtocol(
+    name="wmdd",
+    summary="300 epochs, batch 100 or all images, AdamW, plain cosine, stored labels",
+    source="WMDD reference code run.sh and train_FKD.py",
+    labels="stored",
+    training=_ADAMW,
+    views=_STRONG,
+    batches=((_ALWAYS, 100),),
+)
+_RDED = EvaluationProtocol(
+    name="rded",
+    summary="300 epochs, small batch, half cosine (zeta 2), teacher online, crops of half the area and more",
+    source="RDED argument.py, validation/main.py (CVPR 2024), without the patch shuffle of its mosaics",
+    labels="online",
+    training=_ADAMW.with_(zeta=2.0),
+    views=_HALF,
+    batches=((1, 10), (10, 50), (50, 100)),
+    many_classes=2,
+)
+
 _SOFT = (
-    EvaluationProtocol(
-        name="wmdd",
-        summary="300 epochs, batch 100 or all images, AdamW, plain cosine, stored labels",
-        source="WMDD reference code run.sh and train_FKD.py",
-        labels="stored",
-        training=_ADAMW,
-        views=_STRONG,
-        batches=((_ALWAYS, 100),),
-    ),
-    EvaluationProtocol(
+    _WMDD,
+    replace(
+        _WMDD,
         name="sre2l",
         summary="as wmdd with batch 1024",
         source="SRe2L train_FKD.sh (NeurIPS 2023)",
-        labels="stored",
-        training=_ADAMW,
-        views=_STRONG,
         batches=((_ALWAYS, 1024),),
     ),
-    EvaluationProtocol(
+    replace(
+        _WMDD,
         name="cda",
         summary="as wmdd with batch 128",
         source="CDA (TMLR 2024) and DD-Ranking's settings for it",
-        labels="stored",
-        training=_ADAMW,
-        views=_STRONG,
         batches=((_ALWAYS, 128),),
     ),
-    EvaluationProtocol(
+    replace(
+        _WMDD,
         name="gvbsm",
         summary="300 epochs, batch 1024, squared error of the logits with 0.1 cross-entropy, stored labels",
         source="G-VBSM (CVPR 2024) on ImageNet-1k; on CIFAR 1000 epochs, batch 100 and 0.15. Give relabel.teachers",
-        labels="stored",
-        training=_ADAMW,
-        views=_STRONG,
         batches=((_ALWAYS, 1024),),
         loss="mse",
         class_weight=0.1,
     ),
-    EvaluationProtocol(
-        name="rded",
-        summary="300 epochs, small batch, half cosine (zeta 2), teacher online, crops of half the area and more",
-        source="RDED argument.py, validation/main.py (CVPR 2024), without the patch shuffle of its mosaics",
-        labels="online",
-        training=_ADAMW.with_(zeta=2.0),
-        views=_HALF,
-        batches=((1, 10), (10, 50), (50, 100)),
-        many_classes=2,
-    ),
-    EvaluationProtocol(
+    _RDED,
+    replace(
+        _RDED,
         name="rded_mosaic",
         summary="as rded with the patch shuffle: the 2 x 2 patches of an image change places before each crop",
         source="RDED validation/main.py (CVPR 2024), for sets of 2 x 2 crops (not CIFAR, not Tiny-ImageNet)",
-        labels="online",
-        training=_ADAMW.with_(zeta=2.0),
-        views=_HALF,
-        batches=((1, 10), (10, 50), (50, 100)),
-        many_classes=2,
         patches=2,
     ),
-    EvaluationProtocol(
+    replace(
+        _RDED,
         name="edc",
         summary="300 epochs, small batch, half cosine, moving average, patch shuffle, squared error with 0.025 "
         "cross-entropy, teachers online",
         source="EDC (NeurIPS 2024) on ImageNet-1k; on CIFAR 1000 epochs. Give relabel.teachers",
-        labels="online",
         training=_ADAMW.with_(zeta=2.0, ema=0.99),
-        views=_HALF,
         batches=((1, 10), (_ALWAYS, 50)),
-        many_classes=2,
         loss="mse",
         class_weight=0.025,
         patches=2,

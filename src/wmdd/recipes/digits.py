@@ -2,6 +2,43 @@
 
 from wmdd.pipeline.recipe import Recipe
 
+_WHOLE = {"crop_min": 1.0, "flip": False}
+_GRADIENTS = {"arch": "convnet2_w32", "iterations": 70, "outer": 3, "inner": 10, "batch_real": 128}
+_INVERSION = {
+    "gvbsm": {"teachers": ("convnet2_w32_bn", "convnet3_w32_bn")},
+    "scdd": {"epochs": 30, "crop_min": 0.5, "flip": False},
+    "rded": {"crops": 1, "crop_min": 1.0},
+}
+_MATCHING = {
+    "dc": {**_GRADIENTS, "lr": 0.5},
+    "dsa": {**_GRADIENTS, "lr": 0.3, "strategy": "crop_rotate"},
+    "dm": {"arch": "convnet2_w32", "iterations": 500, "batch_real": 128, "strategy": "none"},
+}
+_BILEVEL = {
+    "dd": {
+        "arch": "convnet2_w32_in",
+        "epochs": 5,
+        "iterations": 400,
+        "lr": 0.02,
+        "decay_every": 200,
+        "batch": 256,
+        "networks": 1,
+        "gradient": "graph",
+    },
+    "experts": {"arch": "convnet2_w32_in", "count": 10, "epochs": 8, "lr": 0.05, "batch": 64, "strategy": "none"},
+    "mtt": {
+        "iterations": 300,
+        "steps": 10,
+        "span": 1,
+        "start_max": 3,
+        "lr": 10.0,
+        "rate": 0.05,
+        "rate_lr": 1e-3,
+        "strategy": "none",
+    },
+    "kip": {"iterations": 400},
+}
+
 
 def digits() -> Recipe:
     """Distil 1,797 grey 8x8 digits to one image a class.
@@ -15,8 +52,6 @@ def digits() -> Recipe:
     Last measured: 2026-11-22, 3 students, one thread: WMDD 88.1 ± 0.3, random 65.0 ± 1.0, teacher 99.7; on two
         threads 87.7 ± 0.6 and 64.8 ± 1.1.
     """
-    whole = {"crop_min": 1.0, "flip": False}
-    gradients = {"arch": "convnet2_w32", "iterations": 70, "outer": 3, "inner": 10, "batch_real": 128}
     return Recipe().with_settings(
         {
             "ipc": 1,
@@ -31,43 +66,11 @@ def digits() -> Recipe:
                 "crop_min": 0.6,
                 "flip": False,
             },
-            "recover": {"iterations": 500, "lr": 0.1, "bn_weight": 1.0, "curriculum_end": 0.5, **whole},
-            "gvbsm": {"teachers": ("convnet2_w32_bn", "convnet3_w32_bn")},
-            "scdd": {"epochs": 30, "crop_min": 0.5, "flip": False},
-            "rded": {"crops": 1, "crop_min": 1.0},
-            "dc": {**gradients, "lr": 0.5},
-            "dsa": {**gradients, "lr": 0.3, "strategy": "crop_rotate"},
-            "dm": {"arch": "convnet2_w32", "iterations": 500, "batch_real": 128, "strategy": "none"},
-            "dd": {
-                "arch": "convnet2_w32_in",
-                "epochs": 5,
-                "iterations": 400,
-                "lr": 0.02,
-                "decay_every": 200,
-                "batch": 256,
-                "networks": 1,
-                "gradient": "graph",
-            },
-            "experts": {
-                "arch": "convnet2_w32_in",
-                "count": 10,
-                "epochs": 8,
-                "lr": 0.05,
-                "batch": 64,
-                "strategy": "none",
-            },
-            "mtt": {
-                "iterations": 300,
-                "steps": 10,
-                "span": 1,
-                "start_max": 3,
-                "lr": 10.0,
-                "rate": 0.05,
-                "rate_lr": 1e-3,
-                "strategy": "none",
-            },
-            "kip": {"iterations": 400},
-            "relabel": {"cutmix": 0.0, **whole},
+            "recover": {"iterations": 500, "lr": 0.1, "bn_weight": 1.0, "curriculum_end": 0.5, **_WHOLE},
+            "relabel": {"cutmix": 0.0, **_WHOLE},
             "evaluate": {"students": ("convnet2_bn",), "protocols": ("wmdd",), "seeds": 3},
+            **_INVERSION,
+            **_MATCHING,
+            **_BILEVEL,
         }
     )

@@ -1,4 +1,4 @@
-"""Images under optimisation: where they start, how far their values go, and the pixels they end as."""
+"""Images under optimisation: where they start, how far their values go, and the pixels and the set they end as."""
 
 from collections.abc import Iterable
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 from wmdd.context import Context
 from wmdd.data.loading import centre_crop, to_float
-from wmdd.values import ImageSet, Teacher
+from wmdd.values import DistilledSet, ImageSet, Teacher
 
 
 def start_images(
@@ -44,3 +44,37 @@ def to_pixels(images: Tensor, teacher: Teacher) -> Tensor:
     mean = torch.tensor(teacher.mean, device=images.device).view(1, -1, 1, 1)
     std = torch.tensor(teacher.std, device=images.device).view(1, -1, 1, 1)
     return ((images * std + mean).clamp(0, 1) * 255).round().to(torch.uint8).cpu().contiguous()
+
+
+def class_labels(num_classes: int, ipc: int) -> Tensor:
+    """Return the labels of images that lie class by class, int64 `(C · ipc,)`."""
+    return torch.arange(num_classes).repeat_interleave(ipc)
+
+
+def class_major_set(
+    method: str, images: Tensor, teacher: Teacher, *, weights: Tensor | None = None, exact: Tensor | None = None
+) -> DistilledSet:
+    """Return the set of images, uint8 `(M, ch, R, R)`, that lie class by class, as many of each.
+
+    `weights` are those of the images in their classes, `(M,)`, equal if None; `exact` are the images before rounding.
+    """
+    classes = len(teacher.classes)
+    equal = torch.full((len(images),), classes / len(images))
+    return DistilledSet(
+        method=method,
+        images=images,
+        labels=class_labels(classes, len(images) // classes),
+        weights=equal if weights is None else weights,
+        classes=teacher.classes,
+        mean=teacher.mean,
+        std=teacher.std,
+        exact=exact,
+    )
+
+
+def unbounded_set(method: str, images: Tensor, teacher: Teacher) -> DistilledSet:
+    """Return the set of images `(M, ch, R, R)` that were optimised in normalised pixels without bounds.
+
+    They are class-major and all of equal weight, and are kept twice: exactly, and clipped and rounded.
+    """
+    return class_major_set(method, to_pixels(images, teacher), teacher, exact=images.float().cpu().contiguous())

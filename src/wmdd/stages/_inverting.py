@@ -1,7 +1,7 @@
 """How a group of images is optimised under a teacher: Adam, cosine to zero, clipped to the range of pixels."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from wmdd.context import Context
 from wmdd.settings import RecoverSettings
-from wmdd.stages._images import pixel_limits, start_images, to_pixels
+from wmdd.stages._images import class_major_set, pixel_limits, start_images, to_pixels
 from wmdd.stages._matching import Group
 from wmdd.stages._optimising import Carried, Descent, Variable, Variables, optimise
 from wmdd.values import DistilledSet, ImageSet, Teacher
@@ -48,7 +48,7 @@ class Inversion:
     teacher: Teacher
     """Whose normalisation the images have."""
     settings: RecoverSettings
-    groups: int
+    groups: tuple[Group, ...]
     ctx: Context
 
     def start(self, group: Group) -> Tensor:
@@ -87,8 +87,36 @@ class _Watched:
         return {} if self._latest is None else self._latest.figures()
 
 
-def invert_group(
-    job: Inversion, group: Group, number: int, loss: GroupLoss, *, start: Tensor, carried: Carried | None = None
+def invert_groups(
+    job: Inversion,
+    method: str,
+    begin: Callable[[Group, Tensor], tuple[GroupLoss, Carried | None]],
+    *,
+    weights: Tensor,
+) -> DistilledSet:
+    """Return the set that all groups make up, one group after the other.
+
+    Args:
+        job: what they have in common.
+        method: name that the set carries.
+        begin: a group and the images it starts from → its loss, and what that carries from step to step.
+        weights: of the images in their classes, `(C, K)`.
+    """
+    num_classes, ipc = weights.shape
+    side, channels = job.teacher.spec.image_size, job.teacher.spec.channels
+    images = torch.empty(num_classes, ipc, channels, side, side, dtype=torch.uint8)
+    for number, group in enumerate(job.groups):
+        start = job.start(group)
+        loss, carried = begin(group, start)
+        pixels = _invert_group(job, group, number, loss, start=start, carried=carried)
+        images[list(group.labels), group.first : group.first + group.ipc] = pixels.view(
+            -1, group.ipc, *images.shape[2:]
+        )
+    return class_major_set(method, images.flatten(0, 1), job.teacher, weights=weights.flatten().float())
+
+
+def _invert_group(
+    job: Inversion, group: Group, number: int, loss: GroupLoss, *, start: Tensor, carried: Carried | None
 ) -> Tensor:
     """Return the images of group `number` as uint8 `(G·K, ch, R, R)`.
 
@@ -112,32 +140,7 @@ def invert_group(
         advice="lower recover.lr or recover.bn_weight",
         figures=watched.figures,
         before=number * settings.iterations,
-        total=job.groups * settings.iterations,
+        total=len(job.groups) * settings.iterations,
     )
     images = optimise({"images": Variable(start=start, lr=settings.lr)}, watched, descent, ctx=job.ctx)["images"]
     return to_pixels(images, job.teacher)
-
-
-def inverted_set(method: str, parts: Sequence[tuple[Group, Tensor]], weights: Tensor, teacher: Teacher) -> DistilledSet:
-    """Return the set that groups and their pixels make up, class by class.
-
-    Args:
-        method: name that the set carries.
-        parts: every group with its images, uint8 `(G·K, ch, R, R)`.
-        weights: of the images in their classes, `(C, K)`.
-        teacher: whose classes and normalisation the set has.
-    """
-    num_classes, ipc = weights.shape
-    shape = parts[0][1].shape[1:]
-    images = torch.empty(num_classes, ipc, *shape, dtype=torch.uint8)
-    for group, pixels in parts:
-        images[list(group.labels), group.first : group.first + group.ipc] = pixels.view(-1, group.ipc, *shape)
-    return DistilledSet(
-        method=method,
-        images=images.flatten(0, 1),
-        labels=torch.arange(num_classes).repeat_interleave(ipc),
-        weights=weights.flatten().float(),
-        classes=teacher.classes,
-        mean=teacher.mean,
-        std=teacher.std,
-    )

@@ -34,6 +34,10 @@ class Group:
         """Return what names the random stream of a class in this group: its label, and where it begins if not at 0."""
         return (label, self.first) if self.first else (label,)
 
+    def classes(self, device: torch.device) -> Tensor:
+        """Return the labels of the images, int64 `(G·K,)`."""
+        return torch.tensor(self.labels, device=device).repeat_interleave(self.ipc)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Targets(Group):
@@ -160,8 +164,9 @@ def match(model: nn.Module, looks: Tensor, targets: Targets, *, settings: Recove
 
 def class_entropy(logits: Tensor, group: Group, settings: RecoverSettings) -> Tensor:
     """Return the cross-entropy: summed over classes the mean over a class's images; the mean in the reference form."""
-    classes = torch.tensor(group.labels, device=logits.device).repeat_interleave(group.ipc)
-    return F.cross_entropy(logits, classes) * (len(group.labels) if settings.form == "squared" else 1)
+    return F.cross_entropy(logits, group.classes(logits.device)) * (
+        len(group.labels) if settings.form == "squared" else 1
+    )
 
 
 def _feature_loss(features: Tensor, logits: Tensor, targets: Targets, settings: RecoverSettings) -> Tensor:

@@ -13,9 +13,7 @@ from torch import Tensor
 
 from wmdd.context import Context, Saved
 from wmdd.errors import NumericsError
-from wmdd.stages._images import to_pixels
 from wmdd.training.optim import load_moments, moments
-from wmdd.values import DistilledSet, Teacher
 
 ROWS = 100
 
@@ -163,26 +161,3 @@ def _restore(variables: Variables, optimiser: torch.optim.Optimizer, descent: De
 def _named(part: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Return the tensors under names that say what they are part of."""
     return {f"{part}/{name}": value for name, value in tensors.items()}
-
-
-def unbounded_set(method: str, images: Tensor, teacher: Teacher) -> DistilledSet:
-    """Return the set of images `(M, ch, R, R)` that were optimised in normalised pixels without bounds.
-
-    They are class-major and all of equal weight, and are kept twice: exactly, and clipped and rounded.
-    """
-    classes = len(teacher.classes)
-    return DistilledSet(
-        method=method,
-        images=to_pixels(images, teacher),
-        labels=class_labels(classes, len(images) // classes),
-        weights=torch.full((len(images),), classes / len(images)),
-        classes=teacher.classes,
-        mean=teacher.mean,
-        std=teacher.std,
-        exact=images.float().cpu().contiguous(),
-    )
-
-
-def class_labels(num_classes: int, ipc: int) -> Tensor:
-    """Return the labels of images that lie class by class, int64 `(C · ipc,)`."""
-    return torch.arange(num_classes).repeat_interleave(ipc)

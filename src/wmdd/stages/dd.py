@@ -21,9 +21,9 @@ from torch.func import functional_call
 from wmdd.context import Context
 from wmdd.data.loading import centre_crop, to_float
 from wmdd.settings import DdSettings
-from wmdd.stages._images import start_images
+from wmdd.stages._images import class_labels, start_images, unbounded_set
 from wmdd.stages._networks import network_spec
-from wmdd.stages._optimising import Descent, Variable, Variables, class_labels, optimise, unbounded_set
+from wmdd.stages._optimising import Descent, Variable, Variables, optimise
 from wmdd.stages._stage import Stage
 from wmdd.stages._unrolling import GRADIENTS, functional_network
 from wmdd.stages.statistics import require_same_classes

@@ -23,9 +23,10 @@ from torch import Tensor
 from wmdd.context import Context
 from wmdd.models import Committee, as_channels, class_moments, statistic_layers, tap_inputs
 from wmdd.settings import GvbsmRecoverSettings
-from wmdd.stages._inverting import Inversion, group_classes, invert_group, inverted_set
+from wmdd.stages._inverting import GroupLoss, Inversion, group_classes, invert_groups
 from wmdd.stages._looks import step_looks
 from wmdd.stages._matching import Group
+from wmdd.stages._optimising import Carried
 from wmdd.stages._stage import Stage
 from wmdd.stages.statistics import require_same_classes
 from wmdd.training.averages import MovingAverage
@@ -62,14 +63,16 @@ def recover_gvbsm(
     committee = Committee(teachers, ctx.device).eval()
     targets = [_targets(each, settings.gvbsm.first, ctx.device) for each in statistics]
     num_classes = len(train.classes)
-    groups = group_classes(num_classes, ipc, settings.recover.batch)
-    job = Inversion(train=train, teacher=teachers[0], settings=settings.recover, groups=len(groups), ctx=ctx)
-    parts: list[tuple[Group, Tensor]] = []
-    for number, labels in enumerate(groups):
-        group = Group(labels=labels, ipc=ipc)
+    labels = group_classes(num_classes, ipc, settings.recover.batch)
+    groups = tuple(Group(labels=each, ipc=ipc) for each in labels)
+    job = Inversion(train=train, teacher=teachers[0], settings=settings.recover, groups=groups, ctx=ctx)
+
+    def begin(group: Group, start: Tensor) -> tuple[GroupLoss, Carried]:
+        del start
         loss = CommitteeLoss(committee, targets, group, settings, ctx=ctx)
-        parts.append((group, invert_group(job, group, number, loss, start=job.start(group), carried=loss)))
-    return inverted_set("gvbsm", parts, torch.full((num_classes, ipc), 1 / ipc), teachers[0])
+        return loss, loss
+
+    return invert_groups(job, "gvbsm", begin, weights=torch.full((num_classes, ipc), 1 / ipc))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,8 +145,7 @@ class CommitteeLoss:
         looks = step_looks(images, group, step, self._settings.recover, self._ctx)
         number = step % len(self._targets)
         logits, means, variances = self._observe(number, looks)
-        labels = torch.tensor(group.labels, device=logits.device).repeat_interleave(group.ipc)
-        entropy = F.cross_entropy(logits, labels)
+        entropy = F.cross_entropy(logits, group.classes(logits.device))
         statistics = self._statistics(number, step, means, variances)
         density = densification(looks.view(len(group.labels), group.ipc, *looks.shape[1:]), own.temperature)
         total = entropy + own.weight * statistics + own.density * density

@@ -16,13 +16,14 @@ buffers, which average batches that were augmented and seen while the weights st
 """
 
 import torch
+from torch import Tensor
 
 from wmdd.context import Context
 from wmdd.errors import ConfigError
 from wmdd.models import build_teacher, require_batchnorm
 from wmdd.settings import RecoverSettings
 from wmdd.stages._group_loss import group_loss
-from wmdd.stages._inverting import Inversion, group_classes, invert_group, inverted_set
+from wmdd.stages._inverting import GroupLoss, Inversion, group_classes, invert_groups
 from wmdd.stages._matching import Group, moment_targets
 from wmdd.stages._stage import Stage
 from wmdd.stages.statistics import require_same_classes
@@ -61,17 +62,19 @@ def invert(
     require_same_classes(teacher, train)
     model = build_teacher(teacher, ctx.device)
     require_batchnorm(model, teacher.spec.arch)
-    weights = torch.full((len(train.classes), ipc), 1 / ipc, dtype=torch.float64)
-    groups = inversion_groups(len(train.classes), ipc, settings)
-    job = Inversion(train=train, teacher=teacher, settings=settings, groups=len(groups), ctx=ctx)
-    parts = []
-    for number, group in enumerate(groups):
-        own = torch.full((len(group.labels), group.ipc), 1 / group.ipc, dtype=torch.float64)
-        targets = moment_targets(statistics, group, own, settings, device=ctx.device)
-        start = job.start(group)
-        loss = group_loss(model, targets, statistics, settings, start=start, ctx=ctx)
-        parts.append((group, invert_group(job, group, number, loss, start=start)))
-    return inverted_set(method, parts, weights, teacher)
+    groups = tuple(inversion_groups(len(train.classes), ipc, settings))
+    job = Inversion(train=train, teacher=teacher, settings=settings, groups=groups, ctx=ctx)
+
+    def begin(group: Group, start: Tensor) -> tuple[GroupLoss, None]:
+        targets = moment_targets(statistics, group, _equal(len(group.labels), group.ipc), settings, device=ctx.device)
+        return group_loss(model, targets, statistics, settings, start=start, ctx=ctx), None
+
+    return invert_groups(job, method, begin, weights=_equal(len(train.classes), ipc))
+
+
+def _equal(num_classes: int, ipc: int) -> Tensor:
+    """Return equal weights, float64 `(C, K)`."""
+    return torch.full((num_classes, ipc), 1 / ipc, dtype=torch.float64)
 
 
 def inversion_groups(num_classes: int, ipc: int, settings: RecoverSettings) -> list[Group]:

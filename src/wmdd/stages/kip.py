@@ -19,8 +19,8 @@ from wmdd.data.balanced import ClassBatches
 from wmdd.data.loading import centre_crop, fetch_batches, in_order, to_float
 from wmdd.errors import ConfigError
 from wmdd.settings import KipSettings
-from wmdd.stages._images import start_images
-from wmdd.stages._optimising import Descent, Variable, Variables, class_labels, optimise, unbounded_set
+from wmdd.stages._images import class_labels, start_images, unbounded_set
+from wmdd.stages._optimising import Descent, Variable, Variables, optimise
 from wmdd.stages._stage import Stage
 from wmdd.stages.pick import PickSettings, pick_random
 from wmdd.stages.statistics import require_same_classes

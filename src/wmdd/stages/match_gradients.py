@@ -23,9 +23,9 @@ from wmdd.context import Context, stream_seed
 from wmdd.data.dsa import apply_dsa, draw_dsa
 from wmdd.data.loading import shuffled
 from wmdd.settings import GradientSettings
-from wmdd.stages._images import start_images
+from wmdd.stages._images import class_labels, start_images, unbounded_set
 from wmdd.stages._networks import Encounters, fresh_network
-from wmdd.stages._optimising import Descent, Variable, Variables, class_labels, optimise, unbounded_set
+from wmdd.stages._optimising import Descent, Variable, Variables, optimise
 from wmdd.stages._stage import Stage
 from wmdd.stages.statistics import require_same_classes
 from wmdd.training.gradients import gradient_distance

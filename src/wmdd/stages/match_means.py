@@ -20,9 +20,9 @@ from torch import Tensor
 from wmdd.context import Context, stream_seed
 from wmdd.models import features_and_logits
 from wmdd.settings import DmSettings
-from wmdd.stages._images import start_images
+from wmdd.stages._images import start_images, unbounded_set
 from wmdd.stages._networks import Encounters, fresh_network
-from wmdd.stages._optimising import Descent, Variable, Variables, optimise, unbounded_set
+from wmdd.stages._optimising import Descent, Variable, Variables, optimise
 from wmdd.stages._stage import Stage
 from wmdd.stages.statistics import require_same_classes
 from wmdd.training.randomness import seeded

@@ -23,8 +23,8 @@ from wmdd.context import Context
 from wmdd.data.dsa import apply_dsa, draw_dsa
 from wmdd.errors import ConfigError
 from wmdd.settings import MttSettings
-from wmdd.stages._images import start_images
-from wmdd.stages._optimising import Descent, Variable, Variables, class_labels, optimise, unbounded_set
+from wmdd.stages._images import class_labels, start_images, unbounded_set
+from wmdd.stages._optimising import Descent, Variable, Variables, optimise
 from wmdd.stages._stage import Stage
 from wmdd.stages._unrolling import GRADIENTS, functional_network
 from wmdd.stages.statistics import require_same_classes

@@ -22,6 +22,7 @@ from wmdd.data.loading import fetch_batches, to_float
 from wmdd.errors import DataError
 from wmdd.models import build_teacher
 from wmdd.settings import RdedSettings
+from wmdd.stages._images import class_major_set
 from wmdd.stages._stage import Stage
 from wmdd.stages._testing import BATCH
 from wmdd.stages.relabel import ask
@@ -78,15 +79,7 @@ def rded(
         if saved is None:
             ctx.save(name, {"images": parts[-1]})
         ctx.progress(label + 1, len(train.classes))
-    return DistilledSet(
-        method="rded",
-        images=torch.cat(parts),
-        labels=torch.arange(len(train.classes)).repeat_interleave(ipc),
-        weights=torch.full((len(train.classes) * ipc,), 1 / ipc),
-        classes=train.classes,
-        mean=teacher.mean,
-        std=teacher.std,
-    )
+    return class_major_set("rded", torch.cat(parts), teacher)
 
 
 def _one_class(job: _Job, label: int) -> Tensor:

@@ -12,12 +12,14 @@ losses are in `stages/_matching.py`, the steps in `stages/_inverting.py`; docs/d
 code does instead.
 """
 
+from torch import Tensor
+
 from wmdd.context import Context
 from wmdd.models import build_teacher, require_batchnorm
 from wmdd.settings import RecoverSettings
 from wmdd.stages._group_loss import group_loss
-from wmdd.stages._inverting import Inversion, group_classes, invert_group, inverted_set
-from wmdd.stages._matching import group_targets, image_weights
+from wmdd.stages._inverting import GroupLoss, Inversion, group_classes, invert_groups
+from wmdd.stages._matching import Group, group_targets, image_weights
 from wmdd.stages._stage import Stage
 from wmdd.stages.statistics import require_same_classes
 from wmdd.values import Barycenters, ClassStatistics, DistilledSet, ImageSet, Teacher
@@ -53,15 +55,14 @@ def recover(
     model = build_teacher(teacher, ctx.device)
     require_batchnorm(model, teacher.spec.arch)
     num_classes, ipc, _ = barycenters.atoms.shape
-    groups = group_classes(num_classes, ipc, settings.batch)
-    job = Inversion(train=train, teacher=teacher, settings=settings, groups=len(groups), ctx=ctx)
-    parts = []
-    for number, labels in enumerate(groups):
-        targets = group_targets(statistics, barycenters, labels, settings, ctx.device)
-        start = job.start(targets)
-        loss = group_loss(model, targets, statistics, settings, start=start, ctx=ctx)
-        parts.append((targets, invert_group(job, targets, number, loss, start=start)))
-    return inverted_set(method, parts, image_weights(barycenters, settings), teacher)
+    groups = tuple(Group(labels=labels, ipc=ipc) for labels in group_classes(num_classes, ipc, settings.batch))
+    job = Inversion(train=train, teacher=teacher, settings=settings, groups=groups, ctx=ctx)
+
+    def begin(group: Group, start: Tensor) -> tuple[GroupLoss, None]:
+        targets = group_targets(statistics, barycenters, group.labels, settings, ctx.device)
+        return group_loss(model, targets, statistics, settings, start=start, ctx=ctx), None
+
+    return invert_groups(job, method, begin, weights=image_weights(barycenters, settings))
 
 
 RECOVER = Stage(name="recover", version=1, run=recover, output=DistilledSet)

@@ -19,12 +19,13 @@ from wmdd.context import Context, stream_seed
 from wmdd.data.dsa import apply_dsa, draw_dsa
 from wmdd.data.loading import centre_crop, channel_moments, fetch_batches, in_order, shuffled, to_float
 from wmdd.data.views import draw_views, look
-from wmdd.models import build_model, final_classifier, resolve_spec
+from wmdd.models import build_model, final_classifier
 from wmdd.models.stems import replace
 from wmdd.settings import ScddSettings, SelfSupervisedSettings, TrainSettings, ViewSettings
 from wmdd.stages._networks import settle_on_batches
 from wmdd.stages._stage import Stage
 from wmdd.stages._testing import BATCH, accuracy
+from wmdd.stages.squeeze import as_teacher, teacher_spec
 from wmdd.training.contrastive import nt_xent
 from wmdd.training.loop import Batch, Task, fit
 from wmdd.training.losses import label_loss
@@ -72,21 +73,14 @@ def selfsupervised(
         NumericsError: a loss is not finite any more.
     """
     ctx = ctx or Context()
-    spec = resolve_spec(
-        settings.arch,
-        num_classes=len(train.classes),
-        channels=train.channels,
-        image_size=train.image_size,
-        stem=settings.stem,
-    )
+    spec = teacher_spec(train, settings)
     mean, std = channel_moments(train)
     job = _Job(train=train, spec=spec, settings=settings.training, mean=mean, std=std, ctx=ctx)
     network = _backbone(job)
     model = network.with_head(_probe(job, _features(job, network.model)))
     top1, _ = accuracy(model.eval(), val, mean, std, ctx)
     ctx.log(unit="teacher", top1=top1)
-    weights = {name: value.detach().cpu().contiguous().clone() for name, value in model.state_dict().items()}
-    return Teacher(spec=spec, weights=weights, classes=train.classes, mean=mean, std=std, top1=top1)
+    return as_teacher(model, spec, train, normalisation=(mean, std), top1=top1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,7 @@ from wmdd.context import Context, stream_seed
 from wmdd.data.loading import channel_moments, fetch_batches, shuffled, to_float
 from wmdd.data.views import draw_views, look
 from wmdd.models import Pretrained, build_model, load_checkpoint, pretrained_model, resolve_spec
-from wmdd.settings import SqueezeSettings, ViewSettings
+from wmdd.settings import SelfSupervisedSettings, SqueezeSettings, ViewSettings
 from wmdd.stages._stage import Stage
 from wmdd.stages._testing import accuracy
 from wmdd.training.loop import Batch, Task, fit, test_epochs
@@ -60,11 +60,24 @@ def squeeze(train: ImageSet, val: ImageSet, settings: SqueezeSettings, *, ctx: C
         model = _train(job, model)
     top1 = _test(job, model.eval())["top1"]
     ctx.log(unit="teacher", top1=top1)
+    return as_teacher(model, spec, train, normalisation=(start.mean, start.std), top1=top1)
+
+
+def as_teacher(
+    model: nn.Module,
+    spec: ModelSpec,
+    train: ImageSet,
+    *,
+    normalisation: tuple[tuple[float, ...], tuple[float, ...]],
+    top1: float,
+) -> Teacher:
+    """Return the record of a network that was trained on `train` under a mean and a deviation per channel."""
+    mean, std = normalisation
     weights = {name: value.detach().cpu().contiguous().clone() for name, value in model.state_dict().items()}
-    return Teacher(spec=spec, weights=weights, classes=train.classes, mean=start.mean, std=start.std, top1=top1)
+    return Teacher(spec=spec, weights=weights, classes=train.classes, mean=mean, std=std, top1=top1)
 
 
-def teacher_spec(train: ImageSet, settings: SqueezeSettings) -> ModelSpec:
+def teacher_spec(train: ImageSet, settings: SqueezeSettings | SelfSupervisedSettings) -> ModelSpec:
     """Return the specification of a teacher for `train`.
 
     Raises:
