@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -231,6 +232,22 @@ def test_card_of_little_known_things(tmp_path: Path) -> None:
     assert "Images distilled by WMDD, 1 image a class" in text
     assert "fkd" not in text.split("---\n")[1]
     assert "## Results" not in text
+
+
+def test_card_tells_what_the_images_are(tmp_path: Path) -> None:
+    drawn = replace(make_set(), method="herding")
+    write_product(drawn, None, tmp_path / "real", facts={"source": "A, arXiv:1611.07725; B", "real": True})
+    text = (tmp_path / "real" / "README.md").read_text("utf-8")
+    assert yaml.safe_load(text.split("---\n")[1])["tags"][2:] == ["herding", "arxiv:1611.07725"]
+    assert "The images are real ones" in text
+    assert "A, arXiv:1611.07725; B" in text
+    assert "bibtex" not in text
+    write_product(make_set(), make_labels(), tmp_path / "made", facts={"source": "arXiv:2311.18531", "real": False})
+    text = (tmp_path / "made" / "README.md").read_text("utf-8")
+    assert yaml.safe_load(text.split("---\n")[1])["tags"][2:] == ["synthetic", "wmdd", "arxiv:2311.18531"]
+    assert "not\nphotographs" in text
+    assert "liu2025wmdd" in text
+    assert "shen2022fkd" in text
 
 
 def test_manifest_names_every_data_file(product: Path) -> None:

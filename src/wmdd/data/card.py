@@ -1,5 +1,6 @@
 """The data-set card (README.md) of a distilled set, and the picture at its head."""
 
+import re
 from collections.abc import Iterable, Mapping
 from statistics import fmean, stdev
 from typing import Any
@@ -16,31 +17,29 @@ _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000
 _PREVIEW = 10
 """Classes, and images of each, in the picture."""
 
-_CITATIONS = """## Citation
-
-```bibtex
-@inproceedings{liu2025wmdd,
+_BIBTEX = {
+    "wmdd": """@inproceedings{liu2025wmdd,
   title     = {Dataset Distillation via the Wasserstein Metric},
   author    = {Liu, Haoyang and Li, Yijiang and Xing, Tiancheng and Wang, Peiran and Dalal, Vibhu and Li, Luwei and He, Jingrui and Wang, Haohan},
   booktitle = {IEEE/CVF International Conference on Computer Vision (ICCV)},
   year      = {2025}
 }
-@inproceedings{yin2023sre2l,
+""",  # noqa: E501
+    "sre2l": """@inproceedings{yin2023sre2l,
   title     = {Squeeze, Recover and Relabel: Dataset Condensation at ImageNet Scale From A New Perspective},
   author    = {Yin, Zeyuan and Xing, Eric and Shen, Zhiqiang},
   booktitle = {Advances in Neural Information Processing Systems (NeurIPS)},
   year      = {2023}
 }
-@inproceedings{shen2022fkd,
+""",
+    "fkd": """@inproceedings{shen2022fkd,
   title     = {A Fast Knowledge Distillation Framework for Visual Recognition},
   author    = {Shen, Zhiqiang and Xing, Eric},
   booktitle = {European Conference on Computer Vision (ECCV)},
   year      = {2022}
 }
-```
-
-Please cite the source data set too.
-"""  # noqa: E501
+""",
+}
 
 _CAUTIONS = """## Limits
 
@@ -59,8 +58,9 @@ def card(
     Args:
         distilled: The set.
         soft_labels: Its soft labels; None = the folder has none.
-        facts: All optional: `data` (name of the source data), `license` (its licence), `teacher` (`arch`, `top1`),
-            `evaluations` (rows as in `metrics.json`), `settings` (nested), `command`, `versions` (package: version).
+        facts: All optional: `data` (name of the source data), `license` (its licence), `source` (papers of the method),
+            `real` (whether its images are real ones), `teacher` (`arch`, `top1`), `evaluations` (rows as in
+            `metrics.json`), `settings` (nested), `command`, `versions` (package: version).
         sizes: Bytes of `data`, of `fkd`, and of `exact` where there is such a file.
     """
     stored = soft_labels if soft_labels is not None and soft_labels.epochs else None
@@ -75,7 +75,7 @@ def card(
         _origin(facts),
         _storage(sizes),
         _CAUTIONS,
-        _CITATIONS,
+        _citations(distilled, stored, facts),
     ]
     return "\n".join(part for part in parts if part)
 
@@ -112,12 +112,19 @@ def _head(distilled: DistilledSet, soft_labels: SoftLabels | None, facts: Mappin
         "task_categories": ["image-classification"],
         "size_categories": [next((name for limit, name in _SIZES if count < limit), "n>1M")],
         "annotations_creators": ["machine-generated"],
-        "tags": ["dataset-distillation", "dataset-condensation", "synthetic", distilled.method, "arxiv:2311.18531"],
+        "tags": ["dataset-distillation", "dataset-condensation", *_nature(distilled, facts)],
         "configs": configs,
     }
     if "data" in facts:
         head["source_datasets"] = [f"extended|{facts['data']}"]
     return f"---\n{yaml.safe_dump(head, sort_keys=False, allow_unicode=True)}---\n"
+
+
+def _nature(distilled: DistilledSet, facts: Mapping[str, Any]) -> list[str]:
+    """Return the tags that differ between methods: synthetic or not, its name, its papers."""
+    synthetic = [] if facts.get("real") else ["synthetic"]
+    papers = re.findall(r"arXiv:(\d+\.\d+)", str(facts.get("source", "")))
+    return [*synthetic, distilled.method, *(f"arxiv:{paper}" for paper in papers)]
 
 
 def _train_files(folder: str) -> list[dict[str, str]]:
@@ -127,13 +134,17 @@ def _train_files(folder: str) -> list[dict[str, str]]:
 def _summary(distilled: DistilledSet, facts: Mapping[str, Any]) -> str:
     count, classes = len(distilled.labels), len(distilled.classes)
     channels, side = distilled.images.shape[1], distilled.image_size
+    kind = (
+        "The images are real ones of the source data, or pieces of them"
+        if facts.get("real")
+        else "Optimised images are not\nphotographs: they are not made for people to look at, nor to test anything on"
+    )
     return f"""# {_title(distilled, facts)}
 
 ![The first images of the first classes](preview.png)
 
 A small training set: {count} images of {classes} classes, {side} x {side} pixels, {channels} channel(s), made by the
-method `{distilled.method}` to stand in for the source data when a network is trained. Optimised images are not
-photographs: they are not made for people to look at, nor to test anything on.
+method `{distilled.method}` to stand in for the source data when a network is trained. {kind}.
 """
 
 
@@ -260,6 +271,15 @@ def _storage(sizes: Mapping[str, int]) -> str:
 
 Images {sizes["data"]:,} bytes, {exact}views and soft labels {sizes["fkd"]:,} bytes; `manifest.json` has their SHA-256.
 """
+
+
+def _citations(distilled: DistilledSet, soft_labels: SoftLabels | None, facts: Mapping[str, Any]) -> str:
+    """Tell whom to cite: the method, and the way of labelling where there are stored views."""
+    source = [f"Method `{distilled.method}`: {facts['source']}.", ""] if facts.get("source") else []
+    keys = (distilled.method, "fkd" if soft_labels is not None else "")
+    entries = "".join(_BIBTEX[key] for key in keys if key in _BIBTEX)
+    code = [f"```bibtex\n{entries}```", ""] if entries else []
+    return "\n".join(["## Citation", "", *source, *code, "Please cite the source data set too.", ""])
 
 
 def _numbers(values: Iterable[float]) -> str:

@@ -200,6 +200,8 @@ class Method:
     source: str
     distill: Callable[[Stages, Result, Result, MethodSettings], Result]
     """`distill(stages, train, teacher, recipe)` → result with a `DistilledSet`."""
+    real: bool = False
+    """Whether its images are real ones, whole or in pieces."""
     needs_batchnorm: bool = False
     """Whether it works only with a teacher that has BatchNorm layers."""
     teach: Callable[[Stages, Result, Result, MethodSettings], Result] = squeezed

@@ -16,5 +16,6 @@ K_CENTER = Method(
     name="k-center",
     source="Gonzalez 1985; as a coreset Sener and Savarese, ICLR 2018, arXiv:1708.00489",
     distill=distill,
+    real=True,
     needs_batchnorm=True,
 )

@@ -15,5 +15,6 @@ K_MEANS = Method(
     name="k-means",
     source="Lloyd 1982, k-means++ of Arthur and Vassilvitskii 2007; as a coreset DC-BENCH, NeurIPS 2022",
     distill=distill,
+    real=True,
     needs_batchnorm=True,
 )

@@ -14,4 +14,5 @@ LS = Method(
     name="ls",
     source="Dataset Meta-Learning from Kernel Ridge-Regression, ICLR 2021, arXiv:2011.00050",
     distill=distill,
+    real=True,
 )

@@ -14,4 +14,5 @@ RANDOM = Method(
     name="random",
     source="the field's standard baseline",
     distill=distill,
+    real=True,
 )

@@ -13,4 +13,5 @@ RDED = Method(
     name="rded",
     source="On the Diversity and Realism of Distilled Dataset, CVPR 2024, arXiv:2312.03526",
     distill=distill,
+    real=True,
 )

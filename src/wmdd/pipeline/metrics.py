@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from wmdd.data.distilled import EXACT
+from wmdd.methods._registry import find_method
 from wmdd.methods.names import BASELINE
 from wmdd.pipeline.provenance import versions
 from wmdd.pipeline.ranking import ranking_rows
@@ -161,7 +162,10 @@ def product_bytes(distilled: Path) -> dict[str, int]:
 
 def product_facts(metrics: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
     """Return what the data-set card tells of the run that made it."""
+    method = find_method(recipe.method)
     return {
+        "source": method.source,
+        "real": method.real,
         "data": metrics["data"]["name"],
         "teacher": metrics["teacher"],
         "evaluations": metrics["evaluations"],
