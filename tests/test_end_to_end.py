@@ -285,6 +285,24 @@ def test_students_of_another_protocol_later(digits: Digits) -> None:
     assert files_of(digits.out / "distilled") == before
 
 
+def test_all_teachers_of_the_run_label_again(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {
+        "squeeze": {"arch": "convnet1_w8_bn", "epochs": 1},
+        "gvbsm.teachers": ("convnet1_w4_bn",),
+        "recover.iterations": 2,
+        "evaluate": {"students": ("convnet1_w8_bn",), "epochs": 2, "seeds": 1},
+    }
+    run = wmdd.distill("digits", method="gvbsm", out=tmp_path / "run", store=tmp_path / "store", **settings)
+    facts: dict[str, Any] = {"students": ["convnet1_w8_bn"], "seeds": 1, "settings": {"evaluate.epochs": 2}}
+    scores = wmdd.evaluate(run.out, "digits", **facts)
+    theirs = [(row["set"], row["top1"]) for row in run.metrics["evaluations"]]
+    assert [(score.set, score.top1) for score in scores.scores] == theirs
+    for labels in (tmp_path / "store").glob("relabel-*/manifest.json"):
+        labels.unlink()
+    with pytest.raises(wmdd.WmddError, match="run `wmdd distill` again"):
+        wmdd.evaluate(run.out, "digits", **facts)
+
+
 @pytest.mark.parametrize("labels", ["soft", "hard"])
 def test_evaluating_what_was_loaded_is_the_same(digits: Digits, labels: str) -> None:
     facts: dict[str, Any] = {"students": [ARCH], "seeds": 1, "labels": labels, "settings": {"evaluate.epochs": 3}}

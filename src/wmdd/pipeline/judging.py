@@ -12,7 +12,7 @@ from wmdd.data.distilled import PortableSet, load
 from wmdd.data.loading import require_images
 from wmdd.data.sources import open_data
 from wmdd.errors import ConfigError, DataError
-from wmdd.methods._method import Result, Together, all_teachers
+from wmdd.methods._method import Result, Teachers, Together, all_teachers
 from wmdd.methods._registry import find_method
 from wmdd.methods.names import BASELINE
 from wmdd.pipeline.recipe import Recipe
@@ -156,7 +156,7 @@ def evaluate_product(
     out = run / "evaluations"
     out.mkdir(exist_ok=True)
     runner = Runner(recipe=recipe, store=Store(root=store or root), out=out, watcher=watcher or Silence())
-    teacher = _teacher(known, root)
+    teacher = _teachers(known, root)
     tests = GivenResult(key=val.fingerprint, record=val)
     ours = GivenResult(key=_product_key(run), record=product)
     images = GivenResult(key=train.fingerprint, record=train)
@@ -181,17 +181,23 @@ def _require_same_data(product: PortableSet, train: ImageSet) -> None:
     require_images(train, product.ipc)
 
 
-def _teacher(known: dict[str, Any], root: Path) -> StoredResult:
-    """Return the first teacher of a run, squeezed with labels or without."""
-    makers = {stage.name: stage for stage in (SQUEEZE, SELF_SUPERVISED)}
-    stage, name = next(
-        ((makers[result["stage"]], result["folder"]) for result in known["results"] if result["stage"] in makers),
-        (SQUEEZE, None),
-    )
-    if name is None or not (root / name / "manifest.json").exists():
-        raise ConfigError(f"the run's teacher is gone; got {root / str(name)}; run `wmdd distill` again")
-    key = str(name).rpartition("-")[2]
-    return StoredResult(key, stage, Store(root=root).folder(stage.name, key))
+def _teachers(known: dict[str, Any], root: Path) -> Teachers:
+    """Return the teachers who labelled a run's product, its own in front, squeezed with labels or without.
+
+    Raises:
+        ConfigError: one of them is gone, or what they said is.
+    """
+    stages = {stage.name: stage for stage in (SQUEEZE, SELF_SUPERVISED, RELABEL)}
+    made: dict[str, StoredResult] = {}
+    for stage, name in ((stages[row["stage"]], row["folder"]) for row in known["results"] if row["stage"] in stages):
+        key = str(name).rpartition("-")[2]
+        made[key] = StoredResult(key, stage, Store(root=root).folder(stage.name, key))
+    labels = next((result for result in made.values() if result.stage is RELABEL), None)
+    gone = [result.folder.path for result in made.values() if not result.folder.finished]
+    if labels is None or gone:
+        what = gone[0] if gone else "no labels"
+        raise ConfigError(f"the run's teacher, or what it said, is gone; got {what}; run `wmdd distill` again")
+    return Teachers(members=tuple(made[key] for key in labels.folder.manifest()["inputs"][1].split("+")))
 
 
 def _product_key(run: Path) -> str:
