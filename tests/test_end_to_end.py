@@ -303,6 +303,16 @@ def test_all_teachers_of_the_run_label_again(tmp_path: Path) -> None:
         wmdd.evaluate(run.out, "digits", **facts)
 
 
+def test_real_images_are_picked_under_a_teacher_without_batchnorm(tmp_path: Path) -> None:
+    settings: dict[str, Any] = {
+        "squeeze": {"arch": "convnet1_w8", "epochs": 1},
+        "evaluate": {"students": ("convnet1_w8",), "epochs": 2, "seeds": 1},
+    }
+    run = wmdd.distill("digits", method="herding", out=tmp_path / "run", store=tmp_path / "store", **settings)
+    assert {row["set"] for row in run.metrics["evaluations"]} == {"herding", "random"}
+    assert "herding" in run.metrics["diagnosis"]
+
+
 @pytest.mark.parametrize("labels", ["soft", "hard"])
 def test_evaluating_what_was_loaded_is_the_same(digits: Digits, labels: str) -> None:
     facts: dict[str, Any] = {"students": [ARCH], "seeds": 1, "labels": labels, "settings": {"evaluate.epochs": 3}}

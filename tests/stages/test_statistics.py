@@ -2,14 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from memory_context import KilledError, MemoryContext
+from wmdd.artifacts.folder import ResultFolder
 from wmdd.context import Context
-from wmdd.errors import ConfigError, DataError
+from wmdd.errors import DataError
 from wmdd.models import build_teacher
 from wmdd.settings import StatisticsSettings
 from wmdd.stages.statistics import statistics
@@ -119,8 +121,15 @@ def test_a_teacher_of_another_class_order_is_refused(image_set: ImageSet, teache
 
 
 @pytest.mark.parametrize("arch", ["convnet1_w4", "convnet1_w4_in"])
-def test_a_teacher_without_batchnorm_is_refused(
-    arch: str, image_set: ImageSet, make_teacher: Callable[..., Teacher]
+def test_a_teacher_without_batchnorm_gives_features_alone(
+    arch: str, image_set: ImageSet, make_teacher: Callable[..., Teacher], tmp_path: Path
 ) -> None:
-    with pytest.raises(ConfigError, match="needs a teacher with BatchNorm"):
-        statistics(image_set, make_teacher(image_set, arch), StatisticsSettings())
+    found = statistics(image_set, make_teacher(image_set, arch), StatisticsSettings())
+    assert found.features.shape == (36, 16 * 4)
+    assert found.layers == ()
+    assert found.means.shape == found.variances.shape == (3, 0)
+    folder = ResultFolder(path=tmp_path / "statistics-0")
+    with folder.claimed():
+        folder.commit(found, {})
+    assert torch.equal(folder.read(ClassStatistics).features, found.features)
+    assert folder.read(ClassStatistics).means.shape == (3, 0)

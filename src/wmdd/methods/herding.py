@@ -17,5 +17,4 @@ HERDING = Method(
     source="Welling, ICML 2009; as a coreset iCaRL, CVPR 2017, arXiv:1611.07725",
     distill=distill,
     real=True,
-    needs_batchnorm=True,
 )

@@ -17,5 +17,4 @@ K_CENTER = Method(
     source="Gonzalez 1985; as a coreset Sener and Savarese, ICLR 2018, arXiv:1708.00489",
     distill=distill,
     real=True,
-    needs_batchnorm=True,
 )

@@ -16,5 +16,4 @@ K_MEANS = Method(
     source="Lloyd 1982, k-means++ of Arthur and Vassilvitskii 2007; as a coreset DC-BENCH, NeurIPS 2022",
     distill=distill,
     real=True,
-    needs_batchnorm=True,
 )

@@ -19,7 +19,6 @@ from wmdd.models import (
     batchnorm_layers,
     batchnorm_widths,
     build_teacher,
-    require_batchnorm,
     tap_batchnorm,
     tap_features,
 )
@@ -44,14 +43,14 @@ def statistics(
 
     The unit of work is a class. Networks run in fp32 here whatever the context's precision: these are the targets.
 
+    A teacher without BatchNorm gives features alone: moments of no layers, F = 0.
+
     Raises:
         DataError: teacher and images disagree about classes.
-        ConfigError: the teacher has no BatchNorm layer.
     """
     ctx = ctx or Context()
     require_same_classes(teacher, train)
     model = build_teacher(teacher, ctx.device)
-    require_batchnorm(model, teacher.spec.arch)
     layers = batchnorm_layers(model)
     counts = tuple(int((train.labels == label).sum()) for label in range(len(train.classes)))
     features: Tensor | None = None
@@ -95,10 +94,11 @@ def _few(names: tuple[str, ...]) -> str:
 
 def _summary(result: _ClassPass) -> Saved:
     """Put the moments of all layers side by side."""
+    none = torch.zeros(0, dtype=torch.float64)
     return Saved(
         tensors={
-            "mean": torch.cat([moments.mean for moments in result.moments]),
-            "variance": torch.cat([moments.variance for moments in result.moments]),
+            "mean": torch.cat([none, *(moments.mean for moments in result.moments)]),
+            "variance": torch.cat([none, *(moments.variance for moments in result.moments)]),
         },
         facts={},
     )
