@@ -187,6 +187,35 @@ def squeezed(stages: Stages, train: Result, val: Result, recipe: MethodSettings)
     return stages.run(SQUEEZE, train, val, settings=recipe.squeeze)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """How large the real data are."""
+
+    images: int
+    classes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """Images that pass through a network, counted beforehand, so that a run can say how long it will take."""
+
+    arch: str
+    forward: float = 0.0
+    """Forward alone."""
+    both: float = 0.0
+    """Forward and backward."""
+
+
+CountWork = Callable[[MethodSettings, Size], tuple[Work, ...]]
+
+
+def squeezing(recipe: MethodSettings, size: Size) -> tuple[Work, ...]:
+    """Count the training of the teacher, if it is trained."""
+    if recipe.squeeze.checkpoint is not None:
+        return ()
+    return (Work(arch=recipe.squeeze.arch, both=recipe.squeeze.epochs * size.images),)
+
+
 def _teacher_alone(recipe: MethodSettings) -> tuple[str, ...]:
     del recipe
     return ()
@@ -208,5 +237,9 @@ class Method:
     """`teach(stages, train, val, recipe)` → result with a `Teacher`, or several `Teachers`, who then label together."""
     networks: Callable[[MethodSettings], tuple[str, ...]] = _teacher_alone
     """Names of the networks that it builds beside the teacher's; they are checked before anything is run."""
+    teach_work: CountWork = squeezing
+    """What `teach` passes through networks."""
+    work: CountWork | None = None
+    """What `distill` does; None = that is not known beforehand."""
     options: type[Section] | None = None
     """Of methods of other packages: what `recipe.options` must fit."""

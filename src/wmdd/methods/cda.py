@@ -1,6 +1,7 @@
 """CDA: SRe2L whose crops begin with the whole image and become smaller."""
 
 from wmdd.methods._method import Method, MethodSettings, Result, Stages
+from wmdd.methods._work import inverting
 from wmdd.stages.invert import INVERT
 from wmdd.stages.statistics import STATISTICS
 
@@ -19,4 +20,5 @@ CDA = Method(
     source="Dataset Distillation in Large Data Era, TMLR 2024, arXiv:2311.18838",
     distill=distill,
     needs_batchnorm=True,
+    work=inverting,
 )

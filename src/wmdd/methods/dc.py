@@ -1,6 +1,7 @@
 """DC: images that give networks in training the gradients that real images give them."""
 
 from wmdd.methods._method import Method, MethodSettings, Result, Stages
+from wmdd.methods._work import matching_gradients
 from wmdd.stages.match_gradients import MATCH_GRADIENTS
 
 
@@ -14,4 +15,5 @@ DC = Method(
     source="Zhao, Mopuri and Bilen, Dataset Condensation with Gradient Matching, ICLR 2021, arXiv:2006.05929",
     distill=distill,
     networks=lambda recipe: (recipe.dc.arch,),
+    work=lambda recipe, size: matching_gradients(recipe.dc, recipe.ipc, size),
 )

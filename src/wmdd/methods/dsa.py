@@ -1,6 +1,7 @@
 """DSA: gradient matching under a transform that real and distilled images share."""
 
 from wmdd.methods._method import Method, MethodSettings, Result, Stages
+from wmdd.methods._work import matching_gradients
 from wmdd.stages.match_gradients import MATCH_GRADIENTS
 
 
@@ -14,4 +15,5 @@ DSA = Method(
     source="Zhao and Bilen, Dataset Condensation with Differentiable Siamese Augmentation, ICML 2021, arXiv:2102.08259",
     distill=distill,
     networks=lambda recipe: (recipe.dsa.arch,),
+    work=lambda recipe, size: matching_gradients(recipe.dsa, recipe.ipc, size),
 )

@@ -1,6 +1,19 @@
 """G-VBSM: images on which several teachers agree, under statistics of all their layers; they label together too."""
 
-from wmdd.methods._method import Method, MethodSettings, Result, Stages, Teachers, Together, all_teachers, squeezed
+from wmdd.methods._method import (
+    Method,
+    MethodSettings,
+    Result,
+    Size,
+    Stages,
+    Teachers,
+    Together,
+    Work,
+    all_teachers,
+    squeezed,
+    squeezing,
+)
+from wmdd.methods._work import MATCHING
 from wmdd.settings import GvbsmRecoverSettings
 from wmdd.stages.gvbsm import GVBSM as RECOVER_GVBSM
 from wmdd.stages.layer_statistics import LAYER_STATISTICS
@@ -10,8 +23,7 @@ from wmdd.stages.squeeze import SQUEEZE
 def teach(stages: Stages, train: Result, val: Result, recipe: MethodSettings) -> Result:
     """Squeeze the teacher, and then each further network as it was."""
     first, settings = squeezed(stages, train, val, recipe), recipe.squeeze.with_(checkpoint=None)
-    others = [arch for arch in dict.fromkeys(recipe.gvbsm.teachers) if arch != recipe.squeeze.arch]
-    further = (stages.run(SQUEEZE, train, val, settings=settings.with_(arch=arch)) for arch in others)
+    further = (stages.run(SQUEEZE, train, val, settings=settings.with_(arch=arch)) for arch in _others(recipe))
     return Teachers(members=(first, *further))
 
 
@@ -24,6 +36,24 @@ def distill(stages: Stages, train: Result, teacher: Result, recipe: MethodSettin
     return stages.run(RECOVER_GVBSM, train, *both, settings=settings, ipc=recipe.ipc)
 
 
+def teach_work(recipe: MethodSettings, size: Size) -> tuple[Work, ...]:
+    """Count the training of every teacher."""
+    others = [Work(arch=arch, both=recipe.squeeze.epochs * size.images) for arch in _others(recipe)]
+    return (*squeezing(recipe, size), *others)
+
+
+def work(recipe: MethodSettings, size: Size) -> tuple[Work, ...]:
+    """Count statistics under every teacher, and recovery, in which they take turns."""
+    archs = (recipe.squeeze.arch, *_others(recipe))
+    steps = recipe.recover.iterations * size.classes * recipe.ipc / len(archs)
+    return tuple(Work(arch=arch, forward=size.images, both=MATCHING * steps) for arch in archs)
+
+
+def _others(recipe: MethodSettings) -> list[str]:
+    """Return the networks beside the teacher's."""
+    return [arch for arch in dict.fromkeys(recipe.gvbsm.teachers) if arch != recipe.squeeze.arch]
+
+
 GVBSM = Method(
     name="gvbsm",
     source="Generalized Large-Scale Data Condensation via Various Backbone and Statistical Matching, CVPR 2024, "
@@ -31,4 +61,6 @@ GVBSM = Method(
     distill=distill,
     teach=teach,
     networks=lambda recipe: recipe.gvbsm.teachers,
+    teach_work=teach_work,
+    work=work,
 )

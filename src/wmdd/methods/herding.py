@@ -1,6 +1,7 @@
 """Herding: real images whose mean feature follows the class's own, one after the other."""
 
 from wmdd.methods._method import Method, MethodSettings, Result, Stages
+from wmdd.methods._work import seeing_all
 from wmdd.stages.pick import HERDING as PICK_HERDING
 from wmdd.stages.pick import PickSettings
 from wmdd.stages.statistics import STATISTICS
@@ -17,4 +18,5 @@ HERDING = Method(
     source="Welling, ICML 2009; as a coreset iCaRL, CVPR 2017, arXiv:1611.07725",
     distill=distill,
     real=True,
+    work=seeing_all,
 )

@@ -1,6 +1,7 @@
 """k-center: real images that leave no other image of the class far away, by farthest-first traversal."""
 
 from wmdd.methods._method import Method, MethodSettings, Result, Stages
+from wmdd.methods._work import seeing_all
 from wmdd.stages.pick import K_CENTER as PICK_K_CENTER
 from wmdd.stages.pick import PickSettings
 from wmdd.stages.statistics import STATISTICS
@@ -17,4 +18,5 @@ K_CENTER = Method(
     source="Gonzalez 1985; as a coreset Sener and Savarese, ICLR 2018, arXiv:1708.00489",
     distill=distill,
     real=True,
+    work=seeing_all,
 )

@@ -1,6 +1,7 @@
 """k-means: the real images nearest to the centres of k-means of the class's features."""
 
 from wmdd.methods._method import Method, MethodSettings, Result, Stages
+from wmdd.methods._work import seeing_all
 from wmdd.stages.pick import K_MEANS as PICK_K_MEANS
 from wmdd.stages.statistics import STATISTICS
 
@@ -16,4 +17,5 @@ K_MEANS = Method(
     source="Lloyd 1982, k-means++ of Arthur and Vassilvitskii 2007; as a coreset DC-BENCH, NeurIPS 2022",
     distill=distill,
     real=True,
+    work=seeing_all,
 )

@@ -1,6 +1,7 @@
 """MMD: WMDD whose images match all real features under a kernel, instead of the atoms of a barycenter."""
 
 from wmdd.methods._method import Method, MethodSettings, Result, Stages
+from wmdd.methods._work import inverting
 from wmdd.stages.invert import INVERT
 from wmdd.stages.statistics import STATISTICS
 
@@ -17,4 +18,5 @@ MMD = Method(
     source="the ablation of arXiv:2311.18531, to our own specification: no public code",
     distill=distill,
     needs_batchnorm=True,
+    work=inverting,
 )

@@ -1,6 +1,6 @@
 """Random: real images drawn without replacement. The row that every other method has to beat."""
 
-from wmdd.methods._method import Method, MethodSettings, Result, Stages
+from wmdd.methods._method import Method, MethodSettings, Result, Size, Stages, Work
 from wmdd.stages.pick import RANDOM as PICK_RANDOM
 from wmdd.stages.pick import PickSettings
 
@@ -10,9 +10,16 @@ def distill(stages: Stages, train: Result, teacher: Result, recipe: MethodSettin
     return stages.run(PICK_RANDOM, train, teacher, settings=PickSettings(), ipc=recipe.ipc)
 
 
+def work(recipe: MethodSettings, size: Size) -> tuple[Work, ...]:
+    """Count nothing: no network sees an image."""
+    del recipe, size
+    return ()
+
+
 RANDOM = Method(
     name="random",
     source="the field's standard baseline",
     distill=distill,
     real=True,
+    work=work,
 )

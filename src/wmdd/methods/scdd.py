@@ -1,7 +1,8 @@
 """SCDD: SRe2L under a teacher whose backbone has learnt without labels."""
 
 from wmdd.errors import ConfigError
-from wmdd.methods._method import Method, MethodSettings, Result, Stages
+from wmdd.methods._method import Method, MethodSettings, Result, Size, Stages, Work
+from wmdd.methods._work import inverting
 from wmdd.settings import SelfSupervisedSettings
 from wmdd.stages.invert import INVERT
 from wmdd.stages.selfsupervised import SELF_SUPERVISED
@@ -25,10 +26,17 @@ def distill(stages: Stages, train: Result, teacher: Result, recipe: MethodSettin
     return stages.run(INVERT, train, teacher, statistics, settings=settings, ipc=recipe.ipc, method="scdd")
 
 
+def teach_work(recipe: MethodSettings, size: Size) -> tuple[Work, ...]:
+    """Count two views of each image."""
+    return (Work(arch=recipe.squeeze.arch, both=2 * recipe.scdd.epochs * size.images),)
+
+
 SCDD = Method(
     name="scdd",
     source="Self-supervised Dataset Distillation: A Good Compression Is All You Need, 2024, arXiv:2404.07976",
     distill=distill,
     teach=teach,
     needs_batchnorm=True,
+    teach_work=teach_work,
+    work=inverting,
 )

@@ -1,6 +1,7 @@
 """SRe2L: images that the teacher classifies, under BatchNorm statistics of the whole training set."""
 
 from wmdd.methods._method import Method, MethodSettings, Result, Stages
+from wmdd.methods._work import inverting
 from wmdd.stages.invert import INVERT
 from wmdd.stages.statistics import STATISTICS
 
@@ -17,4 +18,5 @@ SRE2L = Method(
     source="Squeeze, Recover and Relabel, NeurIPS 2023, arXiv:2306.13092",
     distill=distill,
     needs_batchnorm=True,
+    work=inverting,
 )

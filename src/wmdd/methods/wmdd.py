@@ -1,6 +1,7 @@
 """WMDD: features → Wasserstein barycenter → images that hit its atoms under per-class BatchNorm statistics."""
 
 from wmdd.methods._method import Method, MethodSettings, Result, Stages
+from wmdd.methods._work import inverting
 from wmdd.stages.barycenter import BARYCENTER
 from wmdd.stages.recover import RECOVER
 from wmdd.stages.statistics import STATISTICS
@@ -18,4 +19,5 @@ WMDD = Method(
     source="Dataset Distillation via the Wasserstein Metric, ICCV 2025, arXiv:2311.18531",
     distill=distill,
     needs_batchnorm=True,
+    work=inverting,
 )

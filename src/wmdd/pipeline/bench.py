@@ -7,7 +7,7 @@ the statistics, not the students of the random images. A cell that fails is a li
 import json
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,17 +17,18 @@ from wmdd.artifacts.folder import Store
 from wmdd.artifacts.keys import result_key
 from wmdd.data.sources import open_data
 from wmdd.errors import ConfigError, WmddError
+from wmdd.methods._method import Work
 from wmdd.methods._registry import find_method
 from wmdd.pipeline.bench_recipe import BASELINE, BenchRecipe, Cell, cells, write_bench_recipe
 from wmdd.pipeline.distill import DEFAULT_STORE, check_run, run_stages
-from wmdd.pipeline.estimate import span, stage_seconds, step_seconds
+from wmdd.pipeline.estimate import Speeds, label_seconds, method_seconds, span, student_seconds, teach_work
 from wmdd.pipeline.metrics import data_facts, machine_facts, teacher_facts
 from wmdd.pipeline.provenance import versions
 from wmdd.pipeline.recipe import Recipe, write_recipe
 from wmdd.pipeline.runner import GivenResult, Runner, StoredResult
 from wmdd.pipeline.status import BENCH_FILE
 from wmdd.pipeline.surroundings import Brief, Silence, Watcher
-from wmdd.stages.squeeze import SQUEEZE, teacher_spec
+from wmdd.stages.squeeze import SQUEEZE
 from wmdd.values import ImageSet
 
 SCHEMA = 1
@@ -125,20 +126,35 @@ def _with_own_options(plan: Sequence[Cell], base: Recipe) -> list[Cell]:
 def _announce(place: _Place, plan: Sequence[Cell], runner: Runner) -> None:
     """Tell the watcher what the bench will cost if nothing of it is finished yet, as far as that can be known."""
     train, recipe = place.train, plan[0].recipe
-    speed = step_seconds(teacher_spec(train, recipe.squeeze), runner.device, runner.precision)
-    each = [stage_seconds(train, cell.recipe, speed) for cell in plan]
-    # A run is estimated with the random images beside it; here they are rows of their own.
-    parts = {"teacher": each[0]["squeeze"], "labels": sum(cost["relabel"] for cost in each) / 2}
-    parts["students"] = sum(cost["evaluate"] for cost in each) / 2
+    speeds = Speeds(train, recipe, runner.device, runner.precision)
+    teachers: set[Work] = set()
+    parts = dict.fromkeys(("teachers", "methods", "labels", "students"), 0.0)
+    unknown: dict[str, None] = {}
+    for cell in plan:
+        try:
+            methods = method_seconds(train, cell.recipe, speeds)
+            parts["labels"] += label_seconds(train, cell.recipe, speeds)
+            parts["students"] += student_seconds(train, cell.recipe, speeds)
+        except WmddError:
+            continue  # its row will say what is wrong with it
+        teachers.update(teach_work(train, cell.recipe))  # rows with the same teachers share them
+        parts["methods"] += sum(methods.values())
+        unknown.update(dict.fromkeys([] if methods else [cell.row]))
+    parts["teachers"] = speeds.seconds(teachers)
     count = recipe.evaluate.seeds * len(recipe.evaluate.students) * len(recipe.evaluate.protocols)
     told = ", ".join(f"{name} {span(cost)}" for name, cost in parts.items())
     students = f"{count} student{'' if count == 1 else 's'} each"
     place.watcher.note(
         f"{len(plan)} sets of {train.name} ({len(train):,} images of {len(train.classes)} classes at "
         f"{train.image_size} px), {students}, on {runner.device} in {runner.precision}. If nothing is finished yet: "
-        f"about {span(sum(parts.values()))} ({told}), and on top what the methods themselves take, which is known as "
-        "soon as they have run."
+        f"about {span(sum(parts.values()))} ({told}){_not_counted(unknown)}."
     )
+
+
+def _not_counted(rows: Iterable[str]) -> str:
+    """Name the rows of which it is not known beforehand what they take."""
+    named = ", ".join(rows)
+    return f", not counting {named} themselves" if named else ""
 
 
 def _facts(recipe: BenchRecipe, place: _Place, runner: Runner, teacher: StoredResult, command: str) -> dict[str, Any]:

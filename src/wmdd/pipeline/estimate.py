@@ -1,12 +1,14 @@
 """What a run will cost, said before it starts: seconds from a few steps timed here and now, bytes from sizes."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
 
 from wmdd.context import Context
+from wmdd.methods._method import Size, Work
+from wmdd.methods._registry import find_method
 from wmdd.models import build_model
 from wmdd.pipeline.judging import stored_epochs
 from wmdd.pipeline.recipe import Recipe
@@ -18,62 +20,99 @@ from wmdd.values import ImageSet, ModelSpec
 PROBE = 32
 PATIENCE = 4.0
 """Seconds after which a probe is not repeated any more; the first calls are slow, while kernels are made."""
-MATCHING = 1.5
-"""A recovery step costs about this much of the bare forward and backward (see benchmarks/)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """Seconds for each stage, and bytes."""
+    """Seconds for each part of a run, and bytes."""
 
     seconds: dict[str, float]
     disk: int
     memory: int
 
 
+Speed = tuple[float, float]
+"""Seconds that an image costs: forward alone, and forward with backward."""
+
+
+class Speeds(dict[str, Speed]):
+    """What an image costs in each network, timed when first asked for."""
+
+    def __init__(self, train: ImageSet, recipe: Recipe, device: torch.device, precision: str) -> None:
+        super().__init__()
+        self._time = lambda arch: step_seconds(teacher_spec(train, recipe.squeeze.with_(arch=arch)), device, precision)
+
+    def __missing__(self, arch: str) -> Speed:
+        self[arch] = self._time(arch)
+        return self[arch]
+
+    def seconds(self, work: Iterable[Work]) -> float:
+        """Return what this work takes."""
+        return sum(part.forward * self[part.arch][0] + part.both * self[part.arch][1] for part in work)
+
+
 def announce(train: ImageSet, recipe: Recipe, device: torch.device, precision: str, watcher: Watcher) -> None:
     """Tell the watcher what the run will cost if nothing of it is finished yet."""
     cost = estimate(train, recipe, device, precision)
-    parts = ", ".join(f"{stage} {span(seconds)}" for stage, seconds in cost.seconds.items())
+    parts = ", ".join(f"{part} {span(seconds)}" for part, seconds in cost.seconds.items())
+    unknown = "" if recipe.method in cost.seconds else f", not counting {recipe.method} itself"
     watcher.note(
         f"{len(train):,} images of {len(train.classes)} classes at {train.image_size} px on {device} in {precision}. "
-        f"If nothing is finished yet: about {span(sum(cost.seconds.values()))} ({parts}), "
+        f"If nothing is finished yet: about {span(sum(cost.seconds.values()))} ({parts}){unknown}, "
         f"{_size(cost.memory)} of memory, {_size(cost.disk)} of disk."
     )
 
 
 def estimate(train: ImageSet, recipe: Recipe, device: torch.device, precision: str) -> Estimate:
     """Return the expected cost of a run from scratch."""
-    speed = step_seconds(teacher_spec(train, recipe.squeeze), device, precision)
+    speeds = Speeds(train, recipe, device, precision)
     classes = len(train.classes)
     images = classes * recipe.ipc
     pixels = train.channels * train.canvas**2
     labels = stored_epochs(recipe) * images * (classes * 2 + 53) * (recipe.relabel.store != "online")
     decoded = len(train) * pixels if train.images.in_memory else 0
+    # Random images are labelled and judged beside the set.
     return Estimate(
-        seconds=stage_seconds(train, recipe, speed),
+        seconds={
+            "teacher": speeds.seconds(teach_work(train, recipe)),
+            **method_seconds(train, recipe, speeds),
+            "labels": 2 * label_seconds(train, recipe, speeds),
+            "students": 2 * student_seconds(train, recipe, speeds),
+        },
         disk=2 * labels + 12 * images * pixels,
         memory=decoded + 3 * 4 * images * pixels + 10**9,
     )
 
 
-def stage_seconds(train: ImageSet, recipe: Recipe, speed: tuple[float, float]) -> dict[str, float]:
-    """Return the expected seconds of each stage of a run from scratch, given what `step_seconds` measured."""
-    forward, both = speed
-    images = len(train.classes) * recipe.ipc
-    trained = recipe.squeeze.checkpoint is None
-    epochs = [recipe.evaluate.epochs or find_protocol(name).training.epochs for name in recipe.evaluate.protocols]
-    students = 2 * recipe.evaluate.seeds * len(recipe.evaluate.students)
-    return {
-        "squeeze": trained * recipe.squeeze.epochs * len(train) * both,
-        "statistics": len(train) * forward,
-        "recover": recipe.recover.iterations * images * both * MATCHING,
-        "relabel": 2 * stored_epochs(recipe) * images * forward,
-        "evaluate": students * sum(epochs) * images * (both + forward),
-    }
+def teach_work(train: ImageSet, recipe: Recipe) -> tuple[Work, ...]:
+    """Return what the teachers of a run see while they learn."""
+    return find_method(recipe.method).teach_work(recipe, _extent(train))
 
 
-def step_seconds(spec: ModelSpec, device: torch.device, precision: str) -> tuple[float, float]:
+def method_seconds(train: ImageSet, recipe: Recipe, speeds: Speeds) -> dict[str, float]:
+    """Return the expected seconds of the method itself under its name, or nothing if that is not known beforehand."""
+    work = find_method(recipe.method).work
+    return {} if work is None else {recipe.method: speeds.seconds(work(recipe, _extent(train)))}
+
+
+def label_seconds(train: ImageSet, recipe: Recipe, speeds: Speeds) -> float:
+    """Return the expected seconds of labelling one set."""
+    views = stored_epochs(recipe) * len(train.classes) * recipe.ipc
+    return speeds.seconds([Work(arch=recipe.squeeze.arch, forward=views)])
+
+
+def student_seconds(train: ImageSet, recipe: Recipe, speeds: Speeds) -> float:
+    """Return the expected seconds of the students of one set."""
+    epochs = sum(recipe.evaluate.epochs or find_protocol(name).training.epochs for name in recipe.evaluate.protocols)
+    views = recipe.evaluate.seeds * epochs * len(train.classes) * recipe.ipc
+    return speeds.seconds(Work(arch=arch, forward=views, both=views) for arch in recipe.evaluate.students)
+
+
+def _extent(train: ImageSet) -> Size:
+    return Size(images=len(train), classes=len(train.classes))
+
+
+def step_seconds(spec: ModelSpec, device: torch.device, precision: str) -> Speed:
     """Return the seconds an image costs: forward alone, and forward with backward."""
     ctx = Context(device=device, precision=precision)
     with torch.random.fork_rng(devices=[]):

@@ -1,0 +1,104 @@
+"""What a run will cost, said beforehand: counted by hand here."""
+
+import pytest
+import torch
+
+from drawn import drawn_set
+from wmdd.methods._method import Size, Work
+from wmdd.methods._registry import find_method
+from wmdd.methods.names import METHODS
+from wmdd.pipeline import estimate as module
+from wmdd.pipeline.estimate import Speeds, estimate, span
+from wmdd.pipeline.recipe import Recipe
+from wmdd.values import ModelSpec
+
+SIZE = Size(images=1000, classes=10)
+RECIPE = Recipe().with_settings(
+    {
+        "ipc": 2,
+        "squeeze": {"arch": "resnet18", "epochs": 3},
+        "recover.iterations": 100,
+        "dc": {"arch": "convnet3", "iterations": 7, "outer": 5, "inner": 4, "batch_real": 50},
+        "dm": {"arch": "convnet3", "iterations": 7, "batch_real": 50},
+        "dd": {"arch": "convnet3_nn", "iterations": 7, "epochs": 2, "networks": 2, "batch": 64},
+        "experts": {"arch": "convnet3", "count": 2, "epochs": 5},
+        "mtt": {"iterations": 7, "steps": 3, "batch": 15},
+        "gvbsm.teachers": ("convnet3_bn", "resnet18"),
+        "scdd.epochs": 4,
+        "rded": {"sample": 300, "crops": 5},
+    }
+)
+BY_HAND = {
+    "random": (),
+    "herding": (Work(arch="resnet18", forward=1000),),
+    "wmdd": (Work(arch="resnet18", forward=1000, both=1.5 * 100 * 20),),
+    "dc": (Work(arch="convnet3", both=7 * 5 * (10 * 50 + 3 * 20 + 4 * 20)),),
+    "dm": (Work(arch="convnet3", forward=7 * 10 * 50, both=7 * 20),),
+    "dd": (Work(arch="convnet3_nn", both=7 * 2 * (3 * 2 * 2 * 10 + 64)),),
+    "mtt": (Work(arch="convnet3", both=2 * 5 * 1000 + 3 * 7 * 3 * 15),),
+    "rded": (Work(arch="resnet18", forward=1000 * 5),),
+    "gvbsm": tuple(Work(arch=arch, forward=1000, both=1.5 * 100 * 10) for arch in ("resnet18", "convnet3_bn")),
+}
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_work_counted_by_hand(name: str) -> None:
+    work = find_method(name).work
+    assert work is not None
+    assert work(RECIPE, SIZE) == BY_HAND[name]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_counts_for_networks_that_there_are(name: str) -> None:
+    method, known = find_method(name), {"resnet18", *find_method(name).networks(RECIPE)}
+    parts = (*method.teach_work(RECIPE, SIZE), *(method.work(RECIPE, SIZE) if method.work else ()))
+    assert {part.arch for part in parts} <= known
+    assert all(part.forward >= 0 and part.both >= 0 and part.forward + part.both > 0 for part in parts)
+
+
+def test_what_teachers_see() -> None:
+    alone = (Work(arch="resnet18", both=3000),)
+    assert find_method("wmdd").teach_work(RECIPE, SIZE) == alone
+    assert find_method("gvbsm").teach_work(RECIPE, SIZE) == (*alone, Work(arch="convnet3_bn", both=3000))
+    assert find_method("scdd").teach_work(RECIPE, SIZE) == (Work(arch="resnet18", both=8000),)
+    given = RECIPE.with_settings({"squeeze.checkpoint": "teacher.pt"})
+    assert find_method("wmdd").teach_work(given, SIZE) == ()
+
+
+def test_seconds_are_work_times_speed_and_networks_are_timed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    timed: list[str] = []
+
+    def step_seconds(spec: ModelSpec, device: torch.device, precision: str) -> tuple[float, float]:
+        del device, precision
+        timed.append(spec.arch)
+        return 0.001, 0.003
+
+    monkeypatch.setattr(module, "step_seconds", step_seconds)
+    train = drawn_set()
+    small = {"squeeze": {"arch": "convnet1_bn", "epochs": 2}, "ipc": 2, "recover.iterations": 10}
+    judged = {"students": ("convnet1_bn", "convnet1"), "protocols": ("wmdd",), "seeds": 3, "epochs": 5}
+    recipe = Recipe().with_settings({**small, "evaluate": judged})
+    cost = estimate(train, recipe, torch.device("cpu"), "fp32")
+    assert cost.seconds == pytest.approx(
+        {
+            "teacher": 2 * 36 * 0.003,
+            "wmdd": 36 * 0.001 + 1.5 * 10 * 6 * 0.003,
+            "labels": 2 * 5 * 6 * 0.001,
+            "students": 2 * 2 * 3 * 5 * 6 * 0.004,
+        }
+    )
+    assert sorted(timed) == ["convnet1", "convnet1_bn"]
+    unknown = estimate(train, recipe.with_settings({"method": "kip"}), torch.device("cpu"), "fp32")
+    assert "kip" not in unknown.seconds
+
+
+def test_a_network_is_timed_for_real() -> None:
+    speeds = Speeds(drawn_set(), Recipe(), torch.device("cpu"), "fp32")
+    forward, both = speeds["convnet1_w4_bn"]
+    assert 0 < forward < both * 2
+    assert speeds.seconds([Work(arch="convnet1_w4_bn", forward=10, both=1)]) == pytest.approx(10 * forward + both)
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(0.2, "1 s"), (59.4, "59 s"), (90, "2 min"), (7200, "2.0 h")])
+def test_spans_as_a_person_says_them(seconds: float, said: str) -> None:
+    assert span(seconds) == said
