@@ -47,7 +47,7 @@ def test_a_recipe_has_a_lab_card(name: str) -> None:
     assert f"--recipe {name}" in card
 
 
-PAPER = [name for name in BENCHES if not name.endswith("_smoke")]
+WITH_CARDS = [name for name in BENCHES if not name.endswith("_smoke")]
 SMOKE = [name for name in BENCHES if name.endswith("_smoke")]
 
 
@@ -61,7 +61,7 @@ def test_a_bench_recipe_builds_and_names_what_exists(name: str) -> None:
         find_protocol(protocol)
 
 
-@pytest.mark.parametrize("name", PAPER)
+@pytest.mark.parametrize("name", WITH_CARDS)
 def test_a_bench_recipe_has_a_lab_card(name: str) -> None:
     card = BENCHES[name].__doc__ or ""
     assert card.split("\n")[0].endswith(".")

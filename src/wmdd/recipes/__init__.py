@@ -10,13 +10,15 @@ from wmdd.recipes.cifar10 import cifar10
 from wmdd.recipes.digits import digits
 from wmdd.recipes.imagenet1k import imagenet1k
 from wmdd.recipes.imagenette import imagenette, imagenette64
-from wmdd.recipes.paper import BENCHES
+from wmdd.recipes.paper import PAPER_TABLES
+from wmdd.recipes.tables import SMALL_TABLES
 from wmdd.recipes.tiny_imagenet import tiny_imagenet
 
 RECIPES: dict[str, Callable[[], Recipe]] = {
     recipe.__name__.replace("tiny_imagenet", "tiny-imagenet"): recipe
     for recipe in (digits, cifar10, imagenette64, imagenette, tiny_imagenet, imagenet1k)
 }
+BENCHES: dict[str, Callable[[], BenchRecipe]] = {**SMALL_TABLES, **PAPER_TABLES}
 
 
 def find_recipe(name: str) -> Recipe:

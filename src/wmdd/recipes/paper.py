@@ -162,7 +162,7 @@ _PAPER = (
     *(paper_main, paper_main_tiny, paper_main_imagenet1k, paper_ablation),
     *(paper_cross, paper_cross_tiny, paper_cross_imagenet1k, paper_lambda),
 )
-BENCHES: dict[str, Callable[[], BenchRecipe]] = {
+PAPER_TABLES: dict[str, Callable[[], BenchRecipe]] = {
     **{make.__name__: make for make in _PAPER},
     **{f"{make.__name__}_smoke": _smoke(make) for make in (paper_main, paper_ablation, paper_cross, paper_lambda)},
 }
