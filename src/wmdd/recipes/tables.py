@@ -10,11 +10,11 @@ from wmdd.recipes.imagenette import imagenette64
 def matching_cifar10() -> BenchRecipe:
     """Compare what matches gradients, features and trajectories on CIFAR-10 at 10 images a class, under hard labels.
 
-    Source: the papers' settings, reduced to two CPU cores: ConvNet-3 of width 32 instead of 128; DC and DSA 150
-        networks (1,000), 5 steps on the images for each (10), 10 epochs between them (50), 128 real images of a class
-        (256); DM 2,000 iterations (20,000) with 128 real images (256); MTT 4 experts (100) of 12 epochs (50) in batches
-        of 128 (256), 400 iterations (5,000) of 15 steps (30) for one expert epoch (2), from the first 6 (20), without
-        ZCA whitening. Nothing was tuned.
+    Source: the papers' settings, reduced to two CPU cores: ConvNet-3 of width 32 instead of 128; DSA 150 networks
+        (1,000), 5 steps on the images for each (10), 10 epochs between them (50), 128 real images of a class (256); DC
+        the same with 100 networks, from real images instead of noise; DM 2,000 iterations (20,000) with 128 real images
+        (256); MTT 4 experts (100) of 12 epochs (50) in batches of 128 (256), 300 iterations (5,000) of 15 steps (30)
+        for one expert epoch (2), from the first 6 (20), without ZCA whitening. Nothing was tuned.
     Command: `wmdd bench FOLDER --recipe matching_cifar10`, with CIFAR-10 in Parquet files
     Cost: under two hours on two CPU cores.
     Expected: the papers, with width 128 and all iterations: random 26.0, herding 31.6, DC 44.9, DM 48.9, DSA 52.1, MTT
@@ -35,11 +35,11 @@ def matching_cifar10() -> BenchRecipe:
                 "warmup": 1.0,
                 "crop_min": 0.4,
             },
-            "dc": gradients,
+            "dc": {**gradients, "iterations": 100, "start": "real"},
             "dsa": gradients,
             "dm": {"arch": "convnet3_w32", "iterations": 2000, "batch_real": 128},
             "experts": {"arch": "convnet3_w32", "count": 4, "epochs": 12, "batch": 128},
-            "mtt": {"iterations": 400, "steps": 15, "span": 1, "start_max": 6, "rate": 0.01},
+            "mtt": {"iterations": 300, "steps": 15, "span": 1, "start_max": 6, "rate": 0.01},
             "evaluate": {"students": ("convnet3_w32",), "protocols": ("dc",), "seeds": 3, "tests": 1},
         }
     )
@@ -50,7 +50,7 @@ def methods_imagenette64() -> BenchRecipe:
     """Compare the methods that scale on Imagenette at 64 pixels and 10 images a class, with WMDD's 2x2 ablation.
 
     Source: ours; recipe `imagenette64`, whose teacher all rows share but SC-DD's and G-VBSM's, which bring their own.
-        Reduced: SC-DD learns without labels for 20 epochs (200) in batches of 128 (256); G-VBSM has three small
+        Reduced: SC-DD learns without labels for 12 epochs (200) in batches of 128 (256); G-VBSM has three small
         networks beside the teacher. Lambda is 1 for every row, WMDD's; nothing was tuned for another method.
     Command: `wmdd bench FOLDER --recipe methods_imagenette64`
     Cost: five hours on one CPU core, four of them for the students.
@@ -59,7 +59,7 @@ def methods_imagenette64() -> BenchRecipe:
     """
     base = imagenette64().with_settings(
         {
-            "scdd": {"epochs": 20, "batch": 128},
+            "scdd": {"epochs": 12, "batch": 128},
             "gvbsm.teachers": ("convnet3_w32_bn", "mobilenetv2", "shufflenetv2"),
             "evaluate.tests": 1,
         }
