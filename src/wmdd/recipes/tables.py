@@ -16,10 +16,11 @@ def matching_cifar10() -> BenchRecipe:
         (256); MTT 4 experts (100) of 12 epochs (50) in batches of 128 (256), 300 iterations (5,000) of 15 steps (30)
         for one expert epoch (2), from the first 6 (20), without ZCA whitening. Nothing was tuned.
     Command: `wmdd bench FOLDER --recipe matching_cifar10`, with CIFAR-10 in Parquet files
-    Cost: under two hours on two CPU cores.
+    Cost: two hours on one CPU core.
     Expected: the papers, with width 128 and all iterations: random 26.0, herding 31.6, DC 44.9, DM 48.9, DSA 52.1, MTT
         65.3.
-    Last measured: not yet.
+    Last measured: 2026-11-22, 3 students of one distillation: random 27.7 ± 1.1, herding 33.3 ± 0.4, DC 39.1 ± 0.6,
+        DSA 40.5 ± 0.4, DM 42.7 ± 0.6, MTT 44.3 ± 0.6.
     """
     gradients = {"arch": "convnet3_w32", "iterations": 150, "outer": 5, "inner": 10, "batch_real": 128}
     base = Recipe().with_settings(
