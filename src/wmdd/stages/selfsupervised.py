@@ -49,11 +49,6 @@ class _Job:
         """Images a step."""
         return min(self.settings.batch, len(self.train))
 
-    @property
-    def epochs(self) -> int:
-        """Epochs of both trainings."""
-        return self.settings.epochs + self.settings.probe_epochs
-
 
 def selfsupervised(
     train: ImageSet, val: ImageSet, settings: SelfSupervisedSettings, *, ctx: Context | None = None
@@ -149,7 +144,7 @@ def _pairs(job: _Job, epoch: int) -> Iterator[Batch]:
         images, generator = to_float(pixels, job.mean, job.std), ctx.generator("views", epoch, step)
         both = torch.cat([_view(job, index, images, generator) for _ in range(2)])
         yield Batch(images=both.contiguous(memory_format=torch.channels_last), targets=index)
-    ctx.progress(epoch + 1, job.epochs)
+    ctx.progress(epoch + 1, job.settings.epochs)  # the last layer takes next to nothing after that
 
 
 def _view(job: _Job, index: Tensor, images: Tensor, generator: torch.Generator) -> Tensor:
@@ -188,7 +183,6 @@ def _probe(job: _Job, features: Tensor) -> nn.Module:
     def batches(epoch: int) -> Iterator[Batch]:
         for index in shuffled(len(features), job.batch, ctx.generator("probe", epoch)):
             yield Batch(images=features[index].to(ctx.device), targets=job.train.labels[index].to(ctx.device))
-        ctx.progress(settings.epochs + epoch + 1, job.epochs)
 
     task = Task(
         name="last layer",
