@@ -4,14 +4,15 @@ import json
 import re
 from pathlib import Path
 from statistics import stdev
+from typing import Any
 
 import pytest
 from bench_results import make_bench, make_cell, score
 
 from wmdd.errors import ArtifactError
 from wmdd.report.bench import read_bench, summary
-from wmdd.report.bench_page import heats, plots, write_bench
-from wmdd.report.bench_tables import finding, latex, markdown
+from wmdd.report.bench_page import heats, plots, render_bench, write_bench
+from wmdd.report.bench_tables import finding, latex, markdown, table_lines
 
 
 def test_spreads_of_students_and_of_sets_are_told_apart() -> None:
@@ -60,6 +61,29 @@ def test_random_images_beside_a_row_count_where_their_own_row_has_none() -> None
     bench = summary(make_bench(rows=rows, cells=[make_cell("random", 1, 0, (60.0,)), own]))
     found = {(panel.protocol, row.name): row.figures[1].mean for panel in bench.panels for row in panel.rows}
     assert found == {("dc", "random"): 60.0, ("own", "mtt"): 70.0, ("own", "random"): 40.0}
+
+
+def own_labels() -> dict[str, Any]:
+    """Return a bench whose row `gvbsm` has labels of its own, and `dm` those that all share."""
+    cells = [make_cell("random", 1, 0, (60.0, 62.0)), make_cell("dm", 1, 0, (70.0, 72.0)),
+             make_cell("gvbsm", 1, 0, (80.0, 82.0))]  # fmt: skip
+    cells[1]["beside"] = [score("random", 1, seed, top1) for seed, top1 in enumerate((60.0, 62.0))]
+    cells[2]["beside"] = [score("random", 1, seed, top1) for seed, top1 in enumerate((77.0, 79.0))]
+    rows = [{"name": name, "method": name, "settings": {}} for name in ("random", "dm", "gvbsm")]
+    return make_bench(rows=rows, cells=cells, ipcs=[1])
+
+
+def test_a_row_with_labels_of_its_own_has_random_images_with_the_same() -> None:
+    bench = summary(own_labels())
+    assert {row.name: {ipc: at.text for ipc, at in row.random.items()} for row in bench.panels[0].rows} == {
+        "random": {}, "dm": {}, "gvbsm": {1: "78.0 ± 1.4"}
+    }  # fmt: skip
+    titles = [line.title for line in table_lines(bench.panels[0], bench)]
+    assert titles == ["random real images", "DM", "G-VBSM", "random real images, labels of G-VBSM"]
+    assert "| random real images, labels of G-VBSM | 78.0 ± 1.4 | – | – | – | – |" in markdown(bench)
+    assert "random real images, labels of G-VBSM & 78.0" in latex(bench)
+    assert "labels of G-VBSM</th>" in render_bench(bench)
+    assert "with the same labels reach 78.0 ± 1.4 %. The gap is 3.0 points" in finding(bench)
 
 
 def test_markdown_is_a_table() -> None:

@@ -154,6 +154,11 @@ class Together:
         """Their keys."""
         return "+".join(part.key for part in self.parts)
 
+    @staticmethod
+    def keys(key: str) -> list[str]:
+        """Return the keys that such a key was made of."""
+        return key.split("+")
+
     @property
     def record(self) -> tuple[Any, ...]:
         """Their records."""

@@ -2,17 +2,14 @@
 
 from wmdd.methods._method import Method, MethodSettings, Result, Stages
 from wmdd.methods._work import inverting
-from wmdd.stages.invert import INVERT
-from wmdd.stages.statistics import STATISTICS
+from wmdd.methods.sre2l import invert_whole_set
 
 
 def distill(stages: Stages, train: Result, teacher: Result, recipe: MethodSettings) -> Result:
     """Wire statistics and inversion; where `recover` names no curriculum, it is the paper's."""
-    recover = recipe.recover
-    curriculum = "cosine" if recover.curriculum == "none" else recover.curriculum
-    settings = recover.with_(feature_loss="cross_entropy", bn="global", curriculum=curriculum)
-    statistics = stages.run(STATISTICS, train, teacher, settings=recipe.statistics)
-    return stages.run(INVERT, train, teacher, statistics, settings=settings, ipc=recipe.ipc, method="cda")
+    curriculum = "cosine" if recipe.recover.curriculum == "none" else recipe.recover.curriculum
+    recover = recipe.recover.with_(curriculum=curriculum)
+    return invert_whole_set(stages, train, teacher, recipe, recover=recover, method="cda")
 
 
 CDA = Method(

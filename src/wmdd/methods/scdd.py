@@ -3,10 +3,9 @@
 from wmdd.errors import ConfigError
 from wmdd.methods._method import Method, MethodSettings, Result, Size, Stages, Work
 from wmdd.methods._work import inverting
+from wmdd.methods.sre2l import invert_whole_set
 from wmdd.settings import SelfSupervisedSettings
-from wmdd.stages.invert import INVERT
 from wmdd.stages.selfsupervised import SELF_SUPERVISED
-from wmdd.stages.statistics import STATISTICS
 
 
 def teach(stages: Stages, train: Result, val: Result, recipe: MethodSettings) -> Result:
@@ -21,9 +20,7 @@ def teach(stages: Stages, train: Result, val: Result, recipe: MethodSettings) ->
 
 def distill(stages: Stages, train: Result, teacher: Result, recipe: MethodSettings) -> Result:
     """Wire statistics and inversion, as SRe2L does."""
-    settings = recipe.recover.with_(feature_loss="cross_entropy", bn="global")
-    statistics = stages.run(STATISTICS, train, teacher, settings=recipe.statistics)
-    return stages.run(INVERT, train, teacher, statistics, settings=settings, ipc=recipe.ipc, method="scdd")
+    return invert_whole_set(stages, train, teacher, recipe, recover=recipe.recover, method="scdd")
 
 
 def teach_work(recipe: MethodSettings, size: Size) -> tuple[Work, ...]:

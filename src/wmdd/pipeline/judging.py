@@ -197,7 +197,7 @@ def _teachers(known: dict[str, Any], root: Path) -> Teachers:
     if labels is None or gone:
         what = gone[0] if gone else "no labels"
         raise ConfigError(f"the run's teacher, or what it said, is gone; got {what}; run `wmdd distill` again")
-    return Teachers(members=tuple(made[key] for key in labels.folder.manifest()["inputs"][1].split("+")))
+    return Teachers(members=tuple(made[key] for key in Together.keys(labels.folder.manifest()["inputs"][1])))
 
 
 def _product_key(run: Path) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from wmdd.data.distilled import EXACT
+from wmdd.methods._method import Together
 from wmdd.methods._registry import find_method
 from wmdd.methods.names import BASELINE
 from wmdd.pipeline.provenance import versions
@@ -146,7 +147,7 @@ def _costs(runner: "Runner", judged: "Judged") -> dict[str, dict[str, float]]:
         name = known[key].stage.name
         seconds[name] = round(seconds.get(name, 0.0) + float(manifest["seconds"]), 3)
         memory[name] = max(memory.get(name, 0), int(manifest.get("peak_memory", 0)))
-        waiting += [part for inputs in manifest["inputs"] for part in inputs.split("+")]
+        waiting += [part for inputs in manifest["inputs"] for part in Together.keys(inputs)]
     return {"seconds": seconds, "memory": memory}
 
 

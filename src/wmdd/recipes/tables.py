@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from wmdd.pipeline.bench_recipe import BenchRecipe
-from wmdd.pipeline.recipe import Recipe
+from wmdd.recipes.cifar10 import cifar10
 from wmdd.recipes.imagenette import imagenette64
 
 
@@ -23,19 +23,10 @@ def matching_cifar10() -> BenchRecipe:
         DSA 40.5 ± 0.4, DM 42.7 ± 0.6, MTT 44.3 ± 0.6.
     """
     gradients = {"arch": "convnet3_w32", "iterations": 150, "outer": 5, "inner": 10, "batch_real": 128}
-    base = Recipe().with_settings(
+    base = cifar10().with_settings(
         {
             "precision": "fp32",
-            # Herding alone looks at this teacher.
-            "squeeze": {
-                "arch": "convnet3_w32_bn",
-                "epochs": 5,
-                "batch": 128,
-                "lr": 0.1,
-                "weight_decay": 5e-4,
-                "warmup": 1.0,
-                "crop_min": 0.4,
-            },
+            "squeeze": {"arch": "convnet3_w32_bn", "epochs": 5},  # herding alone looks at this teacher
             "dc": {**gradients, "iterations": 100, "start": "real"},
             "dsa": gradients,
             "dm": {"arch": "convnet3_w32", "iterations": 2000, "batch_real": 128},

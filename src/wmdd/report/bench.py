@@ -1,7 +1,7 @@
 """From the cells of `bench.json` to comparable figures: mean over students and sets, both spreads, costs."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import sqrt
 from pathlib import Path
@@ -63,6 +63,8 @@ class BenchRow:
     name: str
     figures: Mapping[int, Figure]
     """By images per class; those that are there."""
+    random: Mapping[int, Figure]
+    """Random images under the row's labels, where these are not those that all rows share."""
 
     @property
     def title(self) -> str:
@@ -150,42 +152,78 @@ Place = tuple[str, str, str]
 """Student, protocol, kind of labels."""
 
 
+Sets = dict[int, dict[int, float]]
+"""Seed of a set → seed of a student → its accuracy."""
+Tops = dict[Place, dict[tuple[str, int], Sets]]
+"""By place, and then by row and images per class."""
+
+
 def _panels(cells: Sequence[Mapping[str, Any]], rows: Sequence[str]) -> Iterator[Panel]:
-    tops: dict[Place, dict[tuple[str, int], dict[int, dict[int, float]]]] = {}
-    for place, row, ipc, of_set, seed, top1 in _scores(cells):
-        of_row = tops.setdefault(place, {}).setdefault((row, ipc), {})
-        of_row.setdefault(of_set, {}).setdefault(seed, top1)
-    for place, found in tops.items():
-        figures = {key: _figure([list(seeds.values()) for seeds in sets.values()]) for key, sets in found.items()}
+    own = _tops((cell, score) for cell in cells for score in cell["scores"])
+    beside = _tops((cell, score) for cell in cells for score in cell["beside"] if score["set"] == REFERENCE)
+    for place in dict.fromkeys((*own, *beside)):
+        found, random = own.get(place, {}), beside.get(place, {})
+        shared = _shared(found, random)
+        figures = {key: _figure(sets) for key, sets in {**found, **shared}.items()}
         best = {ipc: max(each.mean for (_, at), each in figures.items() if at == ipc) for _, ipc in figures}
-        marked = {
-            row: {ipc: replace(each, best=each.mean == best[ipc]) for (of, ipc), each in figures.items() if of == row}
-            for row in rows
-        }
+        marked = {key: replace(each, best=each.mean == best[key[1]]) for key, each in figures.items()}
+        apart = {key: _figure(sets) for key, sets in random.items() if _differs(sets, shared[REFERENCE, key[1]])}
         yield Panel(
             student=place[0],
             protocol=place[1],
             labels=place[2],
-            rows=tuple(BenchRow(name=row, figures=of_row) for row, of_row in marked.items() if of_row),
+            rows=tuple(
+                BenchRow(name=row, figures=_of(marked, row), random=_of(apart, row)) for row in rows if _of(marked, row)
+            ),
         )
 
 
-def _scores(cells: Sequence[Mapping[str, Any]]) -> Iterator[tuple[Place, str, int, int, int, float]]:
-    """Yield every student: first those of the rows themselves, then random images that were evaluated beside a row.
-
-    The latter count only where the row of random images has none, such as under a protocol that one method alone has.
-    """
-    own = [(cell, cell["row"], score) for cell in cells for score in cell["scores"]]
-    beside = [(cell, REFERENCE, score) for cell in cells for score in cell["beside"] if score["set"] == REFERENCE]
-    for cell, row, score in (*own, *beside):
+def _tops(scores: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> Tops:
+    """Return the accuracy of every student, by the row and the set of its cell."""
+    tops: Tops = {}
+    for cell, score in scores:
         top1 = number(score.get("top1"))
         if top1 is not None:
             place = (str(score["student"]), str(score["protocol"]), str(score["labels"]))
-            yield place, row, int(cell["ipc"]), int(cell["seed"]), int(score["seed"]), top1
+            sets = tops.setdefault(place, {}).setdefault((cell["row"], int(cell["ipc"])), {})
+            sets.setdefault(int(cell["seed"]), {})[int(score["seed"])] = top1
+    return tops
 
 
-def _figure(sets: Sequence[Sequence[float]]) -> Figure:
-    """Return mean and spreads of accuracies, one list for each set."""
+def _shared(own: Mapping[tuple[str, int], Sets], random: Mapping[tuple[str, int], Sets]) -> dict[tuple[str, int], Sets]:
+    """Return the row of random images.
+
+    Where it has no students of its own, such as under a protocol that one method alone has, those beside the first row
+    that has some stand for it.
+    """
+    found: dict[tuple[str, int], Sets] = {}
+    for _, ipc in (*own, *random):
+        key = (REFERENCE, ipc)
+        sets = own.get(key) or next((sets for (_, at), sets in random.items() if at == ipc), None)
+        if sets:
+            found[key] = sets
+    return found
+
+
+def _differs(sets: Sets, shared: Sets) -> bool:
+    """Tell whether students of the same seeds came out otherwise: the images are the same, so their labels are not."""
+    return any(
+        shared[seed][student] != top1
+        for seed, of in sets.items()
+        if seed in shared
+        for student, top1 in of.items()
+        if student in shared[seed]
+    )
+
+
+def _of(figures: Mapping[tuple[str, int], Figure], row: str) -> dict[int, Figure]:
+    """Return a row's figures by images per class."""
+    return {ipc: figure for (name, ipc), figure in figures.items() if name == row}
+
+
+def _figure(accuracies: Sets) -> Figure:
+    """Return mean and spreads of accuracies."""
+    sets = [list(students.values()) for students in accuracies.values()]
     several = [students for students in sets if len(students) > 1]
     freedom = sum(len(students) - 1 for students in several)
     within = sqrt(sum(variance(students) * (len(students) - 1) for students in several) / freedom) if freedom else None

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from wmdd.report.bench import Bench, Panel, read_bench
-from wmdd.report.bench_tables import COLUMNS, cost_texts, finding, full_data, latex, markdown, notes
+from wmdd.report.bench_tables import COLUMNS, finding, full_data, latex, markdown, notes, table_lines
 from wmdd.report.collect import PANELS, REFERENCE, Plot, Series, name_of, number
 from wmdd.report.figures import draw
 from wmdd.report.page import environment
@@ -56,13 +56,11 @@ def render_bench(bench: Bench) -> str:
         "teacher": bench.results["teacher"],
         "top1": number(bench.results["teacher"].get("top1")),
         "run": bench.results["run"],
-        "reference": REFERENCE,
         "verdict": finding(bench),
         "notes": notes(bench),
         "columns": COLUMNS,
-        "cost_texts": cost_texts,
+        "table_lines": table_lines,
         "full_data": full_data,
-        "last": max(bench.ipcs),
         "name_of": name_of,
         "drawings": [draw(plot) for panel in bench.panels[:PANELS] for plot in plots(panel, bench)],
         "heats": heats(bench),

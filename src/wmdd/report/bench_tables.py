@@ -1,8 +1,9 @@
 """A bench as Markdown and as LaTeX: one table for each student, protocol and kind of labels, costs beside."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
-from wmdd.report.bench import Bench, BenchRow, Cost, Panel
+from wmdd.report.bench import Bench, Cost, Figure, Panel
 from wmdd.report.collect import REFERENCE, name_of, number
 from wmdd.report.tables import duration, human_bytes
 
@@ -15,13 +16,41 @@ _SPECIAL = {
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One line of a table."""
+
+    title: str
+    figures: tuple[Figure | None, ...]
+    """One for each number of images per class."""
+    costs: tuple[str, ...]
+    """In the order of `COLUMNS`."""
+    random: bool
+    """Whether it is a line of random images."""
+
+
+def table_lines(panel: Panel, bench: Bench) -> Iterator[Line]:
+    """Yield a panel's lines: its rows, and below a row with labels of its own the random images that have the same."""
+    last = max(bench.ipcs)
+    for row in panel.rows:
+        costs = cost_texts(bench.costs.get((row.name, last)))
+        yield Line(title=row.title, figures=_in_order(row.figures, bench), costs=costs, random=row.name == REFERENCE)
+        if row.random:
+            title = f"{name_of(REFERENCE)}, labels of {row.title}"
+            yield Line(title=title, figures=_in_order(row.random, bench), costs=cost_texts(None), random=True)
+
+
+def _in_order(figures: Mapping[int, Figure], bench: Bench) -> tuple[Figure | None, ...]:
+    return tuple(figures.get(ipc) for ipc in bench.ipcs)
+
+
 def markdown(bench: Bench) -> str:
     """Return the tables as Markdown."""
     parts = [f"# Methods on {bench.results['data']['name']}", _lead(bench), finding(bench)]
     for panel in bench.panels:
         head = ["method", *(f"IPC {ipc}" for ipc in bench.ipcs), *COLUMNS]
         lines = [head, ["---", *["---:"] * (len(head) - 1)]]
-        lines += [[_md(row.title), *_accuracies(row, bench), *_costs(row, bench)] for row in panel.rows]
+        lines += [[_md(line.title), *map(_md_figure, line.figures), *line.costs] for line in table_lines(panel, bench)]
         parts += [f"## {_md(panel.title)}", "\n".join(f"| {' | '.join(line)} |" for line in lines)]
         parts += [reference] if (reference := full_data(panel, bench)) else []
     parts.append(notes(bench))
@@ -60,17 +89,19 @@ def finding(bench: Bench) -> str:
     if not last:
         return "No student has been evaluated yet."
     panel = bench.panels[0]
-    at = {row.name: row.figures[last] for row in panel.rows if last in row.figures}
-    leader, first = max(at.items(), key=lambda item: item[1].mean)
+    at = {row.name: row for row in panel.rows if last in row.figures}
+    leader = max(at.values(), key=lambda row: row.figures[last].mean)
+    first = leader.figures[last]
     images = f"{last} image{'' if last == 1 else 's'} a class"
-    told = f"With {images}, the highest mean is that of {name_of(leader)}: {first.text} % ({panel.title})"
-    random = at.get(REFERENCE)
-    if leader == REFERENCE or random is None:
+    told = f"With {images}, the highest mean is that of {leader.title}: {first.text} % ({panel.title})"
+    if leader.name == REFERENCE or REFERENCE not in at:
         return f"{told}."
+    random = leader.random.get(last, at[REFERENCE].figures[last])
     gap, spread = first.mean - random.mean, (first.within or 0.0) + (random.within or 0.0)
     side = "more than" if gap > spread else "within"
     return (
-        f"{told}; random real images reach {random.text} %. The gap is {gap:.1f} points, {side} both spreads together."
+        f"{told}; random real images with the same labels reach {random.text} %. The gap is {gap:.1f} points, {side} "
+        "both spreads together."
     )
 
 
@@ -99,16 +130,10 @@ def _lead(bench: Bench) -> str:
     )
 
 
-def _accuracies(row: BenchRow, bench: Bench) -> list[str]:
-    texts: list[str] = []
-    for ipc in bench.ipcs:
-        figure = row.figures.get(ipc)
-        texts.append(_ABSENT if figure is None else f"**{figure.text}**" if figure.best else figure.text)
-    return texts
-
-
-def _costs(row: BenchRow, bench: Bench) -> Sequence[str]:
-    return cost_texts(bench.costs.get((row.name, max(bench.ipcs))))
+def _md_figure(figure: Figure | None) -> str:
+    if figure is None:
+        return _ABSENT
+    return f"**{figure.text}**" if figure.best else figure.text
 
 
 def _md(text: str) -> str:
@@ -118,7 +143,10 @@ def _md(text: str) -> str:
 def _latex_table(panel: Panel, bench: Bench) -> str:
     columns = len(bench.ipcs) + len(COLUMNS)
     head = ["Method", *(f"IPC {ipc}" for ipc in bench.ipcs), *(name.capitalize() for name in COLUMNS)]
-    body = [[_tex(row.title), *_latex_figures(row, bench), *map(_tex, _costs(row, bench))] for row in panel.rows]
+    body = [
+        [_tex(line.title), *map(_tex_figure, line.figures), *map(_tex, line.costs)]
+        for line in table_lines(panel, bench)
+    ]
     told = " ".join(filter(None, (full_data(panel, bench), notes(bench))))
     caption = f"Top-1 (\\%) on {_tex(bench.results['data']['name'])}: {_tex(panel.title)}. {_tex(told)}"
     return "\n".join(
@@ -138,13 +166,10 @@ def _latex_table(panel: Panel, bench: Bench) -> str:
     )
 
 
-def _latex_figures(row: BenchRow, bench: Bench) -> list[str]:
-    texts: list[str] = []
-    for ipc in bench.ipcs:
-        figure = row.figures.get(ipc)
-        text = "--" if figure is None else _tex(figure.text)
-        texts.append(f"\\textbf{{{text}}}" if figure is not None and figure.best else text)
-    return texts
+def _tex_figure(figure: Figure | None) -> str:
+    if figure is None:
+        return "--"
+    return f"\\textbf{{{_tex(figure.text)}}}" if figure.best else _tex(figure.text)
 
 
 def _tex(text: str) -> str:
