@@ -54,16 +54,17 @@ def methods_imagenette64() -> BenchRecipe:
     base = imagenette64().with_settings(
         {
             "scdd": {"epochs": 10, "batch": 128},
-            "gvbsm.teachers": ("convnet3_w32_bn", "convnet4_w32_bn"),
+            "gvbsm": {"teachers": ("convnet3_w32_bn", "convnet4_w32_bn"), "weight": 1.0},
             "evaluate.tests": 1,
         }
     )
     cells = {
+        "mmd": {"recover.bn_weight": 10.0},
         "ce-pcbn": {"recover.feature_loss": "cross_entropy"},
         "wasserstein-bn": {"recover.bn": "global"},
         "ce-bn": {"recover.feature_loss": "cross_entropy", "recover.bn": "global"},
     }
-    rows = ("random", "wmdd", "rded", "sre2l", "cda", "mmd", "scdd", "gvbsm", *cells)
+    rows = ("random", "wmdd", "rded", "sre2l", "cda", "mmd", "scdd", "gvbsm", "ce-pcbn", "wasserstein-bn", "ce-bn")
     return BenchRecipe(base=base, methods=rows, ipcs=(10,), variants=cells)
 
 

@@ -150,8 +150,6 @@ def _full_data(cells: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 Place = tuple[str, str, str]
 """Student, protocol, kind of labels."""
-
-
 Sets = dict[int, dict[int, float]]
 """Seed of a set → seed of a student → its accuracy."""
 Tops = dict[Place, dict[tuple[str, int], Sets]]
