@@ -166,13 +166,9 @@ def _panels(cells: Sequence[Mapping[str, Any]], rows: Sequence[str]) -> Iterator
         best = {ipc: max(each.mean for (_, at), each in figures.items() if at == ipc) for _, ipc in figures}
         marked = {key: replace(each, best=each.mean == best[key[1]]) for key, each in figures.items()}
         apart = {key: _figure(sets) for key, sets in random.items() if _differs(sets, shared[REFERENCE, key[1]])}
+        lines = (BenchRow(name=row, figures=_of(marked, row), random=_of(apart, row)) for row in rows)
         yield Panel(
-            student=place[0],
-            protocol=place[1],
-            labels=place[2],
-            rows=tuple(
-                BenchRow(name=row, figures=_of(marked, row), random=_of(apart, row)) for row in rows if _of(marked, row)
-            ),
+            student=place[0], protocol=place[1], labels=place[2], rows=tuple(line for line in lines if line.figures)
         )
 
 
@@ -206,11 +202,9 @@ def _shared(own: Mapping[tuple[str, int], Sets], random: Mapping[tuple[str, int]
 def _differs(sets: Sets, shared: Sets) -> bool:
     """Tell whether students of the same seeds came out otherwise: the images are the same, so their labels are not."""
     return any(
-        shared[seed][student] != top1
-        for seed, of in sets.items()
-        if seed in shared
-        for student, top1 in of.items()
-        if student in shared[seed]
+        shared.get(seed, {}).get(student, top1) != top1
+        for seed, students in sets.items()
+        for student, top1 in students.items()
     )
 
 
