@@ -21,12 +21,12 @@ from torch import Tensor
 
 from wmdd.context import Context
 from wmdd.data.loading import centre_crop, channel_moments, in_order, to_float
-from wmdd.data.sources import open_data
+from wmdd.data.sources.opening import open_data
+from wmdd.methods.kip.distill import kip
 from wmdd.models import resolve_spec
 from wmdd.settings import DataSettings, KipSettings
-from wmdd.stages._images import start_images
-from wmdd.stages.kip import kip
 from wmdd.training.ntk import centred_classes, kernel_regression
+from wmdd.training.pixels import start_images
 from wmdd.values import ImageSet, Teacher
 
 PUBLISHED = {0: 24.3, 20: 41.4, 300: 46.7}

@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from wmdd.context import Context
-from wmdd.data.pixels import DecodedImages
+from wmdd.data.sources.pixels import DecodedImages
 from wmdd.models import build_model, build_teacher, resolve_spec
 from wmdd.settings import BarycenterSettings, RecoverSettings, StatisticsSettings
 from wmdd.stages.barycenter import barycenter

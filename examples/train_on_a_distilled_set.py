@@ -17,7 +17,7 @@ from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
 import wmdd
-from wmdd.data.distilled import PortableSet
+from wmdd.product.reading import PortableSet
 
 
 def train(small: PortableSet, arch: str = "resnet18", epochs: int = 300) -> nn.Module:

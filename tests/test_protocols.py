@@ -3,7 +3,7 @@
 import pytest
 
 from wmdd.errors import ConfigError
-from wmdd.protocols import PROTOCOLS, find_protocol
+from wmdd.evaluation.protocols import PROTOCOLS, find_protocol
 
 
 @pytest.mark.parametrize(

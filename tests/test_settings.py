@@ -117,5 +117,5 @@ def test_copies_are_checked_and_the_original_stays() -> None:
 
 
 def test_settings_and_protocols_are_read_without_torch() -> None:
-    code = "import sys, wmdd.settings, wmdd.protocols; sys.exit('torch' in sys.modules)"
+    code = "import sys, wmdd.settings, wmdd.evaluation.protocols; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wmdd.api import bench, distill, evaluate
-    from wmdd.data.distilled import load
     from wmdd.errors import WmddError
     from wmdd.ot import barycenter, wasserstein2
-    from wmdd.pipeline.distill import Run
     from wmdd.pipeline.recipe import Recipe
+    from wmdd.pipeline.run import Run
+    from wmdd.product.reading import load
     from wmdd.values import DistilledSet, Evaluation
 
 _HOMES = {
     "DistilledSet": "wmdd.values",
     "Evaluation": "wmdd.values",
     "Recipe": "wmdd.pipeline.recipe",
-    "Run": "wmdd.pipeline.distill",
+    "Run": "wmdd.pipeline.run",
     "WmddError": "wmdd.errors",
     "barycenter": "wmdd.ot",
     "bench": "wmdd.api",
     "distill": "wmdd.api",
     "evaluate": "wmdd.api",
-    "load": "wmdd.data.distilled",
+    "load": "wmdd.product.reading",
     "wasserstein2": "wmdd.ot",
 }
 

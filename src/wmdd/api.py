@@ -4,16 +4,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from wmdd.data.distilled import PortableSet
 from wmdd.errors import ConfigError
 from wmdd.pipeline.bench import BenchRun
 from wmdd.pipeline.bench import bench as run_bench
 from wmdd.pipeline.bench_recipe import BenchRecipe
-from wmdd.pipeline.distill import DEFAULT_STORE, Run
-from wmdd.pipeline.distill import distill as run_distill
-from wmdd.pipeline.judging import evaluate_product, run_folder
 from wmdd.pipeline.recipe import Recipe, read_recipe
-from wmdd.pipeline.surroundings import Watcher
+from wmdd.pipeline.run import DEFAULT_STORE, Run
+from wmdd.pipeline.run import distill as run_distill
+from wmdd.pipeline.set_evaluation import evaluate_product, run_folder
+from wmdd.pipeline.stored_context import Watcher
+from wmdd.product.reading import PortableSet
 from wmdd.recipes import choose_bench, choose_recipe
 from wmdd.report import write_bench, write_report
 from wmdd.values import DistilledSet, Evaluation

@@ -1,12 +1,12 @@
 """What a stage may ask of its surroundings: a device, random streams, somewhere to report and to save its state.
 
 The default `Context` computes on the CPU, reports nothing and saves nothing, so that a notebook can call a stage as a
-plain function. The runner supplies one that writes (`wmdd.pipeline.surroundings`).
+plain function. The runner supplies one that writes (`wmdd.pipeline.stored_context`).
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,3 +91,12 @@ def stream_seed(seed: int, *names: str | int) -> int:
     """Return the non-negative 63-bit seed that belongs to the arguments."""
     text = "\x1f".join(str(part) for part in (seed, *names))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Generator[None]:
+    """Seed torch's global streams inside the `with` and put them back after: weights and dropout know no other."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield

@@ -11,14 +11,14 @@ import pytest
 
 import wmdd
 from wmdd.cli.arguments import split_words, take_options
-from wmdd.cli.benching import BENCH_FLAGS, BenchWords
+from wmdd.cli.bench import BENCH_FLAGS, BenchWords
 from wmdd.cli.commands import COMMANDS
 from wmdd.cli.main import USAGE, main, parse
 from wmdd.cli.render import Screen
-from wmdd.cli.running import _DISTILL_FLAGS, STAGES, EvaluateWords
+from wmdd.cli.runs import _DISTILL_FLAGS, STAGES, EvaluateWords
+from wmdd.evaluation.protocols import PROTOCOLS
 from wmdd.methods.names import METHODS
 from wmdd.pipeline.recipe import setting_names
-from wmdd.protocols import PROTOCOLS
 from wmdd.recipes import BENCHES, RECIPES
 
 SETTINGS = """

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import torch
 
-from wmdd.data.balanced import ClassBatches
 from wmdd.data.loading import to_float
+from wmdd.methods.kits.class_batches import ClassBatches
 from wmdd.values import ImageSet
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.3, 0.25)

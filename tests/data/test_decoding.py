@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from torchvision.transforms import v2
 
-from wmdd.data.decoding import (
+from wmdd.data.sources.decoding import (
     UNREADABLE,
     Canvas,
     canvas_side,
@@ -19,7 +19,7 @@ from wmdd.data.decoding import (
     threads_to_use,
     to_canvas,
 )
-from wmdd.data.listing import ArrayStore, FileStore
+from wmdd.data.sources.listing import ArrayStore, FileStore
 from wmdd.errors import DataError
 
 COLOUR = Canvas(channels=3, side=8)

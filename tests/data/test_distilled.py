@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from wmdd.data.distilled import PortableSet, load
-from wmdd.data.export import write_product
-from wmdd.data.labels import epoch_from_table, epoch_rows, epoch_table, soft_targets
 from wmdd.data.loading import to_float
-from wmdd.data.png import decode_png, encode_png
 from wmdd.data.views import apply_views, epoch_views, patch_share
 from wmdd.errors import ArtifactError, ConfigError, DataError
+from wmdd.product.labels import epoch_from_table, epoch_rows, epoch_table, soft_targets
+from wmdd.product.png import decode_png, encode_png
+from wmdd.product.reading import PortableSet, load
+from wmdd.product.writing import write_product
 from wmdd.settings import ViewSettings
 from wmdd.values import DistilledSet, EpochLabels, SoftLabels, Views
 

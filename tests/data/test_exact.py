@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from wmdd.data.distilled import EXACT, load
-from wmdd.data.export import export_set, write_product
 from wmdd.errors import ArtifactError
+from wmdd.product.reading import EXACT, load
+from wmdd.product.writing import export_set, write_product
 from wmdd.values import DistilledSet, LazyEpochs, SoftLabels
 
 FIELDS = ("exact", "targets", "rates")

@@ -15,12 +15,12 @@ from safetensors import safe_open
 from torch import Tensor
 from torchvision.datasets import ImageFolder
 
-from wmdd.data import export
-from wmdd.data.distilled import load
-from wmdd.data.export import export_set, folder_names, write_product
-from wmdd.data.png import decode_png
 from wmdd.data.views import epoch_views
 from wmdd.errors import ArtifactError, ConfigError
+from wmdd.product import writing
+from wmdd.product.png import decode_png
+from wmdd.product.reading import load
+from wmdd.product.writing import export_set, folder_names, write_product
 from wmdd.settings import ViewSettings
 from wmdd.values import DistilledSet, EpochLabels, SoftLabels
 
@@ -151,8 +151,8 @@ def test_pyarrow_alone_reads_the_images(product: Path) -> None:
 
 
 def test_many_files_and_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export, "_FILE_BYTES", 1500)
-    monkeypatch.setattr(export, "_ROW_GROUP", 4)
+    monkeypatch.setattr(writing, "_FILE_BYTES", 1500)
+    monkeypatch.setattr(writing, "_ROW_GROUP", 4)
     write_product(make_set(), make_labels(), tmp_path / "set", facts={})
     files = sorted((tmp_path / "set" / "fkd").iterdir())
     assert 1 < len(files) < EPOCHS
@@ -176,7 +176,7 @@ def test_a_failure_leaves_the_older_product(product: Path, monkeypatch: pytest.M
     def fail(*_: object) -> bytes:
         raise OSError("disk full")
 
-    monkeypatch.setattr(export, "preview", fail)
+    monkeypatch.setattr(writing, "preview", fail)
     with pytest.raises(OSError, match="disk full"):
         write_product(make_set(), None, product, facts={})
     assert files_of(product) == before
@@ -186,7 +186,7 @@ def test_a_failure_leaves_the_older_product(product: Path, monkeypatch: pytest.M
 def test_a_kill_between_the_renames_is_mended(product: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     product.rename(product.with_name(".distilled.old"))
     (product.with_name(".distilled.writing")).mkdir()
-    monkeypatch.setattr(export, "preview", _stop)
+    monkeypatch.setattr(writing, "preview", _stop)
     with pytest.raises(KeyboardInterrupt):
         write_product(make_set(), None, product, facts={})
     assert load(product).soft_labels is not None

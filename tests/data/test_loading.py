@@ -15,8 +15,8 @@ from wmdd.data.loading import (
     shuffled,
     to_float,
 )
-from wmdd.data.pixels import DecodedImages
-from wmdd.data.sources import open_data
+from wmdd.data.sources.opening import open_data
+from wmdd.data.sources.pixels import DecodedImages
 from wmdd.errors import DataError
 from wmdd.settings import DataSettings
 from wmdd.values import ImageSet

@@ -9,7 +9,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from wmdd.data.loading import class_counts
-from wmdd.data.sources import open_data
+from wmdd.data.sources.opening import open_data
 from wmdd.errors import ConfigError, DataError
 from wmdd.settings import DataSettings
 

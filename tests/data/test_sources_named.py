@@ -14,10 +14,10 @@ import torchvision
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from wmdd.data import named
 from wmdd.data.loading import class_counts
-from wmdd.data.names import LAYOUTS, SOURCES
-from wmdd.data.sources import open_data
+from wmdd.data.sources import named
+from wmdd.data.sources.names import LAYOUTS, SOURCES
+from wmdd.data.sources.opening import open_data
 from wmdd.errors import DataError
 from wmdd.settings import DataSettings
 
@@ -53,7 +53,7 @@ def test_every_name_is_described_and_known():
 
 
 def test_names_are_known_without_torch():
-    code = "import sys, wmdd.data.names; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    code = "import sys, wmdd.data.sources.names; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -17,8 +17,8 @@ import torch
 from PIL import Image
 
 from wmdd.data.loading import class_counts
-from wmdd.data.parquet import ParquetStore
-from wmdd.data.sources import open_data
+from wmdd.data.sources.opening import open_data
+from wmdd.data.sources.parquet import ParquetStore
 from wmdd.errors import DataError, MissingExtraError
 from wmdd.settings import DataSettings
 

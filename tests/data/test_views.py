@@ -9,17 +9,17 @@ from torch import Tensor
 
 from wmdd.data.views import (
     apply_views,
+    compose_views,
     concatenate,
+    crop_and_flip,
     draw_views,
     epoch_views,
     full_views,
     has_patches,
-    look,
     patch_mask,
     patch_share,
     reorder_patches,
     select,
-    show,
     views_to,
 )
 from wmdd.settings import ViewSettings
@@ -62,7 +62,7 @@ def test_look_equals_torchvision(data: st.DataObject, side: int, size: int, flip
     top, left = data.draw(st.integers(0, side - height)), data.draw(st.integers(0, side - width))
     image = noise(1, 3, side, side, seed=side)
     expected = tvf.resized_crop(image, top, left, height, width, [size, size], antialias=False)
-    got = look(image, torch.tensor([[top, left, height, width]]), torch.tensor([flip]), size)
+    got = crop_and_flip(image, torch.tensor([[top, left, height, width]]), torch.tensor([flip]), size)
     torch.testing.assert_close(got, tvf.hflip(expected) if flip else expected, atol=1e-4, rtol=0)
 
 
@@ -101,8 +101,8 @@ def test_patch_shows_the_partners_own_look() -> None:
     images = noise(6, 3, 16, 16)
     views = draw_views(torch.arange(6), 16, 16, MIXED, stream(4))
     assert has_patches(views)
-    own = look(images, views.crop, views.flip, 16)
-    other = look(images[views.partner], views.partner_crop, views.partner_flip, 16)
+    own = crop_and_flip(images, views.crop, views.flip, 16)
+    other = crop_and_flip(images[views.partner], views.partner_crop, views.partner_flip, 16)
     mixed = apply_views(images, views, 16)
     for row in range(6):
         top, left, height, width = views.patch[row].tolist()
@@ -123,7 +123,7 @@ def test_without_cutmix_the_partner_is_the_image_itself() -> None:
     assert not has_patches(views)
     assert not patch_mask(views.patch, 16).any()
     images = noise(2, 1, 16, 16)
-    assert torch.equal(show(images, None, views, 16), show(images, images, views, 16))
+    assert torch.equal(compose_views(images, None, views, 16), compose_views(images, images, views, 16))
 
 
 def test_crop_statistics() -> None:

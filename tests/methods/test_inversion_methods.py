@@ -11,11 +11,11 @@ from wmdd.artifacts.folder import Store
 from wmdd.errors import ConfigError
 from wmdd.methods._method import Teachers, Together, all_teachers
 from wmdd.methods._registry import find_method
-from wmdd.pipeline.distill import check_run, run_stages
-from wmdd.pipeline.judging import further_teachers
 from wmdd.pipeline.recipe import Recipe
+from wmdd.pipeline.run import check_run, run_stages
 from wmdd.pipeline.runner import GivenResult, Runner
-from wmdd.pipeline.surroundings import Silence
+from wmdd.pipeline.set_evaluation import further_teachers
+from wmdd.pipeline.stored_context import Silence
 from wmdd.values import ImageSet
 
 TINY: dict[str, Any] = {

@@ -104,7 +104,7 @@ def test_wrong_options_are_one_line(
         ("def (", "cannot be loaded; got SyntaxError"),
         ("pass", "cannot be loaded; got AttributeError"),
         ("METHOD = 3", "got int"),
-        ("from wmdd.methods.random import RANDOM as METHOD", "got a method called 'random'"),
+        ("from wmdd.methods.random.wiring import RANDOM as METHOD", "got a method called 'random'"),
     ],
 )
 def test_a_broken_package_is_one_line_and_disturbs_nobody(install: Install, code: str, message: str) -> None:

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from wmdd.models import as_channels, build_model, resolve_spec, statistic_layers, tap_inputs
+from wmdd.methods.gvbsm.layers import as_channels, statistic_layers
+from wmdd.models import build_model, resolve_spec, tap_inputs
 
 
 def naive_patches(x: Tensor) -> list[tuple[float, float]]:

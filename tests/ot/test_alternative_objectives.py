@@ -22,9 +22,9 @@ from wmdd.ot import (
     sliced_barycenter,
     squared_distances,
 )
-from wmdd.ot._entropic import critical_temperature, sinkhorn
-from wmdd.ot._mmd import median_distance, rbf_objective
-from wmdd.ot._sliced import draw_frame, slice_means
+from wmdd.ot.alternatives.entropic import critical_temperature, sinkhorn
+from wmdd.ot.alternatives.mmd import median_distance, rbf_objective
+from wmdd.ot.alternatives.sliced import draw_frame, slice_means
 
 Array = NDArray[np.float64]
 
@@ -169,7 +169,7 @@ def test_points_that_are_all_alike_are_their_own_barycenter() -> None:
 
 
 def test_marginals_that_are_not_reached_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wmdd.ot._entropic._ROUNDS", 1)
+    monkeypatch.setattr("wmdd.ot.alternatives.entropic._ROUNDS", 1)
     with pytest.raises(NumericsError, match=r"wrong places after 11 sweeps, not <= 1e-12; raise epsilon") as caught:
         entropic_barycenter(clusters(), 4, epsilon=1e-3, tolerance=1e-12)
     assert "\n" not in str(caught.value)

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from wmdd.pipeline.judging import labelled, stored_epochs
+from wmdd.evaluation.protocols import find_protocol
 from wmdd.pipeline.recipe import Recipe
-from wmdd.protocols import find_protocol
+from wmdd.pipeline.set_evaluation import labelled, stored_epochs
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from wmdd.pipeline.ranking import (
+from wmdd.evaluation.ranking import (
     augmentation_robust_score,
     hard_label_recovery,
     improvement_over_random,

@@ -15,9 +15,9 @@ from wmdd.errors import ArtifactError, ConfigError
 from wmdd.pipeline.recipe import Recipe
 from wmdd.pipeline.runner import GivenResult, Runner, Stopped
 from wmdd.pipeline.status import run_status
-from wmdd.pipeline.surroundings import Silence, StoredContext, choose_device, choose_precision
+from wmdd.pipeline.stored_context import Silence, StoredContext, choose_device, choose_precision
 from wmdd.settings import EvaluateSettings, RecoverSettings, SqueezeSettings, StatisticsSettings
-from wmdd.stages._stage import Stage
+from wmdd.stages.stage import Stage
 from wmdd.values import Evaluation, Score
 
 SCORE = Score(set="a", ipc=1, student="b", protocol="c", labels="soft", seed=0, top1=1.0, top5=2.0, top1_best=3.0)

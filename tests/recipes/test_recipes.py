@@ -7,11 +7,11 @@ import pytest
 
 import wmdd
 from wmdd.errors import ConfigError
+from wmdd.evaluation.protocols import find_protocol
 from wmdd.methods.names import check_method
 from wmdd.models.names import check_name
 from wmdd.pipeline.bench_recipe import cells
 from wmdd.pipeline.recipe import Recipe, read_recipe, write_recipe
-from wmdd.protocols import find_protocol
 from wmdd.recipes import BENCHES, RECIPES, choose_recipe, find_recipe
 
 CARD = ("Source", "Command", "Cost", "Expected", "Last measured")

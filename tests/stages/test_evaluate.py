@@ -12,11 +12,11 @@ from memory_context import KilledError, MemoryContext
 from wmdd.context import Context
 from wmdd.data.views import full_views
 from wmdd.errors import ConfigError, DataError
+from wmdd.evaluation.supervision import mixed_classes
 from wmdd.settings import EvaluateSettings, RelabelSettings
-from wmdd.stages._lessons import mixed_classes
 from wmdd.stages.evaluate import evaluate
 from wmdd.stages.relabel import relabel
-from wmdd.stages.relabel import seen as look_at
+from wmdd.stages.relabel import view_inputs as look_at
 from wmdd.training.loop import Batch, Task, Trained
 from wmdd.values import DistilledSet, Evaluation, ImageSet, SoftLabels, Teacher, Views
 
@@ -144,7 +144,7 @@ def test_fresh_views_differ_between_seeds_and_epochs_and_repeat(
         crops.append(views.crop)
         return look_at(distilled, views, device, orders)
 
-    monkeypatch.setattr("wmdd.stages._lessons.seen", shown)
+    monkeypatch.setattr("wmdd.evaluation.supervision.view_inputs", shown)
     once, again = epoch_of(first), epoch_of(first)
     assert all(torch.equal(one.images, other.images) for one, other in zip(once, again, strict=True))
     assert not torch.equal(once[0].images, epoch_of(first, 1)[0].images)

@@ -12,14 +12,14 @@ from wmdd import ot
 from wmdd.context import Context
 from wmdd.data.loading import to_float
 from wmdd.errors import ConfigError, DataError
+from wmdd.methods.kits.inversion import inversion_groups, invert
 from wmdd.models import build_teacher, features_and_logits
 from wmdd.settings import RecoverSettings, StatisticsSettings
-from wmdd.stages._group_loss import KernelLoss, group_loss
-from wmdd.stages._looks import draw_step_views, smallest_crop, step_looks
-from wmdd.stages._matching import Group, Losses, batchnorm_terms, match, merged_moments, moment_targets, observe
-from wmdd.stages.invert import inversion_groups, invert
+from wmdd.stages.recovery.discrepancy import linear_discrepancy, rbf_discrepancy
+from wmdd.stages.recovery.group_loss import KernelLoss, group_loss
+from wmdd.stages.recovery.matching import Group, Losses, batchnorm_terms, match, merged_moments, moment_targets, observe
+from wmdd.stages.recovery.views import draw_step_views, smallest_crop, step_looks
 from wmdd.stages.statistics import statistics
-from wmdd.training.discrepancy import linear_discrepancy, rbf_discrepancy
 from wmdd.values import ClassStatistics, ImageSet, Teacher
 
 CPU = torch.device("cpu")
@@ -186,14 +186,14 @@ def test_mmd_falls_and_its_classes_do_not_disturb_each_other(given: Given) -> No
 
 
 def test_a_step_looks_at_some_of_many_real_features(given: Given, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wmdd.stages._group_loss.ROWS", 5)
+    monkeypatch.setattr("wmdd.stages.recovery.group_loss.ROWS", 5)
     seen: list[Tensor] = []
 
     def spy(features: Tensor, real: Tensor) -> Tensor:
         seen.append(real)
         return linear_discrepancy(features, real)
 
-    monkeypatch.setattr("wmdd.stages._group_loss.linear_discrepancy", spy)
+    monkeypatch.setattr("wmdd.stages.recovery.group_loss.linear_discrepancy", spy)
     images = torch.randn(6, 3, 8, 8)
     loss = kernel_loss(given, settings(feature_loss="mmd_linear"), images)
     loss(images, 0)

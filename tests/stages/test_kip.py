@@ -12,9 +12,9 @@ from memory_context import KilledError, MemoryContext
 from wmdd.context import Context
 from wmdd.data.loading import to_float
 from wmdd.errors import ConfigError
+from wmdd.methods.kip.distill import kip, label_solve
+from wmdd.methods.kits.coresets import PickSettings
 from wmdd.settings import KipSettings
-from wmdd.stages.kip import kip, label_solve
-from wmdd.stages.pick import PickSettings
 from wmdd.training.ntk import centred_classes, regression_loss
 from wmdd.values import DistilledSet, ImageSet, Teacher
 

@@ -10,13 +10,13 @@ import torch
 
 from memory_context import KilledError, MemoryContext
 from wmdd.context import Context
-from wmdd.data.distilled import seen
+from wmdd.data.inputs import view_inputs
 from wmdd.data.loading import to_float
 from wmdd.data.views import full_views
+from wmdd.evaluation.protocols import find_protocol
+from wmdd.evaluation.supervision import Batches, Lesson, Unit, loss_of, own_targets, student_training
 from wmdd.models import batch_statistics, build_teacher, build_teachers
-from wmdd.protocols import find_protocol
 from wmdd.settings import EvaluateSettings, RelabelSettings
-from wmdd.stages._lessons import Batches, Lesson, Unit, loss_of, own_targets, student_training
 from wmdd.stages.evaluate import evaluate
 from wmdd.stages.relabel import relabel
 from wmdd.training.loop import Batch
@@ -69,9 +69,9 @@ def test_exact_images_are_seen_wherever_they_are_there(distilled: DistilledSet, 
     exact = with_exact(distilled)
     assert exact.exact is not None
     views = full_views(torch.tensor([4, 1]), 8)
-    torch.testing.assert_close(seen(exact, views, CPU), exact.exact[[4, 1]])
+    torch.testing.assert_close(view_inputs(exact, views, CPU), exact.exact[[4, 1]])
     torch.testing.assert_close(
-        seen(distilled, views, CPU), to_float(distilled.images[[4, 1]], distilled.mean, distilled.std)
+        view_inputs(distilled, views, CPU), to_float(distilled.images[[4, 1]], distilled.mean, distilled.std)
     )
     soft = relabel(exact, teacher, RelabelSettings(), epochs=0, batch=6)
     torch.testing.assert_close(soft.plain, build_teacher(teacher)(exact.exact))

@@ -11,14 +11,14 @@ from torch import Tensor, nn
 
 from memory_context import KilledError, MemoryContext
 from wmdd.context import Context
-from wmdd.data.balanced import ClassBatches
 from wmdd.data.dsa import apply_dsa, draw_dsa
 from wmdd.errors import ConfigError, DataError
-from wmdd.models import batchnorm_layers, build_model
+from wmdd.methods.kits import gradients as stage
+from wmdd.methods.kits.class_batches import ClassBatches
+from wmdd.methods.kits.gradients import match_gradients
+from wmdd.methods.kits.matching import BATCHNORM_IMAGES, SiameseBatches
+from wmdd.models import batchnorm_layers, build_model, fresh_network, network_spec, recalibrate_batchnorm
 from wmdd.settings import DcSettings, DsaSettings, GradientSettings
-from wmdd.stages import match_gradients as stage
-from wmdd.stages._networks import BATCHNORM_IMAGES, Encounters, fresh_network, network_spec, settle_batchnorm
-from wmdd.stages.match_gradients import match_gradients
 from wmdd.values import DistilledSet, ImageSet, Teacher
 
 TINY = {"arch": "convnet2_w4", "iterations": 2, "batch_real": 5, "inner": 2, "batch_net": 4}
@@ -46,7 +46,7 @@ def test_first_step_agrees_with_plain_autograd(
     found = exact(match_gradients(image_set, teacher, one, ipc=2, ctx=ctx))
     start = torch.cat([starting(settings, image_set, teacher, ctx, label) for label in range(3)])
     images = start.clone().requires_grad_()
-    model = fresh_network(network_spec("convnet2_w4", image_set, teacher), 0, ctx)
+    model = fresh_network(network_spec("convnet2_w4", image_set, teacher), ctx, "network", 0)
     real = ClassBatches(images=image_set, mean=teacher.mean, std=teacher.std, device=torch.device("cpu"))
     total = torch.zeros(())
     for label in range(3):
@@ -93,8 +93,8 @@ def test_real_and_distilled_images_meet_under_one_transform(
         used.append((len(images), parameters))
         return apply_dsa(images, parameters)
 
-    monkeypatch.setattr("wmdd.stages._networks.apply_dsa", spy)
-    meet = Encounters.of(image_set, teacher, dsa(), Context())
+    monkeypatch.setattr("wmdd.methods.kits.matching.apply_dsa", spy)
+    meet = SiameseBatches.of(image_set, teacher, dsa(), Context())
     for step in range(10):
         for label in range(3):
             meet.pair(torch.zeros(2, 3, 8, 8), label, step)
@@ -122,10 +122,10 @@ def test_networks_are_trained_between_image_steps_on_the_images(
 
 def test_training_agrees_with_plain_gradient_descent(image_set: ImageSet, teacher: Teacher) -> None:
     ctx, settings = Context(), dc(batch_net=6, inner=3)
-    meet = Encounters.of(image_set, teacher, settings, ctx)
+    meet = SiameseBatches.of(image_set, teacher, settings, ctx)
     loss = stage._GradientLoss(meet=meet, settings=settings, loops=settings.loops(2), ctx=ctx)
     images, labels = torch.randn(6, 3, 8, 8), torch.tensor([0, 0, 1, 1, 2, 2])
-    model, plain = (fresh_network(meet.spec, 0, ctx) for _ in range(2))
+    model, plain = (fresh_network(meet.spec, ctx, "network", 0) for _ in range(2))
     loss._train(model, images, 1)
     for _ in range(3):
         parts = torch.autograd.grad(F.cross_entropy(plain(images), labels), list(plain.parameters()))
@@ -191,7 +191,7 @@ def test_batchnorm_is_settled_on_real_images_of_all_classes(image_set: ImageSet,
     model = build_model(spec)
     images = torch.randn(9, 3, 8, 8) + 2
     for _ in range(2):  # what was there before does not matter
-        settle_batchnorm(model, images)
+        recalibrate_batchnorm(model, (images,))
     name, layer = batchnorm_layers(model)[0]
     convolved = model.get_submodule("blocks.0")(images)
     torch.testing.assert_close(layer.get_buffer("running_mean"), convolved.mean((0, 2, 3)))
@@ -208,7 +208,9 @@ def test_batchnorm_images_are_few_of_each_class(
     monkeypatch: pytest.MonkeyPatch, make_image_set: Callable[..., ImageSet], teacher: Teacher
 ) -> None:
     seen: list[int] = []
-    monkeypatch.setattr("wmdd.stages._networks.settle_batchnorm", lambda _, images: seen.append(len(images)))
+    monkeypatch.setattr(
+        "wmdd.methods.kits.matching.recalibrate_batchnorm", lambda _, batches: seen.append(len(batches[0]))
+    )
     images = make_image_set(per_class=20)
     for arch in ("convnet2_w4", "convnet2_w4_bn"):
         match_gradients(images, teacher, dc(arch=arch, iterations=1, outer=2), ipc=1)

@@ -10,12 +10,11 @@ from torch import Tensor
 
 from memory_context import KilledError, MemoryContext
 from wmdd.context import Context
-from wmdd.data.balanced import ClassBatches
 from wmdd.data.dsa import apply_dsa, draw_dsa
-from wmdd.models import ConvNet
+from wmdd.methods.dm.distill import match_means
+from wmdd.methods.kits.class_batches import ClassBatches
+from wmdd.models import ConvNet, fresh_network, network_spec
 from wmdd.settings import DmSettings
-from wmdd.stages._networks import fresh_network, network_spec
-from wmdd.stages.match_means import match_means
 from wmdd.values import DistilledSet, ImageSet, Teacher
 
 
@@ -36,7 +35,7 @@ def test_first_step_agrees_with_plain_means(strategy: str, image_set: ImageSet, 
     real = ClassBatches(images=image_set, mean=teacher.mean, std=teacher.std, device=torch.device("cpu"))
     start = torch.cat([real.draw(label, 2, ctx.generator("start", label)) for label in range(3)])
     images = start.clone().requires_grad_()
-    model = fresh_network(network_spec("convnet2_w4", image_set, teacher), 0, ctx)
+    model = fresh_network(network_spec("convnet2_w4", image_set, teacher), ctx, "network", 0)
     assert isinstance(model, ConvNet)
     total = torch.zeros(())
     for label in range(3):

@@ -11,8 +11,8 @@ from torch import Tensor
 from memory_context import KilledError, MemoryContext
 from wmdd.context import Context
 from wmdd.errors import NumericsError
-from wmdd.stages._images import unbounded_set
-from wmdd.stages._optimising import Descent, Loss, Variable, Variables, optimise
+from wmdd.training.images import Descent, Loss, Variable, Variables, optimise
+from wmdd.training.pixels import unbounded_set
 from wmdd.values import Teacher
 
 TARGET = torch.tensor([3.0, -1.0])

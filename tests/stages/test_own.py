@@ -9,13 +9,13 @@ from torch import Tensor
 from torch.func import functional_call
 
 from memory_context import MemoryContext
-from wmdd.data.distilled import shown
+from wmdd.data.inputs import distilled_inputs
 from wmdd.data.loading import to_float
 from wmdd.errors import ConfigError
+from wmdd.evaluation.procedures import way_of
+from wmdd.evaluation.protocols import find_protocol
 from wmdd.models import build_model, resolve_spec
-from wmdd.protocols import find_protocol
 from wmdd.settings import EvaluateSettings, RelabelSettings
-from wmdd.stages._own import way_of
 from wmdd.stages.evaluate import evaluate
 from wmdd.stages.relabel import relabel
 from wmdd.training.losses import label_loss
@@ -65,7 +65,7 @@ def test_kernel_regression_takes_the_place_of_students(
     (score,) = evaluate(of, labels, teacher, val_set, settings(protocols=("kernel",), seeds=3), ctx=ctx).scores
     inputs = to_float(val_set.images.fetch(range(len(val_set))), of.mean, of.std)
     wanted = centred_classes(of.labels, 3) if targets is None else targets
-    answers = kernel_regression(shown(of, slice(None), CPU), wanted, inputs)
+    answers = kernel_regression(distilled_inputs(of, slice(None), CPU), wanted, inputs)
     right = float((answers.argmax(1) == val_set.labels).double().mean())
     assert (score.student, score.protocol, score.labels, score.seed) == ("kernel", "kernel", "hard", 0)
     assert score.top1 == score.top1_best == pytest.approx(100 * right)
@@ -86,7 +86,7 @@ def test_own_steps_are_those_that_the_set_has_learned(
         weights = xavier_start(model, ctx.generator("own weights", STUDENT, score.seed))
         for step, rate in enumerate(rates):
             leaves = {name: value.detach().requires_grad_() for name, value in weights.items()}
-            images, classes = shown(of, slice(step % 2, None, 2), CPU), of.labels[step % 2 :: 2]
+            images, classes = distilled_inputs(of, slice(step % 2, None, 2), CPU), of.labels[step % 2 :: 2]
             loss = label_loss(functional_call(model, leaves, (images,)), classes)
             slopes = torch.autograd.grad(loss, list(leaves.values()))
             weights = {n: v - rate * g for (n, v), g in zip(leaves.items(), slopes, strict=True)}

@@ -10,8 +10,7 @@ import torch
 from memory_context import KilledError, MemoryContext
 from wmdd.context import Context
 from wmdd.errors import DataError
-from wmdd.settings import KMeansSettings, StatisticsSettings
-from wmdd.stages.pick import (
+from wmdd.methods.kits.coresets import (
     HERDING,
     K_CENTER,
     K_MEANS,
@@ -22,6 +21,7 @@ from wmdd.stages.pick import (
     pick_k_means,
     pick_random,
 )
+from wmdd.settings import KMeansSettings, StatisticsSettings
 from wmdd.stages.statistics import statistics
 from wmdd.values import ClassStatistics, DistilledSet, ImageSet, Teacher
 

@@ -14,12 +14,12 @@ from wmdd.data.loading import to_float
 from wmdd.errors import ConfigError, DataError
 from wmdd.models import build_teacher, features_and_logits
 from wmdd.settings import RecoverSettings, StatisticsSettings
-from wmdd.stages._images import start_images, to_pixels
-from wmdd.stages._inverting import group_classes
-from wmdd.stages._looks import draw_step_views, step_looks
-from wmdd.stages._matching import Targets, group_targets, match, merged_moments
 from wmdd.stages.recover import recover
+from wmdd.stages.recovery.descent import group_classes
+from wmdd.stages.recovery.matching import Targets, group_targets, match, merged_moments
+from wmdd.stages.recovery.views import draw_step_views, step_looks
 from wmdd.stages.statistics import statistics
+from wmdd.training.pixels import start_images, to_pixels
 from wmdd.values import Barycenters, ClassStatistics, ImageSet, Teacher
 
 CPU = torch.device("cpu")

@@ -8,11 +8,11 @@ from torch import Tensor
 
 from memory_context import KilledError, MemoryContext
 from wmdd.context import Context
-from wmdd.data.labels import soft_targets
 from wmdd.data.loading import to_float
 from wmdd.data.views import apply_views, full_views
 from wmdd.errors import ArtifactError
 from wmdd.models import build_teacher
+from wmdd.product.labels import soft_targets
 from wmdd.settings import RelabelSettings
 from wmdd.stages.relabel import keep_largest, relabel
 from wmdd.values import DistilledSet, EpochLabels, SoftLabels, Teacher

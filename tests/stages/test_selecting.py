@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wmdd import ot
-from wmdd.stages._selecting import Points, Rows, herding, k_center, k_means, unit_rows
+from wmdd.methods.kits.selecting import Points, Rows, herding, k_center, k_means, unit_rows
 
 LINE = np.array([[0.0], [1.0], [2.0], [10.0]])
 CHOICES: dict[str, Callable[[Points, int], Rows]] = {

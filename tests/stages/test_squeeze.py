@@ -13,9 +13,9 @@ from memory_context import KilledError, MemoryContext
 from wmdd.context import Context
 from wmdd.data.loading import channel_moments, to_float
 from wmdd.errors import ConfigError
+from wmdd.evaluation.accuracy import accuracy
 from wmdd.models import Pretrained, build_model, build_teacher
 from wmdd.settings import SqueezeSettings
-from wmdd.stages._testing import accuracy
 from wmdd.stages.squeeze import checkpoint_digest, squeeze
 from wmdd.values import ImageSet, ModelSpec, Teacher
 

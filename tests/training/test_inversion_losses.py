@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from wmdd import ot
-from wmdd.ot._mmd import rbf_objective
-from wmdd.training.averages import MovingAverage
-from wmdd.training.contrastive import nt_xent
-from wmdd.training.densification import densification
-from wmdd.training.discrepancy import linear_discrepancy, rbf_discrepancy
+from wmdd.methods.gvbsm.averages import MovingAverage
+from wmdd.methods.gvbsm.densification import densification
+from wmdd.methods.scdd.contrastive import nt_xent
+from wmdd.ot.alternatives.mmd import rbf_objective
+from wmdd.stages.recovery.discrepancy import linear_discrepancy, rbf_discrepancy
 
 
 def naive_rbf(one: torch.Tensor, other: torch.Tensor, median: float) -> float:

@@ -8,14 +8,13 @@ import torch
 from torch import Tensor, nn
 
 from memory_context import KilledError, MemoryContext
-from wmdd.context import Context, stream
+from wmdd.context import Context, seeded, stream
 from wmdd.errors import NumericsError
 from wmdd.settings import TrainSettings
 from wmdd.training.loop import Batch, Task, Trained, fit
 from wmdd.training.loop import test_epochs as epochs_to_test
 from wmdd.training.losses import distillation_loss, label_loss, norm_match, squared_match
 from wmdd.training.optim import build_optimiser, learning_rate
-from wmdd.training.randomness import seeded
 
 
 def settings(**changes: object) -> TrainSettings:

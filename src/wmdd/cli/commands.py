@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 
 from wmdd.cli.arguments import Action
-from wmdd.cli.benching import bench
-from wmdd.cli.looking import doctor, export, report, show_list, status, version
-from wmdd.cli.running import distill, evaluate
+from wmdd.cli.bench import bench
+from wmdd.cli.inspect import doctor, export, report, show_list, status, version
+from wmdd.cli.runs import distill, evaluate
 
 COMMANDS: dict[str, Callable[[Sequence[str]], Action]] = {
     "distill": distill,

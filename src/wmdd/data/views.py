@@ -109,10 +109,10 @@ def apply_views(canvas: Tensor, views: Views, size: int) -> Tensor:
     """
     images = canvas[views.index.to(canvas.device)]
     partners = canvas[views.partner.to(canvas.device)] if has_patches(views) else None
-    return show(images, partners, views, size)
+    return compose_views(images, partners, views, size)
 
 
-def show(images: Tensor, partners: Tensor | None, views: Views, size: int) -> Tensor:
+def compose_views(images: Tensor, partners: Tensor | None, views: Views, size: int) -> Tensor:
     """Return the views of images that were fetched for the purpose.
 
     Args:
@@ -124,14 +124,14 @@ def show(images: Tensor, partners: Tensor | None, views: Views, size: int) -> Te
     Returns:
         `(B, ch, R, R)`, differentiable with respect to `images` and `partners`.
     """
-    own = look(images, views.crop, views.flip, size)
+    own = crop_and_flip(images, views.crop, views.flip, size)
     if partners is None:
         return own
-    other = look(partners, views.partner_crop, views.partner_flip, size)
+    other = crop_and_flip(partners, views.partner_crop, views.partner_flip, size)
     return torch.where(patch_mask(views.patch.to(own.device), size)[:, None], other, own)
 
 
-def look(images: Tensor, crop: Tensor, flip: Tensor, size: int) -> Tensor:
+def crop_and_flip(images: Tensor, crop: Tensor, flip: Tensor, size: int) -> Tensor:
     """Cut each image's own box, resize it to `size` and mirror it where asked.
 
     Equals torchvision's `resized_crop(..., antialias=False)` followed by `hflip`: bilinear, half-pixel centres, and

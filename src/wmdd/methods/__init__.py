@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wmdd.methods._method import Method, MethodSettings, Result, Stages
-    from wmdd.stages._stage import Stage
+    from wmdd.stages.stage import Stage
 
 __all__ = ["Method", "MethodSettings", "Result", "Stage", "Stages"]
 
@@ -17,4 +17,4 @@ __all__ = ["Method", "MethodSettings", "Result", "Stage", "Stages"]
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'wmdd.methods' has no attribute {name!r}")
-    return getattr(import_module("wmdd.stages._stage" if name == "Stage" else "wmdd.methods._method"), name)
+    return getattr(import_module("wmdd.stages.stage" if name == "Stage" else "wmdd.methods._method"), name)

@@ -23,8 +23,8 @@ from wmdd.settings import (
     SqueezeSettings,
     StatisticsSettings,
 )
-from wmdd.stages._stage import Stage
 from wmdd.stages.squeeze import SQUEEZE
+from wmdd.stages.stage import Stage
 
 
 class Result(Protocol):

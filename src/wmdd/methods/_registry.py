@@ -2,25 +2,25 @@
 
 from wmdd.methods._loading import load_plugin
 from wmdd.methods._method import Method
-from wmdd.methods.cda import CDA
-from wmdd.methods.dc import DC
-from wmdd.methods.dd import DD
-from wmdd.methods.dm import DM
-from wmdd.methods.dsa import DSA
-from wmdd.methods.gvbsm import GVBSM
-from wmdd.methods.herding import HERDING
-from wmdd.methods.k_center import K_CENTER
-from wmdd.methods.k_means import K_MEANS
-from wmdd.methods.kip import KIP
-from wmdd.methods.ls import LS
-from wmdd.methods.mmd import MMD
-from wmdd.methods.mtt import MTT
+from wmdd.methods.cda.wiring import CDA
+from wmdd.methods.dc.wiring import DC
+from wmdd.methods.dd.wiring import DD
+from wmdd.methods.dm.wiring import DM
+from wmdd.methods.dsa.wiring import DSA
+from wmdd.methods.gvbsm.wiring import GVBSM
+from wmdd.methods.herding.wiring import HERDING
+from wmdd.methods.k_center.wiring import K_CENTER
+from wmdd.methods.k_means.wiring import K_MEANS
+from wmdd.methods.kip.wiring import KIP
+from wmdd.methods.ls.wiring import LS
+from wmdd.methods.mmd.wiring import MMD
+from wmdd.methods.mtt.wiring import MTT
 from wmdd.methods.names import check_method
-from wmdd.methods.random import RANDOM
-from wmdd.methods.rded import RDED
-from wmdd.methods.scdd import SCDD
-from wmdd.methods.sre2l import SRE2L
-from wmdd.methods.wmdd import WMDD
+from wmdd.methods.random.wiring import RANDOM
+from wmdd.methods.rded.wiring import RDED
+from wmdd.methods.scdd.wiring import SCDD
+from wmdd.methods.sre2l.wiring import SRE2L
+from wmdd.methods.wmdd.wiring import WMDD
 
 _TABLE = {
     method.name: method

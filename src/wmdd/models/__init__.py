@@ -11,9 +11,10 @@ if TYPE_CHECKING:
     from wmdd.models.checkpoints import Pretrained, load_checkpoint, pretrained_model
     from wmdd.models.committee import Committee, batch_statistics, build_teachers
     from wmdd.models.convnet import ConvNet
-    from wmdd.models.layers import as_channels, statistic_layers
+    from wmdd.models.fresh import fresh_network, network_spec
     from wmdd.models.moments import MomentTap, batchnorm_moments, class_moments
     from wmdd.models.names import list_models
+    from wmdd.models.recalibration import recalibrate_batchnorm
     from wmdd.models.taps import (
         batchnorm_layers,
         batchnorm_widths,
@@ -30,9 +31,10 @@ _HOMES = {
     "checkpoints": ("Pretrained", "load_checkpoint", "pretrained_model"),
     "committee": ("Committee", "batch_statistics", "build_teachers"),
     "convnet": ("ConvNet",),
-    "layers": ("as_channels", "statistic_layers"),
+    "fresh": ("fresh_network", "network_spec"),
     "moments": ("MomentTap", "batchnorm_moments", "class_moments"),
     "names": ("list_models",),
+    "recalibration": ("recalibrate_batchnorm",),
     "taps": (
         "batchnorm_layers",
         "batchnorm_widths",
@@ -51,7 +53,6 @@ __all__ = [
     "ConvNet",
     "MomentTap",
     "Pretrained",
-    "as_channels",
     "batch_statistics",
     "batchnorm_layers",
     "batchnorm_moments",
@@ -62,12 +63,14 @@ __all__ = [
     "class_moments",
     "features_and_logits",
     "final_classifier",
+    "fresh_network",
     "list_models",
     "load_checkpoint",
+    "network_spec",
     "pretrained_model",
+    "recalibrate_batchnorm",
     "require_batchnorm",
     "resolve_spec",
-    "statistic_layers",
     "tap_batchnorm",
     "tap_features",
     "tap_inputs",

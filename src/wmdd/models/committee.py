@@ -21,9 +21,11 @@ class Committee(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return float32 logits `(B, C)` of images that are normalised as the first member wants them."""
-        return torch.stack([self.ask(number, images).float() for number in range(len(self.members))]).mean(dim=0)
+        return torch.stack([self.member_logits(number, images).float() for number in range(len(self.members))]).mean(
+            dim=0
+        )
 
-    def ask(self, number: int, images: Tensor) -> Tensor:
+    def member_logits(self, number: int, images: Tensor) -> Tensor:
         """Return the logits of one member, for images that are normalised as the first member wants them."""
         change = self._changes[number]
         return self.members[number](images if change is None else (images * change[0] + change[1]).to(images.dtype))

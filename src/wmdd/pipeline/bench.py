@@ -15,19 +15,19 @@ from typing import Any
 from wmdd.artifacts.files import make_folder, read_json, write_bytes, write_json
 from wmdd.artifacts.folder import Store
 from wmdd.artifacts.keys import result_key
-from wmdd.data.sources import open_data
+from wmdd.data.sources.opening import open_data
 from wmdd.errors import ConfigError, WmddError
 from wmdd.methods._method import Work
 from wmdd.methods._registry import find_method
 from wmdd.pipeline.bench_recipe import BASELINE, BenchRecipe, Cell, cells, write_bench_recipe
-from wmdd.pipeline.distill import DEFAULT_STORE, check_run, run_stages
 from wmdd.pipeline.estimate import Speeds, label_seconds, method_seconds, span, student_seconds, teach_work
 from wmdd.pipeline.metrics import data_facts, machine_facts, teacher_facts
 from wmdd.pipeline.provenance import versions
 from wmdd.pipeline.recipe import Recipe, write_recipe
+from wmdd.pipeline.run import DEFAULT_STORE, check_run, run_stages
 from wmdd.pipeline.runner import GivenResult, Runner, StoredResult
 from wmdd.pipeline.status import BENCH_FILE
-from wmdd.pipeline.surroundings import Brief, Silence, Watcher
+from wmdd.pipeline.stored_context import Brief, Silence, Watcher
 from wmdd.stages.squeeze import SQUEEZE
 from wmdd.values import ImageSet
 
@@ -77,7 +77,7 @@ def bench(
     Running it again with the same arguments resumes: finished cells are skipped, failed ones are tried again.
 
     Args:
-        data: source of the images, see `wmdd.data.sources.open_data`.
+        data: source of the images, see `wmdd.data.sources.opening.open_data`.
         recipe: rows, columns, and the settings of the cells.
         out: folder of the bench.
         store: folder of stage results, shared between all runs.

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from wmdd.pipeline.provenance import versions
-from wmdd.pipeline.surroundings import choose_device, choose_precision
+from wmdd.pipeline.stored_context import choose_device, choose_precision
 
 EXTRAS = {"datasets": "hf", "huggingface_hub": "hf"}
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import torch
 
 from wmdd.context import Context
+from wmdd.evaluation.protocols import find_protocol
 from wmdd.methods._method import Size, Work
 from wmdd.methods._registry import find_method
 from wmdd.models import build_model
-from wmdd.pipeline.judging import stored_epochs
 from wmdd.pipeline.recipe import Recipe
-from wmdd.pipeline.surroundings import Watcher
-from wmdd.protocols import find_protocol
+from wmdd.pipeline.set_evaluation import stored_epochs
+from wmdd.pipeline.stored_context import Watcher
 from wmdd.stages.squeeze import teacher_spec
 from wmdd.values import ImageSet, ModelSpec
 

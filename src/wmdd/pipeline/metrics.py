@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from wmdd.data.distilled import EXACT
+from wmdd.evaluation.ranking import ranking_rows
 from wmdd.methods._method import Together
 from wmdd.methods._registry import find_method
 from wmdd.methods.names import BASELINE
 from wmdd.pipeline.provenance import versions
-from wmdd.pipeline.ranking import ranking_rows
 from wmdd.pipeline.recipe import Recipe
+from wmdd.product.reading import EXACT
 from wmdd.stages.barycenter import BARYCENTER
 from wmdd.values import Diagnosis, ImageSet, Score, Teacher
 
 if TYPE_CHECKING:
     from wmdd.methods._method import Result
-    from wmdd.pipeline.judging import Judged
     from wmdd.pipeline.runner import Runner
+    from wmdd.pipeline.set_evaluation import Judged
 
 SCHEMA = 1
 

@@ -21,10 +21,10 @@ from wmdd.pipeline.memory import forget_peak, peak_memory
 from wmdd.pipeline.provenance import versions
 from wmdd.pipeline.recipe import Recipe
 from wmdd.pipeline.status import RUN_FILE
-from wmdd.pipeline.surroundings import StoredContext, Watcher, choose_device, choose_precision
+from wmdd.pipeline.stored_context import StoredContext, Watcher, choose_device, choose_precision
 from wmdd.settings import Section, SelfSupervisedSettings, SqueezeSettings
-from wmdd.stages._stage import Stage
 from wmdd.stages.squeeze import checkpoint_digest
+from wmdd.stages.stage import Stage
 
 
 class Stopped(Exception):  # noqa: N818 - not an error: the user asked for it with --until

@@ -9,7 +9,7 @@ from statistics import fmean, stdev, variance
 from typing import Any
 
 from wmdd.errors import ArtifactError
-from wmdd.protocols import FULL_DATA_SET
+from wmdd.evaluation.protocols import FULL_DATA_SET
 from wmdd.report.collect import REFERENCE, name_of, number
 from wmdd.report.tables import plus_minus, summary_rows
 

@@ -15,7 +15,7 @@ from wmdd import ot
 from wmdd.context import Context, stream_seed
 from wmdd.errors import DataError
 from wmdd.settings import BarycenterSettings
-from wmdd.stages._stage import Stage
+from wmdd.stages.stage import Stage
 from wmdd.values import Barycenters, ClassStatistics
 
 _TENSORS = ("atoms", "weights", "costs", "floors")

@@ -16,14 +16,13 @@ from torch import Tensor, nn
 
 from wmdd import ot
 from wmdd.context import Context, stream_seed
-from wmdd.data.distilled import shown
+from wmdd.data.inputs import distilled_inputs
 from wmdd.errors import DataError
+from wmdd.evaluation.accuracy import BATCH
 from wmdd.models import build_teacher, features_and_logits, final_classifier
 from wmdd.settings import Section
-from wmdd.stages._stage import Stage
-from wmdd.stages._testing import BATCH
 from wmdd.stages.barycenter import BARYCENTER
-from wmdd.stages.statistics import require_same_classes
+from wmdd.stages.stage import Stage
 from wmdd.values import ClassStatistics, Diagnosis, DistilledSet, Teacher
 
 DRAWS = 10
@@ -70,7 +69,7 @@ def diagnose(
     """
     del settings
     ctx = ctx or Context()
-    require_same_classes(teacher, distilled)
+    teacher.require_classes(distilled.classes)
     _require_fitting(distilled, statistics)
     job = _begin(distilled, teacher, statistics, ctx)
     if job.head is None:
@@ -125,7 +124,7 @@ def _look(model: nn.Module, distilled: DistilledSet, ctx: Context) -> tuple[Tens
     exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)  # as the real features were computed
     with exact, torch.inference_mode():
         for at in range(0, len(distilled.labels), BATCH):
-            images = shown(distilled, slice(at, at + BATCH), ctx.device)
+            images = distilled_inputs(distilled, slice(at, at + BATCH), ctx.device)
             features, logits = features_and_logits(model, images.contiguous(memory_format=torch.channels_last))
             affine = affine and _makes(layer, features, logits)
             found.append(features.float().cpu())

@@ -12,18 +12,16 @@ from itertools import product
 import torch
 from torch import nn
 
-from wmdd.context import Context, stream_seed
+from wmdd.context import Context
 from wmdd.errors import DataError
-from wmdd.models import build_model, build_teachers, resolve_spec
-from wmdd.protocols import find_protocol
+from wmdd.evaluation.accuracy import accuracy
+from wmdd.evaluation.procedures import KernelRegression, take_steps, way_of
+from wmdd.evaluation.protocols import find_protocol
+from wmdd.evaluation.supervision import Batches, Lesson, Unit, Way, loss_of, student_training
+from wmdd.models import build_teachers, fresh_network, resolve_spec
 from wmdd.settings import EvaluateSettings
-from wmdd.stages._lessons import Batches, Lesson, Unit, Way, loss_of, student_training
-from wmdd.stages._own import KernelRegression, take_steps, way_of
-from wmdd.stages._stage import Stage
-from wmdd.stages._testing import accuracy
-from wmdd.stages.statistics import require_same_classes
+from wmdd.stages.stage import Stage
 from wmdd.training.loop import Task, fit, test_epochs
-from wmdd.training.randomness import seeded
 from wmdd.values import DistilledSet, Evaluation, ImageSet, Score, SoftLabels, Teacher
 
 History = Sequence[Mapping[str, float]]
@@ -57,7 +55,7 @@ def evaluate(
     ctx = ctx or Context()
     teachers = (teacher,) if isinstance(teacher, Teacher) else tuple(teacher)
     for each in teachers:
-        require_same_classes(each, val)
+        each.require_classes(val.classes)
     if distilled.classes != val.classes:
         raise DataError(
             f"the set and the test images disagree about the classes; got {len(distilled.classes)} and "
@@ -174,9 +172,8 @@ def _fresh(lesson: Lesson, unit: Unit) -> nn.Module:
         image_size=distilled.image_size,
         stem=lesson.stem,
     )
-    with seeded(stream_seed(ctx.seed, ctx.stage, "weights", unit.student, unit.seed), torch.device("cpu")):
-        model = build_model(spec)
-    return model.to(ctx.device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    model = fresh_network(spec, ctx, "weights", unit.student, unit.seed)
+    return model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
 
 def _test(lesson: Lesson, model: nn.Module) -> dict[str, float]:

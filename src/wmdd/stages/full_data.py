@@ -1,12 +1,11 @@
 """The upper reference: how well a network does that was trained on all real images."""
 
 from wmdd.context import Context
+from wmdd.evaluation.accuracy import accuracy
+from wmdd.evaluation.protocols import FULL_DATA_SET
 from wmdd.models import build_teacher
-from wmdd.protocols import FULL_DATA_SET
 from wmdd.settings import Section
-from wmdd.stages._stage import Stage
-from wmdd.stages._testing import accuracy
-from wmdd.stages.statistics import require_same_classes
+from wmdd.stages.stage import Stage
 from wmdd.values import Evaluation, ImageSet, Score, Teacher
 
 
@@ -31,7 +30,7 @@ def assess_full_data(
     """
     del settings
     ctx = ctx or Context()
-    require_same_classes(trained, val)
+    trained.require_classes(val.classes)
     top1, top5 = accuracy(build_teacher(trained, ctx.device), val, trained.mean, trained.std, ctx)
     score = Score(
         set=FULL_DATA_SET,

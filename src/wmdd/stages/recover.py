@@ -17,11 +17,10 @@ from torch import Tensor
 from wmdd.context import Context
 from wmdd.models import build_teacher, require_batchnorm
 from wmdd.settings import RecoverSettings
-from wmdd.stages._group_loss import group_loss
-from wmdd.stages._inverting import GroupLoss, Inversion, group_classes, invert_groups
-from wmdd.stages._matching import Group, group_targets, image_weights
-from wmdd.stages._stage import Stage
-from wmdd.stages.statistics import require_same_classes
+from wmdd.stages.recovery.descent import GroupLoss, Inversion, group_classes, invert_groups
+from wmdd.stages.recovery.group_loss import group_loss
+from wmdd.stages.recovery.matching import Group, group_targets, image_weights
+from wmdd.stages.stage import Stage
 from wmdd.values import Barycenters, ClassStatistics, DistilledSet, ImageSet, Teacher
 
 
@@ -51,7 +50,7 @@ def recover(
         DataError: teacher and images disagree about classes.
     """
     ctx = ctx or Context()
-    require_same_classes(teacher, train)
+    teacher.require_classes(train.classes)
     model = build_teacher(teacher, ctx.device)
     require_batchnorm(model, teacher.spec.arch)
     num_classes, ipc, _ = barycenters.atoms.shape

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from wmdd.context import Context
-from wmdd.data.distilled import seen, shown
+from wmdd.data.inputs import distilled_inputs, view_inputs
 from wmdd.data.views import epoch_views
 from wmdd.models import build_teachers
 from wmdd.settings import RelabelSettings, ViewSettings
-from wmdd.stages._stage import Stage
+from wmdd.stages.stage import Stage
 from wmdd.values import DistilledSet, EpochLabels, LazyEpochs, SoftLabels, Teacher, Views
 
 TEACHER_BATCH = 500
@@ -63,7 +63,7 @@ def relabel(
 def _plain(model: nn.Module, distilled: DistilledSet, ctx: Context) -> Tensor:
     """Return the teacher's logits of the images as they are, `(M, C)`."""
     spans = [slice(at, at + TEACHER_BATCH) for at in range(0, len(distilled.labels), TEACHER_BATCH)]
-    return torch.cat([ask(model, shown(distilled, span, ctx.device), ctx) for span in spans])
+    return torch.cat([teacher_logits(model, distilled_inputs(distilled, span, ctx.device), ctx) for span in spans])
 
 
 def unit_name(epoch: int) -> str:
@@ -90,7 +90,7 @@ def _one_epoch(
         return EpochLabels(views=drawn, logits=None)
     logits = torch.cat(
         [
-            ask(model, seen(distilled, drawn.rows(start, start + TEACHER_BATCH), ctx.device), ctx)
+            teacher_logits(model, view_inputs(distilled, drawn.rows(start, start + TEACHER_BATCH), ctx.device), ctx)
             for start in range(0, len(drawn), TEACHER_BATCH)
         ]
     )
@@ -106,7 +106,7 @@ def keep_largest(views: Views, logits: Tensor, count: int) -> EpochLabels:
     return EpochLabels(views=views, logits=largest.half(), classes=classes.to(torch.int32), rest=rest.half())
 
 
-def ask(model: nn.Module, images: Tensor, ctx: Context) -> Tensor:
+def teacher_logits(model: nn.Module, images: Tensor, ctx: Context) -> Tensor:
     """Return the teacher's logits of normalised images, float32 on the CPU."""
     with torch.inference_mode(), ctx.autocast():
         return model(images.contiguous(memory_format=torch.channels_last)).float().cpu()

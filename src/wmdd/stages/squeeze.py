@@ -12,16 +12,15 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from wmdd.context import Context, stream_seed
+from wmdd.context import Context, seeded, stream_seed
 from wmdd.data.loading import channel_moments, fetch_batches, shuffled, to_float
-from wmdd.data.views import draw_views, look
+from wmdd.data.views import crop_and_flip, draw_views
+from wmdd.evaluation.accuracy import accuracy
 from wmdd.models import Pretrained, build_model, load_checkpoint, pretrained_model, resolve_spec
 from wmdd.settings import SelfSupervisedSettings, SqueezeSettings, ViewSettings
-from wmdd.stages._stage import Stage
-from wmdd.stages._testing import accuracy
+from wmdd.stages.stage import Stage
 from wmdd.training.loop import Batch, Task, fit, test_epochs
 from wmdd.training.losses import label_loss
-from wmdd.training.randomness import seeded
 from wmdd.values import ImageSet, ModelSpec, Teacher
 
 NUM_TESTS = 5
@@ -137,7 +136,7 @@ def _epoch(job: _Job, batch: int, epoch: int) -> Iterator[Batch]:
     fetched = fetch_batches(train, order, workers=ctx.workers, device=ctx.device)
     for step, (index, images) in enumerate(fetched):
         drawn = draw_views(index, train.canvas, train.image_size, views, ctx.generator("views", epoch, step))
-        looks = look(to_float(images, job.mean, job.std), drawn.crop, drawn.flip, train.image_size)
+        looks = crop_and_flip(to_float(images, job.mean, job.std), drawn.crop, drawn.flip, train.image_size)
         yield Batch(
             images=looks.contiguous(memory_format=torch.channels_last), targets=train.labels[index].to(ctx.device)
         )

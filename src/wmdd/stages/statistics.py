@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from wmdd.context import Context, Saved
-from wmdd.data.loading import centre_crop, fetch_batches, to_float
-from wmdd.errors import DataError
+from wmdd.data.inputs import network_inputs
+from wmdd.data.loading import fetch_batches
 from wmdd.models import (
     batchnorm_layers,
     batchnorm_widths,
@@ -22,10 +22,10 @@ from wmdd.models import (
     tap_batchnorm,
     tap_features,
 )
-from wmdd.ot import Moments
+from wmdd.models.merged_moments import Moments
 from wmdd.settings import StatisticsSettings
-from wmdd.stages._stage import Stage
-from wmdd.values import ClassStatistics, DistilledSet, ImageSet, Teacher
+from wmdd.stages.stage import Stage
+from wmdd.values import ClassStatistics, ImageSet, Teacher
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ def statistics(
         DataError: teacher and images disagree about classes.
     """
     ctx = ctx or Context()
-    require_same_classes(teacher, train)
+    teacher.require_classes(train.classes)
     model = build_teacher(teacher, ctx.device)
     layers = batchnorm_layers(model)
     counts = tuple(int((train.labels == label).sum()) for label in range(len(train.classes)))
@@ -78,20 +78,6 @@ def statistics(
     )
 
 
-def require_same_classes(teacher: Teacher, images: ImageSet | DistilledSet) -> None:
-    """Refuse a teacher whose class order is not that of the images."""
-    if teacher.classes != images.classes:
-        raise DataError(
-            f"teacher and images disagree about the classes; got {_few(teacher.classes)} and {_few(images.classes)}; "
-            "use the data that the teacher was trained on, in the same class order"
-        )
-
-
-def _few(names: tuple[str, ...]) -> str:
-    """Name the first few classes."""
-    return f"{len(names)} classes ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
-
-
 def _summary(result: _ClassPass) -> Saved:
     """Put the moments of all layers side by side."""
     none = torch.zeros(0, dtype=torch.float64)
@@ -114,7 +100,7 @@ def _one_class(
     exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)  # TF32 would cost the targets three digits
     with exact, torch.inference_mode(), tap_features(model) as tap, tap_batchnorm(model, merging(moments)):
         for _, pixels in fetch_batches(train, batches, workers=ctx.workers, device=ctx.device):
-            inputs = to_float(centre_crop(pixels, train.image_size), teacher.mean, teacher.std)
+            inputs = network_inputs(pixels, teacher)
             model(inputs.contiguous(memory_format=torch.channels_last))
             features.append(tap.features.float().cpu())
     return _ClassPass(features=torch.cat(features), moments=[moments[layer] for layer in sorted(moments)])

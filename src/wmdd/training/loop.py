@@ -11,11 +11,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from wmdd.context import Context, Saved, stream_seed
+from wmdd.context import Context, Saved, seeded, stream_seed
 from wmdd.errors import NumericsError
 from wmdd.settings import TrainSettings
 from wmdd.training.optim import build_optimiser, cut_epoch, learning_rate, load_moments, moments
-from wmdd.training.randomness import seeded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

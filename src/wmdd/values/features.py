@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from wmdd.errors import DataError
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSpec:
@@ -31,6 +33,23 @@ class Teacher:
     std: tuple[float, ...]
     top1: float
     """Per cent of the validation images, last epoch."""
+
+    @property
+    def image_size(self) -> int:
+        """Side R of the images that its network sees."""
+        return self.spec.image_size
+
+    def require_classes(self, classes: tuple[str, ...]) -> None:
+        """Refuse images whose class order is not the teacher's.
+
+        Raises:
+            DataError: it is another one.
+        """
+        if classes != self.classes:
+            raise DataError(
+                f"teacher and images disagree about the classes; got {_few(self.classes)} and {_few(classes)}; "
+                "use the data that the teacher was trained on, in the same class order"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,3 +109,7 @@ class Barycenters:
     traces: tuple[tuple[float, ...], ...]
     """Cost per iteration, class by class."""
     converged: tuple[bool, ...]
+
+
+def _few(names: tuple[str, ...]) -> str:
+    return f"{len(names)} classes ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"

@@ -1,0 +1,58 @@
+"""From pixels to what a network sees: central crop, normalisation, views."""
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from wmdd.data.loading import centre_crop, to_float
+from wmdd.data.views import compose_views, has_patches, reorder_patches
+from wmdd.values import DistilledSet, Views
+
+
+class InputForm(Protocol):
+    """What a network expects of its inputs: a teacher says so, and a distilled set."""
+
+    @property
+    def image_size(self) -> int:
+        """Side R."""
+        ...
+
+    @property
+    def mean(self) -> tuple[float, ...]:
+        """Per channel, of pixels in [0, 1]."""
+        ...
+
+    @property
+    def std(self) -> tuple[float, ...]:
+        """Per channel."""
+        ...
+
+
+def network_inputs(pixels: Tensor, form: InputForm) -> Tensor:
+    """Return the central R x R of uint8 images `(B, ch, S, S)`, normalised: float32 `(B, ch, R, R)`."""
+    return to_float(centre_crop(pixels, form.image_size), form.mean, form.std)
+
+
+def distilled_inputs(distilled: DistilledSet, rows: Tensor | slice, device: torch.device) -> Tensor:
+    """Return images of the set as networks see them: float32 `(B, ch, R, R)`, normalised, on `device`.
+
+    They are the exact ones where the set has them, else the pixels.
+    """
+    if distilled.exact is not None:
+        return distilled.exact[rows].to(device)
+    return to_float(distilled.images[rows].to(device), distilled.mean, distilled.std)
+
+
+def view_inputs(distilled: DistilledSet, views: Views, device: torch.device, orders: Tensor | None = None) -> Tensor:
+    """Return what a network sees under `views`: float32 `(B, ch, R, R)`, normalised, on `device`.
+
+    `orders` `(M, n²)` says how the n x n patches of each image of the set lie before it is looked at; None = as ever.
+    """
+
+    def fetch(rows: Tensor) -> Tensor:
+        images = distilled_inputs(distilled, rows, device)
+        return images if orders is None else reorder_patches(images, orders[rows])
+
+    partners = fetch(views.partner) if has_patches(views) else None
+    return compose_views(fetch(views.index), partners, views, distilled.image_size)

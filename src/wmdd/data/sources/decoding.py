@@ -1,0 +1,200 @@
+"""Any image onto a square canvas.
+
+Orientation from EXIF is applied; transparency is laid on white; 16-bit grey is scaled to 8 bits; CMYK, palette and the
+rest become RGB, or grey where a set has one channel. Then the short side is resized to S (bilinear, antialiased) and
+the centre S x S is kept, both in one step. Large JPEGs are shrunk while they are decoded, to no less than 2S.
+"""
+
+import io
+import os
+import struct
+import warnings
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from wmdd.data.sources.listing import Payload, Rows, Store, in_one_line
+from wmdd.errors import DataError
+
+UNREADABLE = (
+    OSError,
+    ValueError,
+    SyntaxError,  # Pillow's word for a damaged PNG
+    EOFError,
+    LookupError,
+    OverflowError,
+    TypeError,
+    struct.error,
+    Image.DecompressionBombError,
+)
+"""What Pillow raises for files that it cannot read."""
+GREY_MODES = frozenset({"1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "I;16N"})
+_ALPHA_MODES = frozenset({"RGBA", "LA", "PA", "RGBa"})
+_ORIENTATION = 0x0112
+_ENDINGS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
+_BLOCK = 16
+_SAMPLE = 50
+_LARGEST_DEFAULT = 224
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Canvas:
+    """The form that all images of a set are brought to."""
+
+    channels: int
+    side: int
+    """S."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broken:
+    """An image that cannot be read."""
+
+    position: int
+    reason: str
+
+
+def canvas_side(image_size: int) -> int:
+    """Return S for networks that see R: R below 128 pixels, else R * 8 / 7 (224 -> 256), room for crops."""
+    return image_size if image_size < 128 else round(image_size * 8 / 7)
+
+
+def open_image(payload: Payload) -> Image.Image:
+    """Open an encoded image; its pixels may still be unread."""
+    if payload is None:
+        raise OSError("no image")
+    if isinstance(payload, np.ndarray):
+        return Image.fromarray(payload)
+    return Image.open(io.BytesIO(payload) if isinstance(payload, bytes) else payload)
+
+
+def to_canvas(image: Image.Image, canvas: Canvas) -> NDArray[np.uint8]:
+    """Return the pixels of `image` on the canvas, uint8 `(ch, S, S)`."""
+    image.draft(None, (2 * canvas.side, 2 * canvas.side))
+    image = _plain(_upright(image), "L" if canvas.channels == 1 else "RGB")
+    width, height = image.size
+    if (width, height) != (canvas.side, canvas.side):
+        short = min(width, height)
+        left, top = (width - short) / 2, (height - short) / 2
+        box = (left, top, left + short, top + short)
+        image = image.resize((canvas.side, canvas.side), Image.Resampling.BILINEAR, box=box)
+    pixels = np.asarray(image, dtype=np.uint8)
+    return pixels[None] if canvas.channels == 1 else pixels.transpose(2, 0, 1)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        turned = image.getexif().get(_ORIENTATION, 1) != 1
+    except UNREADABLE:
+        return image  # damaged EXIF does not make the picture unreadable
+    return ImageOps.exif_transpose(image) if turned else image
+
+
+def _plain(image: Image.Image, mode: str) -> Image.Image:
+    """Return the image in `"L"` or `"RGB"`, without transparency."""
+    if image.mode == "F":
+        raise ValueError("floating-point pixels have no agreed range")
+    if image.mode.startswith("I"):
+        wide = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
+        image = Image.fromarray(((wide + 128) // 257).astype(np.uint8))
+    if image.mode in _ALPHA_MODES or "transparency" in image.info:
+        colour = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", colour.size, "white"), colour)
+    return image if image.mode == mode else image.convert(mode)
+
+
+def check_whole(payload: Payload) -> None:
+    """Raise one of `UNREADABLE` if an image cannot be read, without decoding it where that can be avoided.
+
+    The header is read. A JPEG or PNG that ends as it should is then taken to be whole; anything else is decoded.
+    """
+    with open_image(payload) as image:
+        ending = _ENDINGS.get(image.format or "")
+        file = getattr(image, "fp", None)
+        if ending and file is not None:
+            here = file.tell()
+            length = file.seek(0, os.SEEK_END)
+            file.seek(max(0, length - len(ending)))
+            if file.read() == ending:
+                return
+            file.seek(here)
+        image.load()
+
+
+def decode_into(out: NDArray[np.uint8], store: Store, rows: Rows, canvas: Canvas, *, threads: int) -> list[Broken]:
+    """Decode images into `out`, uint8 `(len(rows), ch, S, S)`; what cannot be read is left as it was."""
+
+    def put(position: int, payload: Payload) -> None:
+        with open_image(payload) as image:
+            out[position] = to_canvas(image, canvas)
+
+    return _each(store, rows, put, threads)
+
+
+def check_all(store: Store, rows: Rows, *, threads: int) -> list[Broken]:
+    """Return the images that `check_whole` finds unreadable."""
+    return _each(store, rows, lambda _, payload: check_whole(payload), threads)
+
+
+def _each(store: Store, rows: Rows, action: Callable[[int, Payload], None], threads: int) -> list[Broken]:
+    """Call `action(position, payload)` for every row in a pool of threads; Pillow decodes without the GIL."""
+
+    def block(start: int) -> list[Broken]:
+        broken: list[Broken] = []
+        for position, payload in enumerate(store.payloads(rows[start : start + _BLOCK]), start):
+            try:
+                action(position, payload)
+            except UNREADABLE as error:
+                broken.append(Broken(position=position, reason=in_one_line(error)))
+        return broken
+
+    starts = range(0, len(rows), _BLOCK)
+    with _quiet():
+        if threads <= 1 or len(starts) <= 1:
+            return [broken for start in starts for broken in block(start)]
+        with ThreadPoolExecutor(threads) as pool:
+            return [broken for found in pool.map(block, starts) for broken in found]
+
+
+@contextmanager
+def _quiet() -> Generator[None]:
+    """Silence Pillow's warnings about odd metadata: images that matter are reported as broken."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        yield
+
+
+def threads_to_use() -> int:
+    """Return the number of processors that this process may run on, at most 16."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return min(16, len(affinity(0)) if affinity else os.cpu_count() or 1)
+
+
+def sniff(store: Store, rows: Rows) -> tuple[int, int]:
+    """Return `(channels, image_size)` that suit a set, from the headers of up to 50 images spread over it.
+
+    One channel if all of them are grey, else three; the short side of the first, at most 224.
+
+    Raises:
+        DataError: none of them can be read.
+    """
+    sample = rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), _SAMPLE)).astype(np.int64))]
+    modes: list[str] = []
+    sides: list[int] = []
+    with _quiet():
+        for payload in store.payloads(sample):
+            try:
+                with open_image(payload) as image:
+                    modes.append(image.mode)
+                    sides.append(min(image.size))
+            except UNREADABLE:
+                continue
+    if not modes:
+        name = store.label(int(sample[0]))
+        raise DataError(f"no image of a sample of {len(sample)} can be read; got {name!r} first; check the files")
+    return 1 if GREY_MODES.issuperset(modes) else 3, max(4, min(_LARGEST_DEFAULT, sides[0]))

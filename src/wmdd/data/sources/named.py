@@ -1,0 +1,178 @@
+"""Data sets that are called by name: scikit-learn's digits, and torchvision's.
+
+They are kept in `$WMDD_DATA`, or `~/.cache/wmdd`, and downloaded when missing.
+"""
+
+import gzip
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wmdd.data.sources.listing import ArrayStore, FileStore, Listing, in_one_line
+from wmdd.errors import DataError
+
+DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")
+"""Where Debian's package dataset-fashion-mnist puts its files."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Torchvision:
+    """How to construct a torchvision data set's two splits."""
+
+    cls: str
+    train: Mapping[str, Any] = field(default_factory=lambda: {"train": True})
+    val: Mapping[str, Any] | None = field(default_factory=lambda: {"train": False})
+    transposed: bool = False
+
+
+def _splits(cls: str, train: str, val: str, **more: Any) -> _Torchvision:
+    return _Torchvision(cls=cls, train={"split": train, **more}, val={"split": val, **more})
+
+
+TORCHVISION: dict[str, _Torchvision] = {
+    "cifar10": _Torchvision(cls="CIFAR10"),
+    "cifar100": _Torchvision(cls="CIFAR100"),
+    "country211": _splits("Country211", "train", "valid"),
+    "dtd": _splits("DTD", "train", "val"),
+    "emnist": _Torchvision(
+        cls="EMNIST",
+        train={"split": "balanced", "train": True},
+        val={"split": "balanced", "train": False},
+        transposed=True,
+    ),
+    "eurosat": _Torchvision(cls="EuroSAT", train={}, val=None),
+    "fashion-mnist": _Torchvision(cls="FashionMNIST"),
+    "fgvc-aircraft": _splits("FGVCAircraft", "train", "val"),
+    "flowers102": _splits("Flowers102", "train", "val"),
+    "food101": _splits("Food101", "train", "test"),
+    "gtsrb": _splits("GTSRB", "train", "test"),
+    "imagenette": _splits("Imagenette", "train", "val", size="320px"),
+    "kmnist": _Torchvision(cls="KMNIST"),
+    "mnist": _Torchvision(cls="MNIST"),
+    "oxford-pets": _splits("OxfordIIITPet", "trainval", "test"),
+    "stl10": _splits("STL10", "train", "test"),
+    "svhn": _splits("SVHN", "train", "test"),
+    "usps": _Torchvision(cls="USPS"),
+}
+
+
+def data_root() -> Path:
+    """Return the folder of downloaded data: `$WMDD_DATA`, or `~/.cache/wmdd`."""
+    return Path(os.environ.get("WMDD_DATA") or "~/.cache/wmdd").expanduser()
+
+
+def list_named(name: str) -> tuple[Listing, Listing | None]:
+    """List the splits of a set of `wmdd.data.sources.names.SOURCES`; None where it has no validation split of its own.
+
+    Raises:
+        DataError: it is missing and cannot be downloaded.
+    """
+    if name == "digits":
+        return _digits(), None
+    if name == "fashion-mnist" and DEBIAN_FASHION.is_dir():
+        return _debian_fashion("train", "train"), _debian_fashion("t10k", "val")
+    entry = TORCHVISION[name]
+    train = _torchvision(name, entry, "train", entry.train)
+    return train, None if entry.val is None else _torchvision(name, entry, "val", entry.val)
+
+
+def _arrays(name: str, split: str, classes: tuple[str, ...], pixels: NDArray[Any], labels: Any) -> Listing:
+    values = np.asarray(labels, dtype=np.int64)
+    store = ArrayStore(pixels=np.ascontiguousarray(pixels, dtype=np.uint8))
+    return Listing(name=name, split=split, classes=classes, labels=values, rows=np.arange(len(values)), store=store)
+
+
+def _numbered(labels: Any) -> tuple[str, ...]:
+    return tuple(str(label) for label in range(int(np.max(labels)) + 1))
+
+
+def _digits() -> Listing:
+    """Return scikit-learn's digits; their values 0 to 16 become 0 to 255."""
+    from sklearn.datasets import load_digits  # noqa: PLC0415 - slow to import, needed by few
+
+    digits: Any = load_digits()
+    return _arrays("digits", "train", _numbered(digits.target), np.rint(digits.images * (255 / 16)), digits.target)
+
+
+def _debian_fashion(prefix: str, split: str) -> Listing:
+    from torchvision.datasets import FashionMNIST  # noqa: PLC0415 - slow to import, needed by few
+
+    pixels = _read_idx(DEBIAN_FASHION / f"{prefix}-images-idx3-ubyte.gz")
+    labels = _read_idx(DEBIAN_FASHION / f"{prefix}-labels-idx1-ubyte.gz")
+    return _arrays("fashion-mnist", split, tuple(FashionMNIST.classes), pixels, labels)
+
+
+def _read_idx(path: Path) -> NDArray[np.uint8]:
+    """Read a gzipped IDX file of bytes: two zeros, type 8, the number of dimensions, the dimensions, the values."""
+    try:
+        with gzip.open(path, "rb") as file:
+            data = file.read()
+    except (OSError, EOFError) as error:
+        raise DataError(
+            f"cannot read {os.fspath(path)!r}; got {type(error).__name__}; install dataset-fashion-mnist again"
+        ) from None
+    shape = tuple(int.from_bytes(data[4 * i + 4 : 4 * i + 8], "big") for i in range(data[3] if len(data) > 3 else 0))
+    start = 4 + 4 * len(shape)
+    if data[:3] != b"\0\0\x08" or len(data) != start + math.prod(shape):
+        raise DataError(
+            f"{os.fspath(path)!r} is not a whole IDX file; got {len(data)} bytes; install dataset-fashion-mnist again"
+        )
+    return np.frombuffer(data, dtype=np.uint8, offset=start).reshape(shape)
+
+
+def _torchvision(name: str, entry: _Torchvision, split: str, options: Mapping[str, Any]) -> Listing:
+    dataset = _construct(name, entry, options)
+    if not hasattr(dataset, "data"):
+        return _files(name, split, dataset)
+    pixels = np.asarray(dataset.data)
+    labels = dataset.targets if hasattr(dataset, "targets") else dataset.labels
+    if pixels.ndim == 4 and pixels.shape[1] == 3 and pixels.shape[3] != 3:
+        pixels = pixels.transpose(0, 2, 3, 1)
+    if entry.transposed:
+        pixels = pixels.swapaxes(1, 2)
+    return _arrays(name, split, _class_names(dataset, labels), pixels, labels)
+
+
+def _construct(name: str, entry: _Torchvision, options: Mapping[str, Any]) -> Any:
+    """Return the torchvision data set, downloaded only if it is missing."""
+    from torchvision import datasets  # noqa: PLC0415 - slow to import, needed by few
+
+    build = getattr(datasets, entry.cls)
+    root = data_root() / name
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        try:
+            return build(root=os.fspath(root), download=False, **options)
+        except (RuntimeError, OSError):
+            return build(root=os.fspath(root), download=True, **options)
+    except (RuntimeError, OSError, ValueError, EOFError) as error:
+        raise DataError(
+            f"{name!r} is missing and cannot be downloaded; got {in_one_line(error)}; "
+            f"put its files in {os.fspath(root)!r}"
+        ) from None
+
+
+def _files(name: str, split: str, dataset: Any) -> Listing:
+    """List a torchvision data set whose images are files; few of them say in public which."""
+    if pairs := getattr(dataset, "samples", None) or getattr(dataset, "_samples", None):
+        paths, labels = zip(*pairs, strict=True)
+    else:
+        paths = getattr(dataset, "_image_files", None) or dataset._images  # noqa: SLF001 - see above
+        labels = dataset._labels  # noqa: SLF001 - see above
+    root = data_root() / name
+    below = [Path(path).absolute().relative_to(root.absolute()).as_posix() for path in paths]
+    store = FileStore.of(root, [(path, (root / path).stat().st_size) for path in below])
+    values = np.asarray(labels, dtype=np.int64)
+    classes = _class_names(dataset, labels)
+    return Listing(name=name, split=split, classes=classes, labels=values, rows=np.arange(len(values)), store=store)
+
+
+def _class_names(dataset: Any, labels: Any) -> tuple[str, ...]:
+    names = getattr(dataset, "classes", None) or _numbered(labels)
+    return tuple(name if isinstance(name, str) else name[0] for name in names)

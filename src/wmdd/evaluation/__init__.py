@@ -1,0 +1,1 @@
+"""Everything that a reported figure rests on: protocols, what a student learns from, references, comparison."""

@@ -1,0 +1,223 @@
+"""How students are trained and tested, as data: two results are comparable only under one protocol.
+
+Each protocol has its source; docs/protocols.md says what each is for. All report the accuracy after the last epoch.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from wmdd.errors import ConfigError, did_you_mean
+from wmdd.settings import FULL_DSA, NO_DSA, TrainSettings, ViewSettings
+
+FULL_DATA_SET = "full data"
+"""What scores of students that were trained on all real images give as their set."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationProtocol:
+    """One way of finding out what M distilled images teach."""
+
+    name: str
+    summary: str
+    source: str
+    labels: Literal["stored", "online", "hard"]
+    """stored = replay the relabelled views; online = ask the teachers for each fresh view; hard = what the set brings
+    itself: its fixed targets, or else the classes alone."""
+    training: TrainSettings
+    views: ViewSettings
+    batches: tuple[tuple[int, int], ...]
+    """(IPC up to which, batch) in rising order; the last one holds beyond."""
+    many_classes: int = 1
+    """Factor on the batch from 100 classes on."""
+    loss: Literal["kl", "mse"] = "kl"
+    """Of soft labels: divergence at `temperature`, or mean squared error of the logits."""
+    temperature: float = 20.0
+    class_weight: float = 0.0
+    """Weight of a cross-entropy with the classes that is added to the loss of soft labels."""
+    dsa: str = NO_DSA
+    """Strategy of differentiable Siamese augmentation that is applied after the views, drawn for each image."""
+    patches: int = 1
+    """Images are cut into so many patches a side, which change places, before a view is taken (RDED); 1 = never."""
+    batch_statistics: bool = False
+    """Whether teachers that are asked online normalise by the statistics of the student's batch, not by their own."""
+    learned_rate: bool = False
+    """Whether a set that has learned one rate for students replaces the learning rate by it (MTT)."""
+    way: Literal["training", "kernel", "own"] = "training"
+    """training = a student is trained as the other fields say; kernel = no student, kernel regression on the set; own =
+    as the set's method has it: kernel regression, its learned steps, or else training."""
+
+    def batch(self, ipc: int, num_classes: int) -> int:
+        """Return the batch for a set of `ipc` images of each of `num_classes` classes; never more than all of them."""
+        size = next((batch for upto, batch in self.batches if ipc <= upto), self.batches[-1][1])
+        if num_classes >= 100:
+            size *= self.many_classes
+        return min(size, ipc * num_classes)
+
+    def settings(self, ipc: int, num_classes: int, epochs: int | None = None) -> TrainSettings:
+        """Return the training settings for such a set; `epochs` replaces the protocol's own."""
+        return self.training.with_(batch=self.batch(ipc, num_classes), epochs=epochs or self.training.epochs)
+
+
+_ALWAYS = 10**9
+_ADAMW = TrainSettings(epochs=300, optimiser="adamw", lr=1e-3, weight_decay=0.01)
+_SGD = TrainSettings(epochs=1000, optimiser="sgd", lr=0.01, momentum=0.9, weight_decay=5e-4, schedule="step")
+_STRONG = ViewSettings(crop_min=0.08, flip=True, cutmix=1.0)
+_HALF = ViewSettings(crop_min=0.5, flip=True, cutmix=1.0)
+_WHOLE = ViewSettings(crop_min=1.0, flip=False, cutmix=0.0)
+
+_WMDD = EvaluationProtocol(
+    name="wmdd",
+    summary="300 epochs, batch 100 or all images, AdamW, plain cosine, stored labels",
+    source="WMDD reference code run.sh and train_FKD.py",
+    labels="stored",
+    training=_ADAMW,
+    views=_STRONG,
+    batches=((_ALWAYS, 100),),
+)
+_RDED = EvaluationProtocol(
+    name="rded",
+    summary="300 epochs, small batch, half cosine (zeta 2), teacher online, crops of half the area and more",
+    source="RDED argument.py, validation/main.py (CVPR 2024), without the patch shuffle of its mosaics",
+    labels="online",
+    training=_ADAMW.with_(zeta=2.0),
+    views=_HALF,
+    batches=((1, 10), (10, 50), (50, 100)),
+    many_classes=2,
+)
+
+_SOFT = (
+    _WMDD,
+    replace(
+        _WMDD,
+        name="sre2l",
+        summary="as wmdd with batch 1024",
+        source="SRe2L train_FKD.sh (NeurIPS 2023)",
+        batches=((_ALWAYS, 1024),),
+    ),
+    replace(
+        _WMDD,
+        name="cda",
+        summary="as wmdd with batch 128",
+        source="CDA (TMLR 2024) and DD-Ranking's settings for it",
+        batches=((_ALWAYS, 128),),
+    ),
+    replace(
+        _WMDD,
+        name="gvbsm",
+        summary="300 epochs, batch 1024, squared error of the logits with 0.1 cross-entropy, stored labels",
+        source="G-VBSM (CVPR 2024) on ImageNet-1k; on CIFAR 1000 epochs, batch 100 and 0.15. Give relabel.teachers",
+        batches=((_ALWAYS, 1024),),
+        loss="mse",
+        class_weight=0.1,
+    ),
+    _RDED,
+    replace(
+        _RDED,
+        name="rded_mosaic",
+        summary="as rded with the patch shuffle: the 2 x 2 patches of an image change places before each crop",
+        source="RDED validation/main.py (CVPR 2024), for sets of 2 x 2 crops (not CIFAR, not Tiny-ImageNet)",
+        patches=2,
+    ),
+    replace(
+        _RDED,
+        name="edc",
+        summary="300 epochs, small batch, half cosine, moving average, patch shuffle, squared error with 0.025 "
+        "cross-entropy, teachers online",
+        source="EDC (NeurIPS 2024) on ImageNet-1k; on CIFAR 1000 epochs. Give relabel.teachers",
+        training=_ADAMW.with_(zeta=2.0, ema=0.99),
+        batches=((1, 10), (_ALWAYS, 50)),
+        loss="mse",
+        class_weight=0.025,
+        patches=2,
+    ),
+    EvaluationProtocol(
+        name="fadrm",
+        summary="300 epochs, batch 16, half cosine, teacher online with the BatchNorm statistics of each batch",
+        source="FADRM's scripts (NeurIPS 2025) up to 10 images a class; plain cosine at 50, batch 10 for ten classes, "
+        "1000 epochs on CIFAR. For FADRM+ give relabel.teachers",
+        labels="online",
+        training=_ADAMW.with_(zeta=2.0),
+        views=_STRONG,
+        batches=((_ALWAYS, 16),),
+        batch_statistics=True,
+    ),
+    EvaluationProtocol(
+        name="rd3",
+        summary="400 epochs, batch 50, teacher online",
+        source="RD3 (ICLR 2026), from a summary; crops as in RDED",
+        labels="online",
+        training=_ADAMW.with_(epochs=400),
+        views=_HALF,
+        batches=((_ALWAYS, 50),),
+    ),
+    EvaluationProtocol(
+        name="cim",
+        summary="300 epochs, batch 50, squared error of the logits, DSA instead of crops, teacher online",
+        source="CIM (arXiv:2607.00916) on ImageNet-1k, elsewhere 1000 epochs; its batch and schedule were not found: "
+        "EDC's batch, plain cosine",
+        labels="online",
+        training=_ADAMW,
+        views=_WHOLE,
+        batches=((_ALWAYS, 50),),
+        loss="mse",
+        dsa=FULL_DSA,
+    ),
+)
+
+_DC = EvaluationProtocol(
+    name="dc",
+    summary="1000 epochs, batch 256, SGD, a tenth of the rate past half, DSA, classes or the set's own targets",
+    source="DSA's and DM's evaluation (Zhao and Bilen 2021, 2023), one epoch fewer; MTT's with the rate it learned",
+    labels="hard",
+    training=_SGD,
+    views=_WHOLE,
+    batches=((_ALWAYS, 256),),
+    dsa=FULL_DSA,
+    learned_rate=True,
+)
+
+_HARD = (
+    EvaluationProtocol(
+        name="hard",
+        summary="300 epochs, batch 128, cross-entropy with the classes alone, light views",
+        source="common to DD-Ranking's and Rethinking-DC's hard-label rows (300 to 1000 epochs, batch 128 to 256)",
+        labels="hard",
+        training=_ADAMW,
+        views=ViewSettings(crop_min=0.5, flip=True, cutmix=0.0),
+        batches=((_ALWAYS, 128),),
+    ),
+    _DC,
+    replace(
+        _DC,
+        name="dc_plain",
+        summary="as dc, 300 epochs without augmentation",
+        source="DC's evaluation (Zhao et al. 2021), one epoch fewer",
+        training=_SGD.with_(epochs=300),
+        dsa=NO_DSA,
+    ),
+    replace(
+        _DC,
+        name="own",
+        summary="as the set's method has it: kernel regression (kip, ls), its learned steps (dd), else as dc",
+        source="each method's paper",
+        way="own",
+    ),
+    replace(
+        _DC,
+        name="kernel",
+        summary="no student: regression with the tangent kernel of a wide network of one hidden layer",
+        source="KIP (Nguyen et al. 2021); what `own` is for kip and ls, here for every set, random images among them",
+        training=_SGD.with_(epochs=1),
+        dsa=NO_DSA,
+        way="kernel",
+    ),
+)
+
+PROTOCOLS: dict[str, EvaluationProtocol] = {protocol.name: protocol for protocol in (*_SOFT, *_HARD)}
+
+
+def find_protocol(name: str) -> EvaluationProtocol:
+    """Return the protocol called `name`."""
+    if name not in PROTOCOLS:
+        raise ConfigError(f"unknown protocol; got {name!r}{did_you_mean(name, PROTOCOLS)}")
+    return PROTOCOLS[name]

@@ -1,0 +1,111 @@
+"""Dataset distillation: images and step sizes that train a fresh network in a few steps of gradient descent.
+
+Wang et al. 2018 (arXiv:1811.10959). A student starts from random weights w_0 and takes T = ipc · E steps
+
+    w_{t+1} = w_t - r_t grad CE(f(x_t; w_t), y),   r_t = softplus(raw_t),
+
+x_t one image of every class, in turn. Images and rates minimise the mean over w_0 of CE(f(real batch; w_T)) by Adam
+through all steps. Differs from the authors' code: the network is a ConvNet, not LeNet or AlexNet; an outer step draws
+its real batch from all images instead of going through them in epochs; only the variant for unknown weights exists.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from wmdd.context import Context
+from wmdd.data.loading import centre_crop, to_float
+from wmdd.methods.kits.unrolling import GRADIENTS, functional_network
+from wmdd.models import network_spec
+from wmdd.settings import DdSettings
+from wmdd.stages.stage import Stage
+from wmdd.training.images import Descent, Variable, Variables, optimise
+from wmdd.training.losses import label_loss
+from wmdd.training.pixels import class_labels, start_images, unbounded_set
+from wmdd.training.unroll import schedule, xavier_start
+from wmdd.values import DistilledSet, ImageSet, Teacher
+
+BETAS = (0.5, 0.999)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """What every iteration needs."""
+
+    model: nn.Module
+    train: ImageSet
+    teacher: Teacher
+    labels: Tensor
+    """Of the distilled images, on the device."""
+    ipc: int
+    settings: DdSettings
+    ctx: Context
+
+
+def dd(
+    train: ImageSet, teacher: Teacher, settings: DdSettings, *, ipc: int, ctx: Context | None = None
+) -> DistilledSet:
+    """Return `ipc` images of each class, and in `rates` the step size of each of the ipc · E steps.
+
+    Args:
+        train: real images, on which trained students are judged.
+        teacher: gives normalisation and stem.
+        settings: of student and optimisation.
+        ipc: images per class.
+        ctx: surroundings; the state is saved between iterations.
+
+    Raises:
+        ConfigError: the network has BatchNorm.
+        NumericsError: the loss is not finite any more.
+    """
+    ctx = ctx or Context()
+    teacher.require_classes(train.classes)
+    classes = range(len(train.classes))
+    model = functional_network(network_spec(settings.arch, train, teacher), ctx)
+    labels = class_labels(len(classes), ipc).to(ctx.device)
+    job = _Job(model=model, train=train, teacher=teacher, labels=labels, ipc=ipc, settings=settings, ctx=ctx)
+    raw = torch.full((ipc * settings.epochs,), settings.rate).expm1().log()  # softplus takes it back
+    start = {
+        "images": Variable(start=start_images(train, teacher, classes, ipc, start="noise", ctx=ctx), lr=settings.lr),
+        "raw": Variable(start=raw, lr=settings.lr),
+    }
+    descent = Descent(
+        unit="images",
+        iterations=settings.iterations,
+        optimiser=partial(torch.optim.Adam, betas=BETAS),
+        schedule=lambda iteration: 0.5 ** (iteration // settings.decay_every),
+        advice="lower dd.lr or dd.rate",
+    )
+    found = optimise(start, partial(_loss, job), descent, ctx=ctx)
+    return replace(unbounded_set("dd", found["images"], teacher), rates=F.softplus(found["raw"]).cpu())
+
+
+def _loss(job: _Job, iteration: int, variables: Variables) -> Iterator[Tensor]:
+    """Yield each fresh network's share of the loss."""
+    settings, ctx = job.settings, job.ctx
+    real, classes = _real_batch(job, iteration)
+
+    def judged(weights: dict[str, Tensor]) -> Tensor:
+        return label_loss(functional_call(job.model, weights, (real,)), classes) / settings.networks
+
+    for network in range(settings.networks):
+        weights = xavier_start(job.model, ctx.generator("weights", iteration, network))
+        rates = F.softplus(variables["raw"])
+        steps = schedule(variables["images"], job.labels, ipc=job.ipc, steps=len(rates))
+        yield GRADIENTS[settings.gradient](job.model, weights, steps, rates, judged)
+
+
+def _real_batch(job: _Job, iteration: int) -> tuple[Tensor, Tensor]:
+    """Return the real images of an iteration, drawn without replacement from all classes, and their labels."""
+    order = torch.randperm(len(job.train), generator=job.ctx.generator("real", iteration))[: job.settings.batch]
+    pixels = centre_crop(job.train.images.fetch(order.tolist()), job.train.image_size)
+    images = to_float(pixels.to(job.ctx.device), job.teacher.mean, job.teacher.std)
+    return images, job.train.labels[order].to(job.ctx.device)
+
+
+DD = Stage(name="dd", version=1, run=dd, output=DistilledSet, networks=False)

@@ -1,0 +1,139 @@
+"""Gradient matching (DC), and with Siamese augmentation (DSA): images that train a network as real images do.
+
+For class c, with the gradient g(X) = grad_theta CE(net_theta(A(X)), c) and a transform A (none for DC; for DSA drawn
+anew for each class and step, the same for both sides):
+
+    L = sum_c D(g(X_c), g(real_c)),   D = `wmdd.methods.kits.gradient_distance.gradient_distance`
+
+Each iteration starts a network from random weights; between its image steps it is trained on the images, so that they
+serve a network on its way too. Zhao, Mopuri and Bilen, ICLR 2021 (arXiv:2006.05929); Zhao and Bilen, ICML 2021
+(arXiv:2102.08259). Differs from the reference code: every draw has a stream of its own (there, making a network seeds
+everything anew, by the clock), and BatchNorm layers are settled exactly (`stages/_networks.py`). Networks always
+compute in fp32: second derivatives are too coarse in bf16.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from wmdd.context import Context, seeded, stream_seed
+from wmdd.data.dsa import apply_dsa, draw_dsa
+from wmdd.data.loading import shuffled
+from wmdd.methods.kits.gradient_distance import gradient_distance
+from wmdd.methods.kits.matching import SiameseBatches
+from wmdd.models import fresh_network
+from wmdd.settings import GradientSettings
+from wmdd.stages.stage import Stage
+from wmdd.training.images import Descent, Variable, Variables, optimise
+from wmdd.training.losses import label_loss
+from wmdd.training.pixels import class_labels, start_images, unbounded_set
+from wmdd.values import DistilledSet, ImageSet, Teacher
+
+
+def match_gradients(
+    train: ImageSet,
+    teacher: Teacher,
+    settings: GradientSettings,
+    *,
+    ipc: int,
+    method: str = "dc",
+    ctx: Context | None = None,
+) -> DistilledSet:
+    """Return `ipc` images of each class.
+
+    Args:
+        train: real images.
+        teacher: its class order and normalisation; its network is not asked.
+        settings: networks, loops, augmentation.
+        ipc: images of each class.
+        method: name that the set will carry.
+        ctx: surroundings; the unit of resuming is one image step.
+
+    Raises:
+        ConfigError: the architecture is unknown, or the images do not suit it.
+        NumericsError: the loss is not finite any more.
+    """
+    ctx = ctx or Context()
+    teacher.require_classes(train.classes)
+    meet = SiameseBatches.of(train, teacher, settings, ctx)
+    loss = _GradientLoss(meet=meet, settings=settings, loops=settings.loops(ipc), ctx=ctx)
+    start = start_images(train, teacher, range(len(train.classes)), ipc, start=settings.start, ctx=ctx)
+    descent = Descent(
+        unit="images",
+        iterations=settings.iterations * loss.loops[0],
+        optimiser=partial(torch.optim.SGD, momentum=settings.momentum),
+        carried=loss,
+        advice=f"lower {settings.section}.lr or {settings.section}.lr_net",
+    )
+    images = optimise({"images": Variable(start=start, lr=settings.lr)}, loss, descent, ctx=ctx)["images"]
+    return unbounded_set(method, images, teacher)
+
+
+@dataclass(kw_only=True)
+class _GradientLoss:
+    """The loss of an image step, class by class; it carries the network that is in training."""
+
+    meet: SiameseBatches
+    settings: GradientSettings
+    loops: tuple[int, int]
+    ctx: Context
+    model: nn.Module | None = None
+
+    def __call__(self, step: int, variables: Variables) -> Iterator[Tensor]:
+        """Yield the distance of each class's gradients."""
+        outer, _ = self.loops
+        iteration, turn = divmod(step, outer)
+        images = variables["images"]
+        if turn == 0 or self.model is None:
+            self.model = fresh_network(self.meet.spec, self.ctx, "network", iteration)
+        else:
+            self._train(self.model, images.detach(), step)
+        self.meet.recalibrate(self.model, step)
+        for label, group in enumerate(images.chunk(self.meet.spec.num_classes)):
+            yield self._distance(self.model, group, label, step)
+
+    def tensors(self) -> Mapping[str, Tensor]:
+        """Return the network's weights."""
+        return {} if self.model is None else self.model.state_dict()
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take up a network in the midst of its training."""
+        self.model = fresh_network(self.meet.spec, self.ctx, "network", 0)
+        self.model.load_state_dict(dict(tensors))
+
+    def _distance(self, model: nn.Module, images: Tensor, label: int, step: int) -> Tensor:
+        """Return the distance of the gradients of one class's real and distilled images `(K, ch, R, R)`."""
+        real, images = self.meet.pair(images, label, step)
+        with seeded(stream_seed(self.ctx.seed, self.ctx.stage, "dropout", step, label), self.ctx.device):
+            wanted = _gradient(model, real, label, differentiable=False)
+            found = _gradient(model, images, label, differentiable=True)
+        return gradient_distance(found, wanted, self.settings.distance)
+
+    def _train(self, model: nn.Module, images: Tensor, step: int) -> None:
+        """Train the network on the images for `inner` epochs; each look at an image has a transform of its own."""
+        settings, classes = self.settings, self.meet.spec.num_classes
+        labels = class_labels(classes, len(images) // classes).to(images.device)
+        optimiser = torch.optim.SGD(model.train().parameters(), settings.lr_net)
+        generator = self.ctx.generator("inner", step)
+        with seeded(stream_seed(self.ctx.seed, self.ctx.stage, "dropout", step), self.ctx.device):
+            for _ in range(self.loops[1]):
+                for index in shuffled(len(images), settings.batch_net, generator):
+                    transforms = draw_dsa(settings.strategy, images.shape[-1], len(index), generator)
+                    index = index.to(images.device)
+                    loss = label_loss(model(apply_dsa(images[index], transforms)), labels[index])
+                    optimiser.zero_grad(set_to_none=True)
+                    loss.backward()
+                    optimiser.step()
+
+
+def _gradient(model: nn.Module, images: Tensor, label: int, *, differentiable: bool) -> tuple[Tensor, ...]:
+    """Return the gradient of the mean cross-entropy of images that are all of class `label`."""
+    labels = torch.full((len(images),), label, device=images.device)
+    loss = label_loss(model(images), labels)
+    return torch.autograd.grad(loss, list(model.parameters()), create_graph=differentiable)
+
+
+MATCH_GRADIENTS = Stage(name="match_gradients", version=1, run=match_gradients, output=DistilledSet, networks=False)

@@ -1,0 +1,91 @@
+"""Images from a teacher alone, without atoms: SRe2L's form of recovery, and what differs from it in one term.
+
+For images x of a group, lambda = `recover.bn_weight` (SRe2L, NeurIPS 2023, arXiv:2306.13092):
+
+    L = CE(f(view(x)), y)  +  lambda * sum_l ( ||mu_l(x) - mu_l|| + ||var_l(x) - var_l|| )
+
+with the moments of each BatchNorm layer's input over the group and those of the whole training set (`bn="global"`),
+here squared unless `form="reference"`. With `mmd_*` the cross-entropy gives way to MMD² between the features of a
+class's images and those of its real images. All images weigh 1/IPC.
+
+Under global statistics a group is one image of as many classes as fit in `batch`, and more of each only if all classes
+fit: moments over many classes are what they are compared with. Else a group is as many whole classes as fit.
+
+Differs from the reference code: the targets are exact moments of the training images as they are, not the running
+buffers, which average batches that were augmented and seen while the weights still changed.
+"""
+
+import torch
+from torch import Tensor
+
+from wmdd.context import Context
+from wmdd.errors import ConfigError
+from wmdd.models import build_teacher, require_batchnorm
+from wmdd.settings import RecoverSettings
+from wmdd.stages.recovery.descent import GroupLoss, Inversion, group_classes, invert_groups
+from wmdd.stages.recovery.group_loss import group_loss
+from wmdd.stages.recovery.matching import Group, moment_targets
+from wmdd.stages.stage import Stage
+from wmdd.values import ClassStatistics, DistilledSet, ImageSet, Teacher
+
+
+def invert(
+    train: ImageSet,
+    teacher: Teacher,
+    statistics: ClassStatistics,
+    settings: RecoverSettings,
+    *,
+    ipc: int,
+    method: str,
+    ctx: Context | None = None,
+) -> DistilledSet:
+    """Return `ipc` images of each class.
+
+    Args:
+        train: real images, for `start="real"` and for the class order.
+        teacher: a network with BatchNorm.
+        statistics: its features and moments of each class.
+        settings: losses and optimisation; `feature_loss` is any but `wasserstein`.
+        ipc: images of each class.
+        method: name that the set will carry.
+        ctx: surroundings; the unit of work is a group, a step inside it.
+
+    Raises:
+        ConfigError: the teacher has no BatchNorm layer, or the feature loss needs atoms.
+        DataError: teacher and images disagree about classes.
+        NumericsError: the loss is not finite any more.
+    """
+    ctx = ctx or Context()
+    if settings.feature_loss == "wasserstein":
+        raise ConfigError("inversion has no atoms; got recover.feature_loss wasserstein; use method wmdd")
+    teacher.require_classes(train.classes)
+    model = build_teacher(teacher, ctx.device)
+    require_batchnorm(model, teacher.spec.arch)
+    groups = tuple(inversion_groups(len(train.classes), ipc, settings))
+    job = Inversion(train=train, teacher=teacher, settings=settings, groups=groups, ctx=ctx)
+
+    def begin(group: Group, start: Tensor) -> tuple[GroupLoss, None]:
+        targets = moment_targets(statistics, group, _equal(len(group.labels), group.ipc), settings, device=ctx.device)
+        return group_loss(model, targets, statistics, settings, start=start, ctx=ctx), None
+
+    return invert_groups(job, method, begin, weights=_equal(len(train.classes), ipc))
+
+
+def _equal(num_classes: int, ipc: int) -> Tensor:
+    """Return equal weights, float64 `(C, K)`."""
+    return torch.full((num_classes, ipc), 1 / ipc, dtype=torch.float64)
+
+
+def inversion_groups(num_classes: int, ipc: int, settings: RecoverSettings) -> list[Group]:
+    """Return which images are optimised together, under per-class or under global statistics."""
+    if settings.bn != "global":
+        return [Group(labels=labels, ipc=ipc) for labels in group_classes(num_classes, ipc, settings.batch)]
+    each = max(1, settings.batch // num_classes)
+    return [
+        Group(labels=labels, ipc=min(each, ipc - first), first=first)
+        for first in range(0, ipc, each)
+        for labels in group_classes(num_classes, 1, settings.batch)
+    ]
+
+
+INVERT = Stage(name="invert", version=1, run=invert, output=DistilledSet)

@@ -1,0 +1,137 @@
+"""Matching training trajectories: images that take a student, in few steps, as far as real images take an expert.
+
+Cazenavette et al. 2022 (arXiv:2203.11932). From the parameters t_s of an expert after s < S_max epochs, N steps
+
+    w_{k+1} = w_k - alpha grad CE(f(A(X_b); w_k), y_b),   w_0 = t_s,
+
+with a fresh augmentation A for each step and image, and over images X and the rate alpha, by SGD through all steps,
+
+    min ||w_N - t_{s+M}||² / ||t_s - t_{s+M}||²
+
+over all parameters side by side. Differs from the authors' code: alpha is kept positive by projection (theirs can turn
+negative); inputs are standardised channel by channel, there is no ZCA.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+
+from wmdd.context import Context
+from wmdd.data.dsa import apply_dsa, draw_dsa
+from wmdd.errors import ConfigError
+from wmdd.methods.kits.unrolling import GRADIENTS, functional_network
+from wmdd.settings import MttSettings
+from wmdd.stages.stage import Stage
+from wmdd.training.images import Descent, Variable, Variables, optimise
+from wmdd.training.pixels import class_labels, start_images, unbounded_set
+from wmdd.training.unroll import Step, flatten, unflatten
+from wmdd.values import DistilledSet, ImageSet, Teacher, Trajectories
+
+SMALLEST_RATE = 1e-6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """What every iteration needs."""
+
+    model: nn.Module
+    experts: Tensor
+    """`(X, E + 1, P)`."""
+    labels: Tensor
+    """Of the distilled images, on the device."""
+    settings: MttSettings
+    ctx: Context
+
+
+def mtt(
+    train: ImageSet,
+    teacher: Teacher,
+    trajectories: Trajectories,
+    settings: MttSettings,
+    *,
+    ipc: int,
+    ctx: Context | None = None,
+) -> DistilledSet:
+    """Return `ipc` images of each class, and in `rates` the student's learning rate alpha.
+
+    Args:
+        train: real images, of which the optimisation starts.
+        teacher: gives normalisation.
+        trajectories: of experts that were trained on `train` under the same normalisation.
+        settings: of student and optimisation.
+        ipc: images per class.
+        ctx: surroundings; the state is saved between iterations.
+
+    Raises:
+        ConfigError: the experts' ways are too short.
+        NumericsError: the loss is not finite any more.
+    """
+    ctx = ctx or Context()
+    teacher.require_classes(train.classes)
+    require_long_ways(settings, trajectories.parameters.shape[1] - 1)
+    classes = range(len(train.classes))
+    job = _Job(
+        model=functional_network(trajectories.spec, ctx),
+        experts=trajectories.parameters,
+        labels=class_labels(len(classes), ipc).to(ctx.device),
+        settings=settings,
+        ctx=ctx,
+    )
+    start = {
+        "images": Variable(start=start_images(train, teacher, classes, ipc, start="real", ctx=ctx), lr=settings.lr),
+        "rate": Variable(start=torch.tensor([settings.rate]), lr=settings.rate_lr),
+    }
+    descent = Descent(
+        unit="images",
+        iterations=settings.iterations,
+        optimiser=partial(torch.optim.SGD, momentum=settings.momentum),
+        project=lambda variables: variables["rate"].clamp_(min=SMALLEST_RATE),
+        advice="lower mtt.lr or mtt.rate_lr, or mtt.start_max if experts hardly move that late",
+    )
+    found = optimise(start, partial(_loss, job), descent, ctx=ctx)
+    return replace(unbounded_set("mtt", found["images"], teacher), rates=found["rate"].cpu())
+
+
+def require_long_ways(settings: MttSettings, epochs: int) -> None:
+    """Raise `ConfigError` unless experts of so many epochs go on for long enough after the latest start."""
+    last = settings.start_max - 1 + settings.span
+    if last > epochs:
+        raise ConfigError(
+            f"mtt.start_max and mtt.span reach to epoch {last} of the experts; got experts.epochs {epochs}; lower them "
+            "or train the experts for longer"
+        )
+
+
+def _loss(job: _Job, iteration: int, variables: Variables) -> Tensor:
+    """Return the distance that is left, relative to the first, for an expert and an epoch drawn at random."""
+    settings, ctx = job.settings, job.ctx
+    generator = ctx.generator("match", iteration)
+    expert = int(torch.randint(len(job.experts), (), generator=generator))
+    begin = int(torch.randint(settings.start_max, (), generator=generator))
+    first, last = (job.experts[expert, epoch].to(ctx.device) for epoch in (begin, begin + settings.span))
+    whole = (first - last).square().sum()
+
+    def left(weights: dict[str, Tensor]) -> Tensor:
+        return (flatten(weights) - last).square().sum() / whole
+
+    steps = list(_steps(job, variables["images"], generator))
+    rates = variables["rate"].expand(settings.steps)
+    return GRADIENTS[settings.gradient](job.model, unflatten(first, job.model), steps, rates, left)
+
+
+def _steps(job: _Job, images: Tensor, generator: torch.Generator) -> Iterator[Step]:
+    """Yield the student's batches: the images in random order, again and again, each time augmented anew."""
+    waiting: list[Tensor] = []
+    for _ in range(job.settings.steps):
+        if not waiting:
+            order = torch.randperm(len(images), generator=generator)
+            waiting = list(order.split(job.settings.batch or len(images)))
+        index = waiting.pop(0)
+        drawn = draw_dsa(job.settings.strategy, images.shape[-1], len(index), generator)
+        yield apply_dsa(images[index], drawn), job.labels[index]
+
+
+MTT = Stage(name="mtt", version=1, run=mtt, output=DistilledSet, networks=False)

@@ -1,0 +1,166 @@
+"""RDED: of many random crops of real images those that the teacher finds easiest, tiled; nothing is optimised.
+
+For class c (Sun et al., CVPR 2024, arXiv:2312.03526): draw images, and of each some square crops r, resized to the side
+of a tile; s(r) = CE(f(pad(r)), c), padded to the full side with the mean colour; keep each image's crop of lowest loss,
+and of these the ipc factor² of lowest loss; tile k of distilled image i is the crop of rank k ipc + i, as in the
+reference code, so that every image has its share of the easiest.
+
+Differs from the reference code: crops are cut from the stored canvas, not from the whole picture; the pixels that are
+scored are those that are kept, rounded to uint8, PNG instead of JPEG; where a class has too few images, second-best
+crops follow after all the best ones (the reference code fails); tiles of a side that `factor` does not divide are
+rounded up and the last ones trimmed.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from wmdd.context import Context
+from wmdd.data.loading import fetch_batches, to_float
+from wmdd.errors import DataError
+from wmdd.evaluation.accuracy import BATCH
+from wmdd.models import build_teacher
+from wmdd.settings import RdedSettings
+from wmdd.stages.relabel import teacher_logits
+from wmdd.stages.stage import Stage
+from wmdd.training.pixels import class_major_set
+from wmdd.values import DistilledSet, ImageSet, Teacher
+
+_SMALL = 64
+"""Sides up to this many pixels hold one crop unless `factor` says otherwise: RDED's rule, CIFAR and Tiny-ImageNet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """What all classes have in common."""
+
+    model: nn.Module
+    train: ImageSet
+    teacher: Teacher
+    settings: RdedSettings
+    factor: int
+    ipc: int
+    ctx: Context
+
+    @property
+    def tile(self) -> int:
+        """Side of a crop in pixels."""
+        return -(-self.train.image_size // self.factor)
+
+    @property
+    def pieces(self) -> int:
+        """Crops that a class needs."""
+        return self.ipc * self.factor**2
+
+
+def rded(
+    train: ImageSet, teacher: Teacher, settings: RdedSettings, *, ipc: int, ctx: Context | None = None
+) -> DistilledSet:
+    """Return `ipc` images of each class, tiled from the crops that the teacher finds easiest, all of equal weight.
+
+    The unit of work is a class. Memory holds the boxes of a class's crops and the pixels of a batch of them.
+
+    Raises:
+        DataError: teacher and images disagree about classes, or a class has too few images for its tiles.
+    """
+    ctx = ctx or Context()
+    teacher.require_classes(train.classes)
+    factor = settings.factor or (1 if train.image_size <= _SMALL else 2)
+    model = build_teacher(teacher, ctx.device)
+    job = _Job(model=model, train=train, teacher=teacher, settings=settings, factor=factor, ipc=ipc, ctx=ctx)
+    parts: list[Tensor] = []
+    for label in range(len(train.classes)):
+        name = f"class-{label:05d}"
+        saved = ctx.restore(name)
+        parts.append(_one_class(job, label) if saved is None else saved.tensors["images"])
+        if saved is None:
+            ctx.save(name, {"images": parts[-1]})
+        ctx.progress(label + 1, len(train.classes))
+    return class_major_set("rded", torch.cat(parts), teacher)
+
+
+def _one_class(job: _Job, label: int) -> Tensor:
+    """Return the distilled images of a class, uint8 `(ipc, ch, R, R)`."""
+    settings, generator = job.settings, job.ctx.generator(label)
+    members = job.train.of_class(label)
+    count = min(len(members), max(settings.sample, job.pieces))
+    if count * settings.crops < job.pieces:
+        raise DataError(
+            f"class {job.train.classes[label]!r} has too few crops for its tiles; got {count} images, "
+            f"{settings.crops} crops of each and {job.pieces} tiles; raise rded.crops, or lower --ipc or rded.factor"
+        )
+    sampled = members[torch.randperm(len(members), generator=generator)[:count]]
+    boxes = draw_squares(count * settings.crops, job.train.canvas, settings.crop_min, generator)
+    boxes = boxes.view(count, settings.crops, 3)
+    losses = _losses(job, sampled, boxes, label)
+    image, crop = easiest(losses, job.pieces)
+    job.ctx.log(unit=f"class {label}", loss=float(losses[image, crop].mean()), loss_of_all=float(losses.mean()))
+    pixels = job.train.images.fetch(sampled[image].tolist())
+    return tile_images(cut(pixels, boxes[image, crop], job.tile), job.factor, job.train.image_size)
+
+
+def _losses(job: _Job, sampled: Tensor, boxes: Tensor, label: int) -> Tensor:
+    """Return the teacher's cross-entropy of every crop, float32 `(n, crops)`; boxes are `(n, crops, 3)`."""
+    rows = max(1, BATCH // job.settings.crops)
+    device, workers = job.ctx.device, job.ctx.workers
+    found: list[Tensor] = []
+    fetched = fetch_batches(job.train, sampled.split(rows), workers=workers)
+    for (_, pixels), some in zip(fetched, boxes.split(rows), strict=True):
+        crops = cut(pixels.repeat_interleave(job.settings.crops, dim=0), some.flatten(0, 1), job.tile).to(device)
+        inputs = pad_centred(to_float(crops, job.teacher.mean, job.teacher.std), job.train.image_size)
+        logits = teacher_logits(job.model, inputs, job.ctx)
+        found.append(F.cross_entropy(logits, torch.full((len(logits),), label), reduction="none"))
+    return torch.cat(found).view(boxes.shape[:2])
+
+
+def draw_squares(count: int, canvas: int, crop_min: float, generator: torch.Generator) -> Tensor:
+    """Return `count` random squares as int64 `(count, 3)` of (top, left, side), the area uniform in [crop_min, 1]."""
+    draws = torch.rand(count, 3, dtype=torch.float64, generator=generator)
+    area = crop_min + (1 - crop_min) * draws[:, 0]
+    side = (canvas * area.sqrt()).round().clamp(min=1)
+    corner = (draws[:, 1:] * (canvas - side + 1)[:, None]).floor()
+    return torch.cat([corner, side[:, None]], dim=1).long()
+
+
+def cut(pixels: Tensor, boxes: Tensor, side: int) -> Tensor:
+    """Return the box (top, left, side) of each image, resized: uint8 `(B, ch, side, side)` from `(B, ch, S, S)`.
+
+    Bilinear, and with antialiasing, for these pixels are kept (views are not, and `data/views.py` has none).
+    """
+    squares = [
+        image[None, :, top : top + length, left : left + length]
+        for image, (top, left, length) in zip(pixels, boxes.tolist(), strict=True)
+    ]
+    return torch.cat([F.interpolate(square, (side, side), mode="bilinear", antialias=True) for square in squares])
+
+
+def pad_centred(images: Tensor, size: int) -> Tensor:
+    """Return normalised images in the middle of zeros, that is of the mean colour, `(B, ch, size, size)`."""
+    missing = size - images.shape[-1]
+    before, after = missing // 2, missing - missing // 2
+    return F.pad(images, (before, after, before, after))
+
+
+def easiest(losses: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Return image and crop, int64 `(count,)` each, of the lowest of the losses `(n, crops)`, in rising order.
+
+    Every image gives its best crop before any gives its second; ties go to the lower position.
+    """
+    ranked, crops = losses.sort(dim=1, stable=True)
+    order = ranked.argsort(dim=0, stable=True)
+    return order.T.flatten()[:count], crops.gather(0, order).T.flatten()[:count]
+
+
+def tile_images(crops: Tensor, factor: int, size: int) -> Tensor:
+    """Return images `(n, ch, size, size)` of factor x factor crops, from `(factor² n, ch, t, t)` with factor t ≥ size.
+
+    Tile k, row by row, of image i is crop k n + i.
+    """
+    count, channels, side = len(crops) // factor**2, crops.shape[1], crops.shape[-1]
+    grid = crops.view(factor, factor, count, channels, side, side).permute(2, 3, 0, 4, 1, 5)
+    return grid.reshape(count, channels, factor * side, factor * side)[..., :size, :size].contiguous()
+
+
+RDED = Stage(name="rded", version=1, run=rded, output=DistilledSet)

@@ -1,0 +1,1 @@
+"""What the ablation puts in the place of the exact barycenter, with the same signature."""

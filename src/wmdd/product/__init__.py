@@ -1,0 +1,1 @@
+"""The distilled set on disk: written, read back, described by its card."""

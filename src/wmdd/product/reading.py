@@ -1,0 +1,239 @@
+"""Read a distilled set back from its folder, and train on it: pyarrow, Pillow and torch are enough.
+
+Every file is checked against the manifest's SHA-256 before it is used: the images when the set is opened, each file of
+soft labels when an epoch of it is first asked for.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, overload
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from wmdd.data.inputs import view_inputs
+from wmdd.data.views import patch_share
+from wmdd.errors import ArtifactError, ConfigError
+from wmdd.product.checked import CheckedFile, damaged
+from wmdd.product.labels import column_tensor, epoch_from_table, epoch_rows, soft_targets
+from wmdd.product.png import decode_png
+from wmdd.values import DistilledSet, EpochLabels, SoftLabels
+
+MANIFEST = "manifest.json"
+FORMAT = "wmdd-distilled"
+EXACT = "exact.safetensors"
+"""File with the set's `exact`, `targets` and `rates`, of those it has."""
+SCHEMA = 1
+"""Version of the folder's layout; a reader refuses a newer one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortableSet(DistilledSet):
+    """A distilled set read from its folder, together with the teacher's soft labels."""
+
+    soft_labels: SoftLabels | None = None
+    """None if the set was stored without; epochs are read from disk one at a time."""
+    folder: Path | None = None
+    """Where it was read from."""
+
+    def loader(
+        self, batch_size: int = 50, epochs: int | None = None, *, device: str | torch.device = "cpu"
+    ) -> "Loader":
+        """Return the training batches: an iterable of (images, targets, weights); `len()` is the number of batches.
+
+        - images float32 `(B, ch, R, R)`: the stored views, replayed and normalised by the set's mean and std.
+        - targets float32 `(B, C)`: softmax(z / T) of the teacher's stored logits z of that view. A set stored without
+          logits of views (`online`) mixes the teacher's answers for the plain images by the share of the patch instead.
+        - weights float32 `(B,)`: the images' weights, scaled so that their mean over the set is 1.
+
+        Train with `(weights * kl(log_softmax(student / T), targets)).mean()`, T = `soft_labels.temperature`.
+
+        Args:
+            batch_size: Images a batch, any number: views do not depend on it. The last of an epoch may have fewer.
+            epochs: Passes over the images; None = as many as are stored. Beyond that the stored ones come again.
+            device: Where the batches shall be.
+
+        Raises:
+            ArtifactError: The set has no soft labels, or they are damaged.
+            ConfigError: `batch_size` or `epochs` is below 1.
+        """
+        if self.soft_labels is None or not self.soft_labels.epochs:
+            raise ArtifactError(
+                f"{self.method} set without soft labels; got no views to replay; train on .images and .labels instead"
+            )
+        count = len(self.soft_labels.epochs) if epochs is None else epochs
+        if batch_size < 1 or count < 1:
+            raise ConfigError(f"loader needs at least 1 image and 1 epoch; got {batch_size} and {count}; raise them")
+        return Loader(
+            source=self, labels=self.soft_labels, batch_size=batch_size, epochs=count, device=torch.device(device)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loader:
+    """Training batches of a distilled set; see `PortableSet.loader`."""
+
+    source: PortableSet
+    labels: SoftLabels
+    batch_size: int
+    epochs: int
+    device: torch.device
+
+    def __len__(self) -> int:
+        return self.epochs * -(-len(self.source.labels) // self.batch_size)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        stored = self.labels.epochs
+        for number in range(self.epochs):
+            epoch = stored[number % len(stored)]
+            for start in range(0, len(epoch.views), self.batch_size):
+                yield self._batch(epoch_rows(epoch, start, start + self.batch_size))
+
+    def _batch(self, rows: EpochLabels) -> tuple[Tensor, Tensor, Tensor]:
+        views, source = rows.views, self.source
+        images = view_inputs(source, views, self.device)
+        weights = source.weights[views.index] / source.weights.mean()
+        return images, self._targets(rows).to(self.device), weights.to(self.device)
+
+    def _targets(self, rows: EpochLabels) -> Tensor:
+        """Return probabilities `(B, C)`."""
+        temperature = self.labels.temperature
+        if rows.logits is not None:
+            return torch.softmax(soft_targets(rows, self.labels.num_classes) / temperature, dim=1)
+        views = rows.views
+        own, other = (torch.softmax(self.labels.plain[i] / temperature, dim=1) for i in (views.index, views.partner))
+        return torch.lerp(own, other, patch_share(views, self.source.image_size)[:, None])
+
+
+def load(path: str | Path) -> PortableSet:
+    """Read a distilled set from its folder, or from the folder of the run that made it.
+
+    Raises:
+        ArtifactError: The folder is missing, no distilled set, of a newer version, or damaged.
+    """
+    folder = _find(Path(path))
+    manifest = _read_manifest(folder)
+    try:
+        return _read(folder, manifest)
+    except (KeyError, TypeError, ValueError) as error:
+        raise damaged(folder / MANIFEST, f"{type(error).__name__}: {error}") from error
+
+
+def _find(path: Path) -> Path:
+    """Return the folder itself or its `distilled/`, whichever holds a distilled set."""
+    for folder in (path, path / "distilled"):
+        if is_product(folder):
+            return folder
+    found = "a folder without one" if path.is_dir() else "a file" if path.exists() else "nothing there"
+    raise ArtifactError(f"{path}: not a distilled set; got {found}; give a run's folder or its distilled/")
+
+
+def is_product(folder: Path) -> bool:
+    """Tell whether a folder holds a distilled set, whole or damaged."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(manifest, dict) and manifest.get("format") == FORMAT
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text("utf-8"))
+    if manifest.get("schema", 0) > SCHEMA:
+        raise ArtifactError(
+            f"{folder}: written by a newer wmdd; got layout {manifest['schema']}, known up to {SCHEMA}; upgrade wmdd"
+        )
+    return manifest
+
+
+def _read(folder: Path, manifest: Mapping[str, Any]) -> PortableSet:
+    files = [CheckedFile(folder=folder, **entry) for entry in manifest["files"]]
+    for file in files:
+        file.check_size()
+    images = [file for file in files if file.path.startswith("data/")]
+    for file in images:
+        file.check()
+    exact = _exact(next((file for file in files if file.path == EXACT), None))
+    table = pq.read_table([folder / file.path for file in images])
+    plain = column_tensor(table, "soft_label") if "soft_label" in table.column_names else None
+    return PortableSet(
+        method=manifest["method"],
+        images=_pixels(table.column("image")),
+        labels=column_tensor(table, "label"),
+        weights=column_tensor(table, "weight"),
+        classes=tuple(manifest["classes"]),
+        mean=tuple(manifest["mean"]),
+        std=tuple(manifest["std"]),
+        **exact,
+        soft_labels=_soft_labels(manifest, plain, [file for file in files if file.path.startswith("fkd/")]),
+        folder=folder,
+    )
+
+
+def _exact(file: CheckedFile | None) -> dict[str, Tensor]:
+    """Return the fields that the tables cannot hold, those that are there."""
+    if file is None:
+        return {}
+    file.check()
+    return safetensors.torch.load_file(file.full_path)
+
+
+def _pixels(column: pa.ChunkedArray) -> Tensor:
+    """Decode a column of pictures, uint8 `(M, ch, R, R)`."""
+    images = torch.empty(len(column), *_picture(column, 0).shape, dtype=torch.uint8)
+
+    def fill(row: int) -> None:
+        images[row] = _picture(column, row)
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(fill, range(len(column))))
+    return images
+
+
+def _picture(column: pa.ChunkedArray, row: int) -> Tensor:
+    return decode_png(column[row].as_py()["bytes"])
+
+
+def _soft_labels(manifest: Mapping[str, Any], plain: Tensor | None, files: list[CheckedFile]) -> SoftLabels | None:
+    if plain is None:
+        return None
+    return SoftLabels(
+        store=manifest["store"],
+        batch=manifest["batch"],
+        temperature=manifest["temperature"],
+        num_classes=len(manifest["classes"]),
+        epochs=_StoredEpochs(files),
+        plain=plain,
+        num_bytes=sum(file.size for file in files),
+    )
+
+
+class _StoredEpochs(Sequence[EpochLabels]):
+    """Epochs of soft labels, read one row group at a time."""
+
+    def __init__(self, files: Sequence[CheckedFile]) -> None:
+        self._files = files
+        self._stops = list(accumulate(file.epochs for file in files))
+
+    def __len__(self) -> int:
+        return self._stops[-1] if self._stops else 0
+
+    @overload
+    def __getitem__(self, number: int) -> EpochLabels: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[EpochLabels]: ...
+    def __getitem__(self, number: int | slice) -> EpochLabels | list[EpochLabels]:
+        if isinstance(number, slice):
+            return [self[position] for position in range(len(self))[number]]
+        position = range(len(self))[number]
+        file, stop = next((f, stop) for f, stop in zip(self._files, self._stops, strict=True) if position < stop)
+        file.check()
+        with pq.ParquetFile(file.full_path) as parquet:
+            return epoch_from_table(parquet.read_row_group(position - (stop - file.epochs)))

@@ -1,0 +1,274 @@
+"""Write a distilled set as a folder that `datasets`, `torchvision` and plain pyarrow read, or as a simpler format.
+
+The product folder is also a Hugging Face dataset repository: `README.md` (card), `data/` (images), `fkd/` (views and
+soft labels, if some are stored), `exact.safetensors` (of methods that optimise more than pixels), `manifest.json` (what
+`wmdd.load` needs, and checksums). The same input gives the same bytes.
+"""
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from safetensors.torch import save_file
+from torch import Tensor
+
+from wmdd.errors import ArtifactError, ConfigError
+from wmdd.product.card import card, preview
+from wmdd.product.checked import sha256_of
+from wmdd.product.labels import epoch_table, list_column
+from wmdd.product.png import encode_png
+from wmdd.product.reading import EXACT, FORMAT, MANIFEST, SCHEMA, PortableSet, is_product
+from wmdd.values import DistilledSet, SoftLabels
+
+ExportFormat = Literal["imagefolder", "parquet", "safetensors"]
+
+_FILE_BYTES = 200_000_000
+"""A file of soft labels that has grown to this size is closed and the next one begun."""
+_ROW_GROUP = 500
+"""Images encoded and written at a time."""
+_NAME_LENGTH = 80
+_UNSAFE = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
+_VALUE_TYPES = {"halffloat": "float16", "float": "float32", "double": "float64"}
+
+
+def write_product(
+    distilled: DistilledSet, soft_labels: SoftLabels | None, folder: Path, *, facts: Mapping[str, Any]
+) -> None:
+    """Write the product folder, replacing an older one in its place.
+
+    The new folder is written beside the old one and renamed: nobody ever sees half of it, and a failure leaves the old
+    one as it was. Where the teacher is asked while training (`store == "online"`) only the views are written; the
+    teacher is not part of the product.
+
+    Args:
+        distilled: Images, labels and weights.
+        soft_labels: The teacher's answers; epochs are read and written one at a time. None = images only.
+        folder: Where it shall stand; its parent is made.
+        facts: What the card says beyond the records; see `wmdd.product.card.card`.
+
+    Raises:
+        ArtifactError: `folder` holds something else than a distilled set.
+    """
+    if folder.exists() and not is_product(folder) and (not folder.is_dir() or any(folder.iterdir())):
+        raise ArtifactError(
+            f"{folder}: will not replace what wmdd did not write; got other files; choose another folder"
+        )
+    _replace(folder, lambda work: _write_product(distilled, soft_labels, work, facts))
+
+
+def export_set(distilled: DistilledSet, to: Path, format: ExportFormat) -> None:
+    """Write the images of a distilled set for other programs.
+
+    - `imagefolder`: `train/<class>/<nnnn>.png` for `torchvision.datasets.ImageFolder`, whose labels are then the set's.
+      Class names are made fit for file systems, and numbered where their alphabetical order is not that of the labels.
+    - `parquet`: the product's `data/` and card, for `datasets.load_dataset`.
+    - `safetensors`: `distilled.safetensors` with `images`, `labels`, `weights`, and `exact`, `targets`, `rates` of the
+      sets that have them; names and normalisation are metadata.
+
+    Only `parquet` and `safetensors` keep the weights, only `safetensors` what is exact.
+
+    Raises:
+        ConfigError: The format is unknown, or `to` exists and is not an empty folder.
+    """
+    writers: dict[str, Callable[[DistilledSet, Path], None]] = {
+        "imagefolder": _write_imagefolder,
+        "parquet": _write_parquet,
+        "safetensors": _write_safetensors,
+    }
+    if format not in writers:
+        raise ConfigError(f"unknown export format; got {format!r}; choose one of {', '.join(writers)}")
+    if to.exists() and (not to.is_dir() or any(to.iterdir())):
+        raise ConfigError(f"{to}: export writes to a new or empty folder; got one in use; choose another --to")
+    _replace(to, lambda work: writers[format](distilled, work))
+
+
+def _replace(folder: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` fill a folder beside `folder`, then put it in the place of `folder`."""
+    folder = folder.absolute()
+    work, old = (folder.with_name(f".{folder.name}.{role}") for role in ("writing", "old"))
+    if old.exists() and not folder.exists():  # killed between the two renames below
+        old.rename(folder)
+    for leftover in (work, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    work.mkdir(parents=True)
+    try:
+        write(work)
+        if folder.exists():
+            folder.rename(old)
+        work.rename(folder)
+    except BaseException:
+        shutil.rmtree(work, ignore_errors=True)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _write_product(
+    distilled: DistilledSet, soft_labels: SoftLabels | None, folder: Path, facts: Mapping[str, Any]
+) -> None:
+    plain = soft_labels.plain if soft_labels is not None else None
+    files = [_file_entry(folder, _write_images(distilled, plain, folder))]
+    if exact := exact_tensors(distilled):
+        save_file(exact, folder / EXACT)
+        files.append(_file_entry(folder, folder / EXACT))
+    if soft_labels is not None and soft_labels.epochs:
+        files += [
+            {**_file_entry(folder, path), "epochs": n} for path, n in _write_epochs(soft_labels, distilled, folder)
+        ]
+    _write_card(distilled, soft_labels, folder, facts)
+    manifest = {**_manifest(distilled, soft_labels), "files": files}
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def exact_tensors(distilled: DistilledSet) -> dict[str, Tensor]:
+    """Return what 8-bit pictures and classes cannot hold, by the names of the fields; empty for most methods."""
+    fields = {name: getattr(distilled, name) for name in ("exact", "targets", "rates")}
+    return {name: value.contiguous() for name, value in fields.items() if value is not None}
+
+
+def _manifest(distilled: DistilledSet, soft_labels: SoftLabels | None) -> dict[str, Any]:
+    """Return what a reader needs beside the tables."""
+    facts: dict[str, Any] = {
+        "format": FORMAT,
+        "schema": SCHEMA,
+        "method": distilled.method,
+        "ipc": distilled.ipc,
+        "image_size": distilled.image_size,
+        "channels": int(distilled.images.shape[1]),
+        "classes": list(distilled.classes),
+        "mean": list(distilled.mean),
+        "std": list(distilled.std),
+    }
+    if soft_labels is not None:
+        facts |= {
+            "store": soft_labels.store,
+            "batch": soft_labels.batch,
+            "temperature": soft_labels.temperature,
+            "num_epochs": len(soft_labels.epochs),
+        }
+    return facts
+
+
+def _file_entry(folder: Path, path: Path) -> dict[str, Any]:
+    """Return what the manifest says of a file. The card has none: people improve cards."""
+    return {"path": path.relative_to(folder).as_posix(), "size": path.stat().st_size, "sha256": sha256_of(path)}
+
+
+def _write_card(
+    distilled: DistilledSet, soft_labels: SoftLabels | None, folder: Path, facts: Mapping[str, Any]
+) -> None:
+    places = {"data": "data/*", "fkd": "fkd/*", "exact": EXACT}
+    sizes = {part: sum(file.stat().st_size for file in folder.glob(place)) for part, place in places.items()}
+    (folder / "README.md").write_text(card(distilled, soft_labels, facts, sizes=sizes), "utf-8")
+    (folder / "preview.png").write_bytes(preview(distilled))
+
+
+def _write_images(distilled: DistilledSet, plain: Tensor | None, folder: Path) -> Path:
+    """Write `data/`: one row an image."""
+    path = folder / "data" / "train-00000-of-00001.parquet"
+    path.parent.mkdir()
+    names = _file_names(distilled.labels)
+    spans = [slice(start, start + _ROW_GROUP) for start in range(0, len(names), _ROW_GROUP)]
+    schema = _described(_image_table(distilled, plain, names, slice(0, 0)).schema, distilled.classes)
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for span in spans:
+            writer.write_table(_image_table(distilled, plain, names, span).cast(schema))
+    return path
+
+
+def _image_table(distilled: DistilledSet, plain: Tensor | None, names: Sequence[str], rows: slice) -> pa.Table:
+    """Return some rows of the images."""
+    with ThreadPoolExecutor() as pool:
+        pngs = list(pool.map(encode_png, distilled.images[rows]))
+    pictures = [{"bytes": png, "path": name} for png, name in zip(pngs, names[rows], strict=True)]
+    columns = {
+        "image": pa.array(pictures, pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
+        "label": pa.array(distilled.labels[rows].numpy()),
+        "weight": pa.array(distilled.weights[rows].float().numpy()),
+    }
+    if plain is not None:
+        columns["soft_label"] = list_column(plain[rows].float())
+    return pa.table(columns)
+
+
+def _file_names(labels: Tensor) -> list[str]:
+    """Return `<label>_<number within the class>.png` for every image."""
+    seen: dict[int, int] = {}
+    names: list[str] = []
+    for label in labels.tolist():
+        seen[label] = seen.get(label, -1) + 1
+        names.append(f"{label:05d}_{seen[label]:04d}.png")
+    return names
+
+
+def _write_epochs(soft_labels: SoftLabels, distilled: DistilledSet, folder: Path) -> Iterator[tuple[Path, int]]:
+    """Write `fkd/`, one row group an epoch; yield each finished file with its number of epochs."""
+    (folder / "fkd").mkdir()
+    number = 0
+    total = len(soft_labels.epochs)
+    while number < total:
+        path = folder / "fkd" / f"train-{number:05d}.parquet"
+        first = number
+        table = epoch_table(number, soft_labels.epochs[number])
+        schema = _described(table.schema, distilled.classes)
+        with pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=False) as writer:
+            writer.write_table(table.cast(schema), row_group_size=len(table))
+            number += 1
+            while number < total and path.stat().st_size < _FILE_BYTES:
+                table = epoch_table(number, soft_labels.epochs[number])
+                writer.write_table(table.cast(schema), row_group_size=len(table))
+                number += 1
+        yield path, number - first
+
+
+def _described(schema: pa.Schema, classes: Sequence[str]) -> pa.Schema:
+    """Return the schema with the description by which `datasets` knows images and class names."""
+    features = {field.name: _feature(field.type) for field in schema}
+    if "label" in features:
+        features["label"] = {"_type": "ClassLabel", "names": list(classes)}
+    return schema.with_metadata({"huggingface": json.dumps({"info": {"features": features}}, ensure_ascii=False)})
+
+
+def _feature(kind: pa.DataType) -> dict[str, Any]:
+    if pa.types.is_struct(kind):
+        return {"_type": "Image"}
+    if pa.types.is_fixed_size_list(kind):
+        return {"_type": "List", "feature": _feature(kind.value_type), "length": kind.list_size}
+    return {"_type": "Value", "dtype": _VALUE_TYPES.get(str(kind), str(kind))}
+
+
+def _write_imagefolder(distilled: DistilledSet, folder: Path) -> None:
+    names = folder_names(distilled.classes)
+    for label, name in enumerate(names):
+        inside = folder / "train" / name
+        inside.mkdir(parents=True)
+        for number, image in enumerate(distilled.images[distilled.labels == label]):
+            (inside / f"{number:04d}.png").write_bytes(encode_png(image))
+
+
+def _write_parquet(distilled: DistilledSet, folder: Path) -> None:
+    soft_labels = distilled.soft_labels if isinstance(distilled, PortableSet) else None
+    _write_images(distilled, soft_labels.plain if soft_labels is not None else None, folder)
+    _write_card(distilled, None, folder, {})
+
+
+def _write_safetensors(distilled: DistilledSet, folder: Path) -> None:
+    about = {name: getattr(distilled, name) for name in ("method", "classes", "mean", "std")}
+    tensors = {name: getattr(distilled, name).contiguous() for name in ("images", "labels", "weights")}
+    tensors |= exact_tensors(distilled)
+    # One key: the library does not promise an order for several, and the bytes shall be the same each time.
+    save_file(tensors, folder / "distilled.safetensors", metadata={"wmdd": json.dumps(about)})
+
+
+def folder_names(classes: Sequence[str]) -> list[str]:
+    """Return a folder name for each class: fit for every file system, in alphabetical order."""
+    names = [_UNSAFE.sub("_", name).strip(" .")[:_NAME_LENGTH].rstrip(" .") or "class" for name in classes]
+    if sorted(names) == names and len({name.casefold() for name in names}) == len(names):
+        return names
+    digits = len(str(len(names) - 1))
+    return [f"{label:0{digits}d}_{name}" for label, name in enumerate(names)]

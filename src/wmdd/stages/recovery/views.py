@@ -1,0 +1,49 @@
+"""How the images under optimisation look in a step: which views are drawn, and how much of an image they keep."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from wmdd.context import Context
+from wmdd.data.views import concatenate, crop_and_flip, draw_views
+from wmdd.settings import RecoverSettings, ViewSettings
+from wmdd.stages.recovery.matching import Group
+from wmdd.values import Views
+
+
+def step_looks(images: Tensor, group: Group, step: int, settings: RecoverSettings, ctx: Context) -> Tensor:
+    """Return the images `(G·K, ch, R, R)` of a group as they look in a step: cropped, mirrored, rolled."""
+    size = images.shape[-1]
+    views = draw_step_views(size, group, step, settings, ctx)
+    looks = crop_and_flip(images, views.crop, views.flip, size)
+    if settings.roll == 0:
+        return looks
+    offsets = torch.randint(settings.roll + 1, (2,), generator=ctx.generator("roll", step)).tolist()
+    return looks.roll(tuple(offsets), dims=(2, 3))  # the same for all images, as in SRe2L's code
+
+
+def draw_step_views(size: int, group: Group, step: int, settings: RecoverSettings, ctx: Context) -> Views:
+    """Draw the views of one step: per image from each class's own stream; one for all in the reference form."""
+    views = ViewSettings(crop_min=smallest_crop(settings, step), flip=settings.flip)
+    if settings.form == "reference":
+        total = group.ipc * len(group.labels)
+        generator = ctx.generator("views", *group.stream(group.labels[0]), step)
+        one = draw_views(torch.zeros(1, dtype=torch.int64), size, size, views, generator)
+        return concatenate([one] * total)
+    index = torch.arange(group.ipc)
+    streams = [ctx.generator("views", *group.stream(label), step) for label in group.labels]
+    return concatenate([draw_views(index, size, size, views, generator) for generator in streams])
+
+
+def smallest_crop(settings: RecoverSettings, step: int) -> float:
+    """Return the smallest share of the area that a crop keeps in a step, counted from 0.
+
+    Curriculum of CDA (arXiv:2311.18838): from 1 to e = `curriculum_end` while p goes from 0 to 1 at the milestone.
+    Cosine: e + (1 - e)(1 + cos(pi p)) / 2. Linear: 1 - (1 - e) p. Step: 1 before the milestone, e from there on.
+    """
+    if settings.curriculum == "none":
+        return settings.crop_min
+    done = min(1.0, step / (settings.curriculum_milestone * settings.iterations))
+    left = {"cosine": (1 + math.cos(math.pi * done)) / 2, "linear": 1 - done, "step": float(done < 1)}
+    return settings.curriculum_end + (1 - settings.curriculum_end) * left[settings.curriculum]
