@@ -22,9 +22,10 @@ from torch import Tensor
 from wmdd.context import Context
 from wmdd.data.loading import centre_crop, channel_moments, in_order, to_float
 from wmdd.data.sources.opening import open_data
+from wmdd.methods.kip import KipSettings
 from wmdd.methods.kip.distill import kip
 from wmdd.models import resolve_spec
-from wmdd.settings import DataSettings, KipSettings
+from wmdd.settings import DataSettings
 from wmdd.training.ntk import centred_classes, kernel_regression
 from wmdd.training.pixels import start_images
 from wmdd.values import ImageSet, Teacher

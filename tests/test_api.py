@@ -6,7 +6,7 @@ import pytest
 
 import wmdd
 from wmdd import api
-from wmdd.pipeline.recipe import Recipe
+from wmdd.settings import Recipe
 
 
 def test_every_public_name_is_there() -> None:

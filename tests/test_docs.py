@@ -9,8 +9,7 @@ import pytest
 
 import wmdd
 from wmdd.cli.main import parse
-from wmdd.methods.names import METHODS
-from wmdd.pipeline.recipe import Recipe, setting_names
+from wmdd.methods.catalogue import builtin_methods, complete, known_settings
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
@@ -78,13 +77,14 @@ def test_commands_parse(line: str) -> None:
 
 
 def test_every_setting_that_is_named_exists() -> None:
-    names, sections = set(setting_names()), {name.partition(".")[0] for name in setting_names() if "." in name}
+    names = known_settings()
+    sections = {name.partition(".")[0] for name in names if "." in name}
     pattern = re.compile(rf"`(?:--)?((?:{'|'.join(sections)})\.[a-z_]+)")
     wrong = {(named(page), name) for page in PAGES for name in pattern.findall(page.read_text()) if name not in names}
     assert wrong == set()
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", builtin_methods())
 def test_every_method_has_a_card(name: str) -> None:
     card = (ROOT / "docs" / "methods" / f"{name}.md").read_text()
     parts = ("What it does", "Equation", "Settings", "Numbers to expect", "Cost", "Where it fails")
@@ -92,10 +92,10 @@ def test_every_method_has_a_card(name: str) -> None:
     assert f"methods/{name}\n" in (ROOT / "docs" / "index.md").read_text()
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", builtin_methods())
 def test_cards_give_the_defaults_of_the_settings(name: str) -> None:
     """Numbers, switches and one word of code must be the default; other words may explain it."""
-    recipe, rows = Recipe(), re.compile(r"^\| `([a-z]+\.[a-z_]+)` \| ([^|]+?) \|", re.MULTILINE)
+    recipe, rows = complete({"method": name}), re.compile(r"^\| `([a-z]+\.[a-z_]+)` \| ([^|]+?) \|", re.MULTILINE)
     for setting, said in rows.findall((ROOT / "docs" / "methods" / f"{name}.md").read_text()):
         section, _, field = setting.partition(".")
         default = getattr(getattr(recipe, section), field)

@@ -8,51 +8,21 @@ import pytest
 from pydantic import ValidationError
 
 from wmdd.errors import ConfigError
+from wmdd.methods.catalogue import builtin_methods, complete
+from wmdd.methods.dsa import DsaSettings
 from wmdd.settings import (
     BarycenterSettings,
     DataSettings,
-    DcSettings,
-    DdSettings,
-    DmSettings,
-    DsaSettings,
     EvaluateSettings,
-    ExpertsSettings,
-    GvbsmSettings,
-    KipSettings,
-    KMeansSettings,
-    MmdSettings,
-    MttSettings,
-    RdedSettings,
     RecoverSettings,
-    RelabelSettings,
-    ScddSettings,
     Section,
     SqueezeSettings,
     StatisticsSettings,
     TrainSettings,
 )
 
-SECTIONS = (
-    DataSettings,
-    SqueezeSettings,
-    StatisticsSettings,
-    BarycenterSettings,
-    RecoverSettings,
-    RelabelSettings,
-    EvaluateSettings,
-    KMeansSettings,
-    RdedSettings,
-    DcSettings,
-    DsaSettings,
-    DmSettings,
-    DdSettings,
-    ExpertsSettings,
-    MttSettings,
-    KipSettings,
-    MmdSettings,
-    GvbsmSettings,
-    ScddSettings,
-)
+RECIPES = [complete({"method": name}) for name in builtin_methods()]
+SECTIONS = {type(section) for recipe in RECIPES for _, section in recipe if isinstance(section, Section)}
 
 
 @pytest.mark.parametrize(
@@ -64,7 +34,7 @@ SECTIONS = (
             {"qq": 5},
             "barycenter.qq: unknown setting; choose one of iterations, objective, step, weights",
         ),
-        (TrainSettings, {"epochs": 0}, "epochs: input should be greater than or equal to 1; got 0"),
+        (TrainSettings, {"epochs": 0}, "epochs: input should be greater than 0; got 0"),
         (SqueezeSettings, {"lr": -1}, "squeeze.lr: input should be greater than 0; got -1"),
         (
             DsaSettings,
@@ -97,11 +67,19 @@ def test_what_changes_only_the_speed_does_not_count() -> None:
     assert RecoverSettings().counted() != RecoverSettings(batch=3).counted()
 
 
-@pytest.mark.parametrize("section", SECTIONS)
+@pytest.mark.parametrize("section", sorted(SECTIONS, key=lambda kind: kind.__name__))
 def test_free_settings_exist_and_every_setting_is_explained(section: type[Section]) -> None:
     assert section.free <= set(section.model_fields)
     assert section.section
     assert all(info.description for info in section.model_fields.values())
+
+
+def test_a_new_setting_with_a_neutral_default_leaves_the_keys_as_they_are() -> None:
+    class Later(RecoverSettings):
+        further: float = 0.0
+
+    assert Later(lr=0.5).counted() == RecoverSettings(lr=0.5).counted() == {"lr": 0.5}
+    assert Later(lr=0.5, further=1.0).counted() == {"lr": 0.5, "further": 1.0}
 
 
 def test_copies_are_checked_and_the_original_stays() -> None:

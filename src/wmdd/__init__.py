@@ -11,15 +11,15 @@ if TYPE_CHECKING:
     from wmdd.api import bench, distill, evaluate
     from wmdd.errors import WmddError
     from wmdd.ot import barycenter, wasserstein2
-    from wmdd.pipeline.recipe import Recipe
     from wmdd.pipeline.run import Run
     from wmdd.product.reading import load
+    from wmdd.settings import Recipe
     from wmdd.values import DistilledSet, Evaluation
 
 _HOMES = {
     "DistilledSet": "wmdd.values",
     "Evaluation": "wmdd.values",
-    "Recipe": "wmdd.pipeline.recipe",
+    "Recipe": "wmdd.settings",
     "Run": "wmdd.pipeline.run",
     "WmddError": "wmdd.errors",
     "barycenter": "wmdd.ot",

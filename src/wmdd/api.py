@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from wmdd.errors import ConfigError
+from wmdd.methods.catalogue import complete, read_recipe
 from wmdd.pipeline.bench import BenchRun
 from wmdd.pipeline.bench import bench as run_bench
 from wmdd.pipeline.bench_recipe import BenchRecipe
-from wmdd.pipeline.recipe import Recipe, read_recipe
 from wmdd.pipeline.run import DEFAULT_STORE, Run
 from wmdd.pipeline.run import distill as run_distill
 from wmdd.pipeline.set_evaluation import evaluate_product, run_folder
@@ -16,6 +16,7 @@ from wmdd.pipeline.stored_context import Watcher
 from wmdd.product.reading import PortableSet
 from wmdd.recipes import choose_bench, choose_recipe
 from wmdd.report import write_bench, write_report
+from wmdd.settings import Recipe
 from wmdd.values import DistilledSet, Evaluation
 
 
@@ -50,8 +51,8 @@ def distill(
         WmddError: the input cannot be used; one line says why.
     """
     source = str(data)
-    base = recipe if isinstance(recipe, Recipe) else choose_recipe(source, recipe)
-    chosen = base.with_settings(settings)
+    base = recipe.model_dump() if isinstance(recipe, Recipe) else choose_recipe(source, recipe)
+    chosen = complete(base, settings)
     place = Path(out) if out is not None else default_out(source, chosen)
     run = run_distill(source, chosen, out=place, store=Path(store), until=until, watcher=watcher, command=command)
     if run.metrics:
@@ -126,7 +127,7 @@ def evaluate(
     if isinstance(path, DistilledSet):
         raise ConfigError("a set must be on disk to be evaluated; got one in memory; give the folder of its run")
     known = run_recipe(Path(path))
-    recipe = read_recipe(known) if known.exists() else Recipe()
+    recipe = complete(read_recipe(known)) if known.exists() else complete({})
     changes = {
         "evaluate": {"students": tuple(students), "protocols": tuple(protocols), "seeds": seeds, "labels": labels},
         **dict(settings or {}),

@@ -10,16 +10,17 @@ from typing import Any
 import pytest
 
 import wmdd
-from wmdd.cli.arguments import split_words, take_options
+from wmdd.cli.arguments import split_words, value_of_flag
 from wmdd.cli.bench import BENCH_FLAGS, BenchWords
 from wmdd.cli.commands import COMMANDS
 from wmdd.cli.main import USAGE, main, parse
 from wmdd.cli.render import Screen
-from wmdd.cli.runs import _DISTILL_FLAGS, STAGES, EvaluateWords
+from wmdd.cli.runs import _DISTILL_FLAGS, EvaluateWords
 from wmdd.evaluation.protocols import PROTOCOLS
-from wmdd.methods.names import METHODS
-from wmdd.pipeline.recipe import setting_names
+from wmdd.methods.catalogue import builtin_methods, complete, known_settings
+from wmdd.pipeline.bench_recipe import cells
 from wmdd.recipes import BENCHES, RECIPES
+from wmdd.settings.recipe import setting_names
 
 SETTINGS = """
 method ipc seed device precision save_every
@@ -69,12 +70,11 @@ def test_the_pinned_surface() -> None:
     assert set(EvaluateWords.model_fields) == {
         *("student", "protocol", "seeds", "labels", "epochs", "device", "precision")
     }
-    assert list(setting_names()) == SETTINGS.split()
-    assert set(STAGES) == {
-        *("squeeze", "statistics", "barycenter", "recover", "random", "diagnose", "relabel", "evaluate", "full_data"),
-        *("herding", "k-center", "k-means", "rded"),
-        *("match_gradients", "match_means"),
-        *("dd", "experts", "mtt", "kip", "ls"),
+    assert set(known_settings()) == set(SETTINGS.split())
+    stages = {stage for card in builtin_methods().values() for stage in card.stages}
+    assert stages == {
+        *("statistics", "barycenter", "recover", "random", "herding", "k-center", "k-means", "rded"),
+        *("match_gradients", "match_means", "dd", "experts", "mtt", "kip", "ls"),
         *("invert", "layer_statistics", "gvbsm", "selfsupervised"),
     }
     assert set(wmdd.__all__) == {
@@ -111,10 +111,10 @@ def test_help_of_distill_shows_settings_with_the_defaults_of_the_recipe(capsys: 
     digits = capsys.readouterr().out
     assert main(["distill", "--recipe", "digits", "-h"]) == 0
     assert capsys.readouterr().out.split("\n")[1:] == digits.split("\n")[1:]
-    for text, arch in ((plain, "resnet18"), (digits, RECIPES["digits"]().squeeze.arch)):
+    for text, arch in ((plain, "resnet18"), (digits, complete(RECIPES["digits"]()).squeeze.arch)):
         flat = " ".join(text.replace("│", " ").split())
         assert f"(default: {arch})" in flat
-        for name in (*_DISTILL_FLAGS, *(name.replace("_", "-") for name in setting_names())):
+        for name in (*_DISTILL_FLAGS, *(name.replace("_", "-") for name in setting_names(type(complete({}))))):
             assert f"--{name}" in flat, name
 
 
@@ -129,7 +129,7 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
 @pytest.mark.parametrize(
     ("what", "names"),
     [
-        ("methods", METHODS),
+        ("methods", builtin_methods()),
         ("recipes", {**RECIPES, **BENCHES}),
         ("protocols", PROTOCOLS),
         ("models", ("resnet18", "vit_tiny", "convnet3_bn", "timm:NAME")),
@@ -222,11 +222,14 @@ def test_settings_arrive_in_every_spelling(tmp_path: Path, monkeypatch: pytest.M
     assert (seen["data"], seen["out"], seen["until"]) == ("a/folder", "there", None)
 
 
-def test_options_are_taken_out_of_the_words() -> None:
-    typed = "digits --options.a=2 --ipc 3 --options.b-c x 1 --options.on --recover.lr -1 --options.low -2 --out o"
-    options, rest = take_options(typed.split())
-    assert options == {"options.a": 2, "options.b_c": ["x", 1], "options.on": True, "options.low": -2}
-    assert rest == ["digits", "--ipc", "3", "--recover.lr", "-1", "--out", "o"]
+def test_the_value_of_a_flag() -> None:
+    words = ["digits", "--method=dm", "--recipe", "mine.yaml", "--out"]
+    assert [value_of_flag(words, name) for name in ("method", "recipe", "out", "ipc")] == [
+        "dm",
+        "mine.yaml",
+        None,
+        None,
+    ]
 
 
 def caught_bench(monkeypatch: pytest.MonkeyPatch, *words: str) -> dict[str, Any]:
@@ -249,19 +252,19 @@ def test_words_of_bench_become_a_bench_recipe(monkeypatch: pytest.MonkeyPatch) -
     seen = caught_bench(monkeypatch, *words.split(), "--recover.lr", "0.5", "--evaluate.epochs=7", "--device", "cpu")
     recipe = seen["recipe"]
     assert (recipe.rows, recipe.ipcs, recipe.distill_seeds) == (("random", "dm", "wmdd"), (1, 5), 3)
-    evaluate = recipe.base.evaluate
+    evaluate, wmdd_cells = recipe.shared.evaluate, [cell for cell in cells(recipe) if cell.row == "wmdd"]
     assert (evaluate.students, evaluate.protocols) == (("resnet18", "vit_tiny"), ("dc",))
-    assert (evaluate.seeds, evaluate.epochs, recipe.base.recover.lr) == (2, 7, 0.5)
-    assert recipe.base.squeeze == RECIPES["digits"]().squeeze
+    assert (evaluate.seeds, evaluate.epochs, wmdd_cells[0].recipe.recover.lr) == (2, 7, 0.5)
+    assert recipe.shared.squeeze == complete(RECIPES["digits"]()).squeeze
     assert (seen["data"], seen["out"]) == ("digits", Path("runs/bench-digits"))
 
 
 def test_all_methods_are_the_methods_and_the_variants_of_the_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = caught_bench(monkeypatch, "a/folder", "--methods", "all", "--recipe", "paper_lambda")
-    assert set(METHODS) | {"lambda-10"} <= set(seen["recipe"].rows)
+    assert set(builtin_methods()) | {"lambda-10"} <= set(seen["recipe"].rows)
     assert seen["out"] == Path("runs/bench-folder-paper_lambda")
     plain = caught_bench(monkeypatch, "a/folder", "--recipe", "paper_lambda", "--ipc", "1")
-    assert plain["recipe"] == BENCHES["paper_lambda"]().with_(ipcs=(1,))
+    assert cells(plain["recipe"]) == cells(BENCHES["paper_lambda"]().with_(ipcs=(1,)))
 
 
 @pytest.mark.parametrize(

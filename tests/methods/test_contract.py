@@ -1,6 +1,5 @@
 """What every method promises, whatever it is: valid sets in grey and colour, the same bytes again, and after a kill."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any
@@ -11,12 +10,11 @@ from tiny_settings import TINY
 
 from drawn import drawn_set
 from memory_context import KilledError, MemoryContext
-from wmdd.methods._method import squeezed
-from wmdd.methods._registry import find_method
-from wmdd.methods.names import METHODS
-from wmdd.pipeline.recipe import Recipe
+from wmdd.methods import squeezed
+from wmdd.methods.algorithm import load_algorithm
+from wmdd.methods.catalogue import builtin_methods, complete, find_method
 from wmdd.pipeline.runner import GivenResult
-from wmdd.settings import SqueezeSettings
+from wmdd.settings import Recipe, SqueezeSettings
 from wmdd.stages.squeeze import squeeze
 from wmdd.values import DistilledSet, ImageSet, Teacher
 
@@ -42,13 +40,15 @@ class StagesInMemory:
 
     def run(self, stage: Any, *inputs: Any, settings: Any, **facts: Any) -> GivenResult:
         seed = getattr(settings, "seed", 0)
-        key = "|".join([stage.name, str(settings.counted()), str(facts), *(part.key for part in inputs)])
+        flat = [part for each in inputs for part in (each if isinstance(each, tuple) else (each,))]
+        key = "|".join([stage.name, str(settings.counted()), str(facts), *(part.key for part in flat)])
         if key in self.results:
             return self.results[key]
         context = self.contexts.setdefault(key, MemoryContext(stage=stage.name, seed=seed))
         left = None if self.dies_after is None else self.dies_after - self.saves
         self.contexts[key] = context = context.again(dies_after=left)
-        record = stage.run(*(part.record for part in inputs), settings, ctx=context, **facts)
+        records = (tuple(p.record for p in each) if isinstance(each, tuple) else each.record for each in inputs)
+        record = stage.run(*records, settings, ctx=context, **facts)
         assert isinstance(record, stage.output)
         assert all("step" not in row or row["step"] >= 0 for row in context.rows)
         self.results[key] = GivenResult(key=key, record=record)
@@ -76,18 +76,23 @@ def plain_teacher(channels: int) -> Teacher:
 def recipe_for(name: str, ipc: int) -> Recipe:
     if name not in TINY:
         pytest.fail(f"method {name!r} has no line in tests/methods/tiny_settings.py: add its smallest settings there")
-    return Recipe().with_settings({"ipc": ipc, "squeeze": SQUEEZE, **TINY[name]})
+    return complete({"method": name, "ipc": ipc, "squeeze": SQUEEZE}, TINY[name])
 
 
 def distilled(name: str, *, ipc: int, channels: int, stages: StagesInMemory | None = None) -> DistilledSet:
     """Return a method's set, under a teacher of its own if it has one."""
-    method, recipe, stages = find_method(name), recipe_for(name, ipc), stages or StagesInMemory()
+    method, recipe, stages = load_algorithm(find_method(name)), recipe_for(name, ipc), stages or StagesInMemory()
     train, tests = (GivenResult(key=each.split, record=each) for each in (data(channels), val(channels)))
     if method.teach is squeezed:
-        teacher = GivenResult(key="teacher", record=plain_teacher(channels))
+        teachers: tuple[Any, ...] = (GivenResult(key="teacher", record=plain_teacher(channels)),)
     else:
-        teacher = method.teach(stages, train, tests, recipe)
-    return method.distill(stages, train, teacher, recipe).record
+        teachers = method.teach(stages, train, tests, recipe)
+    found = method.distill(stages, train, teachers, recipe).record
+    assert {context.stage for context in stages.contexts.values()} <= set(find_method(name).stages) | {"squeeze"}
+    rows = [row for context in stages.contexts.values() for row in context.rows if "step" in row or "epoch" in row]
+    logged = {column for row in rows for column in row if column == "loss" or column.endswith("_loss")}
+    assert logged <= set(find_method(name).losses)
+    return found
 
 
 def same(one: DistilledSet, other: DistilledSet) -> bool:
@@ -135,12 +140,12 @@ def check_optional(found: DistilledSet, count: int) -> None:
 
 @pytest.mark.parametrize("ipc", [1, 3])
 @pytest.mark.parametrize("kind", CHANNELS)
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", builtin_methods())
 def test_a_valid_set(name: str, kind: str, ipc: int) -> None:
     check_valid(distilled(name, ipc=ipc, channels=CHANNELS[kind]), name, ipc, CHANNELS[kind])
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", builtin_methods())
 def test_the_same_seed_gives_the_same_bytes_and_so_does_a_resumed_run(name: str) -> None:
     unbroken = StagesInMemory()
     found = distilled(name, ipc=3, channels=1, stages=unbroken)
@@ -153,7 +158,7 @@ def test_the_same_seed_gives_the_same_bytes_and_so_does_a_resumed_run(name: str)
         assert same(found, distilled(name, ipc=3, channels=1, stages=killed.again())), f"killed after save {save}"
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", builtin_methods())
 def test_distilling_leaves_the_global_stream_alone(name: str) -> None:
     plain_teacher(1)
     torch.manual_seed(5)
@@ -164,5 +169,4 @@ def test_distilling_leaves_the_global_stream_alone(name: str) -> None:
 
 
 def test_every_method_has_its_tiny_settings() -> None:
-    assert set(TINY) <= set(METHODS), "tests/methods/tiny_settings.py names methods that do not exist"
-    assert all(isinstance(find_method(name).distill, Callable) for name in METHODS)
+    assert set(TINY) <= set(builtin_methods()), "tests/methods/tiny_settings.py names methods that do not exist"

@@ -9,13 +9,13 @@ import pytest
 
 from wmdd.artifacts.folder import Store
 from wmdd.errors import ConfigError
-from wmdd.methods._method import Teachers, Together, all_teachers
-from wmdd.methods._registry import find_method
-from wmdd.pipeline.recipe import Recipe
+from wmdd.methods.algorithm import load_algorithm
+from wmdd.methods.catalogue import complete, find_method
 from wmdd.pipeline.run import check_run, run_stages
 from wmdd.pipeline.runner import GivenResult, Runner
 from wmdd.pipeline.set_evaluation import further_teachers
 from wmdd.pipeline.stored_context import Silence
+from wmdd.settings import RecoverSettings
 from wmdd.values import ImageSet
 
 TINY: dict[str, Any] = {
@@ -48,18 +48,18 @@ class Asked:
 def asked(method: str, **settings: Any) -> Any:
     """Return the settings with which a method asks for its images."""
     stages = Asked()
-    results = (GivenResult(key=key, record=None) for key in ("train", "teacher"))
-    recipe = Recipe().with_settings(settings)
-    find_method(method).distill(stages, *results, recipe)  # pyright: ignore[reportArgumentType]
+    train, teacher = (GivenResult(key=key, record=None) for key in ("train", "teacher"))
+    recipe = complete({}, {"method": method, **settings})
+    load_algorithm(find_method(method)).distill(stages, train, (teacher,), recipe)  # pyright: ignore[reportArgumentType]
     return stages.settings.get("invert") or stages.settings[method]
 
 
 @pytest.mark.parametrize("method", ["sre2l", "cda", "scdd"])
-def test_two_losses_are_fixed_and_the_rest_is_recovers(method: str) -> None:
-    chosen = {"lr": 0.07, "form": "reference", "bn_first": 10.0, "feature_loss": "none", "bn": "per_class", "roll": 4}
-    found = asked(method, recover=chosen)
+def test_the_feature_loss_is_fixed_and_the_rest_is_recovers(method: str) -> None:
+    found = asked(method, recover={"lr": 0.07, "form": "reference", "bn_first": 10.0, "roll": 4})
     assert (found.feature_loss, found.bn) == ("cross_entropy", "global")
     assert (found.lr, found.form, found.bn_first, found.roll) == (0.07, "reference", 10.0, 4)
+    assert asked(method, recover={"bn": "per_class"}).bn == "per_class"
     assert found.curriculum == ("cosine" if method == "cda" else "none")
 
 
@@ -70,54 +70,49 @@ def test_cda_takes_the_curriculum_that_recover_names() -> None:
 @pytest.mark.parametrize("kernel", ["linear", "rbf"])
 def test_mmd_changes_the_feature_loss_alone(kernel: str) -> None:
     changes = {"recover.bn_weight": 3.0, "mmd.kernel": kernel}
-    assert asked("mmd", **changes) == Recipe().with_settings(changes).recover.with_(feature_loss=f"mmd_{kernel}")
+    wanted = RecoverSettings(bn_weight=3.0, feature_loss="mmd_rbf" if kernel == "rbf" else "mmd_linear")
+    assert asked("mmd", **changes) == wanted
 
 
 def test_gvbsm_has_each_network_squeezed_once_the_teacher_first() -> None:
     stages = Asked()
-    recipe = Recipe().with_settings(
+    recipe = complete(
         {
+            "method": "gvbsm",
             "squeeze": {"arch": "convnet3_bn", "checkpoint": "here.pt"},
             "gvbsm.teachers": ("resnet18", "convnet3_bn", "resnet18"),
         }
     )
-    method, train, val = find_method("gvbsm"), GivenResult(key="t", record=None), GivenResult(key="v", record=None)
-    teacher = method.teach(stages, train, val, recipe)
+    train, val = (GivenResult(key=key, record=None) for key in ("train", "val"))
+    teachers = load_algorithm(find_method("gvbsm")).teach(stages, train, val, recipe)
     assert stages.archs == ["convnet3_bn", "resnet18"]
     assert stages.settings["squeeze"].checkpoint is None
-    assert [each.record for each in all_teachers(teacher)] == ["convnet3_bn", "resnet18"]
-    assert (teacher.key, teacher.record) == ("squeeze(convnet3_bn)", "convnet3_bn")
-    assert method.networks(recipe) == ("resnet18", "convnet3_bn", "resnet18")
+    assert [each.record for each in teachers] == ["convnet3_bn", "resnet18"]
+    assert find_method("gvbsm").network_names(recipe) == ("resnet18", "convnet3_bn", "resnet18")
 
 
 @pytest.mark.parametrize("given", [{"squeeze.checkpoint": "x.pt"}, {"squeeze.pretrained": True}])
 def test_scdd_refuses_a_teacher_that_was_given(given: dict[str, Any]) -> None:
     nothing = GivenResult(key="t", record=None)
     with pytest.raises(ConfigError, match="without labels; got squeeze"):
-        find_method("scdd").teach(Asked(), nothing, nothing, Recipe().with_settings(given))
-
-
-def test_several_results_are_one_with_all_their_records() -> None:
-    parts = tuple(GivenResult(key=key, record=key.upper()) for key in "ab")
-    assert (Together(parts=parts).key, Together(parts=parts).record) == ("a+b", ("A", "B"))
-    assert all_teachers(parts[0]) == (parts[0],)
+        load_algorithm(find_method("scdd")).teach(Asked(), nothing, nothing, complete({**given, "method": "scdd"}))
 
 
 def test_a_methods_teachers_and_those_of_relabel_label_each_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe = Recipe().with_settings({"relabel.teachers": ("b", "c")})
+    recipe = complete({"relabel.teachers": ("b", "c")})
     runner = Runner(recipe=recipe, store=Store(root=tmp_path), out=tmp_path, watcher=Silence())
     monkeypatch.setattr(Runner, "run", lambda *_, settings: GivenResult(key=settings.arch, record=settings.arch))
     first, second = (GivenResult(key=key, record=key) for key in "ab")
-    found = further_teachers(runner, None, None, Teachers(members=(first, second)))
+    found = further_teachers(runner, None, None, (first, second))
     assert [each.key for each in found] == ["b", "c"]
 
 
 def whole_run(
     method: str, tmp_path: Path, train: ImageSet, val: ImageSet, **settings: Any
 ) -> tuple[dict[str, Any], Runner]:
-    recipe = Recipe().with_settings({**TINY, "method": method, **settings})
+    recipe = complete({**TINY, "method": method, **settings})
     check_run(train, recipe)
     (tmp_path / "out").mkdir(exist_ok=True)
     runner = Runner(recipe=recipe, store=Store(root=tmp_path / "store"), out=tmp_path / "out", watcher=Silence())

@@ -1,94 +1,63 @@
-"""Methods wire stages and do nothing else."""
+"""The catalogue: every folder is a method, and its card tells the truth."""
 
-from typing import Any
+from pathlib import Path
 
 import pytest
 
+import wmdd.methods
 from wmdd.errors import ConfigError
-from wmdd.methods._registry import _TABLE, find_method
-from wmdd.methods.names import METHODS
-from wmdd.pipeline.recipe import Recipe
-from wmdd.pipeline.runner import GivenResult
-
-WIRES = {
-    "wmdd": [
-        ("statistics", ("train", "teacher"), {}),
-        ("barycenter", ("statistics",), {"ipc": 7}),
-        ("recover", ("train", "teacher", "statistics", "barycenter"), {"method": "wmdd"}),
-    ],
-    "random": [("random", ("train", "teacher"), {"ipc": 7})],
-    "herding": [
-        ("statistics", ("train", "teacher"), {}),
-        ("herding", ("train", "teacher", "statistics"), {"ipc": 7}),
-    ],
-    "k-center": [
-        ("statistics", ("train", "teacher"), {}),
-        ("k-center", ("train", "teacher", "statistics"), {"ipc": 7}),
-    ],
-    "k-means": [
-        ("statistics", ("train", "teacher"), {}),
-        ("k-means", ("train", "teacher", "statistics"), {"ipc": 7}),
-    ],
-    "rded": [("rded", ("train", "teacher"), {"ipc": 7})],
-    "dc": [("match_gradients", ("train", "teacher"), {"ipc": 7, "method": "dc"})],
-    "dsa": [("match_gradients", ("train", "teacher"), {"ipc": 7, "method": "dsa"})],
-    "dm": [("match_means", ("train", "teacher"), {"ipc": 7})],
-    "sre2l": [
-        ("statistics", ("train", "teacher"), {}),
-        ("invert", ("train", "teacher", "statistics"), {"ipc": 7, "method": "sre2l"}),
-    ],
-    "cda": [
-        ("statistics", ("train", "teacher"), {}),
-        ("invert", ("train", "teacher", "statistics"), {"ipc": 7, "method": "cda"}),
-    ],
-    "mmd": [
-        ("statistics", ("train", "teacher"), {}),
-        ("invert", ("train", "teacher", "statistics"), {"ipc": 7, "method": "mmd"}),
-    ],
-    "scdd": [
-        ("statistics", ("train", "teacher"), {}),
-        ("invert", ("train", "teacher", "statistics"), {"ipc": 7, "method": "scdd"}),
-    ],
-    "gvbsm": [
-        ("layer_statistics", ("train", "teacher"), {}),
-        ("gvbsm", ("train", "teacher", "layer_statistics"), {"ipc": 7}),
-    ],
-    "dd": [("dd", ("train", "teacher"), {"ipc": 7})],
-    "mtt": [("experts", ("train", "teacher"), {}), ("mtt", ("train", "teacher", "experts"), {"ipc": 7})],
-    "kip": [("kip", ("train", "teacher"), {"ipc": 7})],
-    "ls": [("ls", ("train", "teacher"), {"ipc": 7})],
-}
+from wmdd.methods import Algorithm
+from wmdd.methods.algorithm import load_algorithm
+from wmdd.methods.catalogue import builtin_methods, complete, find_method, losses_of, require_read, title_of
+from wmdd.models.names import check_name
+from wmdd.settings.recipe import setting_names
 
 
-class Recording:
-    """Stages that only note what they were asked for."""
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[str, tuple[str, ...], dict[str, Any]]] = []
-
-    def run(self, stage: Any, *inputs: Any, settings: Any, **facts: Any) -> GivenResult:
-        assert settings is not None
-        self.asked.append((stage.name, tuple(part.key for part in inputs), facts))
-        return GivenResult(key=stage.name, record=None)
+def test_every_folder_is_a_method() -> None:
+    folders = {path.parent.name for path in Path(wmdd.methods.__path__[0]).glob("*/__init__.py")} - {"kits"}
+    assert {name.replace("-", "_") for name in builtin_methods()} == folders
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_wiring(name: str) -> None:
-    stages = Recording()
-    train, teacher = (GivenResult(key=key, record=None) for key in ("train", "teacher"))
-    result = find_method(name).distill(stages, train, teacher, Recipe(ipc=7))  # pyright: ignore[reportArgumentType]
-    assert stages.asked == WIRES[name]
-    assert result.key == stages.asked[-1][0]
-
-
-def test_the_table_and_the_names_agree() -> None:
-    assert set(_TABLE) == set(METHODS)
-    for name, method in _TABLE.items():
-        assert method.name == name
-        assert METHODS[name]
-        assert method.source
+@pytest.mark.parametrize("name", builtin_methods())
+def test_a_card_tells_the_truth(name: str) -> None:
+    card, recipe = find_method(name), complete({"method": name})
+    assert card.name == name
+    assert all((card.title, card.summary, card.source, card.stages))
+    assert isinstance(load_algorithm(card), Algorithm)
+    assert {kind.section for kind in card.settings} <= {each.partition(".")[0] for each in setting_names(type(recipe))}
+    for arch in card.network_names(recipe):
+        check_name(arch)
 
 
 def test_unknown_methods_are_named_with_the_nearest() -> None:
     with pytest.raises(ConfigError, match="got 'wmd'; did you mean 'wmdd'"):
         find_method("wmd")
+
+
+def test_a_title_and_losses_can_be_asked_of_anybody() -> None:
+    assert (title_of("sre2l"), title_of("nobody")) == ("SRe2L", "nobody")
+    assert losses_of("dm")["loss"]
+    assert losses_of("nobody") == {}
+
+
+def test_a_setting_that_the_method_does_not_read_is_refused_with_those_that_it_reads() -> None:
+    with pytest.raises(ConfigError, match=r"recover\.lr: method dm does not read it; .*dm\.arch.*squeeze\.\*"):
+        complete({}, {"method": "dm", "recover.lr": 1.0})
+    with pytest.raises(ConfigError, match="recover.feature_loss: method sre2l does not read it"):
+        complete({"method": "sre2l"}, {"recover": {"feature_loss": "none"}})
+    with pytest.raises(ConfigError, match="recover.bn: method gvbsm does not read it"):
+        complete({"method": "gvbsm"}, {"recover.bn": "none"})
+    require_read(["recover.lr", "dm.lr"], [find_method("wmdd"), find_method("dm")])
+
+
+def test_a_recipe_of_several_methods_gives_each_its_own() -> None:
+    tree = {"recover": {"lr": 0.5, "feature_loss": "none"}, "dm.lr": 2.0}
+    assert complete({**tree, "method": "dm"}).of(find_method("dm").settings[0]).lr == 2.0  # pyright: ignore
+    assert not hasattr(complete({**tree, "method": "dm"}), "recover")
+    inverted = complete({**tree, "method": "sre2l"}).recover  # pyright: ignore[reportAttributeAccessIssue]
+    assert (inverted.lr, inverted.bn) == (0.5, "global")
+
+
+def test_settings_that_nobody_has_are_refused_wherever_they_stand() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'recover.lr'"):
+        complete({"method": "dm", "recover.lrr": 1.0})

@@ -11,26 +11,26 @@ import yaml
 
 import wmdd
 from wmdd.errors import ConfigError
+from wmdd.methods.catalogue import complete
 from wmdd.pipeline import bench as benching
 from wmdd.pipeline.bench_recipe import BenchRecipe, Cell, cells
-from wmdd.pipeline.recipe import Recipe
 from wmdd.pipeline.status import run_status
 from wmdd.pipeline.stored_context import Silence
 from wmdd.recipes import BENCHES, choose_bench, find_recipe
+from wmdd.settings import Recipe
+from wmdd.settings.recipe import merged
 
 pytestmark = pytest.mark.xdist_group("bench")
 
 ARCH = "convnet1_w8_bn"
-BASE = Recipe().with_settings(
-    {
-        "device": "cpu",
-        "precision": "fp32",
-        "save_every": 0,
-        "squeeze": {"epochs": 1, "arch": ARCH},
-        "recover": {"iterations": 4},
-        "evaluate": {"students": (ARCH,), "epochs": 2, "seeds": 2},
-    }
-)
+BASE: dict[str, Any] = {
+    "device": "cpu",
+    "precision": "fp32",
+    "save_every": 0,
+    "squeeze": {"epochs": 1, "arch": ARCH},
+    "recover": {"iterations": 4},
+    "evaluate": {"students": (ARCH,), "epochs": 2, "seeds": 2},
+}
 BENCH = BenchRecipe(
     base=BASE,
     methods=("wmdd", "uniform", "lost"),
@@ -171,7 +171,7 @@ def test_a_finished_bench_is_not_repeated(finished: Finished) -> None:
 
 def test_other_settings_are_not_taken_for_finished(finished: Finished, tmp_path: Path) -> None:
     listener = Listener()
-    base = BASE.with_settings({"recover.iterations": 5})
+    base = merged(BASE, {"recover.iterations": 5})
     recipe = BENCH.with_(base=base, methods=("wmdd",), ipcs=(1,), distill_seeds=1, variants={})
     wmdd.bench("digits", recipe=recipe, out=finished.out / "other", store=finished.store, watcher=listener)
     assert Counter(listener.made) == Counter(("recover", "relabel", "evaluate", "diagnose"))
@@ -216,8 +216,11 @@ def test_a_bug_in_one_cell_keeps_its_traceback(
 def test_what_no_row_can_use_stops_the_bench_at_once(tmp_path: Path) -> None:
     place = {"out": tmp_path / "out", "store": tmp_path / "store"}
     for recipe, message in (
-        (BENCH.with_(base=BASE.with_settings({"options.strength": 3})), "options.strength: no row has such an option"),
-        (BENCH.with_(base=BASE.with_settings({"evaluate.protocols": ("none",)})), "protocol"),
+        (
+            BENCH.with_(base=merged(BASE, {"dm.lr": 3}), given=("dm.lr",)),
+            "dm.lr: method random or wmdd does not read it",
+        ),
+        (BENCH.with_(base=merged(BASE, {"evaluate.protocols": ("none",)})), "protocol"),
         (BENCH.with_(ipcs=(1, 10_000)), "10000"),
     ):
         with pytest.raises(wmdd.WmddError, match=message):
@@ -236,7 +239,7 @@ def test_rows_and_their_methods() -> None:
     made = cells(recipe)
     assert [cell.name for cell in made] == [f"{row}-ipc10-seed0" for row in recipe.rows]
     assert made[1].recipe.dm.iterations == 7
-    assert made[0].recipe == BASE.with_settings({"method": "random", "ipc": 10})
+    assert made[0].recipe == complete({**BASE, "method": "random"})
 
 
 @pytest.mark.parametrize(
@@ -265,9 +268,9 @@ def test_bench_recipes_from_files(tmp_path: Path) -> None:
     assert choose_bench("a/folder", path) == BenchRecipe(base=find_recipe("digits"), ipcs=(1, 5))
     path.write_text("ipc: 3\nmethod: random\n", encoding="utf-8")
     assert choose_bench("a/folder", path) == BenchRecipe(
-        base=Recipe(ipc=3, method="random"), methods=("random", "random"), ipcs=(3,)
+        base={"ipc": 3, "method": "random"}, methods=("random", "random"), ipcs=(3,)
     )
-    assert choose_bench("digits", None).base == find_recipe("digits")
+    assert choose_bench("digits", None).base == BenchRecipe(base=find_recipe("digits")).base
     assert choose_bench("digits", "paper_lambda") == BENCHES["paper_lambda"]()
     for text, message in (("base: {recover: {lrr: 1}}", "recover.lrr"), ("base: digitz", "did you mean 'digits'")):
         path.write_text(text, encoding="utf-8")

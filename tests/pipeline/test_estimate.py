@@ -4,16 +4,17 @@ import pytest
 import torch
 
 from drawn import drawn_set
-from wmdd.methods._method import Size, Work
-from wmdd.methods._registry import find_method
-from wmdd.methods.names import METHODS
+from wmdd.methods import Size, Work
+from wmdd.methods.algorithm import load_algorithm
+from wmdd.methods.catalogue import builtin_methods, complete, find_method
 from wmdd.pipeline import estimate as module
 from wmdd.pipeline.estimate import Speeds, estimate, span
-from wmdd.pipeline.recipe import Recipe
+from wmdd.settings import Recipe
+from wmdd.settings.recipe import nested
 from wmdd.values import ModelSpec
 
 SIZE = Size(images=1000, classes=10)
-RECIPE = Recipe().with_settings(
+TREE = nested(
     {
         "ipc": 2,
         "squeeze": {"arch": "resnet18", "epochs": 3},
@@ -28,6 +29,12 @@ RECIPE = Recipe().with_settings(
         "rded": {"sample": 300, "crops": 5},
     }
 )
+
+
+def recipe_for(name: str) -> Recipe:
+    return complete({**TREE, "method": name})
+
+
 BY_HAND = {
     "random": (),
     "herding": (Work(arch="resnet18", forward=1000),),
@@ -43,26 +50,28 @@ BY_HAND = {
 
 @pytest.mark.parametrize("name", BY_HAND)
 def test_work_counted_by_hand(name: str) -> None:
-    work = find_method(name).work
+    work = load_algorithm(find_method(name)).work
     assert work is not None
-    assert work(RECIPE, SIZE) == BY_HAND[name]
+    assert work(recipe_for(name), SIZE) == BY_HAND[name]
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", builtin_methods())
 def test_every_method_counts_for_networks_that_there_are(name: str) -> None:
-    method, known = find_method(name), {"resnet18", *find_method(name).networks(RECIPE)}
-    parts = (*method.teach_work(RECIPE, SIZE), *(method.work(RECIPE, SIZE) if method.work else ()))
+    card, recipe = find_method(name), recipe_for(name)
+    method, known = load_algorithm(card), {"resnet18", *card.network_names(recipe)}
+    parts = (*method.teach_work(recipe, SIZE), *(method.work(recipe, SIZE) if method.work else ()))
     assert {part.arch for part in parts} <= known
     assert all(part.forward >= 0 and part.both >= 0 and part.forward + part.both > 0 for part in parts)
 
 
 def test_what_teachers_see() -> None:
     alone = (Work(arch="resnet18", both=3000),)
-    assert find_method("wmdd").teach_work(RECIPE, SIZE) == alone
-    assert find_method("gvbsm").teach_work(RECIPE, SIZE) == (*alone, Work(arch="convnet3_bn", both=3000))
-    assert find_method("scdd").teach_work(RECIPE, SIZE) == (Work(arch="resnet18", both=8000),)
-    given = RECIPE.with_settings({"squeeze.checkpoint": "teacher.pt"})
-    assert find_method("wmdd").teach_work(given, SIZE) == ()
+    seen = {name: load_algorithm(find_method(name)).teach_work for name in ("wmdd", "gvbsm", "scdd")}
+    assert seen["wmdd"](recipe_for("wmdd"), SIZE) == alone
+    assert seen["gvbsm"](recipe_for("gvbsm"), SIZE) == (*alone, Work(arch="convnet3_bn", both=3000))
+    assert seen["scdd"](recipe_for("scdd"), SIZE) == (Work(arch="resnet18", both=8000),)
+    given = recipe_for("wmdd").with_settings({"squeeze.checkpoint": "teacher.pt"})
+    assert seen["wmdd"](given, SIZE) == ()
 
 
 def test_seconds_are_work_times_speed_and_networks_are_timed_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,7 +86,7 @@ def test_seconds_are_work_times_speed_and_networks_are_timed_once(monkeypatch: p
     train = drawn_set()
     small = {"squeeze": {"arch": "convnet1_bn", "epochs": 2}, "ipc": 2, "recover.iterations": 10}
     judged = {"students": ("convnet1_bn", "convnet1"), "protocols": ("wmdd",), "seeds": 3, "epochs": 5}
-    recipe = Recipe().with_settings({**small, "evaluate": judged})
+    recipe = complete({**small, "evaluate": judged})
     cost = estimate(train, recipe, torch.device("cpu"), "fp32")
     assert cost.seconds == pytest.approx(
         {
@@ -88,12 +97,13 @@ def test_seconds_are_work_times_speed_and_networks_are_timed_once(monkeypatch: p
         }
     )
     assert sorted(timed) == ["convnet1", "convnet1_bn"]
-    unknown = estimate(train, recipe.with_settings({"method": "kip"}), torch.device("cpu"), "fp32")
+    other = complete({**small, "evaluate": judged, "method": "kip"})
+    unknown = estimate(train, other, torch.device("cpu"), "fp32")
     assert "kip" not in unknown.seconds
 
 
 def test_a_network_is_timed_for_real() -> None:
-    speeds = Speeds(drawn_set(), Recipe(), torch.device("cpu"), "fp32")
+    speeds = Speeds(drawn_set(), complete({}), torch.device("cpu"), "fp32")
     forward, both = speeds["convnet1_w4_bn"]
     assert 0 < forward < both * 2
     assert speeds.seconds([Work(arch="convnet1_w4_bn", forward=10, both=1)]) == pytest.approx(10 * forward + both)

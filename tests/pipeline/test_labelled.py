@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from wmdd.evaluation.protocols import find_protocol
-from wmdd.pipeline.recipe import Recipe
+from wmdd.methods.catalogue import complete
 from wmdd.pipeline.set_evaluation import labelled, stored_epochs
 
 
@@ -21,6 +21,6 @@ from wmdd.pipeline.set_evaluation import labelled, stored_epochs
 )
 def test_labels_are_stored_for_those_who_need_them(protocols: Any, names: list[str], expected: int) -> None:
     assert [each.name for each in labelled([find_protocol(name) for name in protocols])] == names
-    recipe = Recipe().with_settings({"evaluate.protocols": protocols})
+    recipe = complete({"evaluate.protocols": protocols})
     assert stored_epochs(recipe) == expected
     assert stored_epochs(recipe.with_settings({"evaluate.epochs": 7})) == (7 if expected else 0)

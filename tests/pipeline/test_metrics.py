@@ -6,8 +6,8 @@ from typing import Any, cast
 import pytest
 import torch
 
+from wmdd.methods.catalogue import complete
 from wmdd.pipeline.metrics import _barycenter
-from wmdd.pipeline.recipe import Recipe
 from wmdd.stages.barycenter import BARYCENTER, OBJECTIVES
 from wmdd.values import Barycenters
 
@@ -22,7 +22,7 @@ def runner(**settings: Any) -> Any:
         traces=((2.0, 1.0), (3.0,)),
         converged=(True, False),
     )
-    recipe = Recipe.model_validate({"barycenter": settings})
+    recipe = complete({"barycenter": settings})
     return cast(Any, SimpleNamespace(recipe=recipe, results=[SimpleNamespace(stage=BARYCENTER, record=record)]))
 
 
@@ -45,4 +45,4 @@ def test_the_setting_of_the_weights_is_given_where_it_is_read(objective: str) ->
 
 
 def test_methods_without_barycenters_have_none() -> None:
-    assert _barycenter(cast(Any, SimpleNamespace(recipe=Recipe(), results=[]))) == {}
+    assert _barycenter(cast(Any, SimpleNamespace(recipe=complete({}), results=[]))) == {}

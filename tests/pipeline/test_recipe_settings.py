@@ -6,20 +6,21 @@ import pytest
 import yaml
 
 from wmdd.errors import ConfigError
-from wmdd.pipeline.recipe import Recipe, read_recipe, setting_names, write_recipe
+from wmdd.methods.catalogue import complete, read_recipe
+from wmdd.settings.recipe import dotted, merged, nested, setting_names, write_recipe
 
 
 def test_dotted_and_nested_settings_are_the_same() -> None:
-    dotted = Recipe().with_settings({"ipc": 1, "recover.lr": 0.1, "recover.bn": "global", "evaluate.seeds": 2})
-    nested = Recipe().with_settings({"ipc": 1, "recover": {"lr": 0.1, "bn": "global"}, "evaluate": {"seeds": 2}})
-    assert dotted == nested
-    assert (dotted.ipc, dotted.recover.lr, dotted.recover.bn, dotted.evaluate.seeds) == (1, 0.1, "global", 2)
-    assert dotted.recover.iterations == Recipe().recover.iterations
-    assert dotted.with_settings({}) == dotted
+    flat = complete({"ipc": 1, "recover.lr": 0.1, "recover.bn": "global", "evaluate.seeds": 2})
+    tree = complete({"ipc": 1, "recover": {"lr": 0.1, "bn": "global"}, "evaluate": {"seeds": 2}})
+    assert flat == tree
+    assert (flat.ipc, flat.recover.lr, flat.recover.bn, flat.evaluate.seeds) == (1, 0.1, "global", 2)
+    assert flat.recover.iterations == complete({}).recover.iterations
+    assert flat.with_settings({}) == flat
 
 
 def test_yaml_round_trip_writes_every_setting(tmp_path: Path) -> None:
-    recipe = Recipe().with_settings(
+    recipe = complete(
         {
             "seed": 7,
             "squeeze.checkpoint": "weights.pt",
@@ -29,10 +30,11 @@ def test_yaml_round_trip_writes_every_setting(tmp_path: Path) -> None:
     )
     path = tmp_path / "recipe.yaml"
     path.write_text(write_recipe(recipe), encoding="utf-8")
-    assert read_recipe(path) == recipe
+    assert complete(read_recipe(path)) == recipe
     tree = yaml.safe_load(path.read_text("utf-8"))
     written = {f"{a}.{b}" for a, part in tree.items() if isinstance(part, dict) for b in part}
-    assert written | {name for name, part in tree.items() if not isinstance(part, dict)} == set(setting_names())
+    plain = {name for name, part in tree.items() if not isinstance(part, dict)}
+    assert written | plain == set(setting_names(type(recipe)))
 
 
 def test_setting_names_are_those_that_others_rely_on() -> None:
@@ -40,7 +42,7 @@ def test_setting_names_are_those_that_others_rely_on() -> None:
         barycenter.iterations recover.iterations recover.lr recover.bn_weight recover.form recover.feature_loss
         recover.bn recover.start relabel.store relabel.temperature evaluate.epochs evaluate.students evaluate.protocols
         evaluate.seeds data.image_size data.max_broken ipc method seed device precision"""
-    assert set(agreed.split()) <= set(setting_names())
+    assert set(agreed.split()) <= set(setting_names(type(complete({}))))
 
 
 @pytest.mark.parametrize(
@@ -78,3 +80,24 @@ def test_a_file_that_is_no_text_is_one_line(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe\xff")
     with pytest.raises(ConfigError, match="cannot read recipe"):
         read_recipe(path)
+
+
+def test_trees_are_merged_and_the_last_counts() -> None:
+    assert merged({"a.b": 1, "c": 2}, {"a": {"d": 3}}, {"c": 4}) == {"a": {"b": 1, "d": 3}, "c": 4}
+    assert nested(dotted({"a": {"b": 1}, "c": 2})) == {"a": {"b": 1}, "c": 2}
+
+
+def test_a_file_that_names_its_method_holds_what_that_method_reads(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("method: dm\nrecover: {lr: 1.0}\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"recover\.lr: method dm does not read it"):
+        read_recipe(path)
+    path.write_text("dm: {lr: 1.0}\nrecover: {lr: 1.0}\n", encoding="utf-8")
+    assert read_recipe(path) == {"dm": {"lr": 1.0}, "recover": {"lr": 1.0}}
+
+
+def test_a_recipe_keeps_its_method_and_its_settings() -> None:
+    with pytest.raises(ConfigError, match="complete for one method"):
+        complete({}).with_settings({"method": "dm"})
+    with pytest.raises(ConfigError, match=r"dm\.lr: unknown setting of method wmdd"):
+        complete({}).with_settings({"dm.lr": 1.0})

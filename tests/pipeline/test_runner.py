@@ -12,7 +12,7 @@ import torch
 from wmdd.artifacts.folder import Store
 from wmdd.context import Context
 from wmdd.errors import ArtifactError, ConfigError
-from wmdd.pipeline.recipe import Recipe
+from wmdd.methods.catalogue import complete
 from wmdd.pipeline.runner import GivenResult, Runner, Stopped
 from wmdd.pipeline.status import run_status
 from wmdd.pipeline.stored_context import Silence, StoredContext, choose_device, choose_precision
@@ -59,7 +59,7 @@ class Listener(Silence):
 def make_runner(tmp_path: Path) -> Callable[..., Runner]:
     def make(until: str | None = None, watcher: Any = None, out: str = "out", **settings: Any) -> Runner:
         (tmp_path / out).mkdir(exist_ok=True)
-        recipe = Recipe().with_settings({"device": "cpu", "precision": "fp32", **settings})
+        recipe = complete({"device": "cpu", "precision": "fp32", **settings})
         store = Store(root=tmp_path / "store")
         return Runner(recipe=recipe, store=store, out=tmp_path / out, watcher=watcher or Silence(), until=until)
 

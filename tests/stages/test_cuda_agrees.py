@@ -6,13 +6,7 @@ import pytest
 import torch
 
 from wmdd.context import Context
-from wmdd.settings import (
-    EvaluateSettings,
-    RecoverSettings,
-    RelabelSettings,
-    SqueezeSettings,
-    StatisticsSettings,
-)
+from wmdd.settings import EvaluateSettings, RecoverSettings, RelabelSettings, SqueezeSettings, StatisticsSettings
 from wmdd.stages.diagnose import DiagnoseSettings, diagnose
 from wmdd.stages.evaluate import evaluate
 from wmdd.stages.recover import recover

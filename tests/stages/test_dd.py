@@ -11,8 +11,8 @@ from torch import Tensor
 from memory_context import KilledError, MemoryContext
 from wmdd.context import Context
 from wmdd.errors import ConfigError
+from wmdd.methods.dd import DdSettings
 from wmdd.methods.dd.distill import dd
-from wmdd.settings import DdSettings
 from wmdd.values import DistilledSet, ImageSet, Teacher
 
 

@@ -10,12 +10,13 @@ from torch import Tensor
 from memory_context import KilledError, MemoryContext
 from wmdd.context import Context
 from wmdd.data.loading import to_float
+from wmdd.methods.gvbsm import GvbsmRecoverSettings, GvbsmSettings
 from wmdd.methods.gvbsm.densification import densification
-from wmdd.methods.gvbsm.distill import CommitteeLoss, _targets, recover_gvbsm
 from wmdd.methods.gvbsm.layer_statistics import layer_statistics
 from wmdd.methods.gvbsm.layers import as_channels, statistic_layers
+from wmdd.methods.gvbsm.recovery import CommitteeLoss, _targets, recover_gvbsm
 from wmdd.models import Committee, build_teacher, tap_inputs
-from wmdd.settings import GvbsmRecoverSettings, GvbsmSettings, RecoverSettings, StatisticsSettings
+from wmdd.settings import RecoverSettings, StatisticsSettings
 from wmdd.stages.recovery.matching import Group
 from wmdd.values import ImageSet, LayerStatistics, Teacher
 

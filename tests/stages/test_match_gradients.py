@@ -13,12 +13,14 @@ from memory_context import KilledError, MemoryContext
 from wmdd.context import Context
 from wmdd.data.dsa import apply_dsa, draw_dsa
 from wmdd.errors import ConfigError, DataError
+from wmdd.methods.dc import DcSettings
+from wmdd.methods.dsa import DsaSettings
 from wmdd.methods.kits import gradients as stage
 from wmdd.methods.kits.class_batches import ClassBatches
 from wmdd.methods.kits.gradients import match_gradients
 from wmdd.methods.kits.matching import BATCHNORM_IMAGES, SiameseBatches
+from wmdd.methods.kits.settings import GradientSettings
 from wmdd.models import batchnorm_layers, build_model, fresh_network, network_spec, recalibrate_batchnorm
-from wmdd.settings import DcSettings, DsaSettings, GradientSettings
 from wmdd.values import DistilledSet, ImageSet, Teacher
 
 TINY = {"arch": "convnet2_w4", "iterations": 2, "batch_real": 5, "inner": 2, "batch_net": 4}

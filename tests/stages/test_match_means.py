@@ -11,10 +11,10 @@ from torch import Tensor
 from memory_context import KilledError, MemoryContext
 from wmdd.context import Context
 from wmdd.data.dsa import apply_dsa, draw_dsa
+from wmdd.methods.dm import DmSettings
 from wmdd.methods.dm.distill import match_means
 from wmdd.methods.kits.class_batches import ClassBatches
 from wmdd.models import ConvNet, fresh_network, network_spec
-from wmdd.settings import DmSettings
 from wmdd.values import DistilledSet, ImageSet, Teacher
 
 

@@ -14,10 +14,10 @@ from wmdd.artifacts.formats import read_record, write_record
 from wmdd.context import Context, stream
 from wmdd.data.loading import to_float
 from wmdd.errors import ConfigError, NumericsError
+from wmdd.methods.mtt import ExpertsSettings, MttSettings
 from wmdd.methods.mtt.distill import SMALLEST_RATE, mtt
 from wmdd.methods.mtt.experts import experts
 from wmdd.models import build_model
-from wmdd.settings import ExpertsSettings, MttSettings
 from wmdd.training.pixels import start_images
 from wmdd.training.unroll import flatten, unflatten
 from wmdd.values import DistilledSet, ImageSet, Teacher, Trajectories

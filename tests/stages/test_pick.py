@@ -10,24 +10,18 @@ import torch
 from memory_context import KilledError, MemoryContext
 from wmdd.context import Context
 from wmdd.errors import DataError
-from wmdd.methods.kits.coresets import (
-    HERDING,
-    K_CENTER,
-    K_MEANS,
-    RANDOM,
-    PickSettings,
-    pick_herding,
-    pick_k_center,
-    pick_k_means,
-    pick_random,
-)
-from wmdd.settings import KMeansSettings, StatisticsSettings
+from wmdd.methods.herding.distill import HERDING, pick_herding
+from wmdd.methods.k_center.distill import K_CENTER, pick_k_center
+from wmdd.methods.k_means import KMeansSettings
+from wmdd.methods.k_means.distill import K_MEANS, pick_k_means
+from wmdd.methods.random.distill import RANDOM, pick_random
+from wmdd.settings import NoSettings, StatisticsSettings
 from wmdd.stages.statistics import statistics
 from wmdd.values import ClassStatistics, DistilledSet, ImageSet, Teacher
 
 
 def test_images_are_real_distinct_and_class_by_class(image_set: ImageSet, teacher: Teacher) -> None:
-    picked = pick_random(image_set, teacher, PickSettings(), ipc=5)
+    picked = pick_random(image_set, teacher, NoSettings(), ipc=5)
     assert picked.labels.tolist() == [0] * 5 + [1] * 5 + [2] * 5
     assert picked.ipc == 5
     pool = image_set.images.fetch(range(len(image_set))).flatten(1)
@@ -46,24 +40,24 @@ def test_images_are_real_distinct_and_class_by_class(image_set: ImageSet, teache
 
 
 def test_the_seed_decides(image_set: ImageSet, teacher: Teacher, global_stream_untouched: Callable[[], None]) -> None:
-    one = pick_random(image_set, teacher, PickSettings(), ipc=4, ctx=Context(seed=1))
-    same = pick_random(image_set, teacher, PickSettings(), ipc=4, ctx=Context(seed=1))
-    other = pick_random(image_set, teacher, PickSettings(), ipc=4, ctx=Context(seed=2))
+    one = pick_random(image_set, teacher, NoSettings(), ipc=4, ctx=Context(seed=1))
+    same = pick_random(image_set, teacher, NoSettings(), ipc=4, ctx=Context(seed=1))
+    other = pick_random(image_set, teacher, NoSettings(), ipc=4, ctx=Context(seed=2))
     assert torch.equal(one.images, same.images)
     assert not torch.equal(one.images, other.images)
     global_stream_untouched()
 
 
 def test_all_images_can_be_taken(image_set: ImageSet, teacher: Teacher) -> None:
-    picked = pick_random(image_set, teacher, PickSettings(), ipc=12)
+    picked = pick_random(image_set, teacher, NoSettings(), ipc=12)
     assert sorted(map(int, picked.images.flatten(1).long().sum(1))) == sorted(
         map(int, image_set.images.fetch(range(36)).flatten(1).long().sum(1))
     )
 
 
 CORESETS: dict[str, Callable[..., DistilledSet]] = {
-    "herding": partial(pick_herding, settings=PickSettings()),
-    "k-center": partial(pick_k_center, settings=PickSettings()),
+    "herding": partial(pick_herding, settings=NoSettings()),
+    "k-center": partial(pick_k_center, settings=NoSettings()),
     "k-means": partial(pick_k_means, settings=KMeansSettings()),
 }
 

@@ -10,7 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wmdd import ot
-from wmdd.methods.kits.selecting import Points, Rows, herding, k_center, k_means, unit_rows
+from wmdd.methods.herding.distill import herding
+from wmdd.methods.k_center.distill import k_center
+from wmdd.methods.k_means.distill import k_means
+from wmdd.methods.kits.coresets import Points, Rows, unit_rows
 
 LINE = np.array([[0.0], [1.0], [2.0], [10.0]])
 CHOICES: dict[str, Callable[[Points, int], Rows]] = {

@@ -9,9 +9,9 @@ import torch
 from memory_context import KilledError, MemoryContext
 from wmdd.context import Context
 from wmdd.data.loading import to_float
+from wmdd.methods.scdd import ScddSettings, SelfSupervisedSettings
 from wmdd.methods.scdd.selfsupervised import selfsupervised
 from wmdd.models import build_teacher
-from wmdd.settings import ScddSettings, SelfSupervisedSettings
 from wmdd.values import ImageSet, Teacher
 
 

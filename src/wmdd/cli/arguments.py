@@ -5,13 +5,12 @@ settings class, and is parsed by tyro with the recipe's values as defaults.
 """
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import tyro
-import yaml
 
 from wmdd.errors import ConfigError
 from wmdd.settings import Section
@@ -19,7 +18,6 @@ from wmdd.settings import Section
 Settings = TypeVar("Settings", bound=Section)
 Action = Callable[[], int]
 """What a command does once its words are known to be right; returns the exit code."""
-_OPTION = "options."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +37,9 @@ def asks_help(words: Sequence[str]) -> bool:
     return any(word in {"-h", "--help"} for word in words)
 
 
-def split_words(command: str, usage: str, words: Sequence[str], own: Mapping[str, str], known: Sequence[str]) -> Words:
+def split_words(
+    command: str, usage: str, words: Sequence[str], own: Mapping[str, str], known: Collection[str] | None = None
+) -> Words:
     """Sort the words of a command line.
 
     Args:
@@ -47,7 +47,7 @@ def split_words(command: str, usage: str, words: Sequence[str], own: Mapping[str
         usage: what to type, for messages.
         words: after the command's name.
         own: flags of the command → help.
-        known: dotted names of settings.
+        known: dotted names of settings; None = the caller checks them with `check_flags`.
 
     Raises:
         ConfigError: the target is missing, or a flag is unknown or lacks its value.
@@ -67,8 +67,8 @@ def split_words(command: str, usage: str, words: Sequence[str], own: Mapping[str
                 value = words[position]
             found[name.removeprefix("--")] = value
         else:
-            if name.startswith("-") and not _is_number(name):
-                _check_flag(name, own, known)
+            if known is not None:
+                check_flags([name], own, known)
             rest.append(words[position])
         position += 1
     return Words(target=words[0], own=found, rest=tuple(rest))
@@ -83,49 +83,36 @@ def _is_number(word: str) -> bool:
     return True
 
 
-def _check_flag(name: str, own: Mapping[str, str], known: Sequence[str]) -> None:
-    """Raise `ConfigError` unless a flag is a setting, or `no-` and a setting."""
-    plain = name.lstrip("-").replace("-", "_")
-    section, _, last = plain.rpartition(".")
-    positive = f"{section}.{last.removeprefix('no_')}" if section else last.removeprefix("no_")
-    if not name.startswith("--") or (plain not in known and positive not in known):
+def check_flags(words: Sequence[str], own: Mapping[str, str], known: Collection[str]) -> None:
+    """Raise `ConfigError` unless every flag among words is a setting, or `no-` and a setting."""
+    for word in words:
+        name = word.partition("=")[0]
+        plain = _setting_of(name, known)
+        if not name.startswith("-") or _is_number(name) or (name.startswith("--") and plain in known):
+            continue
         near = difflib.get_close_matches(plain, [*own, *known], n=1, cutoff=0.6)
         raise ConfigError(f"unknown flag; got {name}; {f'did you mean --{near[0]}?' if near else 'see --help'}")
 
 
-def take_options(words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
-    """Take `--options.NAME VALUE ...` out of words: only the package that brings the method knows which there are.
-
-    A value is read as YAML: numbers, true, false, null, else text. Several make a list, none is true.
-
-    Returns:
-        The options as `Recipe.with_settings` takes them, and the other words.
-    """
-    taken: dict[str, list[str]] = {}
-    rest: list[str] = []
-    current: list[str] | None = None
-    for word in words:
-        if word.startswith("--"):
-            name, equals, value = word.removeprefix("--").partition("=")
-            own = name.startswith(_OPTION)
-            current = taken.setdefault(_OPTION + name.removeprefix(_OPTION).replace("-", "_"), []) if own else None
-            if current is not None and equals:
-                current.append(value)
-        elif current is not None:
-            current.append(word)
-            continue
-        if current is None:
-            rest.append(word)
-    return {name: _option(values) for name, values in taken.items()}, rest
+def named_settings(words: Sequence[str], known: Collection[str]) -> list[str]:
+    """Return the dotted names of the settings that flags among `words` set; `--no-NAME` sets NAME."""
+    flags = (word.partition("=")[0] for word in words if word.startswith("--"))
+    return [_setting_of(flag, known) for flag in flags]
 
 
-def _option(values: Sequence[str]) -> Any:
-    """Return what was typed after an option."""
-    try:
-        read = [yaml.safe_load(value) for value in values]
-    except yaml.YAMLError:
-        read = list(values)
-    return True if not read else read[0] if len(read) == 1 else read
+def _setting_of(flag: str, known: Collection[str]) -> str:
+    plain = flag.lstrip("-").replace("-", "_")
+    section, dot, last = plain.rpartition(".")
+    return f"{section}{dot}{last.removeprefix('no_')}" if plain not in known else plain
+
+
+def value_of_flag(words: Sequence[str], flag: str) -> str | None:
+    """Return the word after `--FLAG`, or behind its equals sign; None if it is not there."""
+    for position, word in enumerate(words):
+        name, equals, value = word.partition("=")
+        if name == f"--{flag}":
+            return value if equals else next(iter(words[position + 1 : position + 2]), None)
+    return None
 
 
 def parse_settings(prog: str, default: Settings, words: Sequence[str]) -> Settings:

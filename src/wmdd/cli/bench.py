@@ -4,13 +4,25 @@ import shlex
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from wmdd.cli.arguments import Action, asks_help, parse_settings, show_settings, split_words, take_options
+from pydantic import PositiveInt
+
+from wmdd.cli.arguments import (
+    Action,
+    asks_help,
+    check_flags,
+    named_settings,
+    parse_settings,
+    show_settings,
+    split_words,
+    value_of_flag,
+)
 from wmdd.cli.render import Screen, say
-from wmdd.methods.names import known_methods
+from wmdd.methods.catalogue import known_methods, known_settings, require_read
+from wmdd.methods.method import Method
 from wmdd.pipeline.bench_recipe import BenchRecipe, cells
-from wmdd.pipeline.recipe import setting_names
 from wmdd.recipes import choose_bench
-from wmdd.settings import Positive, Section
+from wmdd.settings import Recipe, Section
+from wmdd.settings.recipe import dotted, merged, nested, recipe_type, setting_names
 
 BENCH_FLAGS = {
     "recipe": "name of a recipe or of a bench recipe (`wmdd list recipes`), or a YAML file with one",
@@ -27,15 +39,15 @@ class BenchWords(Section):
 
     methods: tuple[str, ...] = ("random", "wmdd")
     """Rows: methods, variants of the recipe, or `all`; random real images are always there."""
-    ipc: tuple[Positive, ...] = (10,)
+    ipc: tuple[PositiveInt, ...] = (10,)
     """Images per class."""
     students: tuple[str, ...] = ("resnet18",)
     """Networks to train; `wmdd list models` names them."""
     protocols: tuple[str, ...] = ("wmdd",)
     """How they are trained; `wmdd list protocols` names them."""
-    seeds: Positive = 3
+    seeds: PositiveInt = 3
     """Students for each set, student and protocol."""
-    distill_seeds: Positive = 1
+    distill_seeds: PositiveInt = 1
     """Sets for each row and number of images per class."""
 
 
@@ -43,10 +55,8 @@ def bench(words: Sequence[str]) -> Action:
     """`wmdd bench DATA ...`."""
     if asks_help(words):
         return _help(words)
-    options, plain = take_options(words)
-    known = [*BenchWords.model_fields, *(name for name in setting_names() if name not in _NOT_HERE)]
-    found = split_words("bench", _USAGE, plain, BENCH_FLAGS, known)
-    recipe = _recipe(choose_bench(found.target, found.own.get("recipe")), options, found.rest)
+    found = split_words("bench", _USAGE, words, BENCH_FLAGS, None)
+    recipe = _recipe(choose_bench(found.target, found.own.get("recipe")), found.rest)
     cells(recipe)  # wrong rows are told before torch is imported
     command = shlex.join(["wmdd", "bench", *words])
 
@@ -71,24 +81,41 @@ def bench(words: Sequence[str]) -> Action:
     return act
 
 
-def _recipe(given: BenchRecipe, options: dict[str, Any], words: Sequence[str]) -> BenchRecipe:
+def _recipe(given: BenchRecipe, words: Sequence[str]) -> BenchRecipe:
     """Return the bench recipe with what the command line replaces."""
     own, settings = _parted(words, {name.replace("_", "-") for name in BenchWords.model_fields})
-    base = parse_settings("wmdd bench DATA", given.base.with_settings(options), settings)
-    chosen = parse_settings("wmdd bench DATA", _words_of(given.with_(base=base)), own)
-    evaluate = {"students": chosen.students, "protocols": chosen.protocols, "seeds": chosen.seeds}
+    chosen = parse_settings("wmdd bench DATA", _words_of(given), own)
     rows = (*known_methods(), *given.variants) if "all" in chosen.methods else chosen.methods
-    return given.with_(
-        base=base.with_settings({"evaluate": evaluate}),
-        methods=rows,
-        ipcs=chosen.ipc,
-        distill_seeds=chosen.distill_seeds,
-    )
+    bench = given.with_(methods=rows, ipcs=chosen.ipc, distill_seeds=chosen.distill_seeds)
+    evaluate = {"students": chosen.students, "protocols": chosen.protocols, "seeds": chosen.seeds}
+    changes = _settings(bench, settings)
+    return bench.with_(base=merged(given.base, {"evaluate": evaluate}, changes), given=tuple(changes))
+
+
+def _settings(bench: BenchRecipe, words: Sequence[str]) -> dict[str, Any]:
+    """Return the settings of cells that words give, dotted; which there are depends on the rows."""
+    kind = _union(bench.cards())
+    known = [name for name in setting_names(kind) if name not in _NOT_HERE]
+    others = [name for name in known_settings() if name not in _NOT_HERE]
+    check_flags(words, BENCH_FLAGS, [*known, *BenchWords.model_fields, *others])
+    names = named_settings(words, known)
+    require_read(names, bench.cards())
+    values = dotted(parse_settings("wmdd bench DATA", kind(), words).model_dump())
+    return {name: values[name] for name in names}
+
+
+def _union(cards: Sequence[Method]) -> type[Recipe]:
+    """Return the type of a recipe with the sections of all methods; of two of one name, the larger one."""
+    sections: dict[str, type[Section]] = {}
+    for kind in (kind for card in cards for kind in card.settings):
+        known = sections.get(kind.section, kind)
+        sections[kind.section] = kind if len(kind.model_fields) > len(known.model_fields) else known
+    return recipe_type(tuple(sections.values()))
 
 
 def _words_of(bench: BenchRecipe) -> BenchWords:
     """Return the words that say what a bench recipe says."""
-    evaluate = bench.base.evaluate
+    evaluate = bench.shared.evaluate
     return BenchWords(
         methods=bench.methods,
         ipc=bench.ipcs,
@@ -114,13 +141,20 @@ def _parted(words: Sequence[str], own: Collection[str]) -> tuple[list[str], list
 def _help(words: Sequence[str]) -> Action:
     """Return what shows the help: the table's own flags, then the settings of its cells."""
     plain = [word for word in words if word not in {"-h", "--help"}]
-    named = plain[plain.index("--recipe") + 1] if "--recipe" in plain[:-1] else None
-    given = choose_bench(plain[0] if plain else "", named)
+    data = plain[0] if plain and not plain[0].startswith("-") else ""
+    given = choose_bench(data, value_of_flag(plain, "recipe"))
     flags = "\n".join(f"--{name}: {meaning}" for name, meaning in BENCH_FLAGS.items())
 
     def act() -> int:
         show_settings("wmdd bench DATA", _words_of(given), f"Compare methods on DATA.\n\n{flags}")
-        show_settings("wmdd bench DATA", given.base, "Settings of every cell; `method` and `ipc` are the table's.")
+        cells_of = _union(given.cards())(**_kept(given))
+        show_settings("wmdd bench DATA", cells_of, "Settings of every cell; `method` and `ipc` are the table's.")
         return 0
 
     return act
+
+
+def _kept(bench: BenchRecipe) -> dict[str, Any]:
+    """Return the settings of the base that the rows read."""
+    known = setting_names(_union(bench.cards()))
+    return nested({name: value for name, value in dotted(bench.base).items() if name in known})

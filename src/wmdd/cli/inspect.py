@@ -99,7 +99,7 @@ def show_list(words: Sequence[str]) -> Action:
 
 
 def _methods() -> dict[str, str]:
-    from wmdd.methods.names import known_methods  # noqa: PLC0415
+    from wmdd.methods.catalogue import known_methods  # noqa: PLC0415
 
     return known_methods()
 

@@ -3,29 +3,33 @@
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import PositiveInt
 
-from wmdd.cli.arguments import Action, asks_help, parse_settings, show_settings, split_words, take_options
+from wmdd.cli.arguments import (
+    Action,
+    asks_help,
+    named_settings,
+    parse_settings,
+    show_settings,
+    split_words,
+    value_of_flag,
+)
 from wmdd.cli.render import Screen, say, show_table
 from wmdd.errors import ConfigError, did_you_mean
-from wmdd.pipeline.recipe import Recipe, setting_names
+from wmdd.methods.catalogue import complete, find_method, known_methods, known_settings, require_read
 from wmdd.recipes import choose_recipe
-from wmdd.settings import Section
+from wmdd.settings import Recipe, Section
+from wmdd.settings.recipe import merged, recipe_type, setting_names
 
-STAGES = (
-    *("squeeze", "statistics", "barycenter", "recover", "random", "diagnose", "relabel", "evaluate", "full_data"),
-    *("herding", "k-center", "k-means", "rded"),
-    *("match_gradients", "match_means"),
-    *("dd", "experts", "mtt", "kip", "ls"),
-    *("invert", "layer_statistics", "gvbsm", "selfsupervised"),
-)
+_CHAIN = ("squeeze", "random", "diagnose", "relabel", "evaluate", "full_data")
+"""Stages of every run; those of its method come from the method's card."""
 _DISTILL_FLAGS = {
     "recipe": "name of a recipe (`wmdd list recipes`) or a YAML file; default: the one called like DATA, else none",
     "out": "folder for what the run leaves behind; default runs/DATA-METHOD-ipcN",
     "store": "folder of stage results, shared between runs; default runs/.store",
-    "until": f"stop after this stage: {', '.join(STAGES)}",
+    "until": "stop after this stage: squeeze, one of the method's own, random, diagnose, relabel, evaluate, full_data",
 }
 _DISTILL_USAGE = "`wmdd distill DATA [--ipc 10] ...`"
 
@@ -37,11 +41,11 @@ class EvaluateWords(Section):
     """Networks to train; `wmdd list models` names them."""
     protocol: tuple[str, ...] = ("wmdd",)
     """How they are trained; `wmdd list protocols` names them."""
-    seeds: Annotated[int, Field(ge=1)] = 3
+    seeds: PositiveInt = 3
     """Students for each row."""
     labels: Literal["soft", "hard", "both"] = "soft"
     """Learn from the teacher's answers; or from what the set brings itself, its fixed targets or the class; or both."""
-    epochs: Annotated[int, Field(ge=1)] | None = None
+    epochs: PositiveInt | None = None
     """Epochs instead of the protocol's own."""
     device: str = "auto"
     """auto = CUDA, else MPS, else CPU."""
@@ -55,13 +59,18 @@ def distill(words: Sequence[str]) -> Action:
         base = _recipe_of_help(words)
         flags = "\n".join(f"--{name}: {meaning}" for name, meaning in _DISTILL_FLAGS.items())
         return lambda: _show_help("wmdd distill DATA", base, f"Distil DATA and evaluate the result.\n\n{flags}")
-    options, plain = take_options(words)
-    sorted_words = split_words("distill", _DISTILL_USAGE, plain, _DISTILL_FLAGS, list(setting_names()))
-    own, data = sorted_words.own, sorted_words.target
-    if own.get("until", "evaluate") not in STAGES:
-        raise ConfigError(f"--until: unknown stage; got {own['until']!r}{did_you_mean(own['until'], STAGES)}")
-    base = choose_recipe(data, own.get("recipe")).with_settings(options)
-    recipe = parse_settings("wmdd distill DATA", base, sorted_words.rest)
+    found = split_words("distill", _DISTILL_USAGE, words, _DISTILL_FLAGS, _known(words))
+    own, data = found.own, found.target
+    base = choose_recipe(data, own.get("recipe"))
+    default = complete(merged(base, _method(found.rest)))
+    method = find_method(default.method)
+    require_read(named_settings(found.rest, setting_names(type(default))), [method])
+    stages = (*_CHAIN, *method.stages)
+    if own.get("until", "evaluate") not in stages:
+        raise ConfigError(
+            f"--until: no stage of {method.name}; got {own['until']!r}{did_you_mean(own['until'], stages)}"
+        )
+    recipe = parse_settings("wmdd distill DATA", default, found.rest)
     command = shlex.join(["wmdd", "distill", *words])
 
     def act() -> int:
@@ -88,11 +97,24 @@ def distill(words: Sequence[str]) -> Action:
     return act
 
 
+def _method(words: Sequence[str]) -> dict[str, str]:
+    """Return the method that words name, as a setting: which other settings there are depends on it."""
+    named = value_of_flag(words, "method")
+    return {} if named is None else {"method": named}
+
+
+def _known(words: Sequence[str]) -> list[str]:
+    """Return the settings that there are: those of our methods, and those of the one that is named."""
+    named = value_of_flag(words, "method")
+    own = setting_names(recipe_type(find_method(named).settings)) if named in known_methods() else {}
+    return [*known_settings(), *own]
+
+
 def _recipe_of_help(words: Sequence[str]) -> Recipe:
-    """Return the recipe whose values the help shall show as defaults."""
+    """Return the recipe whose values the help should show as defaults."""
     plain = [word for word in words if word not in {"-h", "--help"}]
-    named = plain[plain.index("--recipe") + 1] if "--recipe" in plain[:-1] else None
-    return choose_recipe(plain[0] if plain else "", named)
+    data = plain[0] if plain and not plain[0].startswith("-") else ""
+    return complete(merged(choose_recipe(data, value_of_flag(plain, "recipe")), _method(plain)))
 
 
 def _show_help(prog: str, default: Section, description: str) -> int:

@@ -1,20 +1,28 @@
-"""Methods: which stages, wired how. One small file each, one row in the table.
+"""Methods: a folder each, with its card (`__init__.py`) and what it does (`distill.py`); `kits/` is what several share.
 
 What a method of your own needs is here; docs/extending.md shows how to add one. Names are loaded on first use, because
-the table of methods is listed without what the methods need.
+cards are listed without what the methods need.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wmdd.methods._method import Method, MethodSettings, Result, Stages
+    from wmdd.methods.algorithm import Algorithm, Result, Size, Stages, Work, squeezed
+    from wmdd.methods.method import Method
     from wmdd.stages.stage import Stage
 
-__all__ = ["Method", "MethodSettings", "Result", "Stage", "Stages"]
+_HOMES = {
+    "wmdd.methods.method": ("Method",),
+    "wmdd.methods.algorithm": ("Algorithm", "Result", "Size", "Stages", "Work", "squeezed"),
+    "wmdd.stages.stage": ("Stage",),
+}
+
+__all__ = ["Algorithm", "Method", "Result", "Size", "Stage", "Stages", "Work", "squeezed"]
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    home = next((home for home, names in _HOMES.items() if name in names), None)
+    if home is None:
         raise AttributeError(f"module 'wmdd.methods' has no attribute {name!r}")
-    return getattr(import_module("wmdd.stages.stage" if name == "Stage" else "wmdd.methods._method"), name)
+    return getattr(import_module(home), name)

@@ -8,7 +8,7 @@ import json
 import time
 import traceback
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +16,18 @@ from wmdd.artifacts.files import make_folder, read_json, write_bytes, write_json
 from wmdd.artifacts.folder import Store
 from wmdd.artifacts.keys import result_key
 from wmdd.data.sources.opening import open_data
-from wmdd.errors import ConfigError, WmddError
-from wmdd.methods._method import Work
-from wmdd.methods._registry import find_method
-from wmdd.pipeline.bench_recipe import BASELINE, BenchRecipe, Cell, cells, write_bench_recipe
+from wmdd.errors import WmddError
+from wmdd.methods.algorithm import Work
+from wmdd.pipeline.bench_recipe import BenchRecipe, Cell, cells
 from wmdd.pipeline.estimate import Speeds, label_seconds, method_seconds, span, student_seconds, teach_work
 from wmdd.pipeline.metrics import data_facts, machine_facts, teacher_facts
 from wmdd.pipeline.provenance import versions
-from wmdd.pipeline.recipe import Recipe, write_recipe
 from wmdd.pipeline.run import DEFAULT_STORE, check_run, run_stages
 from wmdd.pipeline.runner import GivenResult, Runner, StoredResult
 from wmdd.pipeline.status import BENCH_FILE
 from wmdd.pipeline.stored_context import Brief, Silence, Watcher
+from wmdd.settings import Recipe
+from wmdd.settings.recipe import write_recipe
 from wmdd.stages.squeeze import SQUEEZE
 from wmdd.values import ImageSet
 
@@ -87,40 +87,20 @@ def bench(
     Raises:
         WmddError: the input is not usable, whatever the row; the message is one line.
     """
-    plan = _with_own_options(cells(recipe), recipe.base)
-    train, val = open_data(data, recipe.base.data)
-    check_run(train, recipe.base.with_settings({"method": BASELINE, "ipc": max(recipe.ipcs)}).with_(options={}))
+    plan, shared = cells(recipe), recipe.shared
+    train, val = open_data(data, shared.data)
+    check_run(train, shared.with_settings({"ipc": max(recipe.ipcs)}))
     make_folder(out)
     make_folder(store)
-    write_bytes(out / "bench.yaml", write_bench_recipe(recipe).encode())
+    write_bytes(out / "bench.yaml", write_recipe(recipe).encode())
     place = _Place(data=data, train=train, val=val, out=out, store=store, watcher=Brief(watcher or Silence()))
     runner = place.runner(plan[0].recipe, "teacher")
     _announce(place, plan, runner)
     images, tests = (GivenResult(key=split.fingerprint, record=split) for split in (train, val))
-    teacher = runner.run(SQUEEZE, images, tests, settings=recipe.base.squeeze)
+    teacher = runner.run(SQUEEZE, images, tests, settings=shared.squeeze)
     results = _facts(recipe, place, runner, teacher, command)
     _make_all(place, plan, results, teacher)
     return BenchRun(out=out, results=results)
-
-
-def _with_own_options(plan: Sequence[Cell], base: Recipe) -> list[Cell]:
-    """Leave each cell those of the base's options that its method has.
-
-    Raises:
-        ConfigError: no row has one of them.
-    """
-    known: set[str] = set()
-    kept: list[Cell] = []
-    for cell in plan:
-        options = find_method(cell.recipe.method).options
-        own = set(options.model_fields) if options else set[str]()
-        known |= own
-        mine = {name: value for name, value in cell.recipe.options.items() if name in own or name not in base.options}
-        kept.append(replace(cell, recipe=cell.recipe.with_(options=mine)))
-    unknown = [name for name in base.options if name not in known]
-    if unknown:
-        raise ConfigError(f"options.{unknown[0]}: no row has such an option; got it for all rows; leave it out")
-    return kept
 
 
 def _announce(place: _Place, plan: Sequence[Cell], runner: Runner) -> None:
@@ -159,7 +139,7 @@ def _not_counted(rows: Iterable[str]) -> str:
 
 def _facts(recipe: BenchRecipe, place: _Place, runner: Runner, teacher: StoredResult, command: str) -> dict[str, Any]:
     """Return what `bench.json` says apart from its cells."""
-    evaluation = recipe.base.evaluate
+    evaluation = recipe.shared.evaluate
     return {
         "schema": SCHEMA,
         "data": data_facts(place.train, place.val),

@@ -1,18 +1,19 @@
 """A bench recipe: which rows, at how many images per class, from how many seeds, on one recipe. Free of torch."""
 
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-import yaml
-from pydantic import Field
+from pydantic import Field, PositiveInt, field_validator
 
 from wmdd.errors import ConfigError, WmddError, did_you_mean
-from wmdd.methods.names import BASELINE, METHODS, known_methods
-from wmdd.pipeline.recipe import Recipe, dotted
-from wmdd.settings import Positive, Section
+from wmdd.methods.catalogue import BASELINE, builtin_methods, complete, find_method, known_methods, require_read
+from wmdd.methods.method import Method
+from wmdd.settings import Recipe, Section
+from wmdd.settings.recipe import Tree, dotted, merged
 
 _SHARED = ("data.", "squeeze.", "ipc", "seed", "device", "precision", "save_every")
 """Settings that all rows have in common, or they could not be compared."""
@@ -23,17 +24,30 @@ class BenchRecipe(Section):
 
     section: ClassVar[str] = "bench"
 
-    base: Recipe = Recipe()
-    """Settings of every cell: the teacher, the students, what each method needs."""
+    base: dict[str, Any] = Field(default_factory=dict)
+    """Settings of every cell: the teacher, the students, what each method needs; a row takes those that it reads."""
+    given: tuple[str, ...] = ()
+    """Names of settings in `base` that somebody asked for in this very run: some row must read each."""
     methods: Annotated[tuple[str, ...], Field(min_length=1)] = (BASELINE, "wmdd")
     """The rows in order: methods, and names of `variants`; random real images always come first."""
-    ipcs: Annotated[tuple[Positive, ...], Field(min_length=1)] = (10,)
+    ipcs: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (10,)
     """Images per class."""
-    distill_seeds: Positive = 1
+    distill_seeds: PositiveInt = 1
     """Sets distilled for each row, from seeds counted up from the base's; all share one teacher."""
     variants: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Rows that differ from the base: name → settings. A variant called like a method changes that method's row;
     another one may name its `method`, else it is the base's."""
+
+    @field_validator("base", "variants")
+    @classmethod
+    def _as_in_a_file(cls, tree: dict[str, Any]) -> dict[str, Any]:
+        """Make tuples lists, so that what was read is equal to what was written."""
+        return json.loads(json.dumps(tree))
+
+    @property
+    def shared(self) -> Recipe:
+        """What all rows have in common, as the recipe of random real images."""
+        return complete(merged(self.base, {"method": BASELINE}))
 
     @property
     def rows(self) -> tuple[str, ...]:
@@ -43,7 +57,21 @@ class BenchRecipe(Section):
     def method_of(self, row: str) -> str:
         """Return the method of a row."""
         named = self.variants.get(row, {}).get("method")
-        return str(named or (row if row in METHODS or row not in self.variants else self.base.method))
+        own = row in builtin_methods() or row not in self.variants
+        return str(named or (row if own else self.base.get("method", "wmdd")))
+
+    def cards(self) -> list[Method]:
+        """Return the methods of all rows, none twice.
+
+        Raises:
+            ConfigError: a row is neither a method nor a variant.
+        """
+        known = {**known_methods(), **dict.fromkeys(self.variants, "")}
+        for row in self.rows:
+            if row not in known or self.method_of(row) not in known_methods():
+                word = row if row not in known else self.method_of(row)
+                raise ConfigError(f"bench: no such method or variant; got {word!r}{did_you_mean(word, known)}")
+        return [find_method(name) for name in dict.fromkeys(map(self.method_of, self.rows))]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,23 +91,21 @@ def cells(bench: BenchRecipe) -> list[Cell]:
     """Return all cells: those of random real images first, as all others are evaluated beside them.
 
     Raises:
-        ConfigError: a row is neither a method nor a variant, or a variant changes what all rows share.
+        ConfigError: a row is neither a method nor a variant, a given setting is read by none of them, or a variant
+            changes what all rows share.
     """
-    _check_rows(bench)
+    require_read(bench.given, bench.cards())
+    _check_variants(bench)
+    seed = bench.shared.seed
     return [
-        Cell(row=row, recipe=_settings(bench, row, ipc, seed))
+        Cell(row=row, recipe=_settings(bench, row, ipc, number))
         for row in bench.rows
         for ipc in dict.fromkeys(bench.ipcs)
-        for seed in range(bench.base.seed, bench.base.seed + bench.distill_seeds)
+        for number in range(seed, seed + bench.distill_seeds)
     ]
 
 
-def _check_rows(bench: BenchRecipe) -> None:
-    known = {**known_methods(), **dict.fromkeys(bench.variants, "")}
-    for row in bench.rows:
-        if row not in known or bench.method_of(row) not in known_methods():
-            word = row if row not in known else bench.method_of(row)
-            raise ConfigError(f"bench: no such method or variant; got {word!r}{did_you_mean(word, known)}")
+def _check_variants(bench: BenchRecipe) -> None:
     for name, changes in bench.variants.items():
         if not re.fullmatch(r"[\w.+=-]+", name):
             raise ConfigError(f"variants: a row's name becomes a folder's; got {name!r}; use letters, digits, . + = -")
@@ -89,11 +115,11 @@ def _check_rows(bench: BenchRecipe) -> None:
 
 
 def _settings(bench: BenchRecipe, row: str, ipc: int, seed: int) -> Recipe:
-    recipe = bench.base.with_settings({"method": bench.method_of(row), "ipc": ipc, "seed": seed})
+    tree = merged(bench.base, {"method": bench.method_of(row), "ipc": ipc, "seed": seed})
     try:
-        return recipe.with_settings(bench.variants.get(row, {}))
+        return complete(tree, bench.variants.get(row, {}))
     except WmddError as error:
-        raise ConfigError(f"variants.{row}: {error}") from None
+        raise ConfigError(f"variants.{row}: {error}" if row in bench.variants else str(error)) from None
 
 
 def is_bench(tree: Any) -> bool:
@@ -101,7 +127,7 @@ def is_bench(tree: Any) -> bool:
     return isinstance(tree, dict) and ("base" in tree or "methods" in tree)
 
 
-def build_bench(tree: dict[str, Any], named: Callable[[str], Recipe], path: Path) -> BenchRecipe:
+def build_bench(tree: dict[str, Any], named: Callable[[str], Tree], path: Path) -> BenchRecipe:
     """Return the bench recipe that a YAML file at `path` holds; its `base` is a recipe's name or settings.
 
     Raises:
@@ -109,15 +135,9 @@ def build_bench(tree: dict[str, Any], named: Callable[[str], Recipe], path: Path
     """
     base = tree.get("base", {})
     try:
-        values: dict[str, Any] = {
-            **tree,
-            "base": named(base) if isinstance(base, str) else Recipe().with_settings(base),
-        }
-        return BenchRecipe(**values)
+        values: dict[str, Any] = {**tree, "base": named(base) if isinstance(base, str) else base}
+        bench = BenchRecipe(**values)
+        complete(merged(bench.base, {"method": BASELINE}))
     except WmddError as error:
         raise ConfigError(f"{path}: {error}") from None
-
-
-def write_bench_recipe(bench: BenchRecipe) -> str:
-    """Return a bench recipe as YAML, every setting included."""
-    return yaml.safe_dump(bench.model_dump(mode="json"), sort_keys=False)
+    return bench

@@ -8,12 +8,12 @@ import torch
 
 from wmdd.context import Context
 from wmdd.evaluation.protocols import find_protocol
-from wmdd.methods._method import Size, Work
-from wmdd.methods._registry import find_method
+from wmdd.methods.algorithm import Size, Work, load_algorithm
+from wmdd.methods.catalogue import find_method
 from wmdd.models import build_model
-from wmdd.pipeline.recipe import Recipe
 from wmdd.pipeline.set_evaluation import stored_epochs
 from wmdd.pipeline.stored_context import Watcher
+from wmdd.settings import Recipe
 from wmdd.stages.squeeze import teacher_spec
 from wmdd.values import ImageSet, ModelSpec
 
@@ -86,12 +86,12 @@ def estimate(train: ImageSet, recipe: Recipe, device: torch.device, precision: s
 
 def teach_work(train: ImageSet, recipe: Recipe) -> tuple[Work, ...]:
     """Return what the teachers of a run see while they learn."""
-    return find_method(recipe.method).teach_work(recipe, _extent(train))
+    return load_algorithm(find_method(recipe.method)).teach_work(recipe, _extent(train))
 
 
 def method_seconds(train: ImageSet, recipe: Recipe, speeds: Speeds) -> dict[str, float]:
     """Return the expected seconds of the method itself under its name, or nothing if that is not known beforehand."""
-    work = find_method(recipe.method).work
+    work = load_algorithm(find_method(recipe.method)).work
     return {} if work is None else {recipe.method: speeds.seconds(work(recipe, _extent(train)))}
 
 

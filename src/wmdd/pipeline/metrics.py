@@ -8,17 +8,15 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from wmdd.evaluation.ranking import ranking_rows
-from wmdd.methods._method import Together
-from wmdd.methods._registry import find_method
-from wmdd.methods.names import BASELINE
+from wmdd.methods.catalogue import BASELINE, find_method
 from wmdd.pipeline.provenance import versions
-from wmdd.pipeline.recipe import Recipe
 from wmdd.product.reading import EXACT
+from wmdd.settings import BarycenterSettings, Recipe
 from wmdd.stages.barycenter import BARYCENTER
 from wmdd.values import Diagnosis, ImageSet, Score, Teacher
 
 if TYPE_CHECKING:
-    from wmdd.methods._method import Result
+    from wmdd.methods.algorithm import Result
     from wmdd.pipeline.runner import Runner
     from wmdd.pipeline.set_evaluation import Judged
 
@@ -94,7 +92,7 @@ def _barycenter(runner: "Runner") -> dict[str, Any]:
     found = [result for result in runner.results if result.stage is BARYCENTER]
     if not found:
         return {}
-    record, settings = found[0].record, runner.recipe.barycenter
+    record, settings = found[0].record, runner.recipe.of(BarycenterSettings)
     return {
         "objective": settings.objective,
         "weights": settings.weights if settings.objective == "wasserstein" else None,
@@ -147,7 +145,7 @@ def _costs(runner: "Runner", judged: "Judged") -> dict[str, dict[str, float]]:
         name = known[key].stage.name
         seconds[name] = round(seconds.get(name, 0.0) + float(manifest["seconds"]), 3)
         memory[name] = max(memory.get(name, 0), int(manifest.get("peak_memory", 0)))
-        waiting += [part for inputs in manifest["inputs"] for part in Together.keys(inputs)]
+        waiting += [part for inputs in manifest["inputs"] for part in inputs.split("+")]
     return {"seconds": seconds, "memory": memory}
 
 

@@ -11,16 +11,17 @@ from wmdd.artifacts.folder import Store
 from wmdd.data.loading import require_images
 from wmdd.data.sources.opening import open_data
 from wmdd.evaluation.protocols import find_protocol
-from wmdd.methods._loading import check_options
-from wmdd.methods._registry import find_method
+from wmdd.methods.algorithm import load_algorithm
+from wmdd.methods.catalogue import find_method
 from wmdd.models import build_model, load_checkpoint, require_batchnorm
 from wmdd.pipeline.estimate import announce
 from wmdd.pipeline.metrics import product_bytes, product_facts, run_metrics
-from wmdd.pipeline.recipe import Recipe, write_recipe
 from wmdd.pipeline.runner import GivenResult, Runner, Stopped
 from wmdd.pipeline.set_evaluation import BASELINE, full_data_scores, further_teachers, judge
 from wmdd.pipeline.stored_context import Silence, Watcher
 from wmdd.product.writing import write_product
+from wmdd.settings import Recipe
+from wmdd.settings.recipe import write_recipe
 from wmdd.stages.squeeze import teacher_spec
 from wmdd.values import ImageSet
 
@@ -80,11 +81,10 @@ def distill(
 def check_run(train: ImageSet, recipe: Recipe) -> None:
     """Find every mistake that can be found before hours of work."""
     method = find_method(recipe.method)
-    check_options(method, recipe.options)
     require_images(train, recipe.ipc)
     for protocol in recipe.evaluate.protocols:
         find_protocol(protocol)
-    for arch in (*recipe.evaluate.students, *recipe.relabel.teachers, *method.networks(recipe)):
+    for arch in (*recipe.evaluate.students, *recipe.relabel.teachers, *method.network_names(recipe)):
         teacher_spec(train, recipe.squeeze.with_(arch=arch))  # students have the teacher's stem
     spec = teacher_spec(train, recipe.squeeze)
     if method.needs_batchnorm:
@@ -99,11 +99,13 @@ def run_stages(runner: Runner, train: ImageSet, val: ImageSet, command: str) -> 
     recipe = runner.recipe
     images = GivenResult(key=train.fingerprint, record=train)
     tests = GivenResult(key=val.fingerprint, record=val)
-    teacher = find_method(recipe.method).teach(runner, images, tests, recipe)
+    teachers = load_algorithm(find_method(recipe.method)).teach(runner, images, tests, recipe)
+    teacher = teachers[0]
     sets = [
-        find_method(name).distill(runner, images, teacher, recipe) for name in dict.fromkeys((recipe.method, BASELINE))
+        load_algorithm(find_method(name)).distill(runner, images, teachers, recipe)
+        for name in dict.fromkeys((recipe.method, BASELINE))
     ]
-    further = further_teachers(runner, images, tests, teacher)
+    further = further_teachers(runner, images, tests, teachers)
     judged = [judge(runner, result, teacher, tests, further) for result in sets]
     full_data = full_data_scores(runner, images, tests)
     metrics = run_metrics(runner, (train, val), teacher, judged, command, full_data=full_data)

@@ -16,15 +16,17 @@ import torch
 from wmdd.artifacts.files import write_bytes, write_json
 from wmdd.artifacts.folder import ResultFolder, Store
 from wmdd.artifacts.keys import result_key
-from wmdd.methods._method import Result
+from wmdd.methods.algorithm import Result
 from wmdd.pipeline.memory import forget_peak, peak_memory
 from wmdd.pipeline.provenance import versions
-from wmdd.pipeline.recipe import Recipe
 from wmdd.pipeline.status import RUN_FILE
 from wmdd.pipeline.stored_context import StoredContext, Watcher, choose_device, choose_precision
-from wmdd.settings import Section, SelfSupervisedSettings, SqueezeSettings
+from wmdd.settings import Recipe, Section, SqueezeSettings
 from wmdd.stages.squeeze import checkpoint_digest
 from wmdd.stages.stage import Stage
+
+Input = Result | tuple[Result, ...]
+"""What a stage is run on: a result, or several that it gets as a tuple of records."""
 
 
 class Stopped(Exception):  # noqa: N818 - not an error: the user asked for it with --until
@@ -69,15 +71,15 @@ class Runner:
         self.device = choose_device(self.recipe.device)
         self.precision = choose_precision(self.recipe.precision, self.device)
 
-    def run(self, stage: Stage, *inputs: Result, settings: Section, **facts: Any) -> StoredResult:
+    def run(self, stage: Stage, *inputs: Input, settings: Section, **facts: Any) -> StoredResult:
         """Return the result of `stage`, found or made.
 
         Raises:
             Stopped: this was the stage after which to stop.
             WmddError: the stage's own complaints; its saved state stays where it is.
         """
-        seed = settings.seed if isinstance(settings, SqueezeSettings | SelfSupervisedSettings) else self.recipe.seed
-        key = self._key(stage, settings, seed, facts, [result.key for result in inputs])
+        seed = int(getattr(settings, "seed", self.recipe.seed))  # a teacher's seed is its own
+        key = self._key(stage, settings, seed, facts, [_key_of(part) for part in inputs])
         result = StoredResult(key, stage, self.store.folder(stage.name, key))
         reused = result.folder.finished
         if not reused:
@@ -103,7 +105,12 @@ class Runner:
         return result_key(stage.name, stage.version, counted, inputs)
 
     def _make(
-        self, result: StoredResult, inputs: Sequence[Result], settings: Section, seed: int, facts: dict[str, Any]
+        self,
+        result: StoredResult,
+        inputs: Sequence[Input],
+        settings: Section,
+        seed: int,
+        facts: dict[str, Any],
     ) -> None:
         """Run a stage and store its record."""
         self.watcher.begin(result.stage.name)
@@ -120,14 +127,14 @@ class Runner:
             save_every=self.recipe.save_every,
         )
         forget_peak(self.device)
-        record = result.stage.run(*(part.record for part in inputs), settings, ctx=ctx, **facts)
+        record = result.stage.run(*(_record_of(part) for part in inputs), settings, ctx=ctx, **facts)
         provenance = {
             "stage": result.stage.name,
             "version": result.stage.version,
             "key": result.key,
             "settings": settings.model_dump(mode="json"),
             "facts": facts,
-            "inputs": [part.key for part in inputs],
+            "inputs": [_key_of(part) for part in inputs],
             "seed": seed,
             "device": _device_name(self.device),
             "precision": self.precision,
@@ -153,6 +160,14 @@ class Runner:
         """Make the run's log the logs of its results, in order; rows of stages that were found finished come in so."""
         rows = [result.folder.log.read_text(encoding="utf-8") for result in self.results if result.folder.log.exists()]
         write_bytes(self.out / "log.jsonl", "".join(rows).encode())
+
+
+def _key_of(part: Input) -> str:
+    return "+".join(each.key for each in part) if isinstance(part, tuple) else part.key
+
+
+def _record_of(part: Input) -> Any:
+    return tuple(each.record for each in part) if isinstance(part, tuple) else part.record
 
 
 def _device_name(device: torch.device) -> str:

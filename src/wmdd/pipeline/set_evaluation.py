@@ -12,15 +12,14 @@ from wmdd.data.loading import require_images
 from wmdd.data.sources.opening import open_data
 from wmdd.errors import ConfigError, DataError
 from wmdd.evaluation.protocols import EvaluationProtocol, find_protocol
-from wmdd.methods._method import Result, Teachers, Together, all_teachers
-from wmdd.methods._registry import find_method
-from wmdd.methods.names import BASELINE
+from wmdd.methods.algorithm import Result, load_algorithm
+from wmdd.methods.catalogue import BASELINE, find_method
 from wmdd.methods.scdd.selfsupervised import SELF_SUPERVISED
-from wmdd.pipeline.recipe import Recipe
 from wmdd.pipeline.runner import GivenResult, Runner, StoredResult
 from wmdd.pipeline.status import RUN_FILE
 from wmdd.pipeline.stored_context import Silence, Watcher
 from wmdd.product.reading import PortableSet, load
+from wmdd.settings import Recipe
 from wmdd.stages.diagnose import DIAGNOSE, DiagnoseSettings
 from wmdd.stages.evaluate import EVALUATE
 from wmdd.stages.full_data import FULL_DATA, FullDataSettings
@@ -58,15 +57,15 @@ def judge(runner: Runner, result: Any, teacher: Any, tests: Any, further: Sequen
     return Judged(distilled=result, diagnosis=diagnosis, labels=labels, evaluation=evaluation)
 
 
-def further_teachers(runner: Runner, images: Any, tests: Any, teacher: Result) -> list[Result]:
+def further_teachers(runner: Runner, images: Any, tests: Any, teachers: tuple[Result, ...]) -> list[Result]:
     """Return who labels beside the run's first teacher: its method's others, and networks that are trained as it is."""
     settings = runner.recipe.squeeze.with_(checkpoint=None)
     asked = [
         runner.run(SQUEEZE, images, tests, settings=settings.with_(arch=arch))
         for arch in dict.fromkeys(runner.recipe.relabel.teachers)
     ]
-    every = {each.key: each for each in (*all_teachers(teacher), *asked)}
-    return [each for key, each in every.items() if key != teacher.key]
+    every = {each.key: each for each in (*teachers, *asked)}
+    return [each for key, each in every.items() if key != teachers[0].key]
 
 
 def full_data_scores(runner: Runner, images: Any, tests: Any) -> tuple[Score, ...]:
@@ -91,7 +90,7 @@ def _together(teacher: Any, further: Sequence[Any]) -> Any:
     """Return several teachers as one result, whose record are all of theirs."""
     if not further:
         return teacher
-    return Together(parts=(teacher, *further))
+    return (teacher, *further)
 
 
 def _diagnosed(runner: Runner, result: Any, teacher: Any) -> StoredResult | None:
@@ -156,12 +155,13 @@ def evaluate_product(
     out = run / "evaluations"
     out.mkdir(exist_ok=True)
     runner = Runner(recipe=recipe, store=Store(root=store or root), out=out, watcher=watcher or Silence())
-    teacher = _teachers(known, root)
+    teachers = _teachers(known, root)
+    teacher = teachers[0]
     tests = GivenResult(key=val.fingerprint, record=val)
     ours = GivenResult(key=_product_key(run), record=product)
     images = GivenResult(key=train.fingerprint, record=train)
-    random = find_method(BASELINE).distill(runner, images, teacher, recipe)
-    further = further_teachers(runner, images, tests, teacher)
+    random = load_algorithm(find_method(BASELINE)).distill(runner, images, teachers, recipe)
+    further = further_teachers(runner, images, tests, teachers)
     judged = [judge(runner, result, teacher, tests, further) for result in (ours, random)]
     return Evaluation(scores=tuple(score for each in judged for score in each.evaluation.record.scores))
 
@@ -181,7 +181,7 @@ def _require_same_data(product: PortableSet, train: ImageSet) -> None:
     require_images(train, product.ipc)
 
 
-def _teachers(known: dict[str, Any], root: Path) -> Teachers:
+def _teachers(known: dict[str, Any], root: Path) -> tuple[Result, ...]:
     """Return the teachers who labelled a run's product, its own in front, squeezed with labels or without.
 
     Raises:
@@ -197,7 +197,7 @@ def _teachers(known: dict[str, Any], root: Path) -> Teachers:
     if labels is None or gone:
         what = gone[0] if gone else "no labels"
         raise ConfigError(f"the run's teacher, or what it said, is gone; got {what}; run `wmdd distill` again")
-    return Teachers(members=tuple(made[key] for key in Together.keys(labels.folder.manifest()["inputs"][1])))
+    return tuple(made[key] for key in labels.folder.manifest()["inputs"][1].split("+"))
 
 
 def _product_key(run: Path) -> str:

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from wmdd.errors import ConfigError, did_you_mean
-from wmdd.pipeline.bench_recipe import BASELINE, BenchRecipe, build_bench, is_bench
-from wmdd.pipeline.recipe import Recipe, read_recipe, read_tree
+from wmdd.methods.catalogue import BASELINE, complete, read_recipe
+from wmdd.pipeline.bench_recipe import BenchRecipe, build_bench, is_bench
 from wmdd.recipes.cifar10 import cifar10
 from wmdd.recipes.digits import digits
 from wmdd.recipes.imagenet1k import imagenet1k
@@ -13,16 +13,17 @@ from wmdd.recipes.imagenette import imagenette, imagenette64
 from wmdd.recipes.paper import PAPER_TABLES
 from wmdd.recipes.tables import SMALL_TABLES
 from wmdd.recipes.tiny_imagenet import tiny_imagenet
+from wmdd.settings.recipe import Tree, read_tree
 
-RECIPES: dict[str, Callable[[], Recipe]] = {
+RECIPES: dict[str, Callable[[], Tree]] = {
     recipe.__name__.replace("tiny_imagenet", "tiny-imagenet"): recipe
     for recipe in (digits, cifar10, imagenette64, imagenette, tiny_imagenet, imagenet1k)
 }
 BENCHES: dict[str, Callable[[], BenchRecipe]] = {**SMALL_TABLES, **PAPER_TABLES}
 
 
-def find_recipe(name: str) -> Recipe:
-    """Return the recipe called `name`.
+def find_recipe(name: str) -> Tree:
+    """Return the settings of the recipe called `name`; it may hold those of several methods.
 
     Raises:
         ConfigError: there is none; the message names the nearest.
@@ -34,16 +35,19 @@ def find_recipe(name: str) -> Recipe:
     return RECIPES[name]()
 
 
-def choose_recipe(data: str, recipe: str | Path | None) -> Recipe:
-    """Return the recipe that is meant: a file, a name, or for None the one called like the data, else the defaults.
+def choose_recipe(data: str, recipe: str | Path | None) -> Tree:
+    """Return the settings that are meant: of a file, a name, or for None the recipe called like the data, if any.
 
     Raises:
-        ConfigError: there is no such recipe, or the file cannot be read.
+        ConfigError: there is no such recipe, or the file cannot be read or names a setting that its method does not
+            read.
     """
     if recipe is None:
-        return find_recipe(data) if data in RECIPES else Recipe()
+        return find_recipe(data) if data in RECIPES else {}
     path = Path(recipe)
-    return read_recipe(path) if path.suffix in {".yaml", ".yml"} or path.exists() else find_recipe(str(recipe))
+    if path.suffix in {".yaml", ".yml"} or path.exists():
+        return read_recipe(path)
+    return find_recipe(str(recipe))
 
 
 def choose_bench(data: str, recipe: str | Path | None) -> BenchRecipe:
@@ -64,4 +68,5 @@ def choose_bench(data: str, recipe: str | Path | None) -> BenchRecipe:
             known = [*BENCHES, *RECIPES]
             raise ConfigError(f"unknown recipe; got {str(recipe)!r}{did_you_mean(str(recipe), known)}")
     base = choose_recipe(data, recipe)
-    return BenchRecipe(base=base, methods=(BASELINE, base.method), ipcs=(base.ipc,))
+    own = complete(base)
+    return BenchRecipe(base=dict(base), methods=(BASELINE, own.method), ipcs=(own.ipc,))

@@ -1,9 +1,9 @@
 """CIFAR-10 at 32 pixels with a small teacher, for two CPU cores."""
 
-from wmdd.pipeline.recipe import Recipe
+from wmdd.settings.recipe import Tree
 
 
-def cifar10() -> Recipe:
+def cifar10() -> Tree:
     """Distil CIFAR-10 to one image a class with a small BatchNorm ConvNet.
 
     Source: ours; the paper has no CIFAR-10 row. Three convolutional blocks of 64 channels stand in for the ResNet-18,
@@ -14,19 +14,17 @@ def cifar10() -> Recipe:
     Expected: no published number under these settings.
     Last measured: 2026-11-22, 3 seeds, JPEG re-encoding: WMDD 29.0 ± 1.6, random 26.4 ± 0.7, teacher 75.8.
     """
-    return Recipe().with_settings(
-        {
-            "ipc": 1,
-            "squeeze": {
-                "arch": "convnet3_w64_bn",
-                "epochs": 12,
-                "batch": 128,
-                "lr": 0.1,
-                "weight_decay": 5e-4,
-                "warmup": 1.0,
-                "crop_min": 0.4,
-            },
-            "recover": {"iterations": 1000, "lr": 0.25, "bn_weight": 1.0, "crop_min": 0.4},
-            "evaluate": {"students": ("convnet3_w64_bn",), "protocols": ("wmdd",), "seeds": 3},
-        }
-    )
+    return {
+        "ipc": 1,
+        "squeeze": {
+            "arch": "convnet3_w64_bn",
+            "epochs": 12,
+            "batch": 128,
+            "lr": 0.1,
+            "weight_decay": 5e-4,
+            "warmup": 1.0,
+            "crop_min": 0.4,
+        },
+        "recover": {"iterations": 1000, "lr": 0.25, "bn_weight": 1.0, "crop_min": 0.4},
+        "evaluate": {"students": ("convnet3_w64_bn",), "protocols": ("wmdd",), "seeds": 3},
+    }

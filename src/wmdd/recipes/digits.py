@@ -1,6 +1,6 @@
 """scikit-learn's digits: the smallest real data set, for `make demo`."""
 
-from wmdd.pipeline.recipe import Recipe
+from wmdd.settings.recipe import Tree
 
 _WHOLE = {"crop_min": 1.0, "flip": False}
 _GRADIENTS = {"arch": "convnet2_w32", "iterations": 70, "outer": 3, "inner": 10, "batch_real": 128}
@@ -40,7 +40,7 @@ _BILEVEL = {
 }
 
 
-def digits() -> Recipe:
+def digits() -> Tree:
     """Distil 1,797 grey 8x8 digits to one image a class.
 
     Source: none in the paper; the smallest real set, embedded in scikit-learn. Views are whole images without mixing:
@@ -52,25 +52,23 @@ def digits() -> Recipe:
     Last measured: 2026-11-22, 3 students, one thread: WMDD 88.1 ± 0.3, random 65.0 ± 1.0, teacher 99.7; on two
         threads 87.7 ± 0.6 and 64.8 ± 1.1.
     """
-    return Recipe().with_settings(
-        {
-            "ipc": 1,
-            "precision": "fp32",
-            "save_every": 5.0,
-            "squeeze": {
-                "arch": "convnet2_bn",
-                "epochs": 12,
-                "batch": 64,
-                "lr": 0.1,
-                "weight_decay": 5e-4,
-                "crop_min": 0.6,
-                "flip": False,
-            },
-            "recover": {"iterations": 500, "lr": 0.1, "bn_weight": 1.0, "curriculum_end": 0.5, **_WHOLE},
-            "relabel": {"cutmix": 0.0, **_WHOLE},
-            "evaluate": {"students": ("convnet2_bn",), "protocols": ("wmdd",), "seeds": 3},
-            **_INVERSION,
-            **_MATCHING,
-            **_BILEVEL,
-        }
-    )
+    return {
+        "ipc": 1,
+        "precision": "fp32",
+        "save_every": 5.0,
+        "squeeze": {
+            "arch": "convnet2_bn",
+            "epochs": 12,
+            "batch": 64,
+            "lr": 0.1,
+            "weight_decay": 5e-4,
+            "crop_min": 0.6,
+            "flip": False,
+        },
+        "recover": {"iterations": 500, "lr": 0.1, "bn_weight": 1.0, "curriculum_end": 0.5, **_WHOLE},
+        "relabel": {"cutmix": 0.0, **_WHOLE},
+        "evaluate": {"students": ("convnet2_bn",), "protocols": ("wmdd",), "seeds": 3},
+        **_INVERSION,
+        **_MATCHING,
+        **_BILEVEL,
+    }

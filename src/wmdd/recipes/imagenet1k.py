@@ -1,10 +1,10 @@
 """ImageNet-1K with the paper's settings."""
 
-from wmdd.pipeline.recipe import Recipe
 from wmdd.recipes.imagenette import imagenette
+from wmdd.settings.recipe import Tree, merged
 
 
-def imagenet1k() -> Recipe:
+def imagenet1k() -> Tree:
     """Distil ImageNet-1K at 224 pixels as the paper does.
 
     Source: WMDD's main table and scripts: as for Imagenette. The paper's lambda of 500 belongs to the reference code's
@@ -17,6 +17,6 @@ def imagenet1k() -> Recipe:
     Expected (paper): teacher 63.1; 3.2, 38.2, 57.6, 60.7 at IPC 1, 10, 50, 100.
     Last measured: not yet.
     """
-    return imagenette().with_settings(
-        {"data.workers": 8, "relabel": {"store": "online"}, "evaluate": {"protocols": ("wmdd",)}}
+    return merged(
+        imagenette(), {"data.workers": 8, "relabel": {"store": "online"}, "evaluate": {"protocols": ("wmdd",)}}
     )

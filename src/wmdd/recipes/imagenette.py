@@ -1,9 +1,9 @@
 """Imagenette, at the paper's 224 pixels and at 64 for two CPU cores."""
 
-from wmdd.pipeline.recipe import Recipe
+from wmdd.settings.recipe import Tree, merged
 
 
-def imagenette() -> Recipe:
+def imagenette() -> Tree:
     """Distil Imagenette at 224 pixels as the paper does.
 
     Source: WMDD's main table and scripts: ResNet-18 teacher of 50 epochs (SGD 0.025, batch 32), 2,000 Adam steps at
@@ -14,18 +14,16 @@ def imagenette() -> Recipe:
     Expected (paper): teacher 89.9; 40.2, 64.8, 83.5 at IPC 1, 10, 50.
     Last measured: not yet; see docs/lab-book.md.
     """
-    return Recipe().with_settings(
-        {
-            "ipc": 10,
-            "data.image_size": 224,
-            "squeeze": {"arch": "resnet18", "epochs": 50, "batch": 32, "lr": 0.025},
-            "recover": {"iterations": 2000, "lr": 0.25, "bn_weight": 1.0},
-            "evaluate": {"students": ("resnet18",), "protocols": ("wmdd", "rded"), "seeds": 3},
-        }
-    )
+    return {
+        "ipc": 10,
+        "data.image_size": 224,
+        "squeeze": {"arch": "resnet18", "epochs": 50, "batch": 32, "lr": 0.025},
+        "recover": {"iterations": 2000, "lr": 0.25, "bn_weight": 1.0},
+        "evaluate": {"students": ("resnet18",), "protocols": ("wmdd", "rded"), "seeds": 3},
+    }
 
 
-def imagenette64() -> Recipe:
+def imagenette64() -> Tree:
     """Distil Imagenette at 64 pixels on two CPU cores.
 
     Source: ours; ResNet-18 with ImageNet's stem, so that a step stays cheap.
@@ -35,7 +33,8 @@ def imagenette64() -> Recipe:
     Last measured: 2026-11-22, 3 seeds: teacher 76.1; protocol `wmdd`: WMDD 60.7 ± 0.5, random 58.0 ± 0.4; protocol
         `rded`: WMDD 64.0 ± 0.9, random 63.5 ± 1.5. Lambda was chosen on training images (docs/lab-book.md).
     """
-    return imagenette().with_settings(
+    return merged(
+        imagenette(),
         {
             "data.image_size": 64,
             "squeeze": {
@@ -49,5 +48,5 @@ def imagenette64() -> Recipe:
             },
             "recover": {"iterations": 400},
             "evaluate": {"tests": 3},
-        }
+        },
     )

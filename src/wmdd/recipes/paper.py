@@ -4,13 +4,14 @@ Figures of the paper are top-1 in per cent, ResNet-18, as its project page shows
 """
 
 from collections.abc import Callable
+from typing import Any
 
 from wmdd.pipeline.bench_recipe import BenchRecipe
-from wmdd.pipeline.recipe import Recipe
 from wmdd.recipes.digits import digits
 from wmdd.recipes.imagenet1k import imagenet1k
 from wmdd.recipes.imagenette import imagenette
 from wmdd.recipes.tiny_imagenet import tiny_imagenet
+from wmdd.settings.recipe import Tree, merged
 
 _MAIN = ("random", "rded", "sre2l", "wmdd")
 _STUDENTS = ("resnet18", "resnet50", "resnet101", "vit_tiny", "vit_small")
@@ -125,12 +126,12 @@ def paper_lambda() -> BenchRecipe:
     return _variants(imagenette(), variants)
 
 
-def _table(base: Recipe, *students: str) -> Recipe:
+def _table(base: Tree, *students: str) -> dict[str, Any]:
     """Return the settings of a table: the paper's protocol alone, three students of each kind."""
-    return base.with_settings({"evaluate": {"protocols": ("wmdd",), "students": students or ("resnet18",), "seeds": 3}})
+    return merged(base, {"evaluate": {"protocols": ("wmdd",), "students": students or ("resnet18",), "seeds": 3}})
 
 
-def _variants(base: Recipe, variants: dict[str, dict[str, str]]) -> BenchRecipe:
+def _variants(base: Tree, variants: dict[str, dict[str, str]]) -> BenchRecipe:
     """Return a table of one method under several settings at IPC 10."""
     return BenchRecipe(base=_table(base), methods=("random", *variants), ipcs=(10,), variants=variants)
 
@@ -140,8 +141,9 @@ def _smoke(make: Callable[[], BenchRecipe]) -> Callable[[], BenchRecipe]:
 
     def smoke() -> BenchRecipe:
         bench = make()
-        several = len(bench.base.evaluate.students) > 1
-        base = digits().with_settings(
+        several = len(bench.shared.evaluate.students) > 1
+        base = merged(
+            digits(),
             {
                 "squeeze": {"arch": "convnet1_w8_bn", "epochs": 1},
                 "recover": {"iterations": 2},
@@ -150,7 +152,7 @@ def _smoke(make: Callable[[], BenchRecipe]) -> Callable[[], BenchRecipe]:
                     "epochs": 2,
                     "seeds": 1,
                 },
-            }
+            },
         )
         return BenchRecipe(base=base, methods=bench.methods, ipcs=(1, 2)[: len(bench.ipcs)], variants=bench.variants)
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from wmdd.pipeline.bench_recipe import BenchRecipe
 from wmdd.recipes.cifar10 import cifar10
 from wmdd.recipes.imagenette import imagenette64
+from wmdd.settings.recipe import merged
 
 
 def matching_cifar10() -> BenchRecipe:
@@ -23,7 +24,8 @@ def matching_cifar10() -> BenchRecipe:
         DSA 40.5 ± 0.4, DM 42.7 ± 0.6, MTT 44.3 ± 0.6.
     """
     gradients = {"arch": "convnet3_w32", "iterations": 150, "outer": 5, "inner": 10, "batch_real": 128}
-    base = cifar10().with_settings(
+    base = merged(
+        cifar10(),
         {
             "precision": "fp32",
             "squeeze": {"arch": "convnet3_w32_bn", "epochs": 5},  # herding alone looks at this teacher
@@ -33,7 +35,7 @@ def matching_cifar10() -> BenchRecipe:
             "experts": {"arch": "convnet3_w32", "count": 4, "epochs": 12, "batch": 128},
             "mtt": {"iterations": 300, "steps": 15, "span": 1, "start_max": 6, "rate": 0.01},
             "evaluate": {"students": ("convnet3_w32",), "protocols": ("dc",), "seeds": 3, "tests": 1},
-        }
+        },
     )
     return BenchRecipe(base=base, methods=("random", "herding", "dm", "dsa", "dc", "mtt"), ipcs=(10,))
 
@@ -55,12 +57,13 @@ def methods_imagenette64() -> BenchRecipe:
         62.9 ± 1.9); ablation: wasserstein-pcbn 59.3 ± 0.4, 63.9 ± 0.2; ce-pcbn 60.5 ± 0.7, 63.9 ± 1.1;
         wasserstein-bn 57.9 ± 0.4, 63.2 ± 1.3; ce-bn 56.6 ± 0.4, 63.1 ± 0.5.
     """
-    base = imagenette64().with_settings(
+    base = merged(
+        imagenette64(),
         {
             "scdd": {"epochs": 10, "batch": 128},
             "gvbsm": {"teachers": ("convnet3_w32_bn", "convnet4_w32_bn"), "weight": 1.0},
             "evaluate.tests": 1,
-        }
+        },
     )
     chosen = dict.fromkeys(("wmdd", "mmd"), {"recover.bn_weight": 10.0})
     ablation = {

@@ -1,10 +1,10 @@
 """Tiny-ImageNet with the paper's settings."""
 
-from wmdd.pipeline.recipe import Recipe
 from wmdd.recipes.imagenette import imagenette
+from wmdd.settings.recipe import Tree, merged
 
 
-def tiny_imagenet() -> Recipe:
+def tiny_imagenet() -> Tree:
     """Distil Tiny-ImageNet, enlarged to 224 pixels as the paper does.
 
     Source: WMDD's main table and scripts: as for Imagenette with an image learning rate of 0.1. The paper's lambda of
@@ -16,4 +16,4 @@ def tiny_imagenet() -> Recipe:
     Expected (paper): teacher 63.5; 7.6, 41.8, 59.4, 61.0 at IPC 1, 10, 50, 100.
     Last measured: not yet.
     """
-    return imagenette().with_settings({"recover": {"lr": 0.1}, "evaluate": {"protocols": ("wmdd",)}})
+    return merged(imagenette(), {"recover": {"lr": 0.1}, "evaluate": {"protocols": ("wmdd",)}})

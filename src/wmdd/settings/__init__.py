@@ -1,14 +1,16 @@
 """Typed settings, one section for each stage; the sentence under a field is its help text.
 
-Free of torch, so that the command line can answer quickly. Which sections make up a run is `wmdd.pipeline.recipe`'s
-business.
+Free of torch, so that the command line can answer quickly. `recipe` puts the sections of a run together.
 """
 
-from wmdd.settings.bilevel import DdSettings, ExpertsSettings, KipSettings, MttSettings
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
 from wmdd.settings.chain import (
     BarycenterSettings,
     DataSettings,
     EvaluateSettings,
+    InversionSettings,
+    OptimisationSettings,
     RecoverSettings,
     RelabelSettings,
     SqueezeSettings,
@@ -16,16 +18,8 @@ from wmdd.settings.chain import (
     TrainSettings,
     ViewSettings,
 )
-from wmdd.settings.coresets import KMeansSettings, RdedSettings
-from wmdd.settings.inversion import (
-    GvbsmRecoverSettings,
-    GvbsmSettings,
-    MmdSettings,
-    ScddSettings,
-    SelfSupervisedSettings,
-)
-from wmdd.settings.matching import DcSettings, DmSettings, DsaSettings, GradientSettings, MatchingSettings
-from wmdd.settings.section import Fraction, NonNegative, Positive, Rate, Section, one_line
+from wmdd.settings.recipe import Recipe
+from wmdd.settings.section import Fraction, NoSettings, Section, one_line
 from wmdd.settings.strategy import DSA_GROUPS, FULL_DSA, NO_DSA, Strategy, strategy_groups
 
 __all__ = [
@@ -34,30 +28,19 @@ __all__ = [
     "NO_DSA",
     "BarycenterSettings",
     "DataSettings",
-    "DcSettings",
-    "DdSettings",
-    "DmSettings",
-    "DsaSettings",
     "EvaluateSettings",
-    "ExpertsSettings",
     "Fraction",
-    "GradientSettings",
-    "GvbsmRecoverSettings",
-    "GvbsmSettings",
-    "KMeansSettings",
-    "KipSettings",
-    "MatchingSettings",
-    "MmdSettings",
-    "MttSettings",
-    "NonNegative",
-    "Positive",
-    "Rate",
-    "RdedSettings",
+    "InversionSettings",
+    "NoSettings",
+    "NonNegativeFloat",
+    "NonNegativeInt",
+    "OptimisationSettings",
+    "PositiveFloat",
+    "PositiveInt",
+    "Recipe",
     "RecoverSettings",
     "RelabelSettings",
-    "ScddSettings",
     "Section",
-    "SelfSupervisedSettings",
     "SqueezeSettings",
     "StatisticsSettings",
     "Strategy",

@@ -2,9 +2,9 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
-from wmdd.settings.section import Fraction, NonNegative, Positive, Rate, Section
+from wmdd.settings.section import Fraction, Section
 
 
 class DataSettings(Section):
@@ -15,17 +15,17 @@ class DataSettings(Section):
 
     image_size: Annotated[int, Field(ge=4)] | None = None
     """Side in pixels that networks see; none = the side of the first image, at most 224."""
-    channels: Positive | None = None
+    channels: PositiveInt | None = None
     """Colour channels; none = 1 if the first images are all grey, else 3."""
     holdout: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """Share of each class held out for validation where the data bring no split of their own."""
     holdout_seed: int = 0
     """Seed of that split."""
-    max_broken: Annotated[int, Field(ge=0)] = 0
+    max_broken: NonNegativeInt = 0
     """How many unreadable images may be left out before the run stops."""
-    memory_gb: Rate = 2.0
+    memory_gb: PositiveFloat = 2.0
     """Decoded sets up to this size are kept in memory; larger ones are read as needed."""
-    workers: Annotated[int, Field(ge=0)] = 2
+    workers: NonNegativeInt = 2
     """Processes that decode images of sets that are not kept in memory."""
 
 
@@ -36,26 +36,26 @@ class ViewSettings(Section):
     """Smallest share of the area that a random crop keeps; 1 = the whole image, always."""
     flip: bool = True
     """Mirror half of the views."""
-    cutmix: NonNegative = 0.0
+    cutmix: NonNegativeFloat = 0.0
     """Beta parameter of CutMix; 0 = no mixing."""
 
 
 class TrainSettings(Section):
     """One way of training a classifier."""
 
-    epochs: Positive = 50
+    epochs: PositiveInt = 50
     """Passes over the images."""
-    batch: Positive = 32
+    batch: PositiveInt = 32
     """Images a step."""
     optimiser: Literal["sgd", "adamw"] = "sgd"
     """SGD with momentum, or AdamW (no decay on one-dimensional parameters)."""
-    lr: Rate = 0.025
+    lr: PositiveFloat = 0.025
     """Learning rate at the start."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    """Of SGD."""
-    weight_decay: NonNegative = 1e-4
+    """Momentum of SGD."""
+    weight_decay: NonNegativeFloat = 1e-4
     """Weight decay."""
-    warmup: NonNegative = 0.0
+    warmup: NonNegativeFloat = 0.0
     """Epochs of linear warm-up."""
     schedule: Literal["cosine", "step", "constant"] = "cosine"
     """Cosine, see zeta; step = past half of the epochs a tenth, and the optimiser begins anew; or constant."""
@@ -94,7 +94,7 @@ class StatisticsSettings(Section):
     section: ClassVar[str] = "statistics"
     free: ClassVar[frozenset[str]] = frozenset({"batch"})
 
-    batch: Positive = 100
+    batch: PositiveInt = 100
     """Images a step; does not change the answer."""
 
 
@@ -107,40 +107,28 @@ class BarycenterSettings(Section):
     """What the atoms minimise. All but wasserstein and kmeans have weights 1/IPC."""
     weights: Literal["learned", "uniform", "exact"] = "learned"
     """Of wasserstein only: learned = projected subgradient (the paper's); uniform = 1/IPC; exact = Voronoi shares."""
-    iterations: Positive = 10
+    iterations: PositiveInt = 10
     """Alternations of weights and atoms (K_iter), or rounds of sliced, entropic, mmd_rbf; the others need none."""
     step: Annotated[float, Field(gt=0, lt=2)] = 1.0
     """Of wasserstein only: step length of the weight update, in units of Polyak's step."""
 
 
-class RecoverSettings(Section):
-    """Stage 4: optimise images until their features hit the atoms."""
+class OptimisationSettings(Section):
+    """Stage 4: how images are optimised, and how they look in a step."""
 
     section: ClassVar[str] = "recover"
 
-    iterations: Positive = 2000
+    iterations: PositiveInt = 2000
     """Adam steps."""
-    lr: Rate = 0.25
+    lr: PositiveFloat = 0.25
     """Learning rate in normalised pixels; cosine to zero."""
-    bn_weight: NonNegative = 0.1
-    """Weight lambda of the BatchNorm term."""
-    form: Literal["squared", "reference"] = "squared"
-    """squared = the paper's losses; reference = what the authors' code computes."""
-    feature_loss: Literal["wasserstein", "cross_entropy", "mmd_linear", "mmd_rbf", "none"] = "wasserstein"
-    """What ties an image to its class; mmd_* takes both terms in units of their values at the start."""
-    ce_weight: NonNegative = 0.0
-    """Weight of a cross-entropy term added to the feature loss; the authors' script has 1, their final runs 0."""
-    bn: Literal["per_class", "global", "none"] = "per_class"
-    """Which BatchNorm statistics the images shall have."""
-    bn_first: NonNegative = 1.0
-    """Factor on the term of the first BatchNorm layer; SRe2L's and G-VBSM's code has 10."""
     start: Literal["noise", "real"] = "noise"
     """Start from Gaussian noise, or from random real images of the class."""
     crop_min: Annotated[float, Field(gt=0, le=1)] = 0.08
     """Smallest share of the area that the crop of a step keeps."""
     flip: bool = True
     """Mirror half of the views."""
-    roll: Annotated[int, Field(ge=0)] = 0
+    roll: NonNegativeInt = 0
     """Largest shift of a step's views in pixels, down and to the right; what leaves comes in at the other side."""
     curriculum: Literal["none", "cosine", "linear", "step"] = "none"
     """How the smallest crop goes from the whole image to curriculum_end; none = crop_min in every step."""
@@ -148,8 +136,30 @@ class RecoverSettings(Section):
     """Share of the steps after which the curriculum has come to its end."""
     curriculum_end: Annotated[float, Field(gt=0, le=1)] = 0.08
     """Smallest share of the area that a crop keeps at the end of a curriculum."""
-    batch: Positive = 100
+    batch: PositiveInt = 100
     """Images optimised together: as many whole classes as fit, at least one."""
+
+
+class InversionSettings(OptimisationSettings):
+    """Stage 4: optimise images under BatchNorm statistics and what ties them to their class."""
+
+    form: Literal["squared", "reference"] = "squared"
+    """squared = the paper's losses; reference = what the authors' code computes."""
+    ce_weight: NonNegativeFloat = 0.0
+    """Weight of a cross-entropy term added to the feature loss; the authors' script has 1, their final runs 0."""
+    bn: Literal["per_class", "global", "none"] = "per_class"
+    """Which BatchNorm statistics the images should have."""
+    bn_weight: NonNegativeFloat = 0.1
+    """Weight lambda of the BatchNorm term."""
+    bn_first: NonNegativeFloat = 1.0
+    """Factor on the term of the first BatchNorm layer; SRe2L's and G-VBSM's code has 10."""
+
+
+class RecoverSettings(InversionSettings):
+    """Stage 4: optimise images until their features hit the atoms."""
+
+    feature_loss: Literal["wasserstein", "cross_entropy", "mmd_linear", "mmd_rbf", "none"] = "wasserstein"
+    """What ties an image to its class; mmd_* takes both terms in units of their values at the start."""
 
 
 class RelabelSettings(Section):
@@ -162,15 +172,15 @@ class RelabelSettings(Section):
     """Networks trained as the teacher is, that label beside it: the mean of all logits counts, stored or online."""
     store: Literal["full", "topk", "online"] = "full"
     """Keep all logits, the largest ones, or none and ask the teacher again while training."""
-    top_k: Positive = 10
+    top_k: PositiveInt = 10
     """Logits kept by `topk`, beside the mean of the rest."""
-    temperature: Rate = 20.0
+    temperature: PositiveFloat = 20.0
     """Temperature T of the soft labels."""
     crop_min: Annotated[float, Field(gt=0, le=1)] = 0.08
     """Smallest share of the area that a view keeps."""
     flip: bool = True
     """Mirror half of the views."""
-    cutmix: NonNegative = 1.0
+    cutmix: NonNegativeFloat = 1.0
     """Beta parameter of CutMix; 0 = no mixing."""
 
 
@@ -184,13 +194,13 @@ class EvaluateSettings(Section):
     """Networks that are trained on the distilled set."""
     protocols: tuple[str, ...] = ("wmdd",)
     """How they are trained; `wmdd list protocols` names them."""
-    seeds: Positive = 3
+    seeds: PositiveInt = 3
     """Students trained for each row."""
     labels: Literal["soft", "hard", "both"] = "soft"
     """Learn from the teacher's answers; or from what the set brings itself, its fixed targets or the class; or both."""
-    epochs: Positive | None = None
+    epochs: PositiveInt | None = None
     """Epochs instead of the protocol's own."""
-    tests: Positive = 5
+    tests: PositiveInt = 5
     """Tests during training, the last one after the last epoch."""
     full_data: bool = False
     """Also train each student on all real images, as the teacher is trained: the reference above."""

@@ -6,10 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from wmdd.errors import ConfigError, did_you_mean
 
-Positive = Annotated[int, Field(ge=1)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Rate = Annotated[float, Field(gt=0)]
-NonNegative = Annotated[float, Field(ge=0)]
 
 
 class Section(BaseModel):
@@ -27,12 +24,20 @@ class Section(BaseModel):
             raise ConfigError(one_line(error, type(self))) from None
 
     def counted(self) -> dict[str, Any]:
-        """Return the settings that can change the answer, ready for JSON."""
-        return {name: value for name, value in self.model_dump(mode="json").items() if name not in self.free}
+        """Return the settings that can change the answer and are not at their default, ready for JSON.
+
+        So a new setting with a neutral default leaves the keys of stored results as they are. A default that changes
+        changes the answer of the same key: then the stage's version rises.
+        """
+        return self.model_dump(mode="json", exclude=set(self.free), exclude_defaults=True)
 
     def with_(self, **changes: Any) -> "Any":
         """Return a copy with some fields replaced, checked like new settings."""
         return type(self)(**{**self.model_dump(), **changes})
+
+
+class NoSettings(Section):
+    """Nothing to set: the seed is the run's."""
 
 
 def one_line(error: ValidationError, model: type[Section]) -> str:

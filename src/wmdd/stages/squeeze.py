@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,7 @@ from wmdd.data.loading import channel_moments, fetch_batches, shuffled, to_float
 from wmdd.data.views import crop_and_flip, draw_views
 from wmdd.evaluation.accuracy import accuracy
 from wmdd.models import Pretrained, build_model, load_checkpoint, pretrained_model, resolve_spec
-from wmdd.settings import SelfSupervisedSettings, SqueezeSettings, ViewSettings
+from wmdd.settings import SqueezeSettings, ViewSettings
 from wmdd.stages.stage import Stage
 from wmdd.training.loop import Batch, Task, fit, test_epochs
 from wmdd.training.losses import label_loss
@@ -76,7 +77,21 @@ def as_teacher(
     return Teacher(spec=spec, weights=weights, classes=train.classes, mean=mean, std=std, top1=top1)
 
 
-def teacher_spec(train: ImageSet, settings: SqueezeSettings | SelfSupervisedSettings) -> ModelSpec:
+class NamesNetwork(Protocol):
+    """Settings that name a teacher's network."""
+
+    @property
+    def arch(self) -> str:
+        """Its name."""
+        ...
+
+    @property
+    def stem(self) -> str:
+        """Its first layers."""
+        ...
+
+
+def teacher_spec(train: ImageSet, settings: NamesNetwork) -> ModelSpec:
     """Return the specification of a teacher for `train`.
 
     Raises:

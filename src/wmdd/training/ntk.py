@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from wmdd.errors import ConfigError
+
 RIDGE = 1e-6
 """Regularisation lambda, in units of the mean of the kernel's diagonal (Nguyen et al.)."""
 WEIGHT_VARIANCE = 2.0
@@ -109,3 +111,13 @@ def _regularised(support: Tensor, hidden: int) -> Tensor:
     """Return K_ss + lambda tr(K_ss)/n_s I."""
     kernel = tangent_kernel(support, support, hidden=hidden)
     return kernel + RIDGE * kernel.diagonal().mean() * torch.eye(len(kernel), dtype=kernel.dtype, device=kernel.device)
+
+
+def require_float64(device: torch.device) -> None:
+    """Refuse a device without float64, in which kernels have to be.
+
+    Raises:
+        ConfigError: it is one.
+    """
+    if device.type == "mps":
+        raise ConfigError(f"kernel regression needs float64; got device {device.type}; use --device cpu")

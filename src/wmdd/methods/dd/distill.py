@@ -20,9 +20,11 @@ from torch.func import functional_call
 
 from wmdd.context import Context
 from wmdd.data.loading import centre_crop, to_float
-from wmdd.methods.kits.unrolling import GRADIENTS, functional_network
+from wmdd.methods.algorithm import Algorithm, Result, Size, Stages, Work
+from wmdd.methods.dd import DdSettings
+from wmdd.methods.kits.unrolling import GRADIENTS, SECOND_ORDER, functional_network
 from wmdd.models import network_spec
-from wmdd.settings import DdSettings
+from wmdd.settings import Recipe
 from wmdd.stages.stage import Stage
 from wmdd.training.images import Descent, Variable, Variables, optimise
 from wmdd.training.losses import label_loss
@@ -109,3 +111,18 @@ def _real_batch(job: _Job, iteration: int) -> tuple[Tensor, Tensor]:
 
 
 DD = Stage(name="dd", version=1, run=dd, output=DistilledSet, networks=False)
+
+
+def distill(stages: Stages, train: Result, teachers: tuple[Result, ...], recipe: Recipe) -> Result:
+    """Optimise the images."""
+    return stages.run(DD, train, teachers[0], settings=recipe.of(DdSettings), ipc=recipe.ipc)
+
+
+def work(recipe: Recipe, size: Size) -> tuple[Work, ...]:
+    """Count the students' steps, each on one image of each class, and the real images that judge them."""
+    settings = recipe.of(DdSettings)
+    each = SECOND_ORDER * recipe.ipc * settings.epochs * size.classes + settings.batch
+    return (Work(arch=settings.arch, both=settings.iterations * settings.networks * each),)
+
+
+ALGORITHM = Algorithm(distill=distill, work=work)

@@ -18,9 +18,11 @@ import torch
 from torch import Tensor
 
 from wmdd.context import Context, seeded, stream_seed
+from wmdd.methods.algorithm import Algorithm, Result, Size, Stages, Work
+from wmdd.methods.dm import DmSettings
 from wmdd.methods.kits.matching import SiameseBatches
 from wmdd.models import features_and_logits, fresh_network
-from wmdd.settings import DmSettings
+from wmdd.settings import Recipe
 from wmdd.stages.stage import Stage
 from wmdd.training.images import Descent, Variable, Variables, optimise
 from wmdd.training.pixels import start_images, unbounded_set
@@ -79,3 +81,18 @@ class _MeanLoss:
 
 
 MATCH_MEANS = Stage(name="match_means", version=1, run=match_means, output=DistilledSet)
+
+
+def distill(stages: Stages, train: Result, teachers: tuple[Result, ...], recipe: Recipe) -> Result:
+    """Match means."""
+    return stages.run(MATCH_MEANS, train, teachers[0], settings=recipe.of(DmSettings), ipc=recipe.ipc)
+
+
+def work(recipe: Recipe, size: Size) -> tuple[Work, ...]:
+    """Count real images forward, distilled ones forward and backward."""
+    settings = recipe.of(DmSettings)
+    real, distilled = settings.batch_real * size.classes, recipe.ipc * size.classes
+    return (Work(arch=settings.arch, forward=settings.iterations * real, both=settings.iterations * distilled),)
+
+
+ALGORITHM = Algorithm(distill=distill, work=work)

@@ -1,117 +1,53 @@
-"""Real images instead of synthetic ones: the baselines that choose and optimise nothing join the chain here.
+"""Real images instead of synthetic ones: what coresets share, which choose and optimise nothing.
 
-`random` draws. The coresets choose by the teacher's features of each class, the rows divided by their norms; which
-rows is `stages/_selecting.py`'s business. All images have equal weight.
+They choose by the teacher's features of each class, the rows divided by their norms; which rows, the method's own
+folder says. All images have equal weight. Ties go to the lowest row, so everything but random starts is a function of
+the points. Shapes: `n` points of a class, `D` features, `K` chosen rows, all different.
 """
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from wmdd import ot
-from wmdd.context import Context, stream_seed
+from wmdd.context import Context
 from wmdd.data.loading import centre_crop, class_counts, require_images
 from wmdd.errors import DataError
-from wmdd.methods.kits.selecting import Points, Rows, herding, k_center, k_means, unit_rows
-from wmdd.settings import KMeansSettings, Section
-from wmdd.stages.stage import Stage
+from wmdd.methods.algorithm import Size, Work
+from wmdd.settings import Recipe
 from wmdd.values import ClassStatistics, DistilledSet, ImageSet, Teacher
 
-
-class PickSettings(Section):
-    """Nothing to set: the seed is the run's."""
-
-
-def pick_random(
-    train: ImageSet, teacher: Teacher, settings: PickSettings, *, ipc: int, ctx: Context | None = None
-) -> DistilledSet:
-    """Return `ipc` real images of each class, drawn uniformly without replacement, all of equal weight."""
-    del settings
-    ctx = ctx or Context()
-    chosen: list[int] = []
-    for label in range(len(train.classes)):
-        members = train.of_class(label)
-        order = torch.randperm(len(members), generator=ctx.generator(label))
-        chosen += members[order[:ipc]].tolist()
-    return _as_set("random", train, teacher, chosen, ipc)
+Points = NDArray[np.float64]
+Rows = NDArray[np.int64]
 
 
-def pick_herding(
-    train: ImageSet,
-    teacher: Teacher,
-    statistics: ClassStatistics,
-    settings: PickSettings,
-    *,
-    ipc: int,
-    ctx: Context | None = None,
-) -> DistilledSet:
-    """Return the `ipc` images of each class whose mean feature follows the class's own, in the order of herding.
-
-    Raises:
-        DataError: a class has fewer images than `ipc`, or teacher, images and statistics do not belong together.
-    """
-    del settings
-    rows = _rows_of_classes(train, teacher, statistics, ipc, ctx=ctx, choose=lambda points, _: herding(points, ipc))
-    return _as_set("herding", train, teacher, rows, ipc)
+def unit_rows(points: Tensor) -> Points:
+    """Return points `(n, D)` in float64, each divided by its Euclidean norm; a row of zeros stays what it is."""
+    table = points.numpy().astype(np.float64)
+    norms = np.linalg.norm(table, axis=1, keepdims=True)
+    return table / np.where(norms > 0.0, norms, 1.0)
 
 
-def pick_k_center(
-    train: ImageSet,
-    teacher: Teacher,
-    statistics: ClassStatistics,
-    settings: PickSettings,
-    *,
-    ipc: int,
-    ctx: Context | None = None,
-) -> DistilledSet:
-    """Return `ipc` images of each class by farthest-first traversal from the one nearest to the class's mean feature.
-
-    Raises:
-        DataError: a class has fewer images than `ipc`, or teacher, images and statistics do not belong together.
-    """
-    del settings
-    rows = _rows_of_classes(train, teacher, statistics, ipc, ctx=ctx, choose=lambda points, _: k_center(points, ipc))
-    return _as_set("k-center", train, teacher, rows, ipc)
-
-
-def pick_k_means(
-    train: ImageSet,
-    teacher: Teacher,
-    statistics: ClassStatistics,
-    settings: KMeansSettings,
-    *,
-    ipc: int,
-    ctx: Context | None = None,
-) -> DistilledSet:
-    """Return the `ipc` images of each class that are nearest to the centres of k-means of its features.
-
-    Raises:
-        DataError: a class has fewer images than `ipc`, or teacher, images and statistics do not belong together.
-    """
-    ctx = ctx or Context()
-
-    def choose(points: Points, label: int) -> Rows:
-        seeds = (stream_seed(ctx.seed, ctx.stage, label, start) for start in range(settings.starts))
-        return k_means(points, ipc, seeds)
-
-    rows = _rows_of_classes(train, teacher, statistics, ipc, ctx=ctx, choose=choose)
-    return _as_set("k-means", train, teacher, rows, ipc)
-
-
-def _rows_of_classes(
+def choose_by_features(
+    method: str,
     train: ImageSet,
     teacher: Teacher,
     statistics: ClassStatistics,
     ipc: int,
     *,
-    ctx: Context | None,
     choose: Callable[[Points, int], Rows],
-) -> list[int]:
-    """Return the positions of the images that `choose` takes of each class, by its points and its label.
+    ctx: Context,
+) -> DistilledSet:
+    """Return the images that `choose` takes of each class, by its points and its label, as a distilled set.
 
     Classes are chosen from in threads; neither their number nor a stop changes the answer.
+
+    Raises:
+        DataError: a class has fewer images than `ipc`, or teacher, images and statistics do not belong together.
     """
-    ctx = ctx or Context()
     teacher.require_classes(train.classes)
     require_images(train, ipc)
     _require_same_images(train, statistics)
@@ -125,7 +61,7 @@ def _rows_of_classes(
         if ctx.due():
             ctx.save("chosen", {"positions": torch.tensor(found)})
         ctx.progress(len(found), len(train.classes))
-    return [position for positions in found for position in positions]
+    return real_set(method, train, teacher, [position for positions in found for position in positions], ipc)
 
 
 def _require_same_images(train: ImageSet, statistics: ClassStatistics) -> None:
@@ -137,7 +73,7 @@ def _require_same_images(train: ImageSet, statistics: ClassStatistics) -> None:
         )
 
 
-def _as_set(method: str, train: ImageSet, teacher: Teacher, chosen: list[int], ipc: int) -> DistilledSet:
+def real_set(method: str, train: ImageSet, teacher: Teacher, chosen: list[int], ipc: int) -> DistilledSet:
     """Return the images at positions `chosen`, class by class, `ipc` of each, as a distilled set."""
     return DistilledSet(
         method=method,
@@ -150,7 +86,6 @@ def _as_set(method: str, train: ImageSet, teacher: Teacher, chosen: list[int], i
     )
 
 
-RANDOM = Stage(name="random", version=1, run=pick_random, output=DistilledSet, networks=False)
-HERDING = Stage(name="herding", version=1, run=pick_herding, output=DistilledSet, seeded=False, networks=False)
-K_CENTER = Stage(name="k-center", version=1, run=pick_k_center, output=DistilledSet, seeded=False, networks=False)
-K_MEANS = Stage(name="k-means", version=1, run=pick_k_means, output=DistilledSet, networks=False)
+def passing_all(recipe: Recipe, size: Size) -> tuple[Work, ...]:
+    """Count one pass of the teacher over the real images."""
+    return (Work(arch=recipe.squeeze.arch, forward=size.images),)

@@ -3,16 +3,16 @@
 For class c, with the gradient g(X) = grad_theta CE(net_theta(A(X)), c) and a transform A (none for DC; for DSA drawn
 anew for each class and step, the same for both sides):
 
-    L = sum_c D(g(X_c), g(real_c)),   D = `wmdd.methods.kits.gradient_distance.gradient_distance`
+    L = sum_c D(g(X_c), g(real_c)),   D = `gradient_distance`
 
 Each iteration starts a network from random weights; between its image steps it is trained on the images, so that they
 serve a network on its way too. Zhao, Mopuri and Bilen, ICLR 2021 (arXiv:2006.05929); Zhao and Bilen, ICML 2021
 (arXiv:2102.08259). Differs from the reference code: every draw has a stream of its own (there, making a network seeds
-everything anew, by the clock), and BatchNorm layers are settled exactly (`stages/_networks.py`). Networks always
+everything anew, by the clock), and BatchNorm layers are recalibrated exactly (`kits/matching.py`). Networks always
 compute in fp32: second derivatives are too coarse in bf16.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -22,15 +22,19 @@ from torch import Tensor, nn
 from wmdd.context import Context, seeded, stream_seed
 from wmdd.data.dsa import apply_dsa, draw_dsa
 from wmdd.data.loading import shuffled
-from wmdd.methods.kits.gradient_distance import gradient_distance
+from wmdd.methods.algorithm import Result, Size, Stages, Work
 from wmdd.methods.kits.matching import SiameseBatches
+from wmdd.methods.kits.settings import GradientSettings
+from wmdd.methods.kits.unrolling import SECOND_ORDER
 from wmdd.models import fresh_network
-from wmdd.settings import GradientSettings
+from wmdd.settings import Recipe
 from wmdd.stages.stage import Stage
 from wmdd.training.images import Descent, Variable, Variables, optimise
 from wmdd.training.losses import label_loss
 from wmdd.training.pixels import class_labels, start_images, unbounded_set
 from wmdd.values import DistilledSet, ImageSet, Teacher
+
+_TINY = 1e-6
 
 
 def match_gradients(
@@ -136,4 +140,48 @@ def _gradient(model: nn.Module, images: Tensor, label: int, *, differentiable: b
     return torch.autograd.grad(loss, list(model.parameters()), create_graph=differentiable)
 
 
+def gradient_distance(found: Sequence[Tensor], wanted: Sequence[Tensor], form: str = "rows") -> Tensor:
+    """Return the distance of two gradients, each a tensor for each parameter, as a scalar.
+
+    `rows` (Zhao, Mopuri and Bilen, ICLR 2021, eq. 10): sum over weights, and over their output rows i, of
+    1 - <f_i, w_i> / (||f_i|| ||w_i|| + 1e-6); a convolution `(O, I, k, k)` has O rows. One-dimensional tensors (biases,
+    affine parameters of norms) do not count. `mse` and `cos` take all tensors as one vector: the squared length of the
+    difference, and one minus the cosine.
+
+    Raises:
+        ValueError: the form is unknown.
+    """
+    if form == "rows":
+        pairs = [(f.flatten(1), w.flatten(1)) for f, w in zip(found, wanted, strict=True) if f.ndim > 1]
+        return torch.stack([_one_minus_cosine(f, w).sum() for f, w in pairs]).sum()
+    one, other = (torch.cat([part.flatten() for part in parts]) for parts in (found, wanted))
+    if form == "mse":
+        return (one - other).square().sum()
+    if form == "cos":
+        return _one_minus_cosine(one, other)
+    raise ValueError(f"unknown distance of gradients; got {form!r}; use rows, mse or cos")
+
+
+def _one_minus_cosine(one: Tensor, other: Tensor) -> Tensor:
+    """Return 1 - cosine along the last axis."""
+    lengths = torch.linalg.vector_norm(one, dim=-1) * torch.linalg.vector_norm(other, dim=-1)
+    return 1 - (one * other).sum(-1) / (lengths + _TINY)
+
+
 MATCH_GRADIENTS = Stage(name="match_gradients", version=1, run=match_gradients, output=DistilledSet, networks=False)
+
+
+def distill_with(
+    kind: type[GradientSettings], stages: Stages, train: Result, teachers: tuple[Result, ...], recipe: Recipe
+) -> Result:
+    """Match gradients under the settings of a kind, for the methods that differ in those alone."""
+    settings = recipe.of(kind)
+    return stages.run(MATCH_GRADIENTS, train, teachers[0], settings=settings, ipc=recipe.ipc, method=recipe.method)
+
+
+def matching_work(kind: type[GradientSettings], recipe: Recipe, size: Size) -> tuple[Work, ...]:
+    """Count gradients of real and distilled images, and the training of networks between them."""
+    settings, images = recipe.of(kind), size.classes * recipe.ipc
+    outer, inner = settings.loops(recipe.ipc)
+    step = size.classes * settings.batch_real + SECOND_ORDER * images + inner * images
+    return (Work(arch=settings.arch, both=settings.iterations * outer * step),)

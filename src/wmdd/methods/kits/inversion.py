@@ -15,17 +15,21 @@ Differs from the reference code: the targets are exact moments of the training i
 buffers, which average batches that were augmented and seen while the weights still changed.
 """
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
 from wmdd.context import Context
 from wmdd.errors import ConfigError
+from wmdd.methods.algorithm import Result, Size, Stages, Work
 from wmdd.models import build_teacher, require_batchnorm
-from wmdd.settings import RecoverSettings
+from wmdd.settings import InversionSettings, OptimisationSettings, Recipe, RecoverSettings, StatisticsSettings
 from wmdd.stages.recovery.descent import GroupLoss, Inversion, group_classes, invert_groups
 from wmdd.stages.recovery.group_loss import group_loss
 from wmdd.stages.recovery.matching import Group, moment_targets
 from wmdd.stages.stage import Stage
+from wmdd.stages.statistics import STATISTICS
 from wmdd.values import ClassStatistics, DistilledSet, ImageSet, Teacher
 
 
@@ -89,3 +93,24 @@ def inversion_groups(num_classes: int, ipc: int, settings: RecoverSettings) -> l
 
 
 INVERT = Stage(name="invert", version=1, run=invert, output=DistilledSet)
+
+
+MATCHING = 1.5
+"""A step against statistics costs about this much of the bare forward and backward (see benchmarks/)."""
+
+
+FeatureLoss = Literal["cross_entropy", "mmd_linear", "mmd_rbf"]
+
+
+def invert_with(feature_loss: FeatureLoss, stages: Stages, train: Result, teacher: Result, recipe: Recipe) -> Result:
+    """Wire statistics and inversion under a feature loss, for the methods that differ in that and in their settings."""
+    own = recipe.of(InversionSettings)
+    settings = RecoverSettings(**own.model_dump(), feature_loss=feature_loss)
+    statistics = stages.run(STATISTICS, train, teacher, settings=recipe.of(StatisticsSettings))
+    return stages.run(INVERT, train, teacher, statistics, settings=settings, ipc=recipe.ipc, method=recipe.method)
+
+
+def inverting(recipe: Recipe, size: Size) -> tuple[Work, ...]:
+    """Count statistics and recovery under the teacher."""
+    steps = recipe.of(OptimisationSettings).iterations * size.classes * recipe.ipc
+    return (Work(arch=recipe.squeeze.arch, forward=size.images, both=MATCHING * steps),)

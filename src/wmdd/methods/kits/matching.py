@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from wmdd.context import Context
 from wmdd.data.dsa import apply_dsa, draw_dsa
 from wmdd.methods.kits.class_batches import ClassBatches
+from wmdd.methods.kits.settings import MatchingSettings
 from wmdd.models import batchnorm_layers, network_spec, recalibrate_batchnorm
-from wmdd.settings import MatchingSettings
 from wmdd.values import ImageSet, ModelSpec, Teacher
 
 BATCHNORM_IMAGES = 16

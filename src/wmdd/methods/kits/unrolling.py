@@ -13,6 +13,8 @@ from wmdd.values import ModelSpec
 UnrolledLoss = Callable[[nn.Module, Parameters, Sequence[Step], Tensor, Outer], Tensor]
 GRADIENTS: Mapping[str, UnrolledLoss] = {"graph": unrolled_loss, "sweep": swept_loss}
 """How the gradient through all steps is found, by the name of the setting."""
+SECOND_ORDER = 3
+"""So many times the bare forward and backward is a gradient through a gradient."""
 
 
 def functional_network(spec: ModelSpec, ctx: Context) -> nn.Module:

@@ -1,1 +1,14 @@
-"""Method."""
+"""Label solve: real images with the labels under which kernel regression predicts the others best."""
+
+from wmdd.methods.method import Method
+
+METHOD = Method(
+    name="ls",
+    title="label solve",
+    summary="real images with the best labels for kernel regression (label solve, ICLR 2021)",
+    source="Dataset Meta-Learning from Kernel Ridge-Regression, ICLR 2021, arXiv:2011.00050",
+    algorithm="wmdd.methods.ls.distill",
+    stages=("ls",),
+    real=True,
+    own_procedure="kernel",
+)

@@ -1,1 +1,69 @@
-"""Method."""
+"""MTT: experts on the real images → images that lead a student along their trajectories."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from wmdd.methods.method import Method
+from wmdd.settings import FULL_DSA, Section, Strategy
+
+
+class ExpertsSettings(Section):
+    """Networks trained on the real images, whose ways MTT follows; all IPC share them."""
+
+    section: ClassVar[str] = "experts"
+
+    arch: str = "convnet3"
+    """Network; without BatchNorm."""
+    count: PositiveInt = 100
+    """Networks."""
+    epochs: PositiveInt = 50
+    """Passes over the real images; the parameters after each are kept."""
+    lr: PositiveFloat = 0.01
+    """Learning rate of plain SGD: no momentum, no decay."""
+    batch: PositiveInt = 256
+    """Images a step."""
+    strategy: Strategy = FULL_DSA
+    """Augmentation: groups joined by underscores, or none; parameters for each image."""
+
+
+class MttSettings(Section):
+    """MTT: images that take a network, in a few steps, from one point of an expert's way to a later one."""
+
+    section: ClassVar[str] = "mtt"
+
+    iterations: PositiveInt = 5000
+    """Steps of SGD on images and rate."""
+    steps: PositiveInt = 30
+    """Student's steps N."""
+    span: PositiveInt = 2
+    """Expert's epochs M that they are to make up for."""
+    start_max: PositiveInt = 20
+    """Ways begin before this epoch of the expert (exclusive)."""
+    lr: PositiveFloat = 100.0
+    """Learning rate of the images; the loss is relative and small for each pixel, so hundreds are right."""
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    """Of the SGD on images and rate."""
+    rate: PositiveFloat = 0.001
+    """Student's learning rate alpha at the start; it is learned."""
+    rate_lr: PositiveFloat = 1e-5
+    """Learning rate of alpha."""
+    batch: PositiveInt | None = None
+    """Distilled images a student's step; none = all."""
+    strategy: Strategy = FULL_DSA
+    """Augmentation in the student's steps: groups joined by underscores, or none; parameters for each image."""
+    gradient: Literal["graph", "sweep"] = "graph"
+    """Keep the graph of all steps, or make each anew on the way back, in less memory and more time, to the same end."""
+
+
+METHOD = Method(
+    name="mtt",
+    title="MTT",
+    summary="images that lead a student along the trajectories of experts (CVPR 2022)",
+    source="Dataset Distillation by Matching Training Trajectories, CVPR 2022, arXiv:2203.11932",
+    algorithm="wmdd.methods.mtt.distill",
+    settings=(ExpertsSettings, MttSettings),
+    stages=("experts", "mtt"),
+    losses={"loss": "distance from the expert, relative"},
+    networks=("experts.arch",),
+)

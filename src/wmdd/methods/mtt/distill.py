@@ -22,8 +22,11 @@ from torch import Tensor, nn
 from wmdd.context import Context
 from wmdd.data.dsa import apply_dsa, draw_dsa
 from wmdd.errors import ConfigError
-from wmdd.methods.kits.unrolling import GRADIENTS, functional_network
-from wmdd.settings import MttSettings
+from wmdd.methods.algorithm import Algorithm, Result, Size, Stages, Work
+from wmdd.methods.kits.unrolling import GRADIENTS, SECOND_ORDER, functional_network
+from wmdd.methods.mtt import ExpertsSettings, MttSettings
+from wmdd.methods.mtt.experts import EXPERTS
+from wmdd.settings import Recipe
 from wmdd.stages.stage import Stage
 from wmdd.training.images import Descent, Variable, Variables, optimise
 from wmdd.training.pixels import class_labels, start_images, unbounded_set
@@ -66,12 +69,12 @@ def mtt(
         ctx: surroundings; the state is saved between iterations.
 
     Raises:
-        ConfigError: the experts' ways are too short.
+        ConfigError: the experts' trajectories are too short.
         NumericsError: the loss is not finite any more.
     """
     ctx = ctx or Context()
     teacher.require_classes(train.classes)
-    require_long_ways(settings, trajectories.parameters.shape[1] - 1)
+    require_long_trajectories(settings, trajectories.parameters.shape[1] - 1)
     classes = range(len(train.classes))
     job = _Job(
         model=functional_network(trajectories.spec, ctx),
@@ -95,7 +98,7 @@ def mtt(
     return replace(unbounded_set("mtt", found["images"], teacher), rates=found["rate"].cpu())
 
 
-def require_long_ways(settings: MttSettings, epochs: int) -> None:
+def require_long_trajectories(settings: MttSettings, epochs: int) -> None:
     """Raise `ConfigError` unless experts of so many epochs go on for long enough after the latest start."""
     last = settings.start_max - 1 + settings.span
     if last > epochs:
@@ -135,3 +138,21 @@ def _steps(job: _Job, images: Tensor, generator: torch.Generator) -> Iterator[St
 
 
 MTT = Stage(name="mtt", version=1, run=mtt, output=DistilledSet, networks=False)
+
+
+def distill(stages: Stages, train: Result, teachers: tuple[Result, ...], recipe: Recipe) -> Result:
+    """Train experts, which all IPC share, and match their trajectories."""
+    teacher, experts, own = teachers[0], recipe.of(ExpertsSettings), recipe.of(MttSettings)
+    require_long_trajectories(own, experts.epochs)
+    trajectories = stages.run(EXPERTS, train, teacher, settings=experts)
+    return stages.run(MTT, train, teacher, trajectories, settings=own, ipc=recipe.ipc)
+
+
+def work(recipe: Recipe, size: Size) -> tuple[Work, ...]:
+    """Count the training of the experts, and the students' steps."""
+    experts, own, images = recipe.of(ExpertsSettings), recipe.of(MttSettings), size.classes * recipe.ipc
+    taught = own.iterations * own.steps * min(own.batch or images, images)
+    return (Work(arch=experts.arch, both=experts.count * experts.epochs * size.images + SECOND_ORDER * taught),)
+
+
+ALGORITHM = Algorithm(distill=distill, work=work)

@@ -21,8 +21,10 @@ from wmdd.context import Context
 from wmdd.data.loading import fetch_batches, to_float
 from wmdd.errors import DataError
 from wmdd.evaluation.accuracy import BATCH
+from wmdd.methods.algorithm import Algorithm, Result, Size, Stages, Work
+from wmdd.methods.rded import RdedSettings
 from wmdd.models import build_teacher
-from wmdd.settings import RdedSettings
+from wmdd.settings import Recipe
 from wmdd.stages.relabel import teacher_logits
 from wmdd.stages.stage import Stage
 from wmdd.training.pixels import class_major_set
@@ -164,3 +166,18 @@ def tile_images(crops: Tensor, factor: int, size: int) -> Tensor:
 
 
 RDED = Stage(name="rded", version=1, run=rded, output=DistilledSet)
+
+
+def distill(stages: Stages, train: Result, teachers: tuple[Result, ...], recipe: Recipe) -> Result:
+    """Choose the crops and tile them."""
+    return stages.run(RDED, train, teachers[0], settings=recipe.of(RdedSettings), ipc=recipe.ipc)
+
+
+def work(recipe: Recipe, size: Size) -> tuple[Work, ...]:
+    """Count the crops that the teacher looks at."""
+    settings = recipe.of(RdedSettings)
+    sampled = min(size.classes * settings.sample, size.images)
+    return (Work(arch=recipe.squeeze.arch, forward=sampled * settings.crops),)
+
+
+ALGORITHM = Algorithm(distill=distill, work=work)

@@ -20,10 +20,11 @@ from wmdd.data.dsa import apply_dsa, draw_dsa
 from wmdd.data.loading import centre_crop, channel_moments, fetch_batches, in_order, shuffled, to_float
 from wmdd.data.views import crop_and_flip, draw_views
 from wmdd.evaluation.accuracy import BATCH, accuracy
+from wmdd.methods.scdd import ScddSettings, SelfSupervisedSettings
 from wmdd.methods.scdd.contrastive import nt_xent
 from wmdd.models import build_model, final_classifier, recalibrate_batchnorm
 from wmdd.models.stems import replace
-from wmdd.settings import ScddSettings, SelfSupervisedSettings, TrainSettings, ViewSettings
+from wmdd.settings import TrainSettings, ViewSettings
 from wmdd.stages.squeeze import as_teacher, teacher_spec
 from wmdd.stages.stage import Stage
 from wmdd.training.loop import Batch, Task, fit

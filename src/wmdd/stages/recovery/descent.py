@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from wmdd.context import Context
-from wmdd.settings import RecoverSettings
+from wmdd.settings import OptimisationSettings
 from wmdd.stages.recovery.matching import Group
 from wmdd.training.images import Carried, Descent, Variable, Variables, optimise
 from wmdd.training.pixels import class_major_set, pixel_limits, start_images, to_pixels
@@ -47,7 +47,7 @@ class Inversion:
     train: ImageSet
     teacher: Teacher
     """Whose normalisation the images have."""
-    settings: RecoverSettings
+    settings: OptimisationSettings
     groups: tuple[Group, ...]
     ctx: Context
 

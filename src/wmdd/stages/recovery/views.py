@@ -7,12 +7,12 @@ from torch import Tensor
 
 from wmdd.context import Context
 from wmdd.data.views import concatenate, crop_and_flip, draw_views
-from wmdd.settings import RecoverSettings, ViewSettings
+from wmdd.settings import InversionSettings, OptimisationSettings, ViewSettings
 from wmdd.stages.recovery.matching import Group
 from wmdd.values import Views
 
 
-def step_looks(images: Tensor, group: Group, step: int, settings: RecoverSettings, ctx: Context) -> Tensor:
+def step_looks(images: Tensor, group: Group, step: int, settings: OptimisationSettings, ctx: Context) -> Tensor:
     """Return the images `(G·K, ch, R, R)` of a group as they look in a step: cropped, mirrored, rolled."""
     size = images.shape[-1]
     views = draw_step_views(size, group, step, settings, ctx)
@@ -23,10 +23,10 @@ def step_looks(images: Tensor, group: Group, step: int, settings: RecoverSetting
     return looks.roll(tuple(offsets), dims=(2, 3))  # the same for all images, as in SRe2L's code
 
 
-def draw_step_views(size: int, group: Group, step: int, settings: RecoverSettings, ctx: Context) -> Views:
+def draw_step_views(size: int, group: Group, step: int, settings: OptimisationSettings, ctx: Context) -> Views:
     """Draw the views of one step: per image from each class's own stream; one for all in the reference form."""
     views = ViewSettings(crop_min=smallest_crop(settings, step), flip=settings.flip)
-    if settings.form == "reference":
+    if isinstance(settings, InversionSettings) and settings.form == "reference":
         total = group.ipc * len(group.labels)
         generator = ctx.generator("views", *group.stream(group.labels[0]), step)
         one = draw_views(torch.zeros(1, dtype=torch.int64), size, size, views, generator)
@@ -36,7 +36,7 @@ def draw_step_views(size: int, group: Group, step: int, settings: RecoverSetting
     return concatenate([draw_views(index, size, size, views, generator) for generator in streams])
 
 
-def smallest_crop(settings: RecoverSettings, step: int) -> float:
+def smallest_crop(settings: OptimisationSettings, step: int) -> float:
     """Return the smallest share of the area that a crop keeps in a step, counted from 0.
 
     Curriculum of CDA (arXiv:2311.18838): from 1 to e = `curriculum_end` while p goes from 0 to 1 at the milestone.

@@ -1,0 +1,105 @@
+"""What a method does: how it wires stages, and what it may ask of the runner."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Protocol
+
+from wmdd.errors import ConfigError
+from wmdd.methods.method import Method
+from wmdd.settings import Recipe, Section
+from wmdd.stages.squeeze import SQUEEZE
+from wmdd.stages.stage import Stage
+
+
+class Result(Protocol):
+    """A record that is, or will be, in the store; it is read only if somebody needs it."""
+
+    @property
+    def key(self) -> str:
+        """Its identity."""
+        ...
+
+    @property
+    def record(self) -> Any:
+        """The record itself."""
+        ...
+
+
+class Stages(Protocol):
+    """Runs stages: skips what is finished, resumes what is not."""
+
+    def run(self, stage: Stage, *inputs: Result | tuple[Result, ...], settings: Section, **facts: Any) -> Result:
+        """Return the result of `stage` on `inputs`; `facts` go to the stage as keyword arguments.
+
+        Several results in a tuple reach the stage as a tuple of their records.
+        """
+        ...
+
+
+def squeezed(stages: Stages, train: Result, val: Result, recipe: Recipe) -> tuple[Result, ...]:
+    """Return the teacher that `squeeze` describes."""
+    return (stages.run(SQUEEZE, train, val, settings=recipe.squeeze),)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """How large the real data are."""
+
+    images: int
+    classes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """Images that pass through a network, counted beforehand, so that a run can say how long it will take."""
+
+    arch: str
+    forward: float = 0.0
+    """Forward alone."""
+    both: float = 0.0
+    """Forward and backward."""
+
+
+CountWork = Callable[[Recipe, Size], tuple[Work, ...]]
+
+
+def squeezing(recipe: Recipe, size: Size) -> tuple[Work, ...]:
+    """Count the training of the teacher, if it is trained."""
+    if recipe.squeeze.checkpoint is not None:
+        return ()
+    return (Work(arch=recipe.squeeze.arch, both=recipe.squeeze.epochs * size.images),)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Algorithm:
+    """A way from real images and teachers to a distilled set."""
+
+    distill: Callable[[Stages, Result, tuple[Result, ...], Recipe], Result]
+    """`distill(stages, train, teachers, recipe)` → result with a `DistilledSet`."""
+    teach: Callable[[Stages, Result, Result, Recipe], tuple[Result, ...]] = squeezed
+    """`teach(stages, train, val, recipe)` → results with a `Teacher` each: the first is the run's, whose normalisation
+    the images have; all of them label."""
+    teach_work: CountWork = squeezing
+    """What `teach` passes through networks."""
+    work: CountWork | None = None
+    """What `distill` does; None = that is not known beforehand."""
+
+
+def load_algorithm(method: Method) -> Algorithm:
+    """Import what a method does.
+
+    Raises:
+        ConfigError: it cannot be imported, or its module has no `ALGORITHM`.
+    """
+    try:
+        found = getattr(import_module(method.algorithm), "ALGORITHM", None)
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ConfigError(f"method {method.name!r} cannot be loaded; got {reason}; mend {method.algorithm}") from error
+    if not isinstance(found, Algorithm):
+        raise ConfigError(
+            f"method {method.name!r}: {method.algorithm} must hold ALGORITHM, a wmdd.methods.Algorithm; got "
+            f"{type(found).__name__}; mend that module"
+        )
+    return found

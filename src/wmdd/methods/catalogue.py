@@ -1,0 +1,177 @@
+"""The catalogue of methods: those in this folder, and those of other installed packages, alike. Free of torch.
+
+A built-in method is a folder here with a card called `METHOD`. A package joins by an entry point of the group
+`wmdd.methods` that has the method's name and points to its card; of equal names ours is meant. Packages are imported
+only when their method is asked for.
+"""
+
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from pkgutil import iter_modules
+
+from wmdd.errors import ConfigError, WmddError, did_you_mean
+from wmdd.methods.method import Method
+from wmdd.settings.recipe import Recipe, Tree, dotted, nested, read_tree, recipe_type, setting_names
+
+BASELINE = "random"
+"""The method that is always evaluated beside the others."""
+GROUP = "wmdd.methods"
+_KITS = "kits"
+
+
+@cache
+def builtin_methods() -> dict[str, Method]:
+    """Return the cards of our own methods by name, in alphabetical order."""
+    folders = [module.name for module in iter_modules([str(Path(__file__).parent)]) if module.ispkg]
+    cards: list[Method] = [import_module(f"wmdd.methods.{name}").METHOD for name in folders if name != _KITS]
+    return {card.name: card for card in sorted(cards, key=lambda card: card.name)}
+
+
+def known_methods() -> dict[str, str]:
+    """Return name → line of our methods and then of those that installed packages register; imports none of these."""
+    ours = {name: card.summary for name, card in builtin_methods().items()}
+    points = sorted(entry_points(group=GROUP), key=lambda point: point.name)
+    return {**ours, **{point.name: _summary(point) for point in points if point.name not in ours}}
+
+
+def find_method(name: str) -> Method:
+    """Return the card of the method called `name`.
+
+    Raises:
+        ConfigError: there is none, and the message names the nearest; or it is another package's, and broken.
+    """
+    card = builtin_methods().get(name)
+    if card is not None:
+        return card
+    if name not in known_methods():
+        raise ConfigError(f"method: unknown; got {name!r}{did_you_mean(name, known_methods())}")
+    return _card_of_package(name)
+
+
+def title_of(name: str) -> str:
+    """Return a method's name as papers write it; a name that is nobody's is returned as it is."""
+    card = _card_if_sound(name)
+    return name if card is None else card.title
+
+
+def losses_of(name: str) -> Mapping[str, str]:
+    """Return the columns of losses that a method logs, and their labels; empty if it is not known."""
+    card = _card_if_sound(name)
+    return {} if card is None else card.losses
+
+
+def _card_if_sound(name: str) -> Method | None:
+    try:
+        return find_method(name)
+    except WmddError:
+        return None
+
+
+def _card_of_package(name: str) -> Method:
+    """Import the package that registers `name` and return its card."""
+    points = [point for point in entry_points(group=GROUP) if point.name == name]
+    owners = sorted({_owner(point) for point in points})
+    if len(owners) > 1:
+        raise ConfigError(f"method {name!r} is registered twice; got {' and '.join(owners)}; uninstall one of them")
+    try:
+        card = points[0].load()
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ConfigError(
+            f"method {name!r} of {owners[0]} cannot be loaded; got {reason}; mend or uninstall that package"
+        ) from error
+    if not isinstance(card, Method) or card.name != name:
+        got = f"a method called {card.name!r}" if isinstance(card, Method) else type(card).__name__
+        raise ConfigError(
+            f"method {name!r} of {owners[0]}: an entry point must name a wmdd.methods.Method of its own name; got {got}"
+        )
+    return card
+
+
+def _owner(point: EntryPoint) -> str:
+    return str(point.dist.name) if point.dist else point.value
+
+
+def _summary(point: EntryPoint) -> str:
+    known = point.dist.metadata if point.dist else None
+    summary = known["Summary"] if known is not None and "Summary" in known else "no summary"
+    return f"{summary} (package {_owner(point)})"
+
+
+def complete(tree: Tree, given: Tree | None = None) -> Recipe:
+    """Return the recipe of the method that the settings name, every setting included.
+
+    Args:
+        tree: settings of a named recipe or a bench; those that belong to other methods are left out.
+        given: settings that somebody asked for in this very run: each must be one that the method reads.
+
+    Raises:
+        ConfigError: the method or a setting is unknown, a given one is not read, or a value does not fit.
+    """
+    asked = dotted(given or {})
+    settings = {**dotted(tree), **asked}
+    method = find_method(str(settings.get("method", Recipe.model_fields["method"].default)))
+    kind = recipe_type(method.settings)
+    require_read(asked, [method])
+    _require_known(name for name in settings if name not in setting_names(kind))
+    return kind(**nested({name: value for name, value in settings.items() if name in setting_names(kind)}))
+
+
+def require_read(names: Iterable[str], methods: Iterable[Method]) -> None:
+    """Refuse dotted settings that none of the methods reads.
+
+    Raises:
+        ConfigError: it is unknown, or belongs to other methods; the message says what these methods read.
+    """
+    cards = list(methods)
+    read = {name: None for card in cards for name in setting_names(recipe_type(card.settings))}
+    for name in names:
+        if name not in read:
+            _require_known([name], read)
+            told = " or ".join(card.name for card in cards)
+            raise ConfigError(
+                f"{name}: method {told} does not read it; leave it out, or set what it reads: {_listed(read)}"
+            )
+
+
+def _listed(read: Iterable[str]) -> str:
+    """Name settings: those of every run by section, those of the method one by one."""
+    shared = {*Recipe.model_fields}
+    sections = dict.fromkeys(f"{name.partition('.')[0]}.*" for name in read if "." in name)
+    own = [name for name in read if name.partition(".")[0] not in shared]
+    return ", ".join([*own, *(section for section in sections if section[:-2] in shared)])
+
+
+def _require_known(names: Iterable[str], read: Iterable[str] = ()) -> None:
+    """Refuse settings that no method has; sections called like another package's method are that package's business."""
+    ours = known_settings()
+    packages = {point.name.replace("-", "_") for point in entry_points(group=GROUP)}
+    for name in names:
+        if name not in ours and name.partition(".")[0] not in packages:
+            raise ConfigError(f"{name}: unknown setting{did_you_mean(name, [*(read or ours)])}")
+
+
+@cache
+def known_settings() -> dict[str, None]:
+    """Return the dotted settings of all our methods."""
+    kinds = [recipe_type(card.settings) for card in builtin_methods().values()]
+    return dict.fromkeys(name for kind in kinds for name in setting_names(kind))
+
+
+def read_recipe(path: Path) -> Tree:
+    """Read settings from a YAML file, such as the recipe that a run leaves.
+
+    A file that names its method may hold what that method reads; one that does not may hold settings of several.
+
+    Raises:
+        ConfigError: the file cannot be read or has wrong settings; the message names the file.
+    """
+    tree = read_tree(path)
+    try:
+        complete({}, tree) if "method" in tree else complete(tree)
+    except WmddError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    return tree

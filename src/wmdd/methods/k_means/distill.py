@@ -1,0 +1,67 @@
+"""k-means: the real images nearest to the centres of k-means of the class's features."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from wmdd import ot
+from wmdd.context import Context, stream_seed
+from wmdd.methods.algorithm import Algorithm, Result, Stages
+from wmdd.methods.k_means import KMeansSettings
+from wmdd.methods.kits.coresets import Points, Rows, choose_by_features, passing_all
+from wmdd.settings import Recipe, StatisticsSettings
+from wmdd.stages.stage import Stage
+from wmdd.stages.statistics import STATISTICS
+from wmdd.values import ClassStatistics, DistilledSet, ImageSet, Teacher
+
+
+def k_means(points: Points, count: int, seeds: Iterable[int]) -> Rows:
+    """Return the `count` rows nearest to the centres of k-means, one for each centre, in the order of the centres.
+
+    Of one run a seed the one of lowest cost is taken, the first of equals. Where two centres have the same nearest row,
+    rows are assigned so that the sum of squared distances is least; else that is every centre's nearest row.
+
+    Args:
+        points: `(n, D)`.
+        count: K, at most n.
+        seeds: at least one.
+    """
+    best = min((ot.kmeans(points, count, seed=seed) for seed in seeds), key=lambda run: run.cost)
+    _, rows = linear_sum_assignment(ot.squared_distances(best.atoms, points))
+    return rows.astype(np.int64)
+
+
+def pick_k_means(
+    train: ImageSet,
+    teacher: Teacher,
+    statistics: ClassStatistics,
+    settings: KMeansSettings,
+    *,
+    ipc: int,
+    ctx: Context | None = None,
+) -> DistilledSet:
+    """Return the `ipc` images of each class that are nearest to the centres of k-means of its features.
+
+    Raises:
+        DataError: a class has fewer images than `ipc`, or teacher, images and statistics do not belong together.
+    """
+    ctx = ctx or Context()
+
+    def choose(points: Points, label: int) -> Rows:
+        seeds = (stream_seed(ctx.seed, ctx.stage, label, start) for start in range(settings.starts))
+        return k_means(points, ipc, seeds)
+
+    return choose_by_features("k-means", train, teacher, statistics, ipc, choose=choose, ctx=ctx)
+
+
+K_MEANS = Stage(name="k-means", version=1, run=pick_k_means, output=DistilledSet, networks=False)
+
+
+def distill(stages: Stages, train: Result, teachers: tuple[Result, ...], recipe: Recipe) -> Result:
+    """Choose the images by the teacher's features."""
+    statistics = stages.run(STATISTICS, train, teachers[0], settings=recipe.of(StatisticsSettings))
+    return stages.run(K_MEANS, train, teachers[0], statistics, settings=recipe.of(KMeansSettings), ipc=recipe.ipc)
+
+
+ALGORITHM = Algorithm(distill=distill, work=passing_all)
