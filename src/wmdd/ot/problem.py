@@ -1,6 +1,7 @@
-"""The problem that every barycenter solver starts from, and the record that it returns.
+"""The problem of a barycenter: which points, of what masses, and the atoms to start from; and what a solver returns.
 
-Shapes: `K` atoms, `n` points, `D` features.
+A `Problem` is made once and handed to every solver that is to be compared on it: `wasserstein_barycenter`, those of
+`wmdd.ot.alternatives`, and `floor`. Shapes: `K` atoms, `n` points, `D` features.
 """
 
 from collections.abc import Sequence
@@ -9,9 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from wmdd.errors import ConfigError, DataError
-from wmdd.ot._cost import Cloud, Float64, Points, as_points
-from wmdd.ot._plan import as_masses
-from wmdd.ot._seeding import Positions, seed_positions
+from wmdd.ot.cost import Cloud, Float64, Points, as_masses, as_points
+from wmdd.ot.seeding import Positions, seed_positions
 
 WEIGHTLESS = 1e-14
 """Points with less of the whole mass are left out: a plan cannot tell them from none."""
@@ -43,8 +43,6 @@ class Problem:
     """The points, `(n, D)`, those of several measures one after the other."""
     masses: Float64
     """`(n,)`, positive and summing to 1: the share of its measure times the point's mass in it."""
-    lightest: float
-    """The smallest of them."""
     measures: tuple[slice, ...]
     """Where each measure stands."""
     shares: Float64
@@ -53,61 +51,62 @@ class Problem:
     """`(K, D)`."""
     centre: Float64
     """`(D,)`; add it to atoms to have them where the points were."""
+    seed: int
+    """Of everything random in the problem and in solving it."""
+
+    @classmethod
+    def of(
+        cls,
+        points: Measures,
+        num_atoms: int,
+        *,
+        start: str | Points = "kmeans++",
+        seed: int = 0,
+        masses: Measures | None = None,
+        shares: Points | None = None,
+    ) -> "Problem":
+        """Check the input of a barycenter and find the atoms to start from.
+
+        Args:
+            points: `(n, D)`, NumPy array or tensor of any floating type on any device; computed in float64 on the CPU.
+                A sequence of these for several measures.
+            num_atoms: K, at most the number of points that have mass.
+            start: `"kmeans++"`, `"points"` (drawn uniformly among the points), or the atoms to start from, `(K, D)`.
+            seed: of the draw.
+            masses: `(n,)`, not negative, summing to 1; a sequence of these for several measures; equal if None.
+            shares: what each measure counts, summing to 1; equal if None.
+
+        Raises:
+            ConfigError: `start` is misspelt or does not fit.
+            DataError: the points hold NaN, are fewer than the atoms, or do not fit each other or their masses.
+        """
+        tables, weights, counts = _measures(points, masses, shares)
+        table, mass = (np.concatenate(each) if len(each) > 1 else each[0] for each in (tables, weights))
+        if not 1 <= num_atoms <= len(table):
+            raise DataError(
+                f"a barycenter needs 1 atom or more, and as many points; got {num_atoms} atoms for {len(table)} "
+                "points; lower the number of atoms (images per class) or add points"
+            )
+        centre = mass @ table
+        cloud = Cloud.about(centre, table)
+        if isinstance(start, str):
+            generator = np.random.default_rng(seed)
+            atoms = cloud.points[_drawn(start, cloud, mass, num_atoms, generator=generator)]
+        else:
+            atoms = _given(start, num_atoms, table.shape[1]) - centre
+        ends = [int(end) for end in np.cumsum([len(each) for each in tables])]
+        slices = tuple(slice(end - len(each), end) for end, each in zip(ends, tables, strict=True))
+        return cls(cloud=cloud, masses=mass, measures=slices, shares=counts, atoms=atoms, centre=centre, seed=seed)
 
     @property
     def points(self) -> Float64:
         """`(n, D)`."""
         return self.cloud.points
 
-
-def prepare(
-    points: Measures,
-    num_atoms: int,
-    *,
-    start: str | Points,
-    seed: int,
-    masses: Measures | None = None,
-    shares: Points | None = None,
-) -> Problem:
-    """Check the input of a barycenter and find the atoms to start from.
-
-    Args:
-        points: `(n, D)`, NumPy array or tensor of any floating type on any device; a sequence of these for several
-            measures.
-        num_atoms: K, at most the number of points that have mass.
-        start: `"kmeans++"`, `"points"` (drawn uniformly among the points), or the atoms to start from, `(K, D)`.
-        seed: of the draw.
-        masses: `(n,)`, not negative, summing to 1; a sequence of these for several measures; equal if None.
-        shares: what each measure counts, summing to 1; equal if None.
-
-    Raises:
-        ConfigError: `start` is misspelt or does not fit.
-        DataError: the points hold NaN, are fewer than the atoms, or do not fit each other or their masses.
-    """
-    tables, weights, counts = _measures(points, masses, shares)
-    table, mass = (np.concatenate(each) if len(each) > 1 else each[0] for each in (tables, weights))
-    if not 1 <= num_atoms <= len(table):
-        raise DataError(
-            f"a barycenter needs 1 atom or more, and as many points; got {num_atoms} atoms for {len(table)} points; "
-            "lower the number of atoms (images per class) or add points"
-        )
-    centre = mass @ table
-    cloud = Cloud.about(centre, table)
-    if isinstance(start, str):
-        generator = np.random.default_rng(seed)
-        atoms = cloud.points[_drawn(start, cloud, mass, num_atoms, generator=generator)]
-    else:
-        atoms = _given(start, num_atoms, table.shape[1]) - centre
-    ends = [int(end) for end in np.cumsum([len(each) for each in tables])]
-    return Problem(
-        cloud=cloud,
-        masses=mass,
-        lightest=float(mass.min()),
-        measures=tuple(slice(end - len(each), end) for end, each in zip(ends, tables, strict=True)),
-        shares=counts,
-        atoms=atoms,
-        centre=centre,
-    )
+    @property
+    def lightest(self) -> float:
+        """The smallest mass of a point."""
+        return float(self.masses.min())
 
 
 def _measures(
@@ -133,12 +132,10 @@ def _measures(
 
 
 def _listed(value: Measures) -> Sequence[Points]:
-    """Return one table as a list of one."""
     return value if isinstance(value, Sequence) else [value]
 
 
 def _drawn(start: str, cloud: Cloud, masses: Float64, num_atoms: int, *, generator: np.random.Generator) -> Positions:
-    """Return the positions of the points that `start` names."""
     if start == "kmeans++":
         return seed_positions(cloud, masses, num_atoms, generator)
     if start == "points":
@@ -147,7 +144,6 @@ def _drawn(start: str, cloud: Cloud, masses: Float64, num_atoms: int, *, generat
 
 
 def _given(start: Points, num_atoms: int, features: int) -> Float64:
-    """Return the caller's atoms if they fit."""
     atoms = as_points(start, "start")
     if atoms.shape != (num_atoms, features):
         raise ConfigError(
