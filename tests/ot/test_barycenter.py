@@ -16,7 +16,6 @@ from sklearn.datasets import load_digits
 from wmdd.errors import ConfigError, DataError
 from wmdd.ot import Barycenter, Problem, barycenter, floor, kmeans_plus_plus, wasserstein2
 from wmdd.ot.augmenting_paths import Pieces
-from wmdd.ot.cost import quick_distances
 from wmdd.ot.free_support import Weights, learned_step, project_simplex, reweighted, uniform_step
 from wmdd.ot.state import cluster, feed_empty
 
@@ -173,7 +172,7 @@ def test_an_empty_atom_gets_the_piece_of_mass_that_costs_most() -> None:
 def test_a_uniform_step_never_goes_up_and_a_learned_step_nears_the_shares() -> None:
     points = clusters(5)
     problem = Problem.of(points, 5, start=points[:5])
-    cells = cluster(problem, problem.atoms, quick_distances(problem.atoms, problem.cloud))
+    cells = cluster(problem, problem.atoms, problem.distances)
     state = reweighted(problem, cells, np.full(5, 0.2))
     assert uniform_step(problem, state).cost <= state.cost
     weights = learned_step(problem, state, 1.0).weights

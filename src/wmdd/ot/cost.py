@@ -69,6 +69,8 @@ class Cloud:
 
     points: Float64
     """`(n, D)`."""
+    centre: Float64
+    """`(D,)`; add it to have them where they were."""
     norms: Float64
     """`(n,)`, squared."""
     single: NDArray[np.float32]
@@ -82,7 +84,7 @@ class Cloud:
         centred, norms = _centred(points, centre)
         largest = float(norms.max())
         unit = float(2.0 ** np.ceil(np.log2(largest) / 2.0)) if largest > 0.0 else 1.0
-        return cls(points=centred, norms=norms, single=_in_units(centred, 1.0 / unit), unit=unit)
+        return cls(points=centred, centre=centre, norms=norms, single=_in_units(centred, 1.0 / unit), unit=unit)
 
 
 def squared_norms(points: Float64) -> Float64:

@@ -109,17 +109,16 @@ def wasserstein_barycenter(
             f"exact weights are known for one measure only; got {len(problem.measures)}; take weights='learned'"
         )
     run = partial(_alternate, iterations=iterations, tolerance=tolerance)
-    distances = quick_distances(problem.atoms, problem.cloud)
+    cells = cluster(problem, problem.atoms, problem.distances)
     if weights == "exact":
-        cells = cluster(problem, problem.atoms, distances)
         return _exactly(problem, run(lambda state, _: lloyd_step(problem, state), cells))
     equal = np.full(len(problem.atoms), 1.0 / len(problem.atoms))
-    level = transported(problem, problem.atoms, equal, distances=distances)
+    level = transported(problem, problem.atoms, equal, distances=problem.distances)
     found = run(lambda state, _: uniform_step(problem, state), level)
     if weights == "learned":
         fades = schedule == "sqrt" or (schedule is None and len(problem.measures) > 1)
-        cells = reweighted(problem, cluster(problem, problem.atoms, distances))
-        learned = run(lambda state, time: learned_step(problem, state, step / time**0.5 if fades else step), cells)
+        start = reweighted(problem, cells, cells.weights)
+        learned = run(lambda state, time: learned_step(problem, state, step / time**0.5 if fades else step), start)
         found = learned if learned.state.cost < found.state.cost * (1.0 - _SAME) else found
     return _exactly(problem, found)
 
@@ -139,7 +138,7 @@ def _check(weights: str, schedule: str | None, *, iterations: int, step: float, 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class _Run:
     """An alternation that was made."""
 
     state: State
@@ -148,7 +147,7 @@ class Run:
     converged: bool
 
 
-def _alternate(advance: Callable[[State, int], State], state: State, *, iterations: int, tolerance: float) -> Run:
+def _alternate(advance: Callable[[State, int], State], state: State, *, iterations: int, tolerance: float) -> _Run:
     """Apply `advance(state, iteration)` until nothing changes or `iterations` are made."""
     trace: list[float] = []
     best, converged = state, False
@@ -158,7 +157,7 @@ def _alternate(advance: Callable[[State, int], State], state: State, *, iteratio
         if not trace or state.cost < best.cost:
             best = state
         trace.append(best.cost)
-    return Run(state=best, trace=tuple(trace), converged=converged)
+    return _Run(state=best, trace=tuple(trace), converged=converged)
 
 
 def _settled(before: State, after: State, tolerance: float) -> bool:
@@ -167,7 +166,7 @@ def _settled(before: State, after: State, tolerance: float) -> bool:
     return same_cost and float(np.abs(after.weights - before.weights).max()) <= tolerance
 
 
-def _exactly(problem: Problem, run: Run) -> Barycenter:
+def _exactly(problem: Problem, run: _Run) -> Barycenter:
     """Return the record of a run, its last plan and cost computed in double precision throughout."""
     state, distances = run.state, exact_distances(run.state.atoms, problem.cloud)
     if state.plans:
@@ -177,7 +176,7 @@ def _exactly(problem: Problem, run: Run) -> Barycenter:
         weights = cluster(problem, state.atoms, distances).weights
         cost = float(problem.masses @ distances.min(axis=0))
     return Barycenter(
-        atoms=state.atoms + problem.centre,
+        atoms=state.atoms + problem.cloud.centre,
         weights=weights,
         cost=cost,
         trace=(*(max(each, cost) for each in run.trace[:-1]), cost),
@@ -227,11 +226,10 @@ def project_simplex(vector: Float64) -> Float64:
     return np.maximum(vector - threshold, 0.0)
 
 
-def reweighted(problem: Problem, state: State, weights: Float64 | None = None) -> State:
-    """Return the state of the same atoms with weights `(K,)`, those of `state` if None, and with plans and duals."""
-    known = [plan.dual_a for plan in state.plans]
-    weights = state.weights if weights is None else weights
-    return transported(problem, state.atoms, weights, distances=state.distances, duals=known, before=state)
+def reweighted(problem: Problem, state: State, weights: Float64) -> State:
+    """Return the state of the same atoms with weights `(K,)`, and with plans and duals."""
+    duals = [plan.dual_a for plan in state.plans]
+    return transported(problem, state.atoms, weights, distances=state.distances, duals=duals, before=state)
 
 
 def _moved(problem: Problem, before: State, atoms: Float64, weights: Float64) -> State:

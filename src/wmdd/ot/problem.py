@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from wmdd.errors import ConfigError, DataError
-from wmdd.ot.cost import Cloud, Float64, Points, as_masses, as_points
-from wmdd.ot.seeding import Positions, seed_positions
+from wmdd.ot.cost import Cloud, Float64, Points, as_masses, as_points, quick_distances
+from wmdd.ot.seeding import seed_positions
 
 WEIGHTLESS = 1e-14
 """Points with less of the whole mass are left out: a plan cannot tell them from none."""
@@ -49,8 +49,8 @@ class Problem:
     """One for each measure; they sum to 1."""
     atoms: Float64
     """`(K, D)`."""
-    centre: Float64
-    """`(D,)`; add it to atoms to have them where the points were."""
+    distances: Float64
+    """`(K, n)`, squared, from these atoms to the points: every solver begins with them."""
     seed: int
     """Of everything random in the problem and in solving it."""
 
@@ -87,16 +87,19 @@ class Problem:
                 f"a barycenter needs 1 atom or more, and as many points; got {num_atoms} atoms for {len(table)} "
                 "points; lower the number of atoms (images per class) or add points"
             )
-        centre = mass @ table
-        cloud = Cloud.about(centre, table)
-        if isinstance(start, str):
-            generator = np.random.default_rng(seed)
-            atoms = cloud.points[_drawn(start, cloud, mass, num_atoms, generator=generator)]
-        else:
-            atoms = _given(start, num_atoms, table.shape[1]) - centre
+        cloud = Cloud.about(mass @ table, table)
+        atoms = _starting_atoms(start, cloud, mass, num_atoms, seed)
         ends = [int(end) for end in np.cumsum([len(each) for each in tables])]
         slices = tuple(slice(end - len(each), end) for end, each in zip(ends, tables, strict=True))
-        return cls(cloud=cloud, masses=mass, measures=slices, shares=counts, atoms=atoms, centre=centre, seed=seed)
+        return cls(
+            cloud=cloud,
+            masses=mass,
+            measures=slices,
+            shares=counts,
+            atoms=atoms,
+            distances=quick_distances(atoms, cloud),
+            seed=seed,
+        )
 
     @property
     def points(self) -> Float64:
@@ -135,18 +138,18 @@ def _listed(value: Measures) -> Sequence[Points]:
     return value if isinstance(value, Sequence) else [value]
 
 
-def _drawn(start: str, cloud: Cloud, masses: Float64, num_atoms: int, *, generator: np.random.Generator) -> Positions:
-    if start == "kmeans++":
-        return seed_positions(cloud, masses, num_atoms, generator)
-    if start == "points":
-        return generator.choice(len(masses), num_atoms, replace=False)
-    raise ConfigError(f"unknown start of a barycenter; got {start!r}; give 'kmeans++', 'points' or an array of atoms")
-
-
-def _given(start: Points, num_atoms: int, features: int) -> Float64:
-    atoms = as_points(start, "start")
-    if atoms.shape != (num_atoms, features):
+def _starting_atoms(start: str | Points, cloud: Cloud, masses: Float64, num_atoms: int, seed: int) -> Float64:
+    """Return the atoms `(K, D)` that the caller gave or named, about the mean of the cloud."""
+    if isinstance(start, str):
+        generator = np.random.default_rng(seed)
+        if start == "kmeans++":
+            return cloud.points[seed_positions(cloud, masses, num_atoms, generator)]
+        if start == "points":
+            return cloud.points[generator.choice(len(masses), num_atoms, replace=False)]
         raise ConfigError(
-            f"the start must hold one atom a row; got shape {atoms.shape}; give ({num_atoms}, {features})"
+            f"unknown start of a barycenter; got {start!r}; give 'kmeans++', 'points' or an array of atoms"
         )
-    return atoms
+    atoms, wanted = as_points(start, "start"), (num_atoms, len(cloud.centre))
+    if atoms.shape != wanted:
+        raise ConfigError(f"the start must hold one atom a row; got shape {atoms.shape}; give {wanted}")
+    return atoms - cloud.centre

@@ -43,5 +43,5 @@ def follow(problem: Problem, moves: Iterator[Float64], iterations: int) -> Baryc
         if converged:
             break
     return Barycenter(
-        atoms=atoms + problem.centre, weights=weights, cost=trace[-1], trace=tuple(trace), converged=converged
+        atoms=atoms + problem.cloud.centre, weights=weights, cost=trace[-1], trace=tuple(trace), converged=converged
     )
