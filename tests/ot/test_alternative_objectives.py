@@ -13,6 +13,7 @@ from sklearn.metrics.pairwise import rbf_kernel
 
 from wmdd.errors import NumericsError
 from wmdd.ot import (
+    Problem,
     barycenter,
     class_mean,
     entropic_barycenter,
@@ -21,6 +22,7 @@ from wmdd.ot import (
     mmd_rbf,
     sliced_barycenter,
     squared_distances,
+    wasserstein_barycenter,
 )
 from wmdd.ot.alternatives.entropic import critical_temperature, sinkhorn
 from wmdd.ot.alternatives.mmd import median_distance, rbf_objective
@@ -52,7 +54,7 @@ def spread(atoms: Array) -> float:
 @pytest.mark.parametrize("num_atoms", [1, 5, 7, 23])
 def test_one_dimension_is_the_means_of_equal_slices(num_atoms: int) -> None:
     values = np.random.default_rng(1).gamma(1.0, size=23)
-    found = sliced_barycenter(values[:, None], num_atoms)
+    found = sliced_barycenter(Problem.of(values[:, None], num_atoms))
     slices = np.repeat(np.sort(values), num_atoms).reshape(num_atoms, 23).mean(axis=1)
     np.testing.assert_allclose(np.sort(found.atoms[:, 0]), slices, atol=1e-12)
     assert found.converged
@@ -87,7 +89,10 @@ def test_the_sliced_distance_falls_below_that_of_the_exact_barycenter(directions
         oracle: Any = sliced_wasserstein_distance(atoms, points, n_projections=2000, seed=1)
         return float(oracle) ** 2
 
-    found = [sliced_barycenter(points, 10, start=start, iterations=rounds, directions=directions) for rounds in (4, 40)]
+    found = [
+        sliced_barycenter(Problem.of(points, 10, start=start), iterations=rounds, directions=directions)
+        for rounds in (4, 40)
+    ]
     exact = barycenter(points, 10, start=start, weights="uniform")
     assert sliced(found[1].atoms) < sliced(found[0].atoms) < min(sliced(exact.atoms), sliced(start))
     assert found[1].cost > exact.cost  # it is another objective: the atoms lie as far out as points do
@@ -97,7 +102,7 @@ def test_the_sliced_distance_falls_below_that_of_the_exact_barycenter(directions
 def test_a_partial_frame_moves_atoms_inside_its_span_only() -> None:
     points = clusters()
     start = points[:5]
-    moved = sliced_barycenter(points, 5, start=start, iterations=1, directions=2).atoms - start
+    moved = sliced_barycenter(Problem.of(points, 5, start=start), iterations=1, directions=2).atoms - start
     assert np.linalg.matrix_rank(moved, tol=1e-9) == 2
 
 
@@ -134,21 +139,21 @@ def test_the_atoms_are_pots() -> None:
     oracle: Any = free_support_sinkhorn_barycenter(
         [points], [np.full(90, 1 / 90)], points[:5].copy(), epsilon, numItermax=20, numInnerItermax=10_000, stopThr=0.0
     )
-    found = entropic_barycenter(points, 5, start=points[:5], iterations=20, epsilon=0.3, tolerance=1e-12)
+    found = entropic_barycenter(Problem.of(points, 5, start=points[:5]), iterations=20, epsilon=0.3, tolerance=1e-12)
     np.testing.assert_allclose(found.atoms, oracle, atol=1e-5)
 
 
 def test_atoms_shrink_to_the_mean_as_epsilon_grows_and_reach_the_exact_barycenter_as_it_falls() -> None:
     points = clusters(2)
     start = kmeans_plus_plus(points, 4, np.random.default_rng(0))
-    shared: Any = {"start": start, "iterations": 200}
-    exact = barycenter(points, 4, weights="uniform", **shared)
+    problem = Problem.of(points, 4, start=start)
+    exact = wasserstein_barycenter(problem, weights="uniform", iterations=200)
     shares = (1.5, 0.5, 0.2, 0.05, 0.01, 0.001)
-    found = [entropic_barycenter(points, 4, epsilon=share, **shared) for share in shares]
+    found = [entropic_barycenter(problem, iterations=200, epsilon=share) for share in shares]
     spreads = [spread(each.atoms) for each in found]
     assert spreads == sorted(spreads)
     assert spreads[0] < 1e-6 * spread(exact.atoms) < spreads[1]
-    np.testing.assert_allclose(found[0].atoms, class_mean(points, 4).atoms, atol=1e-2)
+    np.testing.assert_allclose(found[0].atoms, class_mean(Problem.of(points, 4)).atoms, atol=1e-2)
     assert spreads[-1] < spread(exact.atoms) * (1 + 1e-3)
     distances = [float(np.abs(each.atoms - exact.atoms).max()) for each in found]
     assert distances == sorted(distances, reverse=True)
@@ -159,19 +164,21 @@ def test_atoms_shrink_to_the_mean_as_epsilon_grows_and_reach_the_exact_barycente
 def test_the_critical_temperature_is_where_the_mean_stops_attracting() -> None:
     points = clusters(3)
     start = points.mean(axis=0) + 0.01 * np.random.default_rng(0).normal(size=(4, 6))
-    below, above = (entropic_barycenter(points, 4, start=start, iterations=300, epsilon=share) for share in (0.9, 1.1))
+    below, above = (
+        entropic_barycenter(Problem.of(points, 4, start=start), iterations=300, epsilon=share) for share in (0.9, 1.1)
+    )
     assert spread(above.atoms) < 1e-2 * spread(start) < spread(start) < 1e-2 * spread(below.atoms)
 
 
 def test_points_that_are_all_alike_are_their_own_barycenter() -> None:
-    found = entropic_barycenter(np.full((4, 3), 0.1), 2)
+    found = entropic_barycenter(Problem.of(np.full((4, 3), 0.1), 2))
     np.testing.assert_allclose(found.atoms, 0.1, atol=1e-15)
 
 
 def test_marginals_that_are_not_reached_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wmdd.ot.alternatives.entropic._ROUNDS", 1)
     with pytest.raises(NumericsError, match=r"wrong places after 11 sweeps, not <= 1e-12; raise epsilon") as caught:
-        entropic_barycenter(clusters(), 4, epsilon=1e-3, tolerance=1e-12)
+        entropic_barycenter(Problem.of(clusters(), 4), epsilon=1e-3, tolerance=1e-12)
     assert "\n" not in str(caught.value)
 
 
@@ -209,7 +216,7 @@ def test_the_objective_is_mmd_and_its_gradient_is_right() -> None:
 def test_mmd_falls_and_settles() -> None:
     points = clusters(1)
     start = kmeans_plus_plus(points, 6, np.random.default_rng(0))
-    found = [mmd_rbf(points, 6, start=start, iterations=rounds) for rounds in (1, 3, 60)]
+    found = [mmd_rbf(Problem.of(points, 6, start=start), iterations=rounds) for rounds in (1, 3, 60)]
     values = [naive_mmd(each.atoms, points) for each in found]
     assert naive_mmd(start, points) > values[0] >= values[1] >= values[2] > 0
     assert found[2].converged
@@ -218,7 +225,7 @@ def test_mmd_falls_and_settles() -> None:
 def test_the_best_atoms_of_mmd_are_not_those_of_transport() -> None:
     points = digit(3)
     exact = barycenter(points, 10, weights="uniform", iterations=60)
-    found = mmd_rbf(points, 10, start=exact.atoms)
+    found = mmd_rbf(Problem.of(points, 10, start=exact.atoms))
     assert naive_mmd(found.atoms, points) < naive_mmd(exact.atoms, points)
     assert found.cost > 1.05 * exact.cost
     assert spread(found.atoms) > 1.5 * spread(exact.atoms)
@@ -226,14 +233,14 @@ def test_the_best_atoms_of_mmd_are_not_those_of_transport() -> None:
 
 def test_one_atom_goes_to_a_mode_not_to_the_mean() -> None:
     points = np.concatenate([np.linspace(-0.1, 0.1, 21), np.linspace(9.9, 10.1, 9)])[:, None]
-    found = mmd_rbf(points, 1, start=np.array([[1.0]]))
+    found = mmd_rbf(Problem.of(points, 1, start=np.array([[1.0]])))
     assert abs(float(found.atoms[0, 0])) < 0.5 < float(points.mean())
 
 
 def test_kernels_do_not_reach_atoms_that_start_far_away() -> None:
     points = clusters()
     start = np.full((2, 6), 1e4) + np.eye(6)[:2] * 1e4
-    found = mmd_rbf(points, 2, start=start)
+    found = mmd_rbf(Problem.of(points, 2, start=start))
     np.testing.assert_allclose(found.atoms, start, rtol=1e-12)
     assert found.converged
 
@@ -241,7 +248,7 @@ def test_kernels_do_not_reach_atoms_that_start_far_away() -> None:
 def test_linear_mmd_shifts_the_start_and_nothing_else() -> None:
     points = clusters(2)
     start = np.random.default_rng(0).normal(size=(4, 6)) + 100.0
-    found = mmd_linear(points, 4, start=start)
+    found = mmd_linear(Problem.of(points, 4, start=start))
     np.testing.assert_allclose(found.atoms.mean(axis=0), points.mean(axis=0), atol=1e-12)
     np.testing.assert_allclose(found.atoms - found.atoms[0], start - start[0], atol=1e-12)
     assert found.converged

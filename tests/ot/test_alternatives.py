@@ -14,6 +14,7 @@ from sklearn.cluster import KMeans
 from wmdd.errors import ConfigError, DataError
 from wmdd.ot import (
     Barycenter,
+    Problem,
     class_mean,
     entropic_barycenter,
     floor,
@@ -31,6 +32,13 @@ ALL: tuple[Solver, ...] = (*EQUAL, kmeans)
 every = pytest.mark.parametrize("solve", ALL, ids=lambda solve: solve.__name__)
 
 
+def solved(
+    solve: Solver, points: Any, num_atoms: int, *, start: Any = "kmeans++", seed: int = 0, **settings: Any
+) -> Any:
+    """Return what the solver makes of the problem."""
+    return solve(Problem.of(points, num_atoms, start=start, seed=seed), **settings)
+
+
 def clusters(seed: int = 0, *, num: int = 5, points: int = 90, features: int = 6, spread: float = 4.0) -> Array:
     """Return points in clusters of unequal size."""
     draw = np.random.default_rng(seed)
@@ -46,7 +54,7 @@ def clusters(seed: int = 0, *, num: int = 5, points: int = 90, features: int = 6
 def test_one_atom_is_the_mean_of_a_symmetric_cloud(solve: Solver) -> None:
     half = np.random.default_rng(0).normal(size=(30, 6))
     points = np.vstack([half, -half]) + 3.0  # one mode, at the mean: where the kernels too have their best atom
-    found = solve(points, 1)
+    found = solved(solve, points, 1)
     np.testing.assert_allclose(found.atoms[0], points.mean(axis=0), atol=1e-7)
     assert found.cost == pytest.approx(points.var(axis=0).sum())
     assert found.converged
@@ -55,14 +63,14 @@ def test_one_atom_is_the_mean_of_a_symmetric_cloud(solve: Solver) -> None:
 @pytest.mark.parametrize("solve", [sliced_barycenter, mmd_rbf, kmeans])
 def test_as_many_atoms_as_points_cost_nothing(solve: Solver) -> None:
     points = clusters(points=12)
-    found = solve(points, 12)
+    found = solved(solve, points, 12)
     assert found.cost == pytest.approx(0.0, abs=1e-9)
     assert found.converged
 
 
 def test_every_atom_is_the_mean() -> None:
     points = clusters()
-    found = class_mean(points, 4)
+    found = class_mean(Problem.of(points, 4))
     np.testing.assert_allclose(found.atoms, np.tile(points.mean(axis=0), (4, 1)), atol=1e-12)
     assert found.cost == pytest.approx(points.var(axis=0).sum())
     assert found.converged
@@ -74,10 +82,10 @@ def test_kmeans_is_scikit_learns(seed: int) -> None:
     start = points[np.random.default_rng(seed).choice(len(points), 6, replace=False)]
     exactly: Any = {"init": start, "n_init": 1, "max_iter": 300, "tol": 0.0, "algorithm": "lloyd"}
     oracle: Any = KMeans(6, **exactly).fit(points)
-    found = kmeans(points, 6, start=start)
+    found = kmeans(Problem.of(points, 6, start=start))
     np.testing.assert_allclose(found.atoms, oracle.cluster_centers_, atol=1e-9)
     np.testing.assert_allclose(found.weights, np.bincount(oracle.labels_, minlength=6) / len(points))
-    assert found.cost == floor(points, 6, start=start)
+    assert found.cost == floor(Problem.of(points, 6, start=start))
     assert found.converged
 
 
@@ -90,7 +98,7 @@ def test_kmeans_is_scikit_learns(seed: int) -> None:
 def test_the_record_is_true(solve: Solver, seed: int, num_atoms: int, spread: float) -> None:
     points = clusters(seed, num=3, points=20, features=2, spread=spread)
     start = np.random.default_rng(seed).normal(size=(num_atoms, 2)) if seed % 2 else "kmeans++"
-    found = solve(points, num_atoms, iterations=4, start=start, seed=seed)
+    found = solved(solve, points, num_atoms, iterations=4, start=start, seed=seed)
     assert found.weights.sum() == pytest.approx(1.0, abs=1e-12)
     assert found.weights.min() >= 0
     assert found.atoms.dtype == found.weights.dtype == np.float64
@@ -104,7 +112,7 @@ def test_the_record_is_true(solve: Solver, seed: int, num_atoms: int, spread: fl
 @every
 def test_the_trace_of_fewer_iterations_is_the_beginning_of_the_longer(solve: Solver) -> None:
     points = clusters(1)
-    short, long = solve(points, 5, iterations=2), solve(points, 5, iterations=6)
+    short, long = solved(solve, points, 5, iterations=2), solved(solve, points, 5, iterations=6)
     assert long.trace[:2] == short.trace
     assert short.cost == short.trace[-1]
 
@@ -112,7 +120,7 @@ def test_the_trace_of_fewer_iterations_is_the_beginning_of_the_longer(solve: Sol
 @every
 def test_the_same_call_gives_the_same_bits_and_seeds_differ(solve: Solver) -> None:
     points = clusters(2)
-    first, again, other = (solve(points, 7, seed=seed) for seed in (1, 1, 2))
+    first, again, other = (solved(solve, points, 7, seed=seed) for seed in (1, 1, 2))
     assert first.atoms.tobytes() == again.atoms.tobytes()
     assert first.trace == again.trace
     assert (first.atoms.tobytes() == other.atoms.tobytes()) == (solve is class_mean)
@@ -125,7 +133,7 @@ def test_the_same_call_gives_the_same_bits_and_seeds_differ(solve: Solver) -> No
 @pytest.mark.parametrize(("scale", "shift"), [(1e-6, 0.0), (1e6, 0.0), (2.0, 1e3)])
 def test_shift_and_scale_carry_over(solve: Solver, scale: float, shift: float) -> None:
     points = clusters(3)
-    plain, moved = (solve(cloud, 5, iterations=40) for cloud in (points, points * scale + shift))
+    plain, moved = (solved(solve, cloud, 5, iterations=40) for cloud in (points, points * scale + shift))
     np.testing.assert_allclose((moved.atoms - shift) / scale, plain.atoms, atol=1e-5)
     assert moved.cost == pytest.approx(plain.cost * scale**2, rel=1e-6)
 
@@ -134,9 +142,9 @@ def test_shift_and_scale_carry_over(solve: Solver, scale: float, shift: float) -
 def test_the_order_of_points_and_of_starting_atoms_does_not_matter(solve: Solver) -> None:
     points = clusters(4)
     start, draw = points[:5] + 0.1, np.random.default_rng(0)
-    plain = solve(points, 5, start=start, iterations=40)
+    plain = solved(solve, points, 5, start=start, iterations=40)
     order = draw.permutation(5)
-    mixed = solve(points[draw.permutation(len(points))], 5, start=start[order], iterations=40)
+    mixed = solved(solve, points[draw.permutation(len(points))], 5, start=start[order], iterations=40)
     np.testing.assert_allclose(mixed.atoms, plain.atoms[order], atol=1e-5)
     assert mixed.cost == pytest.approx(plain.cost, rel=1e-6)
 
@@ -144,7 +152,7 @@ def test_the_order_of_points_and_of_starting_atoms_does_not_matter(solve: Solver
 @every
 def test_tensors_are_accepted(solve: Solver) -> None:
     points = clusters(6).astype(np.float32)
-    array, tensor = solve(points, 4), solve(torch.from_numpy(points).requires_grad_(), 4)
+    array, tensor = solved(solve, points, 4), solved(solve, torch.from_numpy(points).requires_grad_(), 4)
     np.testing.assert_array_equal(array.atoms, tensor.atoms)
 
 
@@ -166,7 +174,7 @@ def test_tensors_are_accepted(solve: Solver) -> None:
 def test_wrong_input_is_one_line(solve: Solver, kind: type[Exception], arguments: dict[str, Any], message: str) -> None:
     given_arguments: dict[str, Any] = {"points": np.arange(6.0).reshape(3, 2), "num_atoms": 2} | arguments
     with pytest.raises(kind, match=message) as caught:
-        solve(**given_arguments)
+        solved(solve, **given_arguments)
     assert "\n" not in str(caught.value)
 
 
@@ -181,20 +189,20 @@ def test_wrong_input_is_one_line(solve: Solver, kind: type[Exception], arguments
 )
 def test_settings_out_of_range_are_one_line(solve: Solver, arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message) as caught:
-        solve(np.arange(6.0).reshape(3, 2), 2, **arguments)
+        solved(solve, np.arange(6.0).reshape(3, 2), 2, **arguments)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("solve", [sliced_barycenter, entropic_barycenter, mmd_linear, mmd_rbf, class_mean])
 def test_several_measures_are_refused(solve: Solver) -> None:
     with pytest.raises(ConfigError, match="takes one measure; got 2"):
-        solve([np.eye(3), np.eye(3)], 2)
+        solved(solve, [np.eye(3), np.eye(3)], 2)
 
 
 def test_kernels_need_a_width() -> None:
     points = np.zeros((5, 2))
     points[4] = 1.0
     with pytest.raises(DataError, match="got 0, because most pairs coincide; remove duplicates") as caught:
-        mmd_rbf(points, 2)
+        mmd_rbf(Problem.of(points, 2))
     assert "\n" not in str(caught.value)
-    assert mmd_rbf(points[3:4], 1).cost == 0.0
+    assert mmd_rbf(Problem.of(points[3:4], 1)).cost == 0.0

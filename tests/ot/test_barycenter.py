@@ -14,13 +14,10 @@ from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits
 
 from wmdd.errors import ConfigError, DataError
-from wmdd.ot import Barycenter, barycenter, floor, kmeans_plus_plus, project_simplex, wasserstein2
-from wmdd.ot._barycenter import Weights, learned_step, solve, uniform_step
-from wmdd.ot._cost import quick_distances
-from wmdd.ot._kmeans import cluster
-from wmdd.ot._paths import Pieces
-from wmdd.ot._problem import prepare
-from wmdd.ot._state import feed_empty
+from wmdd.ot import Barycenter, Problem, barycenter, floor, kmeans_plus_plus, wasserstein2
+from wmdd.ot.augmenting_paths import Pieces
+from wmdd.ot.free_support import Weights, learned_step, project_simplex, reweighted, uniform_step
+from wmdd.ot.state import cluster, feed_empty
 
 Array = NDArray[np.float64]
 FAMILIES: tuple[Weights, ...] = ("learned", "uniform", "exact")
@@ -110,15 +107,15 @@ def test_exact_is_scikit_learns_kmeans(seed: int) -> None:
     found = barycenter(points, 6, weights="exact", iterations=300, start=start)
     assert found.cost == pytest.approx(oracle.inertia_ / len(points), rel=1e-9)
     np.testing.assert_allclose(found.weights, np.bincount(oracle.labels_, minlength=6) / len(points))
-    assert floor(points, 6, start=start) == pytest.approx(found.cost)
+    assert floor(Problem.of(points, 6, start=start)) == pytest.approx(found.cost)
     assert found.converged
     assert_consistent(found, points)
 
 
 def test_the_floor_takes_the_start_of_the_barycenter() -> None:
     points = clusters(7)
-    assert floor(points, 6, seed=3) == barycenter(points, 6, weights="exact", iterations=300, seed=3).cost
-    assert floor(points, 6) >= best_kmeans(points, 6) * (1 - 1e-3)
+    assert floor(Problem.of(points, 6, seed=3)) == barycenter(points, 6, weights="exact", iterations=300, seed=3).cost
+    assert floor(Problem.of(points, 6)) >= best_kmeans(points, 6) * (1 - 1e-3)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -174,9 +171,9 @@ def test_an_empty_atom_gets_the_piece_of_mass_that_costs_most() -> None:
 
 def test_a_uniform_step_never_goes_up_and_a_learned_step_nears_the_shares() -> None:
     points = clusters(5)
-    problem = prepare(points, 5, start=points[:5], seed=0)
-    cells = cluster(problem, problem.atoms, quick_distances(problem.atoms, problem.cloud))
-    state = solve(problem, cells, np.full(5, 0.2))
+    problem = Problem.of(points, 5, start=points[:5])
+    cells = cluster(problem, problem.atoms, problem.distances)
+    state = reweighted(problem, cells, np.full(5, 0.2))
     assert uniform_step(problem, state).cost <= state.cost
     weights = learned_step(problem, state, 1.0).weights
     assert np.linalg.norm(weights - cells.weights) < np.linalg.norm(state.weights - cells.weights)

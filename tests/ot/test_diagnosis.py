@@ -9,16 +9,17 @@ from numpy.typing import NDArray
 
 from wmdd.ot import (
     Affine,
+    Problem,
     affine_gap,
     affine_lipschitz,
     cross_entropy_gap,
     cross_entropy_lipschitz,
+    diagnosis,
     floor,
     random_cost,
     wasserstein1,
     wasserstein2,
 )
-from wmdd.ot import _diagnosis as diagnosis
 
 Array = NDArray[np.float64]
 
@@ -53,7 +54,7 @@ def test_random_picks_are_the_mean_and_deviation_of_their_draws() -> None:
     costs = [wasserstein2(points[rng.choice(20, 4, replace=False)], points).value for _ in range(6)]
     found = random_cost(points, 4, np.random.default_rng(4), draws=6)
     assert found == pytest.approx((np.mean(costs), np.std(costs, ddof=1)))
-    assert found[0] > floor(points, 4)
+    assert found[0] > floor(Problem.of(points, 4))
 
 
 def test_constants_of_a_known_map() -> None:

@@ -15,7 +15,7 @@ from scipy.spatial.distance import cdist
 
 from wmdd.errors import DataError, NumericsError
 from wmdd.ot import Plan, squared_distances, transport, wasserstein2
-from wmdd.ot._plan import MAX_GAP
+from wmdd.ot.plan import MAX_GAP
 
 Array = NDArray[np.float64]
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from wmdd.errors import DataError
 from wmdd.ot import Barycenter, barycenter, barycenters, in_threads, wasserstein1, wasserstein2
-from wmdd.ot._barycenter import Weights
+from wmdd.ot.free_support import Weights
 
 Array = NDArray[np.float64]
 FAMILIES: tuple[Weights, ...] = ("learned", "uniform", "exact")

@@ -88,7 +88,7 @@ def test_k_center_leaves_at_most_twice_the_smallest_radius(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_k_means_takes_the_cheapest_run_and_the_cheapest_rows(seed: int) -> None:
     points = drawn(seed, n=8, width=2)
-    runs = [ot.kmeans(points, 3, seed=start) for start in range(4)]
+    runs = [ot.kmeans(ot.Problem.of(points, 3, seed=start)) for start in range(4)]
     best = min(runs, key=lambda run: run.cost)
     distances = ot.squared_distances(best.atoms, points)
     rows = k_means(points, 3, range(4))

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from wmdd.models.checkpoints import Pretrained, load_checkpoint, pretrained_model
     from wmdd.models.committee import Committee, batch_statistics, build_teachers
     from wmdd.models.convnet import ConvNet
+    from wmdd.models.differentiable_moments import MomentTap, batchnorm_moments, class_moments
     from wmdd.models.fresh import fresh_network, network_spec
-    from wmdd.models.moments import MomentTap, batchnorm_moments, class_moments
     from wmdd.models.names import list_models
     from wmdd.models.recalibration import recalibrate_batchnorm
     from wmdd.models.taps import (
@@ -32,7 +32,7 @@ _HOMES = {
     "committee": ("Committee", "batch_statistics", "build_teachers"),
     "convnet": ("ConvNet",),
     "fresh": ("fresh_network", "network_spec"),
-    "moments": ("MomentTap", "batchnorm_moments", "class_moments"),
+    "differentiable_moments": ("MomentTap", "batchnorm_moments", "class_moments"),
     "names": ("list_models",),
     "recalibration": ("recalibrate_batchnorm",),
     "taps": (

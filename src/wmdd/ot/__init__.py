@@ -1,41 +1,46 @@
 """Optimal transport: mathematics only, which knows nothing of networks, images or disks.
 
-`barycenter` (a class's features → atoms and weights), `barycenters` (of many classes, in threads: `in_threads`) ·
-`floor` (the cost that k-means reaches from the same start) · `wasserstein2`, `wasserstein1`, `transport` (exact plan,
-value and duals) · `squared_distances` · `kmeans_plus_plus` ·
-`project_simplex` · `random_cost` · gap and Lipschitz constant of an `Affine`
-map and of the cross-entropy behind it.
+To read it: `problem` (points, masses and a start) → `plan` (exact transport and its certificate) → `free_support` (the
+alternation of weights and atoms) → `diagnosis` (yardsticks and bounds). `alternatives` holds what the ablation
+compares.
 
-In place of `barycenter`, with its signature: `sliced_barycenter`, `entropic_barycenter`, `mmd_linear`, `mmd_rbf`,
-`class_mean`, `kmeans`. `median_distance` and `KERNEL_WIDTHS`: the widths of the Gaussian kernels.
+`barycenter` (a class's features → atoms and weights), `barycenters` (of many classes, in threads: `in_threads`) ·
+`wasserstein2`, `wasserstein1`, `transport` (exact plan, value and duals) · `squared_distances` · `kmeans_plus_plus` ·
+`random_cost` · gap and Lipschitz constant of an `Affine` map and of the cross-entropy behind it.
+
+Of a `Problem`, made once by `Problem.of`: `wasserstein_barycenter` (what `barycenter` solves), `sliced_barycenter`,
+`entropic_barycenter`, `mmd_linear`, `mmd_rbf`, `class_mean`, `kmeans`, and `floor` (the cost that k-means reaches from
+the same start). `median_distance` and `KERNEL_WIDTHS`: the widths of the Gaussian kernels.
 
 Importing this package does not import POT; only plans that our own solver does not take need it.
 """
 
-from wmdd.ot._barycenter import barycenter, floor, project_simplex
-from wmdd.ot._batch import barycenters, in_threads
-from wmdd.ot._cost import squared_distances
-from wmdd.ot._diagnosis import (
+from wmdd.ot.alternatives.centres import class_mean, kmeans
+from wmdd.ot.alternatives.entropic import entropic_barycenter
+from wmdd.ot.alternatives.mmd import KERNEL_WIDTHS, median_distance, mmd_linear, mmd_rbf
+from wmdd.ot.alternatives.sliced import sliced_barycenter
+from wmdd.ot.cost import squared_distances
+from wmdd.ot.diagnosis import (
     Affine,
     affine_gap,
     affine_lipschitz,
     cross_entropy_gap,
     cross_entropy_lipschitz,
+    floor,
     random_cost,
 )
-from wmdd.ot._plan import Plan, transport, wasserstein1, wasserstein2
-from wmdd.ot._problem import Barycenter
-from wmdd.ot._seeding import kmeans_plus_plus
-from wmdd.ot.alternatives.centres import class_mean, kmeans
-from wmdd.ot.alternatives.entropic import entropic_barycenter
-from wmdd.ot.alternatives.mmd import KERNEL_WIDTHS, median_distance, mmd_linear, mmd_rbf
-from wmdd.ot.alternatives.sliced import sliced_barycenter
+from wmdd.ot.free_support import barycenter, wasserstein_barycenter
+from wmdd.ot.plan import Plan, transport, wasserstein1, wasserstein2
+from wmdd.ot.problem import Barycenter, Problem
+from wmdd.ot.seeding import kmeans_plus_plus
+from wmdd.ot.threads import barycenters, in_threads
 
 __all__ = [
     "KERNEL_WIDTHS",
     "Affine",
     "Barycenter",
     "Plan",
+    "Problem",
     "affine_gap",
     "affine_lipschitz",
     "barycenter",
@@ -51,11 +56,11 @@ __all__ = [
     "median_distance",
     "mmd_linear",
     "mmd_rbf",
-    "project_simplex",
     "random_cost",
     "sliced_barycenter",
     "squared_distances",
     "transport",
     "wasserstein1",
     "wasserstein2",
+    "wasserstein_barycenter",
 ]

@@ -8,6 +8,7 @@ the images are seen as they are, by the teacher in eval mode and in fp32, as the
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -36,8 +37,8 @@ class DiagnoseSettings(Section):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Job:
-    """What measuring a class needs."""
+class _Inputs:
+    """What every class is measured with."""
 
     distilled: DistilledSet
     statistics: ClassStatistics
@@ -71,13 +72,17 @@ def diagnose(
     ctx = ctx or Context()
     teacher.require_classes(distilled.classes)
     _require_fitting(distilled, statistics)
-    job = _begin(distilled, teacher, statistics, ctx)
-    if job.head is None:
+    features, head = _features_and_head(build_teacher(teacher, ctx.device), distilled, ctx)
+    lipschitz = 0.0 if head is None else ot.affine_lipschitz(head)
+    inputs = _Inputs(
+        distilled=distilled, statistics=statistics, features=features, head=head, head_lipschitz=lipschitz, ctx=ctx
+    )
+    if head is None:
         ctx.log(unit="bounds", left_out="the teacher's logits are not an affine map of its features")
     saved = ctx.restore("classes")
     found = [] if saved is None else _rows(saved.tensors)
     labels = range(len(found), len(statistics.counts))
-    for label, figures in zip(labels, ot.in_threads(lambda label: _one_class(job, label), labels), strict=True):
+    for label, figures in zip(labels, ot.in_threads(partial(_measure_class, inputs), labels), strict=True):
         found.append(figures)
         ctx.log(unit=f"class {label}", **figures)
         if ctx.due():
@@ -103,20 +108,7 @@ def _require_fitting(distilled: DistilledSet, statistics: ClassStatistics) -> No
             )
 
 
-def _begin(distilled: DistilledSet, teacher: Teacher, statistics: ClassStatistics, ctx: Context) -> _Job:
-    """Look at the images with the teacher."""
-    features, head = _look(build_teacher(teacher, ctx.device), distilled, ctx)
-    return _Job(
-        distilled=distilled,
-        statistics=statistics,
-        features=features,
-        head=head,
-        head_lipschitz=0.0 if head is None else ot.affine_lipschitz(head),
-        ctx=ctx,
-    )
-
-
-def _look(model: nn.Module, distilled: DistilledSet, ctx: Context) -> tuple[Tensor, ot.Affine | None]:
+def _features_and_head(model: nn.Module, distilled: DistilledSet, ctx: Context) -> tuple[Tensor, ot.Affine | None]:
     """Return the features of the images as they are, `(M, D)`, and the last layer if it makes the logits of them."""
     layer = final_classifier(model)
     affine = True
@@ -126,12 +118,12 @@ def _look(model: nn.Module, distilled: DistilledSet, ctx: Context) -> tuple[Tens
         for at in range(0, len(distilled.labels), BATCH):
             images = distilled_inputs(distilled, slice(at, at + BATCH), ctx.device)
             features, logits = features_and_logits(model, images.contiguous(memory_format=torch.channels_last))
-            affine = affine and _makes(layer, features, logits)
+            affine = affine and _is_affine_head(layer, features, logits)
             found.append(features.float().cpu())
-    return torch.cat(found), _affine(layer) if affine else None
+    return torch.cat(found), _as_affine(layer) if affine else None
 
 
-def _makes(layer: nn.Linear, features: Tensor, logits: Tensor) -> bool:
+def _is_affine_head(layer: nn.Linear, features: Tensor, logits: Tensor) -> bool:
     """Tell whether the layer makes these logits of these features: it may be followed by something, or pooled."""
     if features.shape[1] != layer.in_features or logits.shape[1:] != (layer.out_features,):
         return False
@@ -139,42 +131,42 @@ def _makes(layer: nn.Linear, features: Tensor, logits: Tensor) -> bool:
     return torch.allclose(layer(features), logits, rtol=0.0, atol=tolerance)
 
 
-def _affine(layer: nn.Linear) -> ot.Affine:
-    """Return the layer as mathematics."""
+def _as_affine(layer: nn.Linear) -> ot.Affine:
     parts = {name: _array(values) for name, values in layer.state_dict().items()}
     return ot.Affine(matrix=parts["weight"], offset=parts.get("bias", np.zeros(layer.out_features)))
 
 
 def _array(values: Tensor) -> NDArray[np.float64]:
-    """Return a tensor as float64 on the CPU."""
     return values.detach().cpu().numpy().astype(np.float64)
 
 
-def _one_class(job: _Job, label: int) -> dict[str, float]:
-    """Measure one class."""
-    members = job.distilled.labels == label
-    weights = _array(job.distilled.weights[members])
+def _measure_class(inputs: _Inputs, label: int) -> dict[str, float]:
+    members = inputs.distilled.labels == label
+    weights = _array(inputs.distilled.weights[members])
     weights /= weights.sum()  # float32 sums to 1 only nearly
-    images, points = _array(job.features[members]), _array(job.statistics.of_class(label))
-    floor_seed, picks_seed = (stream_seed(job.ctx.seed, stage, label) for stage in (BARYCENTER.name, job.ctx.stage))
+    images, points = _array(inputs.features[members]), _array(inputs.statistics.of_class(label))
+    floor_seed, picks_seed = (
+        stream_seed(inputs.ctx.seed, stage, label) for stage in (BARYCENTER.name, inputs.ctx.stage)
+    )
     # The start that the barycenter stage takes: its floor is this one, or its own cost if that is lower.
     start = ot.kmeans_plus_plus(points, len(images), np.random.default_rng(floor_seed))
     random_cost, random_std = ot.random_cost(points, len(images), np.random.default_rng(picks_seed), draws=DRAWS)
     distance = ot.wasserstein1(images, points, weights).value
     figures = {
         "cost": ot.wasserstein2(images, points, weights).value,
-        "floor": ot.floor(points, len(images), start=start),
+        "floor": ot.floor(ot.Problem.of(points, len(images), start=start)),
         "random_cost": random_cost,
         "random_std": random_std,
         "distance": distance,
     }
-    if job.head is None:
+    head = inputs.head
+    if head is None:
         return figures
     return figures | {
-        "head_gap": ot.affine_gap(job.head, images, points, weights),
-        "head_bound": job.head_lipschitz * distance,
-        "loss_gap": ot.cross_entropy_gap(job.head, label, images, points, weights),
-        "loss_bound": ot.cross_entropy_lipschitz(job.head, label) * distance,
+        "head_gap": ot.affine_gap(head, images, points, weights),
+        "head_bound": inputs.head_lipschitz * distance,
+        "loss_gap": ot.cross_entropy_gap(head, label, images, points, weights),
+        "loss_bound": ot.cross_entropy_lipschitz(head, label) * distance,
     }
 
 

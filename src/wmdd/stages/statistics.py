@@ -22,7 +22,7 @@ from wmdd.models import (
     tap_batchnorm,
     tap_features,
 )
-from wmdd.models.merged_moments import Moments
+from wmdd.models.streaming_moments import Moments
 from wmdd.settings import StatisticsSettings
 from wmdd.stages.stage import Stage
 from wmdd.values import ClassStatistics, ImageSet, Teacher

@@ -12,7 +12,7 @@ from wmdd.data.inputs import network_inputs
 from wmdd.data.loading import fetch_batches
 from wmdd.methods.gvbsm.layers import as_channels, statistic_layers
 from wmdd.models import build_teacher, tap_inputs
-from wmdd.models.merged_moments import Moments
+from wmdd.models.streaming_moments import Moments
 from wmdd.settings import StatisticsSettings
 from wmdd.stages.recovery.matching import merge_classes
 from wmdd.stages.stage import Stage

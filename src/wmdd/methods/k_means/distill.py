@@ -27,7 +27,7 @@ def k_means(points: Points, count: int, seeds: Iterable[int]) -> Rows:
         count: K, at most n.
         seeds: at least one.
     """
-    best = min((ot.kmeans(points, count, seed=seed) for seed in seeds), key=lambda run: run.cost)
+    best = min((ot.kmeans(ot.Problem.of(points, count, seed=seed)) for seed in seeds), key=lambda run: run.cost)
     _, rows = linear_sum_assignment(ot.squared_distances(best.atoms, points))
     return rows.astype(np.int64)
 

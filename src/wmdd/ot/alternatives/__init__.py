@@ -1,1 +1,1 @@
-"""What the ablation puts in the place of the exact barycenter, with the same signature."""
+"""What the ablation puts in the place of the exact barycenter: each solves the same `Problem`, and W2² judges all."""

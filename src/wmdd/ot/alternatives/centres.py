@@ -4,52 +4,39 @@ from itertools import repeat
 
 import numpy as np
 
-from wmdd.ot._barycenter import barycenter
-from wmdd.ot._cost import Points
-from wmdd.ot._problem import Barycenter, prepare
 from wmdd.ot.alternatives.following import follow
+from wmdd.ot.free_support import wasserstein_barycenter
+from wmdd.ot.problem import Barycenter, Problem
 
 
-def class_mean(
-    points: Points, num_atoms: int, *, iterations: int = 10, start: str | Points = "kmeans++", seed: int = 0
-) -> Barycenter:
+def class_mean(problem: Problem, *, iterations: int = 10) -> Barycenter:
     """Return K copies of the mean of the points, weights 1/K; W2² is the points' total variance.
 
     Where it does not apply: for more than one atom, which all get the same target.
 
     Args:
-        points: `(n, D)`, NumPy array or tensor of any floating type on any device; computed in float64 on the CPU.
-        num_atoms: K, at most n.
+        problem: its starting atoms are left.
         iterations: 1 or more; the first reaches the mean, a second finds that nothing changes.
-        start: checked as everywhere, and left.
-        seed: of the start.
 
     Raises:
-        ConfigError: a setting is out of range or misspelt, or `start` does not fit.
-        DataError: the points hold NaN, or are fewer than the atoms.
+        ConfigError: `iterations` is not positive, or the points are several measures.
     """
-    problem = prepare(points, num_atoms, start=start, seed=seed)
     return follow(problem, repeat(np.zeros_like(problem.atoms)), iterations)
 
 
-def kmeans(
-    points: Points, num_atoms: int, *, iterations: int = 300, start: str | Points = "kmeans++", seed: int = 0
-) -> Barycenter:
+def kmeans(problem: Problem, *, iterations: int = 300) -> Barycenter:
     """Return the centres of k-means with the shares of their groups as weights: Lloyd's iteration to convergence.
 
-    It is `barycenter(weights="exact")` that is not stopped after a few alternations, and its cost is `floor`.
+    For one measure the barycenter with free weights *is* k-means: this is `wasserstein_barycenter(weights="exact")`
+    that is not stopped after a few alternations, and its cost is `floor`.
 
-    Where it does not apply: where all atoms shall count alike. Small groups get small weights.
+    Where it does not apply: where all atoms should count alike. Small groups get small weights.
 
     Args:
-        points: `(n, D)`, NumPy array or tensor of any floating type on any device; computed in float64 on the CPU.
-        num_atoms: K, at most n.
+        problem: of one measure.
         iterations: at most so many; the other objectives have 10, but here each costs O(K n D) and solves no plan.
-        start: `"kmeans++"`, `"points"`, or the atoms to start from, `(K, D)`.
-        seed: of the start.
 
     Raises:
-        ConfigError: a setting is out of range or misspelt, or `start` does not fit.
-        DataError: the points hold NaN, or are fewer than the atoms.
+        ConfigError: `iterations` is not positive, or the points are several measures.
     """
-    return barycenter(points, num_atoms, weights="exact", iterations=iterations, start=start, seed=seed)
+    return wasserstein_barycenter(problem, weights="exact", iterations=iterations)

@@ -27,9 +27,9 @@ import numpy as np
 from scipy.special import logsumexp
 
 from wmdd.errors import ConfigError, NumericsError
-from wmdd.ot._cost import Float64, Points, squared_distances
-from wmdd.ot._problem import Barycenter, Problem, prepare
 from wmdd.ot.alternatives.following import follow
+from wmdd.ot.cost import Float64, squared_distances
+from wmdd.ot.problem import Barycenter, Problem
 
 _SWEEPS = 10
 """Plain scalings between two in the log domain: few enough that what underflowed could not have counted."""
@@ -37,32 +37,21 @@ _ROUNDS = 10_000
 
 
 def entropic_barycenter(
-    points: Points,
-    num_atoms: int,
-    *,
-    iterations: int = 10,
-    start: str | Points = "kmeans++",
-    seed: int = 0,
-    epsilon: float = 0.05,
-    tolerance: float = 1e-4,
+    problem: Problem, *, iterations: int = 10, epsilon: float = 0.05, tolerance: float = 1e-4
 ) -> Barycenter:
     """Return K atoms of weight 1/K that are near the points in entropic transport.
 
-    Where it does not apply: where atoms shall differ by less than the blur, as with many atoms for a class that varies
-    mostly along a few directions; and where the spread of the class shall be kept. Weights are not learned.
+    Where it does not apply: where atoms should differ by less than the blur, as with many atoms for a class that varies
+    mostly along a few directions; and where the spread of the class should be kept. Weights are not learned.
 
     Args:
-        points: `(n, D)`, NumPy array or tensor of any floating type on any device; computed in float64 on the CPU.
-        num_atoms: K, at most n.
+        problem: of one measure.
         iterations: at most so many plans; each takes O(K n) a sweep and O(K n D) besides.
-        start: `"kmeans++"`, `"points"`, or the atoms to start from, `(K, D)`.
-        seed: of the start.
         epsilon: ε as a share of twice the largest eigenvalue of the points' covariance.
         tolerance: share of the mass that a plan may bring to the wrong points; atoms always get 1/K.
 
     Raises:
-        ConfigError: a setting is out of range or misspelt, or `start` does not fit.
-        DataError: the points hold NaN, or are fewer than the atoms.
+        ConfigError: a setting is out of range, or the points are several measures.
         NumericsError: Sinkhorn did not reach `tolerance`, or the transport problem that gives the cost was not solved.
     """
     if not (0.0 < epsilon < np.inf and 0.0 < tolerance < 1.0):
@@ -70,7 +59,6 @@ def entropic_barycenter(
             f"epsilon must be positive and tolerance between 0 and 1; got {epsilon} and {tolerance}; "
             "defaults are 0.05 and 1e-4"
         )
-    problem = prepare(points, num_atoms, start=start, seed=seed)
     return follow(problem, _moves(problem, epsilon * critical_temperature(problem.points), tolerance), iterations)
 
 

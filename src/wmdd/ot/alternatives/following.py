@@ -9,9 +9,9 @@ from itertools import islice
 import numpy as np
 
 from wmdd.errors import ConfigError
-from wmdd.ot._cost import Float64, exact_distances
-from wmdd.ot._plan import transport
-from wmdd.ot._problem import Barycenter, Problem
+from wmdd.ot.cost import Float64, exact_distances
+from wmdd.ot.plan import transport
+from wmdd.ot.problem import Barycenter, Problem
 
 _SETTLED = 1e-9
 """Longest move of an atom, relative to the root mean square distance of the points from their mean, that is none."""
@@ -43,5 +43,5 @@ def follow(problem: Problem, moves: Iterator[Float64], iterations: int) -> Baryc
         if converged:
             break
     return Barycenter(
-        atoms=atoms + problem.centre, weights=weights, cost=trace[-1], trace=tuple(trace), converged=converged
+        atoms=atoms + problem.cloud.centre, weights=weights, cost=trace[-1], trace=tuple(trace), converged=converged
     )

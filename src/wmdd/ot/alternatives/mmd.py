@@ -19,9 +19,9 @@ from scipy.optimize import minimize
 from scipy.spatial.distance import squareform
 
 from wmdd.errors import DataError
-from wmdd.ot._cost import Float64, Points, squared_distances
-from wmdd.ot._problem import Barycenter, Problem, prepare
 from wmdd.ot.alternatives.following import follow
+from wmdd.ot.cost import Float64, squared_distances
+from wmdd.ot.problem import Barycenter, Problem
 
 KERNEL_WIDTHS = (4.0, 2.0, 1.0, 0.5, 0.25)
 """q, in falling order: each kernel is the square of the one before."""
@@ -31,9 +31,7 @@ _FLAT = 1e-8
 """Largest gradient, in units of the median distance, at which L-BFGS has arrived."""
 
 
-def mmd_linear(
-    points: Points, num_atoms: int, *, iterations: int = 10, start: str | Points = "kmeans++", seed: int = 0
-) -> Barycenter:
+def mmd_linear(problem: Problem, *, iterations: int = 10) -> Barycenter:
     """Return the starting atoms, shifted so that their mean is that of the points: linear MMD 0, weights 1/K.
 
     Every set of atoms with the right mean is a minimum; this is the one nearest to the start, in closed form.
@@ -42,25 +40,18 @@ def mmd_linear(
     own but what the start gave them.
 
     Args:
-        points: `(n, D)`, NumPy array or tensor of any floating type on any device; computed in float64 on the CPU.
-        num_atoms: K, at most n.
+        problem: of one measure.
         iterations: 1 or more; the first reaches the minimum, a second finds that nothing changes.
-        start: `"kmeans++"`, `"points"`, or the atoms to start from, `(K, D)`.
-        seed: of the start.
 
     Raises:
-        ConfigError: a setting is out of range or misspelt, or `start` does not fit.
-        DataError: the points hold NaN, or are fewer than the atoms.
+        ConfigError: `iterations` is not positive, or the points are several measures.
         NumericsError: the transport problem that gives the cost could not be solved.
     """
-    problem = prepare(points, num_atoms, start=start, seed=seed)
     shifted = problem.atoms - problem.atoms.mean(axis=0)  # the points' mean is 0 here
     return follow(problem, repeat(shifted), iterations)
 
 
-def mmd_rbf(
-    points: Points, num_atoms: int, *, iterations: int = 10, start: str | Points = "kmeans++", seed: int = 0
-) -> Barycenter:
+def mmd_rbf(problem: Problem, *, iterations: int = 10) -> Barycenter:
     """Return K atoms of weight 1/K that minimise MMD² under a mixture of Gaussian kernels, by L-BFGS.
 
     Where it does not apply: for starts far from the points, where all kernels and their gradients vanish and nothing
@@ -70,18 +61,14 @@ def mmd_rbf(
     bytes.
 
     Args:
-        points: `(n, D)`, NumPy array or tensor of any floating type on any device; computed in float64 on the CPU.
-        num_atoms: K, at most n.
+        problem: of one measure.
         iterations: at most so many rounds of 20 L-BFGS steps; a step costs O(K n D).
-        start: `"kmeans++"`, `"points"`, or the atoms to start from, `(K, D)`.
-        seed: of the start.
 
     Raises:
-        ConfigError: a setting is out of range or misspelt, or `start` does not fit.
-        DataError: the points hold NaN, are fewer than the atoms, or more than half of their pairs coincide.
+        ConfigError: `iterations` is not positive, or the points are several measures.
+        DataError: more than half of the pairs of points coincide.
         NumericsError: the transport problem that gives the cost could not be solved.
     """
-    problem = prepare(points, num_atoms, start=start, seed=seed)
     return follow(problem, _descent(problem, np.sqrt(median_distance(problem.points))), iterations)
 
 

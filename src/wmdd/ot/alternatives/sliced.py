@@ -25,20 +25,12 @@ from itertools import count
 import numpy as np
 
 from wmdd.errors import ConfigError
-from wmdd.ot._cost import Float64, Points
-from wmdd.ot._problem import Barycenter, Problem, prepare
 from wmdd.ot.alternatives.following import follow
+from wmdd.ot.cost import Float64
+from wmdd.ot.problem import Barycenter, Problem
 
 
-def sliced_barycenter(
-    points: Points,
-    num_atoms: int,
-    *,
-    iterations: int = 10,
-    start: str | Points = "kmeans++",
-    seed: int = 0,
-    directions: int = 512,
-) -> Barycenter:
+def sliced_barycenter(problem: Problem, *, iterations: int = 10, directions: int = 512) -> Barycenter:
     """Return K atoms of weight 1/K that are near the points in the sliced Wasserstein distance.
 
     Where it does not apply: with fewer atoms than features. K points can look like the class along every single
@@ -46,11 +38,8 @@ def sliced_barycenter(
     groups, and W2² can exceed that of the class mean alone. Weights are not learned.
 
     Args:
-        points: `(n, D)`, NumPy array or tensor of any floating type on any device; computed in float64 on the CPU.
-        num_atoms: K, at most n.
+        problem: of one measure; frames are drawn from its seed.
         iterations: at most so many frames.
-        start: `"kmeans++"`, `"points"`, or the atoms to start from, `(K, D)`.
-        seed: of the start and of the frames.
         directions: L, at most so many in a frame; one frame costs O(D L² + n D L + n L log n).
 
     Returns:
@@ -58,16 +47,13 @@ def sliced_barycenter(
         so the last digits go on moving otherwise.
 
     Raises:
-        ConfigError: a setting is out of range or misspelt, or `start` does not fit.
-        DataError: the points hold NaN, or are fewer than the atoms.
+        ConfigError: a setting is out of range, or the points are several measures.
         NumericsError: the transport problem that gives the cost could not be solved.
     """
     if directions < 1:
         raise ConfigError(f"directions must be >= 1; got {directions}; the default is 512")
-    problem = prepare(points, num_atoms, start=start, seed=seed)
-    generator = np.random.default_rng(seed).spawn(1)[0]  # not the stream that the start was drawn from
-    moves = _moves(problem, min(directions, problem.points.shape[1]), generator)
-    return follow(problem, moves, iterations)
+    generator = np.random.default_rng(problem.seed).spawn(1)[0]  # not the stream that the start was drawn from
+    return follow(problem, _moves(problem, min(directions, problem.points.shape[1]), generator), iterations)
 
 
 def _moves(problem: Problem, directions: int, generator: np.random.Generator) -> Iterator[Float64]:

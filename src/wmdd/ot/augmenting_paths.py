@@ -1,6 +1,6 @@
 """Cells of points around atoms, and the shortest augmenting paths between them, as machine code.
 
-`augment` is the loop; `wmdd.ot._semidiscrete` says what it is for. All compiled functions that call each other stay in
+`augment` is the loop; `wmdd.ot.solvers` says what it is for. All compiled functions that call each other stay in
 this one file, because Numba's cache looks at the file of a function and not at those of its callees.
 """
 
@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from wmdd.ot._compiled import compiled
-from wmdd.ot._cost import Float64
+from wmdd.ot.compiled import compiled
+from wmdd.ot.cost import Float64
 
 Int64 = NDArray[np.int64]
 Int32 = NDArray[np.int32]

@@ -1,9 +1,10 @@
-"""Weighted per-class moments of BatchNorm inputs, cheap enough to stand inside every recovery step.
+"""Moments that a loss is made of: weighted, per class, of BatchNorm inputs, cheap enough for every recovery step.
 
-Differentiating sums and squares with plain autograd costs as much as the network itself. Here the moments of a layer's
-input are one autograd function with an analytic backward, which also takes over the addition of the network's own
-gradient: with m1 and m2 the means over the P positions of an image of (x - s) and (x - s)², the gradient to x is
-dy + (dm1 + 2 (x - s) dm2) / P, an affine pass over x. Classes are formed from (B, F) numbers, once for all layers.
+Those of a whole data set, without gradients, are in `streaming_moments`. Differentiating sums and squares with plain
+autograd costs as much as the network itself. Here the moments of a layer's input are one autograd function with an
+analytic backward, which also takes over the addition of the network's own gradient: with m1 and m2 the means over the P
+positions of an image of (x - s) and (x - s)², the gradient to x is dy + (dm1 + 2 (x - s) dm2) / P, an affine pass over
+x. Classes are formed from (B, F) numbers, once for all layers.
 
 Shapes: `B = G K` images, class-major · `G` classes · `K` images per class · `F` channels, of one layer or of all.
 """
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from wmdd.models.streaming_moments import shifted_sums, single_or_wider
 from wmdd.models.taps import FeatureTap, batchnorm_layers, batchnorm_widths, tap_batchnorm, tap_features
 
 
@@ -25,7 +27,7 @@ class _ImageMoments(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, shift: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx.save_for_backward(x, shift)
-        first, second = _shifted_sums(x, shift)
+        first, second = _image_sums(x, shift)
         positions = _positions(x)
         return x.view_as(x), first.div_(positions), second.div_(positions)
 
@@ -54,7 +56,7 @@ def class_moments(x: Tensor, weights: Tensor, *, shift: Tensor | None = None) ->
             difference of the squares accurate. Zeros if left out. The answer is the same up to rounding.
     """
     shift = torch.zeros(x.shape[1], device=x.device) if shift is None else shift
-    _, first, second = _image_moments(x, shift.to(_kind(x)))
+    _, first, second = _image_moments(x, shift.to(single_or_wider(x)))
     return _of_classes(first, second, weights, shift)
 
 
@@ -85,7 +87,7 @@ class MomentTap:
 
     def take(self, position: int, x: Tensor) -> Tensor:
         """Note the moments of layer `position`'s input and return the tensor that goes on into the layer."""
-        x, first, second = _image_moments(x, self._shifts[position].to(_kind(x)))
+        x, first, second = _image_moments(x, self._shifts[position].to(single_or_wider(x)))
         self._layers[position] = (first, second)
         self._found = None
         return x
@@ -136,19 +138,13 @@ def _of_classes(first: Tensor, second: Tensor, weights: Tensor, shift: Tensor) -
     return mean + shift.to(mean.dtype), square - mean.square()
 
 
-def _shifted_sums(x: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
+def _image_sums(x: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
     """Return the sums `(B, F)` over positions of (x - shift) and (x - shift)²."""
     places = list(range(2, x.dim()))
-    centred = x.to(shift.dtype) - shift.view(-1, *(1,) * len(places))
     if not places:
-        return centred, centred.square()
-    first = centred.sum(places)
-    return first, centred.square_().sum(places)
+        return x - shift, (x - shift).square()
+    return shifted_sums(x, shift.view(-1, *(1,) * len(places)), places)
 
 
 def _positions(x: Tensor) -> int:
     return x.shape[2:].numel()
-
-
-def _kind(x: Tensor) -> torch.dtype:
-    return torch.promote_types(x.dtype, torch.float32)

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from wmdd.ot import _plan, _semidiscrete, transport
-from wmdd.ot._plan import MAX_GAP, _network_simplex
+from wmdd.ot import solvers, transport
+from wmdd.ot.plan import MAX_GAP
+from wmdd.ot.solvers import network_simplex, semidiscrete, whole_units
 
 Array = NDArray[np.float64]
 KINDS = ["real", "grid", "same points", "same atoms", "atoms at points", "integers, negative too"]
@@ -49,21 +50,21 @@ def masses(draw: np.random.Generator, count: int, kind: str) -> Array:
     start=st.sampled_from([0.0, 1.0, 100.0]),
 )
 @settings(max_examples=200)
-def test_it_finds_what_the_network_simplex_finds(
+def test_it_finds_what_thenetwork_simplex_finds(
     seed: int, num_atoms: int, per_atom: float, kind: str, weights: str, supplies: str, start: float
 ) -> None:
     draw = np.random.default_rng(seed)
     cost = problem(draw, kind, num_atoms, int(num_atoms * per_atom))
     demand, supply = masses(draw, num_atoms, weights), masses(draw, len(cost), supplies)
     scale = max(np.abs(cost).max(), 1e-300)
-    found = _semidiscrete.solve(cost, demand, supply, duals=start * draw.normal(size=num_atoms), scale=scale)
+    found = semidiscrete(cost, demand, supply, duals=start * draw.normal(size=num_atoms), scale=scale)
     assert found is not None
     pieces, duals = found
     np.testing.assert_allclose(np.bincount(pieces.atoms, pieces.mass, num_atoms), demand, atol=1e-13)
     np.testing.assert_allclose(np.bincount(pieces.points, pieces.mass, len(cost)), supply, atol=1e-13)
     assert pieces.mass.min() > 0
     value = pieces.mass @ cost[pieces.points, pieces.atoms]
-    oracle, _ = _network_simplex(cost, demand, supply, scale)
+    oracle, _ = network_simplex(cost, demand, supply, scale)
     assert value == pytest.approx(oracle.mass @ cost[oracle.points, oracle.atoms], rel=1e-9, abs=1e-9)
     dual_value = duals @ demand + (cost - duals).min(axis=1) @ supply
     assert value == pytest.approx(dual_value, rel=MAX_GAP, abs=MAX_GAP * scale)
@@ -94,13 +95,13 @@ def test_a_start_near_the_answer_gives_the_answer() -> None:
     np.testing.assert_array_equal(np.sort(warm.rows), np.sort(cold.rows))
 
 
-def test_what_it_gives_up_the_network_simplex_finishes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_it_gives_up_thenetwork_simplex_finishes(monkeypatch: pytest.MonkeyPatch) -> None:
     cost = problem(np.random.default_rng(4), "real", 6, 60).T
     weights = masses(np.random.default_rng(5), 6, "uneven")
     patient = transport(cost, weights, np.full(60, 1 / 60))
-    monkeypatch.setattr(_semidiscrete, "_PATIENCE", 0)
+    monkeypatch.setattr(solvers, "_PATIENCE", 0)
     table, masses_b = np.ascontiguousarray(cost.T), np.full(60, 1 / 60)
-    assert _semidiscrete.solve(table, weights, masses_b, duals=np.zeros(6), scale=cost.max()) is None
+    assert semidiscrete(table, weights, masses_b, duals=np.zeros(6), scale=cost.max()) is None
     assert transport(cost, weights, np.full(60, 1 / 60)).value == pytest.approx(patient.value, rel=1e-12)
 
 
@@ -125,6 +126,5 @@ def test_a_degenerate_line_does_not_take_for_ever() -> None:
 
 def test_whole_units_add_up_and_are_nearest() -> None:
     weights = np.array([1 / 3, 1 / 3, 1 / 3, 0.0])
-    units = _semidiscrete._whole_units(weights, 100)
+    units = whole_units(weights, 100)
     np.testing.assert_array_equal(units, [34, 33, 33, 0])
-    assert _plan.MAX_GAP == 1e-9

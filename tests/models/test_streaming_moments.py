@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from wmdd.errors import DataError
-from wmdd.models import merged_moments as module
-from wmdd.models.merged_moments import Moments
+from wmdd.models import streaming_moments as module
+from wmdd.models.streaming_moments import Moments
 
 
 def whole(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -6,8 +6,8 @@ Shapes: `K` atoms, `n` points, `D` features.
 import numpy as np
 from numpy.typing import NDArray
 
-from wmdd.ot._compiled import compiled
-from wmdd.ot._cost import Cloud, Float64, quick_distances
+from wmdd.ot.compiled import compiled
+from wmdd.ot.cost import Cloud, Float64, quick_distances
 
 Positions = NDArray[np.int64]
 

@@ -4,32 +4,25 @@ Primal (Kantorovich): `min_T Σ_ij t_ij c_ij` with `T ≥ 0`, row sums `a`, colu
 Dual: `max_{u,v} ⟨u, a⟩ + ⟨v, b⟩` with `u_i + v_j ≤ c_ij`. At the optimum both agree, and `u` is a subgradient of the
 value in `a` (Cuturi & Doucet 2014, section 4).
 
-Two solvers, both exact: augmenting paths between atoms where one side is short (`_semidiscrete`), the network simplex
-of POT for all other shapes and for what the first gives up. POT signals failure by a warning and a plan of zeros, so
-every answer is checked here: a `Plan` that is returned is feasible and its gap is at most `MAX_GAP`. Meant for up to
-some ten thousand points: the cost is dense.
+Whatever solver found it (`wmdd.ot.solvers`), every answer is checked here: a `Plan` that is returned is feasible and
+its gap is at most `MAX_GAP`. Meant for up to some ten thousand points: the cost is dense.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wmdd.errors import DataError, NumericsError
-from wmdd.ot import _semidiscrete
-from wmdd.ot._compiled import compiled
-from wmdd.ot._cost import Float64, Points, as_points, squared_distances
-from wmdd.ot._paths import Pieces
+from wmdd.ot.augmenting_paths import Pieces
+from wmdd.ot.compiled import compiled
+from wmdd.ot.cost import Float64, Points, as_masses, as_points, squared_distances
+from wmdd.ot.solvers import solve
 
 MAX_GAP = 1e-9
 """Largest relative primal-dual gap, and largest relative violation of a constraint, that a plan may have."""
-_MAX_ITERATIONS = 100_000_000
 _SMALL_VALUE = 1e-3
 """For values below this share of the largest cost, the gap is relative to that share."""
-_FEW_ATOMS = 128
-_MANY_POINTS = 2
-"""Up to so many atoms, with so many points for each, augmenting paths beat the network simplex."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +51,11 @@ class Plan:
     """Largest violation of the marginals."""
 
     @property
+    def pieces(self) -> Pieces:
+        """The pieces of mass as the solvers have them: from points, the columns, to atoms, the rows."""
+        return Pieces(self.rows, self.columns, self.mass)
+
+    @property
     def plan(self) -> Float64:
         """The table `(K, n)`: mass sent from row i to column j."""
         table = np.zeros((len(self.dual_a), len(self.dual_b)))
@@ -80,7 +78,7 @@ def wasserstein2(
         DataError: shapes do not fit, points are not finite, or weights are not a probability vector.
         NumericsError: the solver failed.
     """
-    squared, *masses = _problem(points_a, points_b, weights_a, weights_b)
+    squared, *masses = _checked(points_a, points_b, weights_a, weights_b)
     return transport(squared, *masses)
 
 
@@ -92,7 +90,7 @@ def wasserstein1(
     W1 bounds how far the means of any Lipschitz function differ: `|E_a g − E_b g| ≤ Lip(g) · W1` (Kantorovich and
     Rubinstein). Arguments and errors are those of `wasserstein2`.
     """
-    squared, *masses = _problem(points_a, points_b, weights_a, weights_b)
+    squared, *masses = _checked(points_a, points_b, weights_a, weights_b)
     return transport(np.sqrt(squared), *masses)
 
 
@@ -117,41 +115,11 @@ def transport(cost: Float64, weights_a: Float64, weights_b: Float64, *, start: F
     masses = weights_a / weights_a.sum(), weights_b / weights_b.sum()
     scale = max(abs(low), abs(high), np.finfo(np.float64).tiny)
     if cost.shape[0] <= cost.shape[1]:
-        pieces, dual_a = _solve(np.ascontiguousarray(cost.T), *masses, scale=scale, start=start)
+        pieces, dual_a = solve(np.ascontiguousarray(cost.T), *masses, scale=scale, start=start)
         return _certified(cost, masses, pieces, dual_a=dual_a, scale=scale)
-    pieces, dual_b = _solve(np.ascontiguousarray(cost), *reversed(masses), scale=scale, start=start)
+    pieces, dual_b = solve(np.ascontiguousarray(cost), *reversed(masses), scale=scale, start=start)
     turned = Pieces(pieces.points, pieces.atoms, pieces.mass)
     return _certified(cost, masses, turned, dual_a=(cost - dual_b).min(axis=1), scale=scale)
-
-
-def _solve(
-    cost: Float64, weights: Float64, masses: Float64, *, scale: float, start: Float64 | None
-) -> tuple[Pieces, Float64]:
-    """Return a plan and the duals of the atoms for a cost `(n, K)`, K ≤ n."""
-    num_points, num_atoms = cost.shape
-    if num_atoms <= _FEW_ATOMS and num_points >= _MANY_POINTS * num_atoms:
-        duals = np.zeros(num_atoms) if start is None else start
-        found = _semidiscrete.solve(cost, weights, masses, duals=duals, scale=scale)
-        if found is not None:
-            return found
-    return _network_simplex(cost, weights, masses, scale)
-
-
-def _network_simplex(cost: Float64, weights: Float64, masses: Float64, scale: float) -> tuple[Pieces, Float64]:
-    """Return what POT finds. Its tolerances are absolute, hence the unit scale."""
-    from ot import emd  # seconds to import, and it pulls in every array library that is installed
-
-    flow, log = emd(masses, weights, cost / scale, numItermax=_MAX_ITERATIONS, log=True, check_marginals=False)
-    answer: dict[str, Any] = log
-    if answer["warning"] is not None:
-        raise NumericsError(
-            f"the transport solver failed on {cost.shape}; got {str(answer['warning']).strip()!r}; "
-            "look for weights that do not sum to 1 or costs of very different size"
-        )
-    points, atoms = np.nonzero(flow)
-    # The row potentials are the reliable ones; those of the atoms follow, also for atoms without mass.
-    duals = (cost - np.asarray(answer["u"])[:, None] * scale).min(axis=0)
-    return Pieces(atoms, points, np.asarray(flow)[points, atoms]), duals
 
 
 def _certified(
@@ -211,7 +179,7 @@ def _allowed(cost: Float64, duals: Float64) -> Float64:
     return allowed
 
 
-def _problem(
+def _checked(
     points_a: Points, points_b: Points, weights_a: Points | None, weights_b: Points | None
 ) -> tuple[Float64, Float64, Float64]:
     """Return the squared distances between two point sets, and both masses."""
@@ -223,17 +191,3 @@ def _problem(
     masses_a = as_masses(weights_a, len(first), "weights_a")
     masses_b = as_masses(weights_b, len(second), "weights_b")
     return squared_distances(first, second), masses_a, masses_b
-
-
-def as_masses(weights: Points | None, count: int, name: str) -> Float64:
-    """Return weights as a float64 probability vector `(count,)`; uniform for None."""
-    if weights is None:
-        return np.full(count, 1.0 / count)
-    masses = as_points(weights.reshape(1, -1), name)[0]
-    total = float(masses.sum())
-    if masses.size != count or (masses < 0).any() or abs(total - 1.0) > 1e-6:
-        raise DataError(
-            f"{name} must be {count} numbers that are not negative and sum to 1; got {masses.size} with minimum "
-            f"{masses.min():.3g} and sum {total:.6g}; divide them by their sum"
-        )
-    return masses / total

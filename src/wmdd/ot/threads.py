@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 from threadpoolctl import ThreadpoolController
 
-from wmdd.ot._barycenter import barycenter
-from wmdd.ot._problem import Barycenter, Measures
+from wmdd.ot.free_support import barycenter
+from wmdd.ot.problem import Barycenter, Measures
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

@@ -3,15 +3,16 @@
 Shapes: `K` atoms, `n` points, `D` features.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from wmdd.ot._compiled import compiled
-from wmdd.ot._cost import Float64, squared_norms
-from wmdd.ot._paths import Pieces
-from wmdd.ot._plan import Plan
-from wmdd.ot._problem import Problem
+from wmdd.ot.augmenting_paths import Pieces
+from wmdd.ot.compiled import compiled
+from wmdd.ot.cost import Float64, squared_norms
+from wmdd.ot.plan import Plan, transport
+from wmdd.ot.problem import Problem
 
 EMPTY = 1e-6
 """An atom with less mass than this fraction of the lightest point's counts as empty."""
@@ -39,7 +40,7 @@ class State:
     """The same plan for each measure, with its duals; none where every point simply goes to its nearest atom."""
 
 
-def state_of(
+def _state_of(
     problem: Problem,
     atoms: Float64,
     weights: Float64,
@@ -64,6 +65,59 @@ def state_of(
     return State(
         atoms=atoms, weights=weights, distances=distances, pieces=pieces, sums=sums, held=held, cost=cost, plans=plans
     )
+
+
+def cluster(problem: Problem, atoms: Float64, distances: Float64, before: State | None = None) -> State:
+    """Return the state that sends every point to the nearest of the atoms `(K, D)`: the best if weights are free.
+
+    Its cost is inertia / n where all points weigh the same. `distances` are theirs, `(K, n)`, squared; `before` is a
+    state to begin from.
+    """
+    owner = distances.argmin(axis=0)
+    weights = np.bincount(owner, problem.masses, len(atoms))
+    pieces = Pieces(owner, np.arange(len(owner)), problem.masses)
+    return _state_of(problem, atoms, weights / weights.sum(), distances=distances, pieces=pieces, before=before)
+
+
+def transported(
+    problem: Problem,
+    atoms: Float64,
+    weights: Float64,
+    *,
+    distances: Float64,
+    duals: Sequence[Float64] = (),
+    before: State | None = None,
+) -> State:
+    """Return the state of atoms and weights whose cheapest plan is not known yet; the search starts from `duals`."""
+    plans = plans_of(problem, weights, distances, duals)
+    pieces = _joined(problem, plans)
+    return _state_of(problem, atoms, weights, distances=distances, pieces=pieces, plans=plans, before=before)
+
+
+def plans_of(problem: Problem, weights: Float64, distances: Float64, duals: Sequence[Float64]) -> tuple[Plan, ...]:
+    """Solve the transport problem of every measure, from duals if there are any."""
+    starts = duals or [None] * len(problem.measures)
+    return tuple(
+        transport(distances[:, measure], weights, problem.masses[measure], start=start)
+        for measure, start in zip(problem.measures, starts, strict=True)
+    )
+
+
+def _joined(problem: Problem, plans: tuple[Plan, ...]) -> Pieces:
+    """Return the plans of all measures as one, to the points of all of them."""
+    if len(plans) == 1:
+        return plans[0].pieces
+    starts = [measure.start for measure in problem.measures]
+    return Pieces(
+        np.concatenate([plan.rows for plan in plans]),
+        np.concatenate([plan.columns + start for start, plan in zip(starts, plans, strict=True)]),
+        np.concatenate([share * plan.mass for share, plan in zip(problem.shares, plans, strict=True)]),
+    )
+
+
+def total_cost(problem: Problem, plans: tuple[Plan, ...]) -> float:
+    """Return what the plans cost together, `Σ_s λ_s W2²`."""
+    return float(problem.shares @ np.array([plan.value for plan in plans]))
 
 
 def move_atoms(problem: Problem, state: State) -> tuple[Float64, Float64]:

@@ -1,8 +1,9 @@
-"""Mean and variance per channel that can be computed in parts, in any order, and merged without loss.
+"""Moments of a data set: mean and variance per channel, computed in parts, in any order, and merged without loss.
 
-Merging follows Chan, Golub & LeVeque (1983): the part of the variance that lies between batches is kept. Within a
-batch the sums are taken in the input's precision about a shift close to the mean (so nothing cancels), block by
-block, and added up in float64. `torch.var_mean` over these axes costs five to fifteen times as much on a CPU.
+No gradient goes through them; those that a loss is made of are in `differentiable_moments`. Merging follows Chan, Golub
+& LeVeque (1983): the part of the variance that lies between batches is kept. Within a batch the sums are taken in the
+input's precision about a shift close to the mean (so nothing cancels), block by block, and added up in float64.
+`torch.var_mean` over these axes costs five to fifteen times as much on a CPU.
 """
 
 from dataclasses import dataclass
@@ -54,13 +55,12 @@ class Moments:
         values = values.detach()
         channels = values.shape[1]
         axes = [0, *range(2, values.ndim)]
-        kind = values.dtype if values.dtype == torch.float64 else torch.float32
         count = values.numel() // channels
         if shift is None:
-            centre = values.sum(axes, keepdim=True, dtype=kind) / count
+            centre = values.sum(axes, keepdim=True, dtype=single_or_wider(values)) / count
         else:
-            centre = shift.to(values.device, kind).view(1, channels, *(1,) * (values.ndim - 2))
-        total, squares = _shifted_sums(values, centre, axes)
+            centre = shift.to(values.device, single_or_wider(values)).view(1, channels, *(1,) * (values.ndim - 2))
+        total, squares = _blockwise_sums(values, centre, axes)
         return cls(
             count=count, mean=_double(centre).flatten() + total / count, m2=(squares - total**2 / count).clamp_(min=0.0)
         )
@@ -84,14 +84,24 @@ class Moments:
         return self.m2 / max(self.count, 1)
 
 
-def _shifted_sums(values: Tensor, shift: Tensor, axes: list[int]) -> tuple[Tensor, Tensor]:
-    """Return float64 `(F,)` sums of `values − shift` and of its square."""
+def single_or_wider(values: Tensor) -> torch.dtype:
+    """Return the floating type that sums of the values are taken in."""
+    return torch.promote_types(values.dtype, torch.float32)
+
+
+def shifted_sums(values: Tensor, shift: Tensor, axes: list[int]) -> tuple[Tensor, Tensor]:
+    """Return the sums over `axes`, at least one, of `values − shift` and of its square, in the wider of both types."""
+    centred = values - shift
+    return centred.sum(axes), centred.square_().sum(axes)
+
+
+def _blockwise_sums(values: Tensor, shift: Tensor, axes: list[int]) -> tuple[Tensor, Tensor]:
+    """Return `shifted_sums`, `(F,)`, added up block by block in float64."""
     rows = len(values) if values.device.type != "cpu" else max(1, _BLOCK * len(values) // values.numel())
     total = squares = torch.zeros((), dtype=torch.float64)
     for block in values.split(rows):
-        centred = block - shift  # in the wider of both types
-        total = _double(centred.sum(axes)) + total
-        squares = _double(centred.square_().sum(axes)) + squares
+        first, second = shifted_sums(block, shift, axes)
+        total, squares = _double(first) + total, _double(second) + squares
     return total, squares
 
 

@@ -1,4 +1,4 @@
-"""Points, and the squared Euclidean cost between two sets of them.
+"""Points and masses as callers hand them in, and the squared Euclidean cost between two sets of points.
 
 Shapes: `K` atoms or points of the first set, `n` points of the second, `D` features. Cost tables have the shape
 `(K, n)` and lie in memory point by point, which is how solvers and Lloyd's iteration walk through them.
@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from wmdd.errors import DataError
-from wmdd.ot._compiled import compiled
+from wmdd.ot.compiled import compiled
 
 Float64 = NDArray[np.float64]
 Points = NDArray[np.floating] | torch.Tensor
@@ -49,12 +49,28 @@ def as_points(points: Points, name: str = "points") -> Float64:
     return array
 
 
+def as_masses(weights: Points | None, count: int, name: str) -> Float64:
+    """Return weights as a float64 probability vector `(count,)`; uniform for None."""
+    if weights is None:
+        return np.full(count, 1.0 / count)
+    masses = as_points(weights.reshape(1, -1), name)[0]
+    total = float(masses.sum())
+    if masses.size != count or (masses < 0).any() or abs(total - 1.0) > 1e-6:
+        raise DataError(
+            f"{name} must be {count} numbers that are not negative and sum to 1; got {masses.size} with minimum "
+            f"{masses.min():.3g} and sum {total:.6g}; divide them by their sum"
+        )
+    return masses / total
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cloud:
     """Points about their mean, made ready for many cost tables against atoms that move."""
 
     points: Float64
     """`(n, D)`."""
+    centre: Float64
+    """`(D,)`; add it to have them where they were."""
     norms: Float64
     """`(n,)`, squared."""
     single: NDArray[np.float32]
@@ -68,7 +84,7 @@ class Cloud:
         centred, norms = _centred(points, centre)
         largest = float(norms.max())
         unit = float(2.0 ** np.ceil(np.log2(largest) / 2.0)) if largest > 0.0 else 1.0
-        return cls(points=centred, norms=norms, single=_in_units(centred, 1.0 / unit), unit=unit)
+        return cls(points=centred, centre=centre, norms=norms, single=_in_units(centred, 1.0 / unit), unit=unit)
 
 
 def squared_norms(points: Float64) -> Float64:

@@ -1,4 +1,4 @@
-"""The Wasserstein barycenter of a class: K weighted atoms that are nearest to its n features in W2.
+"""The free-support Wasserstein barycenter of a class: K weighted atoms that are nearest to its n features in W2.
 
 `min over atoms b and weights w in the simplex of Σ_s λ_s W2²(Σ_j w_j δ_{b_j}, ν_s)`, where a class is one measure ν
 of n points, by the free-support algorithm of Cuturi & Doucet (2014) as WMDD uses it. One iteration is
@@ -11,9 +11,9 @@ Where the paper leaves things open, and where we differ:
 - **η** is Polyak's step, `(W2²(w) − min_w W2²(w)) / ‖β‖²` times `step`. The minimum over w with the atoms held fixed
   is known in closed form for one measure (every point goes to its nearest atom), so nothing has to be tuned: the step
   does not depend on the scale of the features, and for `0 < step < 2` it never takes w further from the best weights
-  of the current atoms. Steps of 1/√iteration, scaled by the spread of β, did as well on
-  diffuse features, but ended 10 % to several times higher on clustered ones. Of several measures the closed form is
-  only a lower bound, so there the step is divided by √iteration (`schedule`).
+  of the current atoms. Steps of 1/√iteration, scaled by the spread of β, did as well on diffuse features, but ended
+  10 % to several times higher on clustered ones. Of several measures the closed form is only a lower bound, so there
+  the step is divided by √iteration (`schedule`).
 - **The start** is k-means++ (not noise) with the Voronoi shares as weights (not 1/K).
 - **The best iterate is returned**, not the last: subgradient steps may go up.
 - **`learned` is never worse than `uniform`** from the same start: that alternation is run too, and wins if it ends
@@ -25,7 +25,7 @@ Where the paper leaves things open, and where we differ:
 Shapes: `K` atoms, `n` points, `D` features.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -33,12 +33,9 @@ from typing import Literal
 import numpy as np
 
 from wmdd.errors import ConfigError, did_you_mean
-from wmdd.ot._cost import Float64, Points, exact_distances, quick_distances
-from wmdd.ot._kmeans import cluster, lloyd_step
-from wmdd.ot._paths import Pieces
-from wmdd.ot._plan import Plan, transport
-from wmdd.ot._problem import Barycenter, Measures, Problem, prepare
-from wmdd.ot._state import EMPTY, State, mean_change, move_atoms, state_of
+from wmdd.ot.cost import Float64, Points, exact_distances, quick_distances
+from wmdd.ot.problem import Barycenter, Measures, Problem
+from wmdd.ot.state import EMPTY, State, cluster, mean_change, move_atoms, plans_of, total_cost, transported
 
 Weights = Literal["learned", "uniform", "exact"]
 Schedule = Literal["constant", "sqrt"]
@@ -47,7 +44,6 @@ _ROUNDING = 1e-12
 """Relative differences of costs and weights below this are rounding."""
 _SAME = 1e-9
 """Two costs that differ by less, relatively, count as the same."""
-_FLOOR_ITERATIONS = 300
 
 
 def barycenter(
@@ -91,51 +87,43 @@ def barycenter(
         DataError: the points hold NaN, or are fewer than the atoms, or do not fit their masses.
         NumericsError: a transport problem could not be solved.
     """
+    problem = Problem.of(points, num_atoms, start=start, seed=seed, masses=masses, shares=shares)
+    return wasserstein_barycenter(
+        problem, weights=weights, iterations=iterations, step=step, schedule=schedule, tolerance=tolerance
+    )
+
+
+def wasserstein_barycenter(
+    problem: Problem,
+    *,
+    weights: Weights = "learned",
+    iterations: int = 10,
+    step: float = 1.0,
+    schedule: Schedule | None = None,
+    tolerance: float = _ROUNDING,
+) -> Barycenter:
+    """Return what `barycenter` does, for a problem that is at hand; settings and errors are the same."""
     _check(weights, schedule, iterations=iterations, step=step, tolerance=tolerance)
-    problem = prepare(points, num_atoms, start=start, seed=seed, masses=masses, shares=shares)
     if weights == "exact" and len(problem.measures) > 1:
         raise ConfigError(
             f"exact weights are known for one measure only; got {len(problem.measures)}; take weights='learned'"
         )
     run = partial(_alternate, iterations=iterations, tolerance=tolerance)
-    distances = quick_distances(problem.atoms, problem.cloud)
+    cells = cluster(problem, problem.atoms, problem.distances)
     if weights == "exact":
-        cells = cluster(problem, problem.atoms, distances)
         return _exactly(problem, run(lambda state, _: lloyd_step(problem, state), cells))
-    level = _transported(problem, problem.atoms, np.full(num_atoms, 1.0 / num_atoms), distances=distances)
+    equal = np.full(len(problem.atoms), 1.0 / len(problem.atoms))
+    level = transported(problem, problem.atoms, equal, distances=problem.distances)
     found = run(lambda state, _: uniform_step(problem, state), level)
     if weights == "learned":
-        fade = _fade(problem, schedule)
-        cells = solve(problem, cluster(problem, problem.atoms, distances))
-        learned = run(lambda state, time: learned_step(problem, state, step / time**fade), cells)
+        fades = schedule == "sqrt" or (schedule is None and len(problem.measures) > 1)
+        start = reweighted(problem, cells, cells.weights)
+        learned = run(lambda state, time: learned_step(problem, state, step / time**0.5 if fades else step), start)
         found = learned if learned.state.cost < found.state.cost * (1.0 - _SAME) else found
     return _exactly(problem, found)
 
 
-def _fade(problem: Problem, schedule: Schedule | None) -> float:
-    """Return the power of 1 / iteration that the weight step is multiplied by."""
-    named = schedule or ("sqrt" if len(problem.measures) > 1 else "constant")
-    return {"constant": 0.0, "sqrt": 0.5}[named]
-
-
-def floor(points: Points, num_atoms: int, seed: int = 0, *, start: str | Points = "kmeans++") -> float:
-    """Return inertia / n of k-means run to convergence from the start that `barycenter` takes with the same seed.
-
-    It is the yardstick of a barycenter's cost: the optimum over atoms and weights is the global k-means optimum.
-    """
-    return barycenter(points, num_atoms, weights="exact", iterations=_FLOOR_ITERATIONS, start=start, seed=seed).cost
-
-
-def project_simplex(vector: Float64) -> Float64:
-    """Return the point of the probability simplex nearest to `vector`, `(K,)` (Held, Wolfe & Crowder 1974)."""
-    ordered = np.sort(vector)[::-1]
-    thresholds = (np.cumsum(ordered) - 1.0) / np.arange(1, len(vector) + 1)
-    threshold = thresholds[np.flatnonzero(ordered > thresholds)[-1]]
-    return np.maximum(vector - threshold, 0.0)
-
-
 def _check(weights: str, schedule: str | None, *, iterations: int, step: float, tolerance: float) -> None:
-    """Raise for settings that are misspelt or out of range."""
     for name, value, known in (
         ("weights", weights, ("learned", "uniform", "exact")),
         ("schedule", schedule or "constant", ("constant", "sqrt")),
@@ -150,7 +138,7 @@ def _check(weights: str, schedule: str | None, *, iterations: int, step: float, 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class _Run:
     """An alternation that was made."""
 
     state: State
@@ -159,7 +147,7 @@ class Run:
     converged: bool
 
 
-def _alternate(advance: Callable[[State, int], State], state: State, *, iterations: int, tolerance: float) -> Run:
+def _alternate(advance: Callable[[State, int], State], state: State, *, iterations: int, tolerance: float) -> _Run:
     """Apply `advance(state, iteration)` until nothing changes or `iterations` are made."""
     trace: list[float] = []
     best, converged = state, False
@@ -169,7 +157,7 @@ def _alternate(advance: Callable[[State, int], State], state: State, *, iteratio
         if not trace or state.cost < best.cost:
             best = state
         trace.append(best.cost)
-    return Run(state=best, trace=tuple(trace), converged=converged)
+    return _Run(state=best, trace=tuple(trace), converged=converged)
 
 
 def _settled(before: State, after: State, tolerance: float) -> bool:
@@ -178,17 +166,17 @@ def _settled(before: State, after: State, tolerance: float) -> bool:
     return same_cost and float(np.abs(after.weights - before.weights).max()) <= tolerance
 
 
-def _exactly(problem: Problem, run: Run) -> Barycenter:
+def _exactly(problem: Problem, run: _Run) -> Barycenter:
     """Return the record of a run, its last plan and cost computed in double precision throughout."""
     state, distances = run.state, exact_distances(run.state.atoms, problem.cloud)
     if state.plans:
-        plans = _plans(problem, state.weights, distances, [plan.dual_a for plan in state.plans])
-        weights, cost = state.weights, _total(problem, plans)
+        plans = plans_of(problem, state.weights, distances, [plan.dual_a for plan in state.plans])
+        weights, cost = state.weights, total_cost(problem, plans)
     else:
         weights = cluster(problem, state.atoms, distances).weights
         cost = float(problem.masses @ distances.min(axis=0))
     return Barycenter(
-        atoms=state.atoms + problem.centre,
+        atoms=state.atoms + problem.cloud.centre,
         weights=weights,
         cost=cost,
         trace=(*(max(each, cost) for each in run.trace[:-1]), cost),
@@ -196,11 +184,10 @@ def _exactly(problem: Problem, run: Run) -> Barycenter:
     )
 
 
-def solve(problem: Problem, state: State, weights: Float64 | None = None) -> State:
-    """Return the state of the same atoms with weights `(K,)`, those of `state` if None, and with plans and duals."""
-    known = [plan.dual_a for plan in state.plans]
-    weights = state.weights if weights is None else weights
-    return _transported(problem, state.atoms, weights, distances=state.distances, duals=known, before=state)
+def lloyd_step(problem: Problem, state: State) -> State:
+    """Return the state after moving every atom to the mean of the points nearest to it: an iteration of k-means."""
+    atoms, _ = move_atoms(problem, state)
+    return cluster(problem, atoms, quick_distances(atoms, problem.cloud), state)
 
 
 def uniform_step(problem: Problem, state: State) -> State:
@@ -213,14 +200,14 @@ def learned_step(problem: Problem, state: State, step: float) -> State:
     """Return the next state: a subgradient step in the weights, then a Newton step in the atoms."""
     weights = weight_step(problem, state, step)
     if weights is not state.weights:
-        state = solve(problem, state, weights)
+        state = reweighted(problem, state, weights)
     return _moved(problem, state, *move_atoms(problem, state))
 
 
 def weight_step(problem: Problem, state: State, step: float) -> Float64:
     """Return `Proj_simplex(w − η β)` with Polyak's η, or the very same weights if they are the best for these atoms."""
     dual = np.einsum("s,sk->k", problem.shares, np.stack([plan.dual_a for plan in state.plans]))
-    cost, steepness = _total(problem, state.plans), float(dual @ dual)
+    cost, steepness = total_cost(problem, state.plans), float(dual @ dual)
     excess = cost - float(problem.masses @ state.distances.min(axis=0))
     if excess <= _ROUNDING * cost or steepness == 0.0:
         return state.weights
@@ -229,6 +216,20 @@ def weight_step(problem: Problem, state: State, step: float) -> Float64:
     weights = project_simplex(state.weights - (step * excess / steepness) * dual)
     weights[weights < EMPTY * problem.lightest] = 0.0  # too little to divide by
     return weights / weights.sum()
+
+
+def project_simplex(vector: Float64) -> Float64:
+    """Return the point of the probability simplex nearest to `vector`, `(K,)` (Held, Wolfe & Crowder 1974)."""
+    ordered = np.sort(vector)[::-1]
+    thresholds = (np.cumsum(ordered) - 1.0) / np.arange(1, len(vector) + 1)
+    threshold = thresholds[np.flatnonzero(ordered > thresholds)[-1]]
+    return np.maximum(vector - threshold, 0.0)
+
+
+def reweighted(problem: Problem, state: State, weights: Float64) -> State:
+    """Return the state of the same atoms with weights `(K,)`, and with plans and duals."""
+    duals = [plan.dual_a for plan in state.plans]
+    return transported(problem, state.atoms, weights, distances=state.distances, duals=duals, before=state)
 
 
 def _moved(problem: Problem, before: State, atoms: Float64, weights: Float64) -> State:
@@ -242,53 +243,7 @@ def _moved(problem: Problem, before: State, atoms: Float64, weights: Float64) ->
     """
     distances = quick_distances(atoms, problem.cloud)
     duals = [
-        0.5 * _carried(plan, before.distances[:, measure].T, distances[:, measure].T)
+        0.5 * (plan.dual_a + mean_change(plan.pieces, before.distances[:, measure].T, distances[:, measure].T))
         for measure, plan in zip(problem.measures, before.plans, strict=True)
     ]
-    return _transported(problem, atoms, weights, distances=distances, duals=duals, before=before)
-
-
-def _carried(plan: Plan, before: Float64, now: Float64) -> Float64:
-    """Return the duals of a plan with the mean change of its costs, `(n, K)`, added to each."""
-    return plan.dual_a + mean_change(Pieces(plan.rows, plan.columns, plan.mass), before, now)
-
-
-def _transported(
-    problem: Problem,
-    atoms: Float64,
-    weights: Float64,
-    *,
-    distances: Float64,
-    duals: Sequence[Float64] = (),
-    before: State | None = None,
-) -> State:
-    """Return the state of atoms and weights whose cheapest plan is not known yet."""
-    plans = _plans(problem, weights, distances, duals)
-    pieces = _joined(problem, plans)
-    return state_of(problem, atoms, weights, distances=distances, pieces=pieces, plans=plans, before=before)
-
-
-def _plans(problem: Problem, weights: Float64, distances: Float64, duals: Sequence[Float64]) -> tuple[Plan, ...]:
-    """Solve the transport problem of every measure, from duals if there are any."""
-    starts = duals or [None] * len(problem.measures)
-    return tuple(
-        transport(distances[:, measure], weights, problem.masses[measure], start=start)
-        for measure, start in zip(problem.measures, starts, strict=True)
-    )
-
-
-def _joined(problem: Problem, plans: tuple[Plan, ...]) -> Pieces:
-    """Return the plans of all measures as one, to the points of all of them."""
-    if len(plans) == 1:
-        return Pieces(plans[0].rows, plans[0].columns, plans[0].mass)
-    starts = [measure.start for measure in problem.measures]
-    return Pieces(
-        np.concatenate([plan.rows for plan in plans]),
-        np.concatenate([plan.columns + start for start, plan in zip(starts, plans, strict=True)]),
-        np.concatenate([share * plan.mass for share, plan in zip(problem.shares, plans, strict=True)]),
-    )
-
-
-def _total(problem: Problem, plans: tuple[Plan, ...]) -> float:
-    """Return what the plans cost together, `Σ_s λ_s W2²`."""
-    return float(problem.shares @ np.array([plan.value for plan in plans]))
+    return transported(problem, atoms, weights, distances=distances, duals=duals, before=before)
