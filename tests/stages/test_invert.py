@@ -17,9 +17,9 @@ from wmdd.models import build_teacher, features_and_logits
 from wmdd.settings import RecoverSettings, StatisticsSettings
 from wmdd.stages.recovery.forward import TeacherForward, teacher_forward
 from wmdd.stages.recovery.groups import Group
-from wmdd.stages.recovery.mmd import linear_discrepancy, rbf_discrepancy
+from wmdd.stages.recovery.mmd import linear_discrepancy, rbf_discrepancy, real_features
 from wmdd.stages.recovery.targets import Targets, merged_moments, moment_targets
-from wmdd.stages.recovery.terms import LISTS, GroupLoss, recovery_loss
+from wmdd.stages.recovery.terms import LISTS, GroupLoss, Term, mmd_terms, recovery_loss
 from wmdd.stages.recovery.views import draw_step_views, smallest_crop, step_views
 from wmdd.stages.statistics import statistics
 from wmdd.training.images import Losses
@@ -176,6 +176,19 @@ def test_mmd_terms_are_those_of_each_class_in_units_of_the_start(kernel: str, gi
     feature, bn = float(found.columns["feature_loss"]), float(found.columns["bn_loss"])
     assert feature == pytest.approx(expected, rel=1e-4)
     assert float(found.total) == pytest.approx(feature + 0.5 * bn, rel=1e-5)
+
+
+def test_a_further_term_is_kept_beside_mmd(given: Given) -> None:
+    images, chosen = torch.randn(6, 3, 8, 8), settings(feature_loss="mmd_linear", bn="per_class")
+    targets = targets_of(given, chosen)
+    forward = teacher_forward(build_teacher(given[1]), images, targets, chosen, step=0, ctx=Context())
+    real = real_features(given[2], targets.labels, "mmd_linear", Context())
+    further: Term[TeacherForward] = Term(name="brightness", weight=0.1, value=lambda forward: forward.views.mean())
+    terms = mmd_terms([*LISTS["squared"](targets, chosen), further], real, targets, forward)
+    found = GroupLoss(forward=lambda *_: forward, terms=terms)(images, 0)
+    assert set(found.columns) == {"feature_loss", "bn_loss", "brightness"}
+    expected = 3 + chosen.bn_weight * 3 + 0.1 * float(images.mean())
+    assert float(found.total) == pytest.approx(expected, rel=1e-5)
 
 
 def test_mmd_falls_and_its_classes_do_not_disturb_each_other(given: Given) -> None:

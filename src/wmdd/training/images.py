@@ -122,7 +122,7 @@ def _step(
     """Take one step and return its loss, detached."""
     optimiser.zero_grad(set_to_none=True)
     value = loss(iteration, variables)
-    addends, columns = ((value.total,), value.columns) if isinstance(value, Losses) else (value, {})
+    addends, columns = (value.total, value.columns) if isinstance(value, Losses) else (value, {})
     parts: list[Tensor] = []
     for addend in (addends,) if isinstance(addends, Tensor) else addends:
         torch.autograd.backward(addend, inputs=list(variables.values()))

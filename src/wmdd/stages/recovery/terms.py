@@ -4,7 +4,8 @@ To add a term, write its function of a forward pass here and give it a row in `s
 too, if the reference form should have it. Its name is its column in the log. A term of weight 0 is neither computed nor
 logged.
 
-Equations: `stages/recover.py`. `recover.form` chooses the list (docs/differences.md says what else it chooses):
+Equations: `stages/recover.py`. `recover.form` chooses the list; `views.py` and `targets.py` say how views and weights
+follow it, docs/differences.md where each form comes from:
 
 - squared: every term is a sum over classes, so that a class's loss is its own;
 - reference: unsquared norms, the feature norm over the whole group, the other terms averaged over its classes.
@@ -145,11 +146,11 @@ LISTS = {"squared": squared_terms, "reference": reference_terms}
 def mmd_terms(
     terms: Sequence[Term[TeacherForward]], real: Sequence[RealFeatures], targets: Targets, first: TeacherForward
 ) -> list[Term[TeacherForward]]:
-    """Return terms with MMD² to the real features for a feature term, in units of the values at the start.
+    """Return terms with MMD² for the feature term; it and the BatchNorm term in units of their values at the start.
 
     L = sum_k [ MMD²_k / MMD²_k0 + lambda BN_k / BN_k0 ], so that neither the scale of the features nor the number of
     channels decides which of the two counts; a class's loss is its own. With global statistics there is one BN term,
-    counted once for each class. A cross-entropy term is added as it is.
+    counted once for each class. Other terms are added as they are.
 
     Args:
         terms: those of `recover.form`.
@@ -157,16 +158,14 @@ def mmd_terms(
         targets: of the group.
         first: forward pass of the images that the group starts from.
     """
-    given = {term.name: term for term in terms}
-    classes = len(targets.labels)
-    discrepancy: Term[TeacherForward] = Term(
-        name="feature_loss",
-        weight=1.0,
-        value=lambda forward: class_discrepancies(forward.features, real, forward.step),
-        classes=classes,
-    )
-    batchnorm = replace(given["bn_loss"], classes=classes)
-    return [_relative(discrepancy, first), given["ce_loss"], _relative(batchnorm, first)]
+
+    def discrepancies(forward: TeacherForward) -> Tensor:
+        return class_discrepancies(forward.features, real, forward.step)
+
+    classes, given = len(targets.labels), {term.name: term for term in terms}
+    feature = replace(given.pop("feature_loss"), weight=1.0, value=discrepancies, classes=classes)
+    batchnorm = replace(given.pop("bn_loss"), classes=classes)
+    return [_relative(feature, first), _relative(batchnorm, first), *given.values()]
 
 
 def _relative(term: Term[TeacherForward], first: TeacherForward) -> Term[TeacherForward]:
