@@ -1,6 +1,7 @@
 """G-VBSM: targets and losses against sums written out, teachers in turn, moving averages through a kill."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -14,10 +15,12 @@ from wmdd.methods.gvbsm import GvbsmRecoverSettings, GvbsmSettings
 from wmdd.methods.gvbsm.densification import densification
 from wmdd.methods.gvbsm.layer_statistics import layer_statistics
 from wmdd.methods.gvbsm.layers import as_channels, statistic_layers
-from wmdd.methods.gvbsm.recovery import CommitteeLoss, _targets, recover_gvbsm
+from wmdd.methods.gvbsm.recovery import recover_gvbsm
+from wmdd.methods.gvbsm.terms import CommitteeForward, committee_loss, layer_targets
 from wmdd.models import Committee, build_teacher, tap_inputs
 from wmdd.settings import RecoverSettings, StatisticsSettings
-from wmdd.stages.recovery.matching import Group
+from wmdd.stages.recovery.groups import Group
+from wmdd.stages.recovery.terms import GroupLoss
 from wmdd.values import ImageSet, LayerStatistics, Teacher
 
 CPU = torch.device("cpu")
@@ -79,10 +82,10 @@ def test_targets_do_not_depend_on_the_batch_and_survive_a_kill(given: Given) -> 
     torch.testing.assert_close(other.variances, stats.variances, rtol=1e-5, atol=1e-7)
 
 
-def loss_of(given: Given, chosen: GvbsmRecoverSettings, group: Group) -> CommitteeLoss:
+def loss_of(given: Given, chosen: GvbsmRecoverSettings, group: Group) -> GroupLoss[CommitteeForward]:
     _, teachers, stats = given
-    targets = [_targets(each, chosen.gvbsm.first, CPU) for each in stats]
-    return CommitteeLoss(Committee(teachers, CPU).eval(), targets, group, chosen, ctx=Context())
+    targets = [layer_targets(each, chosen.gvbsm.first, CPU) for each in stats]
+    return committee_loss(Committee(teachers, CPU).eval(), targets, group, chosen, Context())
 
 
 def test_the_first_step_is_the_loss_written_out(given: Given) -> None:
@@ -98,9 +101,9 @@ def test_the_first_step_is_the_loss_written_out(given: Given) -> None:
         factor = 10 if name == found[0].layers[0] else 1
         norms += factor * float((mean - found[0].means[rows]).norm() + (variance - found[0].variances[rows]).norm())
     density = float(densification(images.view(3, 2, 3, 8, 8), 4.0))
-    assert float(loss.entropy) == pytest.approx(float(entropy), rel=1e-5)
-    assert float(loss.statistics) == pytest.approx(norms, rel=1e-4)
-    assert float(loss.density) == pytest.approx(density, rel=1e-5)
+    assert float(loss.columns["ce_loss"]) == pytest.approx(float(entropy), rel=1e-5)
+    assert float(loss.columns["bn_loss"]) == pytest.approx(norms, rel=1e-4)
+    assert float(loss.columns["density_loss"]) == pytest.approx(density, rel=1e-5)
     assert float(loss.total) == pytest.approx(float(entropy) + 0.01 * norms + density, rel=1e-5)
 
 
@@ -108,7 +111,7 @@ def test_all_images_have_no_statistics_loss(given: Given) -> None:
     images, teachers, _ = given
     real = to_float(images.images.fetch(range(36)), teachers[0].mean, teachers[0].std)
     loss = loss_of(given, settings(), Group(labels=(0, 1, 2), ipc=12))
-    assert all(float(loss(real, step).statistics) < 1e-3 for step in range(4))
+    assert all(float(loss(real, step).columns["bn_loss"]) < 1e-3 for step in range(4))
 
 
 def test_teachers_take_turns_and_convolutions_sit_out(given: Given) -> None:
@@ -117,7 +120,8 @@ def test_teachers_take_turns_and_convolutions_sit_out(given: Given) -> None:
     for step in range(40):
         loss(images, step)
     for number, stats in enumerate(given[2]):
-        steps = loss.tensors()[f"{number}.mean.steps"].split(list(stats.widths))
+        assert loss.carried is not None
+        steps = loss.carried.tensors()[f"{number}.mean.steps"].split(list(stats.widths))
         counts = [int(part[0]) for part in steps]
         assert all(len(part.unique()) == 1 for part in steps)
         layers = dict(zip(stats.layers, counts, strict=True))
@@ -133,9 +137,10 @@ def test_teachers_take_turns_and_convolutions_sit_out(given: Given) -> None:
 
 def test_the_gradient_of_the_statistics_reaches_the_images_at_every_visit(given: Given) -> None:
     loss = loss_of(given, settings(density=0.0), Group(labels=(0, 1), ipc=1))
+    alone = replace(loss, terms=[term for term in loss.terms if term.name == "bn_loss"])
     for step in range(4):
         images = torch.randn(2, 3, 8, 8, requires_grad=True)
-        loss(images, step).statistics.backward()
+        alone(images, step).total.backward()
         assert images.grad is not None
         assert torch.isfinite(images.grad).all()
         assert float(images.grad.abs().max()) > 0
@@ -178,4 +183,4 @@ def test_the_loss_falls(given: Given) -> None:
     recover_gvbsm(*given, settings({"iterations": 60, "lr": 0.1}), ipc=2, ctx=ctx)
     losses = [row["loss"] for row in ctx.rows]
     assert sum(losses[-6:]) < 0.7 * sum(losses[:6])
-    assert {"feature_loss", "bn_loss", "density_loss"} <= set(ctx.rows[0])
+    assert {"ce_loss", "bn_loss", "density_loss"} <= set(ctx.rows[0])

@@ -15,11 +15,14 @@ from wmdd.errors import ConfigError, DataError
 from wmdd.methods.kits.inversion import inversion_groups, invert
 from wmdd.models import build_teacher, features_and_logits
 from wmdd.settings import RecoverSettings, StatisticsSettings
-from wmdd.stages.recovery.discrepancy import linear_discrepancy, rbf_discrepancy
-from wmdd.stages.recovery.group_loss import KernelLoss, group_loss
-from wmdd.stages.recovery.matching import Group, Losses, batchnorm_terms, match, merged_moments, moment_targets, observe
-from wmdd.stages.recovery.views import draw_step_views, smallest_crop, step_looks
+from wmdd.stages.recovery.forward import TeacherForward, teacher_forward
+from wmdd.stages.recovery.groups import Group
+from wmdd.stages.recovery.mmd import linear_discrepancy, rbf_discrepancy, real_features
+from wmdd.stages.recovery.targets import Targets, merged_moments, moment_targets
+from wmdd.stages.recovery.terms import LISTS, GroupLoss, Term, mmd_terms, recovery_loss
+from wmdd.stages.recovery.views import draw_step_views, smallest_crop, step_views
 from wmdd.stages.statistics import statistics
+from wmdd.training.images import Losses
 from wmdd.values import ClassStatistics, ImageSet, Teacher
 
 CPU = torch.device("cpu")
@@ -36,17 +39,26 @@ def settings(**changes: object) -> RecoverSettings:
     return RecoverSettings(**{**chosen, **changes})
 
 
-def uniform(group: Group) -> Tensor:
-    return torch.full((len(group.labels), group.ipc), 1 / group.ipc, dtype=torch.float64)
+def targets_of(given: Given, chosen: RecoverSettings, ipc: int = 2) -> Targets:
+    uniform = torch.full((3, ipc), 1 / ipc, dtype=torch.float64)
+    return moment_targets(given[2], Group(labels=(0, 1, 2), ipc=ipc), uniform, chosen, device=CPU)
+
+
+def loss_of_views(given: Given, views: Tensor, chosen: RecoverSettings) -> Losses:
+    """Return the loss of all classes' views, which are not drawn but given."""
+    model, targets = build_teacher(given[1]), targets_of(given, chosen, len(views) // 3)
+    loss = GroupLoss(
+        forward=lambda views, step: teacher_forward(model, views, targets, chosen, step=step, ctx=Context()),
+        terms=LISTS[chosen.form](targets, chosen),
+    )
+    return loss(views, 0)
 
 
 def test_the_reference_form_is_sre2ls_loss(given: Given) -> None:
     _, teacher, stats = given
-    model, group, images = build_teacher(teacher), Group(labels=(0, 1, 2), ipc=2), torch.randn(6, 3, 8, 8)
+    model, images = build_teacher(teacher), torch.randn(6, 3, 8, 8)
     chosen = settings(form="reference", bn_weight=0.01, bn_first=10.0)
-    found = match(
-        model, images, moment_targets(stats, group, uniform(group), chosen, device=CPU), settings=chosen, ctx=Context()
-    )
+    found = loss_of_views(given, images, chosen)
     wanted = [part[0].float().split(list(stats.widths)) for part in merged_moments(stats)]
     seen: list[Tensor] = []
     layers = [layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)]
@@ -64,27 +76,22 @@ def test_the_reference_form_is_sre2ls_loss(given: Given) -> None:
 
 @pytest.mark.parametrize("form", ["squared", "reference"])
 def test_the_first_layers_factor_counts_its_term_alone(form: str, given: Given) -> None:
-    _, teacher, stats = given
-    group, images = Group(labels=(0, 1, 2), ipc=2), torch.randn(6, 3, 8, 8)
-    terms: dict[float, Tensor] = {}
+    images, terms = torch.randn(6, 3, 8, 8), dict[float, Tensor]()
     for factor in (0.0, 1.0, 3.0):
         chosen = settings(form=form, bn="per_class", bn_first=factor)
-        targets = moment_targets(stats, group, uniform(group), chosen, device=CPU)
-        seen = observe(build_teacher(teacher), images, targets, settings=chosen, ctx=Context())
-        assert seen.moments is not None
-        terms[factor] = batchnorm_terms(*seen.moments, targets, chosen)
+        targets = targets_of(given, chosen)
+        forward = teacher_forward(build_teacher(given[1]), images, targets, chosen, step=0, ctx=Context())
+        (term,) = (term for term in LISTS[form](targets, chosen) if term.name == "bn_loss")
+        terms[factor] = term.value(forward)
+        assert terms[factor].shape == (3,)
     assert (terms[0.0] < terms[1.0]).all()
     torch.testing.assert_close(terms[3.0] - terms[1.0], 2 * (terms[1.0] - terms[0.0]))
 
 
 def test_all_training_images_have_no_batchnorm_loss(given: Given) -> None:
-    images, teacher, stats = given
-    group = Group(labels=(0, 1, 2), ipc=12)
+    images, teacher, _ = given
     real = to_float(images.images.fetch(range(36)), teacher.mean, teacher.std)
-    chosen = settings()
-    targets = moment_targets(stats, group, uniform(group), chosen, device=CPU)
-    found = match(build_teacher(teacher), real, targets, settings=chosen, ctx=Context())
-    assert float(found.bn) < 1e-9
+    assert float(loss_of_views(given, real, settings()).columns["bn_loss"]) < 1e-9
 
 
 @pytest.mark.parametrize(
@@ -120,10 +127,10 @@ def test_a_roll_moves_all_images_alike_and_is_drawn_anew_in_each_step() -> None:
     group, chosen = Group(labels=(0, 1), ipc=1), settings(roll=3)
     offsets: set[tuple[int, int]] = set()
     for step in range(30):
-        looks = step_looks(images, group, step, chosen, Context())
-        place = int((looks[0, 0] == 0).flatten().nonzero())
+        views = step_views(images, group, step, chosen, Context())
+        place = int((views[0, 0] == 0).flatten().nonzero())
         offset = (place // 8, place % 8)
-        torch.testing.assert_close(looks, images.roll(offset, dims=(2, 3)))
+        torch.testing.assert_close(views, images.roll(offset, dims=(2, 3)))
         offsets.add(offset)
     assert all(max(offset) <= 3 for offset in offsets)
     assert len(offsets) > 8
@@ -140,13 +147,9 @@ def test_groups_under_global_statistics_hold_as_many_classes_as_fit() -> None:
     assert groups(3, 2, 2, bn="per_class") == [((0,), 0, 2), ((1,), 0, 2), ((2,), 0, 2)]
 
 
-def kernel_loss(given: Given, chosen: RecoverSettings, start: Tensor, ipc: int = 2) -> KernelLoss:
+def kernel_loss(given: Given, chosen: RecoverSettings, start: Tensor) -> GroupLoss[TeacherForward]:
     _, teacher, stats = given
-    group = Group(labels=(0, 1, 2), ipc=ipc)
-    targets = moment_targets(stats, group, uniform(group), chosen, device=CPU)
-    loss = group_loss(build_teacher(teacher), targets, stats, chosen, start=start, ctx=Context())
-    assert isinstance(loss, KernelLoss)
-    return loss
+    return recovery_loss(build_teacher(teacher), targets_of(given, chosen), stats, chosen, start=start, ctx=Context())
 
 
 @pytest.mark.parametrize("kernel", ["mmd_linear", "mmd_rbf"])
@@ -155,10 +158,9 @@ def test_mmd_terms_are_those_of_each_class_in_units_of_the_start(kernel: str, gi
     start, images = torch.randn(6, 3, 8, 8), torch.randn(6, 3, 8, 8)
     chosen = settings(feature_loss=kernel, bn="per_class", bn_weight=0.5)
     loss = kernel_loss(given, chosen, start)
-    at_start = loss(start, 0)
-    assert isinstance(at_start, Losses)
-    assert float(at_start.feature) == pytest.approx(3, rel=1e-5)  # one for each class
-    assert float(at_start.bn) == pytest.approx(3, rel=1e-5)
+    at_start = loss(start, 0).columns
+    assert float(at_start["feature_loss"]) == pytest.approx(3, rel=1e-5)  # one for each class
+    assert float(at_start["bn_loss"]) == pytest.approx(3, rel=1e-5)
     found = loss(images, 2)
     model, expected = build_teacher(teacher), 0.0
     for label in range(3):
@@ -171,8 +173,22 @@ def test_mmd_terms_are_those_of_each_class_in_units_of_the_start(kernel: str, gi
             return float(rbf_discrepancy(features, real, ot.median_distance(real.double().numpy())))
 
         expected += value(images) / value(start)
-    assert float(found.feature) == pytest.approx(expected, rel=1e-4)
-    assert float(found.total) == pytest.approx(float(found.feature) + 0.5 * float(found.bn), rel=1e-5)
+    feature, bn = float(found.columns["feature_loss"]), float(found.columns["bn_loss"])
+    assert feature == pytest.approx(expected, rel=1e-4)
+    assert float(found.total) == pytest.approx(feature + 0.5 * bn, rel=1e-5)
+
+
+def test_a_further_term_is_kept_beside_mmd(given: Given) -> None:
+    images, chosen = torch.randn(6, 3, 8, 8), settings(feature_loss="mmd_linear", bn="per_class")
+    targets = targets_of(given, chosen)
+    forward = teacher_forward(build_teacher(given[1]), images, targets, chosen, step=0, ctx=Context())
+    real = real_features(given[2], targets.labels, "mmd_linear", Context())
+    further: Term[TeacherForward] = Term(name="brightness", weight=0.1, value=lambda forward: forward.views.mean())
+    terms = mmd_terms([*LISTS["squared"](targets, chosen), further], real, targets, forward)
+    found = GroupLoss(forward=lambda *_: forward, terms=terms)(images, 0)
+    assert set(found.columns) == {"feature_loss", "bn_loss", "brightness"}
+    expected = 3 + chosen.bn_weight * 3 + 0.1 * float(images.mean())
+    assert float(found.total) == pytest.approx(expected, rel=1e-5)
 
 
 def test_mmd_falls_and_its_classes_do_not_disturb_each_other(given: Given) -> None:
@@ -185,15 +201,25 @@ def test_mmd_falls_and_its_classes_do_not_disturb_each_other(given: Given) -> No
     assert rows[-1] < 0.8 * rows[0]
 
 
-def test_a_step_looks_at_some_of_many_real_features(given: Given, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wmdd.stages.recovery.group_loss.ROWS", 5)
+def test_a_cross_entropy_term_is_added_to_mmd_as_it_is(given: Given) -> None:
+    images = torch.randn(6, 3, 8, 8)
+    chosen = settings(feature_loss="mmd_linear", bn="per_class", bn_weight=0.5)
+    plain = kernel_loss(given, chosen, images)(images, 2)
+    found = kernel_loss(given, chosen.with_(ce_weight=0.3), images)(images, 2)
+    entropy = 3 * nn.functional.cross_entropy(build_teacher(given[1])(images), torch.tensor([0, 0, 1, 1, 2, 2]))
+    assert float(found.columns["ce_loss"]) == pytest.approx(float(entropy), rel=1e-4)
+    assert float(found.total - plain.total) == pytest.approx(0.3 * float(entropy), rel=1e-4)
+
+
+def test_a_step_compares_with_some_of_many_real_features(given: Given, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wmdd.stages.recovery.mmd.ROWS", 5)
     seen: list[Tensor] = []
 
     def spy(features: Tensor, real: Tensor) -> Tensor:
         seen.append(real)
         return linear_discrepancy(features, real)
 
-    monkeypatch.setattr("wmdd.stages.recovery.group_loss.linear_discrepancy", spy)
+    monkeypatch.setattr("wmdd.stages.recovery.mmd.linear_discrepancy", spy)
     images = torch.randn(6, 3, 8, 8)
     loss = kernel_loss(given, settings(feature_loss="mmd_linear"), images)
     loss(images, 0)

@@ -11,7 +11,7 @@ from torch import Tensor
 from memory_context import KilledError, MemoryContext
 from wmdd.context import Context
 from wmdd.errors import NumericsError
-from wmdd.training.images import Descent, Loss, Variable, Variables, optimise
+from wmdd.training.images import Descent, Loss, Losses, Variable, Variables, optimise
 from wmdd.training.pixels import unbounded_set
 from wmdd.values import Teacher
 
@@ -59,6 +59,16 @@ def test_the_terms_of_a_sum_are_the_sum() -> None:
     for name, value in expected.items():
         torch.testing.assert_close(found[name], value)
     assert [row["loss"] for row in ctx.rows] == pytest.approx([row["loss"] for row in other.rows])
+
+
+def test_the_terms_of_a_loss_are_columns_of_the_log() -> None:
+    def parts(iteration: int, variables: Variables) -> Losses:
+        return Losses(total=bowl(iteration, variables), columns={"some_loss": torch.tensor(2.0 * iteration)})
+
+    ctx = MemoryContext()
+    found = run(parts, ctx)
+    assert all(torch.equal(found[name], value) for name, value in run().items())
+    assert [row["some_loss"] for row in ctx.rows] == [2.0 * iteration for iteration in range(12)]
 
 
 def test_a_parameter_of_a_network_in_the_loss_gets_no_gradient() -> None:

@@ -15,10 +15,13 @@ from wmdd.errors import ConfigError, DataError
 from wmdd.models import build_teacher, features_and_logits
 from wmdd.settings import RecoverSettings, StatisticsSettings
 from wmdd.stages.recover import recover
-from wmdd.stages.recovery.descent import group_classes
-from wmdd.stages.recovery.matching import Targets, group_targets, match, merged_moments
-from wmdd.stages.recovery.views import draw_step_views, step_looks
+from wmdd.stages.recovery.forward import teacher_forward
+from wmdd.stages.recovery.groups import Group, class_groups
+from wmdd.stages.recovery.targets import Targets, barycenter_targets, merged_moments
+from wmdd.stages.recovery.terms import LISTS, GroupLoss, recovery_loss
+from wmdd.stages.recovery.views import draw_step_views
 from wmdd.stages.statistics import statistics
+from wmdd.training.images import Losses
 from wmdd.training.pixels import start_images, to_pixels
 from wmdd.values import Barycenters, ClassStatistics, ImageSet, Teacher
 
@@ -33,6 +36,21 @@ def given(image_set: ImageSet, teacher: Teacher, class_statistics: ClassStatisti
 
 def settings(**changes: object) -> RecoverSettings:
     return RecoverSettings(**{"iterations": 4, **changes})
+
+
+def targets_of(given: Given, labels: tuple[int, ...], chosen: RecoverSettings) -> Targets:
+    _, _, stats, centres = given
+    return barycenter_targets(stats, centres, Group(labels=labels, ipc=centres.atoms.shape[1]), chosen, CPU)
+
+
+def loss_of_views(given: Given, views: Tensor, chosen: RecoverSettings) -> Losses:
+    """Return the loss of all classes' views, which are not drawn but given."""
+    model, targets = build_teacher(given[1]), targets_of(given, (0, 1, 2), chosen)
+    loss = GroupLoss(
+        forward=lambda views, step: teacher_forward(model, views, targets, chosen, step=step, ctx=Context()),
+        terms=LISTS[chosen.form](targets, chosen),
+    )
+    return loss(views, 0)
 
 
 def batchnorm_inputs(model: nn.Module, images: Tensor) -> list[Tensor]:
@@ -57,7 +75,7 @@ def test_the_squared_loss_equals_the_equation_class_by_class(given: Given) -> No
     model = build_teacher(teacher)
     images = torch.randn(6, 3, 8, 8)
     chosen = settings(bn_weight=0.3)
-    found = match(model, images, group_targets(stats, centres, (0, 1, 2), chosen, CPU), settings=chosen, ctx=Context())
+    found = loss_of_views(given, images, chosen)
     feature = bn = 0.0
     for label in range(3):
         own = images[2 * label : 2 * label + 2]
@@ -69,8 +87,8 @@ def test_the_squared_loss_equals_the_equation_class_by_class(given: Given) -> No
             bn += float((mean - stats.means[label, rows]).square().sum())
             bn += float((variance - stats.variances[label, rows]).square().sum())
             start += len(mean)
-    assert float(found.feature) == pytest.approx(feature, rel=1e-5)
-    assert float(found.bn) == pytest.approx(bn, rel=1e-5)
+    assert float(found.columns["feature_loss"]) == pytest.approx(feature, rel=1e-5)
+    assert float(found.columns["bn_loss"]) == pytest.approx(bn, rel=1e-5)
     assert float(found.total) == pytest.approx(feature + 0.3 * bn, rel=1e-5)
 
 
@@ -79,11 +97,11 @@ def test_the_reference_loss_is_unsquared_over_the_group_with_equal_weights(given
     model = build_teacher(teacher)
     images = torch.randn(6, 3, 8, 8)
     chosen = settings(form="reference", ce_weight=0.5)
-    found = match(model, images, group_targets(stats, centres, (0, 1, 2), chosen, CPU), settings=chosen, ctx=Context())
+    found = loss_of_views(given, images, chosen)
     features, logits = features_and_logits(model, images)
     labels = torch.arange(3).repeat_interleave(2)
     feature = torch.linalg.vector_norm(features - centres.atoms.flatten(0, 1))
-    feature = feature + 0.5 * nn.functional.cross_entropy(logits, labels)
+    entropy = nn.functional.cross_entropy(logits, labels)
     norms = []
     for label in range(3):
         start = 0
@@ -92,8 +110,11 @@ def test_the_reference_loss_is_unsquared_over_the_group_with_equal_weights(given
             rows = slice(start, start + len(mean))
             norms.append((mean - stats.means[label, rows]).norm() + (variance - stats.variances[label, rows]).norm())
             start += len(mean)
-    assert float(found.feature) == pytest.approx(float(feature), rel=1e-5)
-    assert float(found.bn) == pytest.approx(float(torch.stack(norms).sum()) / 3, rel=1e-5)
+    bn = float(torch.stack(norms).sum()) / 3
+    assert float(found.columns["feature_loss"]) == pytest.approx(float(feature), rel=1e-5)
+    assert float(found.columns["ce_loss"]) == pytest.approx(float(entropy), rel=1e-5)
+    assert float(found.columns["bn_loss"]) == pytest.approx(bn, rel=1e-5)
+    assert float(found.total) == pytest.approx(float(feature + 0.5 * entropy) + chosen.bn_weight * bn, rel=1e-5)
 
 
 def test_global_statistics_are_those_of_all_images_together(given: Given) -> None:
@@ -101,7 +122,7 @@ def test_global_statistics_are_those_of_all_images_together(given: Given) -> Non
     model = build_teacher(teacher)
     images = torch.randn(6, 3, 8, 8)
     chosen = settings(bn="global")
-    found = match(model, images, group_targets(stats, centres, (0, 1, 2), chosen, CPU), settings=chosen, ctx=Context())
+    found = loss_of_views(given, images, chosen)
     means, variances = merged_moments(stats)
     bn, start = 0.0, 0
     for values in batchnorm_inputs(model, images):
@@ -109,7 +130,7 @@ def test_global_statistics_are_those_of_all_images_together(given: Given) -> Non
         rows = slice(start, start + len(mean))
         bn += float((mean - means[0, rows]).square().sum() + (variance - variances[0, rows]).square().sum())
         start += len(mean)
-    assert float(found.bn) == pytest.approx(3 * bn, rel=1e-5)
+    assert float(found.columns["bn_loss"]) == pytest.approx(3 * bn, rel=1e-5)
 
 
 def test_merged_moments_are_those_of_the_union(
@@ -139,20 +160,19 @@ def test_the_images_that_defined_the_statistics_have_no_batchnorm_loss(given: Gi
     )
     real = to_float(images.images.fetch(range(36)), teacher.mean, teacher.std)
     for chosen in (settings(), settings(bn="global"), settings(form="reference")):
-        targets = group_targets(stats, centres, (0, 1, 2), chosen, CPU)
-        found = match(build_teacher(teacher), real, targets, settings=chosen, ctx=Context())
-        assert float(found.bn) < (1e-4 if chosen.form == "reference" else 1e-9)
-        assert float(found.feature) < (1e-3 if chosen.form == "reference" else 1e-7)
+        found = loss_of_views((images, teacher, stats, centres), real, chosen)
+        assert float(found.columns["bn_loss"]) < (1e-4 if chosen.form == "reference" else 1e-9)
+        assert float(found.columns["feature_loss"]) < (1e-3 if chosen.form == "reference" else 1e-7)
 
 
 def loss_and_gradient(
     given: Given, images: Tensor, labels: tuple[int, ...], chosen: RecoverSettings
 ) -> tuple[float, Tensor]:
-    _, teacher, stats, centres = given
+    _, teacher, stats, _ = given
     rows = torch.cat([images[2 * label : 2 * label + 2] for label in labels]).requires_grad_()
-    targets: Targets = group_targets(stats, centres, labels, chosen, CPU)
-    looks = step_looks(rows, targets, 3, chosen, Context(seed=4))
-    found = match(build_teacher(teacher), looks, targets, settings=chosen, ctx=Context())
+    targets = targets_of(given, labels, chosen)
+    loss = recovery_loss(build_teacher(teacher), targets, stats, chosen, start=rows, ctx=Context(seed=4))
+    found = loss(rows, 3)
     found.total.backward()
     assert rows.grad is not None
     return float(found.total.detach()), rows.grad
@@ -191,9 +211,11 @@ def test_every_combination_of_losses_runs(form: str, start: str, given: Given) -
         assert found.images.shape == (6, 3, 8, 8)
         assert all(torch.isfinite(saved.tensors["variable/images"]).all() for saved in ctx.kept.values())
         for row in ctx.rows:
-            assert torch.isfinite(torch.tensor([row["loss"], row["feature_loss"], row["bn_loss"]])).all()
-            assert (row["bn_loss"] > 0) is (bn != "none")
-            assert (row["feature_loss"] > 0) is (feature_loss != "none")
+            expected = {"wasserstein": {"feature_loss"}, "cross_entropy": {"ce_loss"}, "none": set[str]()}[feature_loss]
+            expected = expected | ({"bn_loss"} if bn != "none" else set[str]())
+            assert {name for name in row if name.endswith("_loss")} == expected
+            assert all(row[name] > 0 for name in expected)
+            assert torch.isfinite(torch.tensor([row["loss"], *(row[name] for name in expected)])).all()
 
 
 def test_the_same_command_gives_the_same_bytes_and_another_seed_others(
@@ -246,10 +268,9 @@ def test_real_starts_are_images_of_the_class(given: Given) -> None:
 
 
 def test_the_reference_form_shares_one_crop_and_the_other_draws_one_for_each_image(given: Given) -> None:
-    _, _, stats, centres = given
     for form, distinct in (("reference", 1), ("squared", 6)):
         chosen = settings(form=form)
-        views = draw_step_views(224, group_targets(stats, centres, (0, 1, 2), chosen, CPU), 0, chosen, Context())
+        views = draw_step_views(224, targets_of(given, (0, 1, 2), chosen), 0, chosen, Context())
         assert len({tuple(row) for row in views.crop.tolist()}) == distinct
         assert len(views) == 6
 
@@ -282,8 +303,7 @@ def test_steps_are_adams_with_a_cosine_rate(given: Given) -> None:
 
 
 def starting_images(given: Given, chosen: RecoverSettings) -> Tensor:
-    targets = group_targets(given[2], given[3], (0, 1, 2), chosen, CPU)
-    return start_images(given[0], given[1], targets.labels, targets.ipc, start=chosen.start, ctx=Context())
+    return start_images(given[0], given[1], (0, 1, 2), 2, start=chosen.start, ctx=Context())
 
 
 def test_about_a_hundred_rows_are_logged(given: Given) -> None:
@@ -302,9 +322,13 @@ def test_images_stay_within_the_range_of_pixels(given: Given) -> None:
 
 
 def test_groups_hold_whole_classes() -> None:
-    assert group_classes(5, 2, 4) == [(0, 1), (2, 3), (4,)]
-    assert group_classes(2, 50, 10) == [(0,), (1,)]
-    assert group_classes(3, 1, 100) == [(0, 1, 2)]
+    def labels(*numbers: int) -> list[tuple[int, ...]]:
+        return [group.labels for group in class_groups(*numbers)]
+
+    assert labels(5, 2, 4) == [(0, 1), (2, 3), (4,)]
+    assert labels(2, 50, 10) == [(0,), (1,)]
+    assert labels(3, 1, 100) == [(0, 1, 2)]
+    assert {(group.ipc, group.first) for group in class_groups(5, 2, 4)} == {(2, 0)}
 
 
 def test_bf16_stays_close_to_fp32(given: Given) -> None:

@@ -9,7 +9,47 @@ from wmdd.methods.gvbsm.averages import MovingAverage
 from wmdd.methods.gvbsm.densification import densification
 from wmdd.methods.scdd.contrastive import nt_xent
 from wmdd.ot.alternatives.mmd import rbf_objective
-from wmdd.stages.recovery.discrepancy import linear_discrepancy, rbf_discrepancy
+from wmdd.stages.recovery.forward import Forward
+from wmdd.stages.recovery.mmd import linear_discrepancy, rbf_discrepancy
+from wmdd.stages.recovery.terms import GroupLoss, Term, layer_norms, squared_distance
+
+
+def passed(images: torch.Tensor, step: int) -> Forward:
+    return Forward(step=step, views=images, logits=images.flatten(1))
+
+
+def never(forward: Forward) -> torch.Tensor:
+    raise AssertionError(forward.step)
+
+
+def test_a_loss_is_the_weighted_sum_of_its_terms_under_their_names() -> None:
+    terms = (
+        Term(name="total_variation", weight=0.5, value=lambda forward: forward.views.diff(dim=3).abs().sum()),
+        Term(name="norm", weight=2.0, value=lambda forward: forward.logits.square().sum(dim=1), classes=2),
+        Term(name="nothing", weight=0.0, value=never),
+    )
+    images = torch.tensor([[1.0, 3.0], [0.0, -2.0]]).view(2, 1, 1, 2).requires_grad_()
+    found = GroupLoss(forward=passed, terms=terms)(images, 0)
+    assert {name: float(value) for name, value in found.columns.items()} == {"total_variation": 4.0, "norm": 14.0}
+    assert float(found.total.detach()) == 0.5 * 4 + 2 * 14
+    assert not any(value.requires_grad for value in found.columns.values())
+    found.total.backward()
+    assert images.grad is not None
+    torch.testing.assert_close(images.grad.flatten(), torch.tensor([3.5, 12.5, 0.5, -8.5]))
+
+
+def test_a_loss_without_terms_leaves_images_as_they_are() -> None:
+    images = torch.randn(2, 1, 2, 2, requires_grad=True)
+    found = GroupLoss(forward=passed, terms=())(images, 0)
+    found.total.backward()
+    assert images.grad is not None
+    assert (float(found.total.detach()), float(images.grad.abs().max()), dict(found.columns)) == (0, 0, {})
+
+
+def test_distances_of_moments_have_known_values() -> None:
+    values, targets = torch.tensor([[3.0, 4.0, 2.0], [0.0, 0.0, 1.0]]), torch.zeros(2, 3)
+    assert squared_distance(values, targets, (2, 1)).tolist() == [29.0, 1.0]
+    assert layer_norms(values, targets, (2, 1)).tolist() == [7.0, 1.0]
 
 
 def naive_rbf(one: torch.Tensor, other: torch.Tensor, median: float) -> float:

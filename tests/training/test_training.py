@@ -13,7 +13,7 @@ from wmdd.errors import NumericsError
 from wmdd.settings import TrainSettings
 from wmdd.training.loop import Batch, Task, Trained, fit
 from wmdd.training.loop import test_epochs as epochs_to_test
-from wmdd.training.losses import distillation_loss, label_loss, norm_match, squared_match
+from wmdd.training.losses import distillation_loss, label_loss
 from wmdd.training.optim import build_optimiser, learning_rate
 
 
@@ -124,12 +124,6 @@ def test_label_loss_takes_labels_and_probabilities_alike() -> None:
     torch.testing.assert_close(label_loss(logits, labels), label_loss(logits, torch.eye(3)[labels]))
     smooth = 0.9 * torch.eye(3)[labels] + 0.1 / 3
     torch.testing.assert_close(label_loss(logits, labels, 0.1), label_loss(logits, smooth))
-
-
-def test_matches_have_known_values() -> None:
-    values, targets = torch.tensor([[3.0, 4.0, 2.0], [0.0, 0.0, 1.0]]), torch.zeros(2, 3)
-    assert squared_match(values, targets).tolist() == [29.0, 1.0]
-    assert norm_match(values, targets, (2, 1)).tolist() == [7.0, 1.0]
 
 
 @pytest.mark.parametrize(

@@ -139,6 +139,11 @@ class OptimisationSettings(Section):
     batch: PositiveInt = 100
     """Images optimised together: as many whole classes as fit, at least one."""
 
+    @property
+    def shared_view(self) -> bool:
+        """Whether all images of a group have the same crop and flip in a step."""
+        return False
+
 
 class InversionSettings(OptimisationSettings):
     """Stage 4: optimise images under BatchNorm statistics and what ties them to their class."""
@@ -153,6 +158,11 @@ class InversionSettings(OptimisationSettings):
     """Weight lambda of the BatchNorm term."""
     bn_first: NonNegativeFloat = 1.0
     """Factor on the term of the first BatchNorm layer; SRe2L's and G-VBSM's code has 10."""
+
+    @property
+    def shared_view(self) -> bool:
+        """Whether all images of a group have the same crop and flip in a step: so the reference code has it."""
+        return self.form == "reference"
 
 
 class RecoverSettings(InversionSettings):

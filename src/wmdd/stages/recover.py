@@ -7,9 +7,8 @@ For class k with images x_kj, atoms b_kj and weights w_kj (arXiv:2311.18531):
 with the w-weighted moments of each BatchNorm layer's input over the class's images and positions; the loss is the sum
 over classes. Differs from the paper: the feature term is a mean over the class's images, so that lambda does not depend
 on IPC. A class's loss depends on that class alone: grouping does not change the answer beyond rounding (`bn="global"`
-and `form="reference"` couple the classes of a group by definition). Views are drawn per image. The
-losses are in `stages/_matching.py`, the steps in `stages/_inverting.py`; docs/differences.md says what the reference
-code does instead.
+and `form="reference"` couple the classes of a group by definition). Views are drawn per image. The terms of the loss
+are in `recovery/terms.py`; docs/differences.md says what the reference code does instead.
 """
 
 from torch import Tensor
@@ -17,9 +16,11 @@ from torch import Tensor
 from wmdd.context import Context
 from wmdd.models import build_teacher, require_batchnorm
 from wmdd.settings import RecoverSettings
-from wmdd.stages.recovery.descent import GroupLoss, Inversion, group_classes, invert_groups
-from wmdd.stages.recovery.group_loss import group_loss
-from wmdd.stages.recovery.matching import Group, group_targets, image_weights
+from wmdd.stages.recovery.descent import Recovery, recover_groups
+from wmdd.stages.recovery.forward import TeacherForward
+from wmdd.stages.recovery.groups import Group, class_groups
+from wmdd.stages.recovery.targets import barycenter_targets, image_weights
+from wmdd.stages.recovery.terms import GroupLoss, recovery_loss
 from wmdd.stages.stage import Stage
 from wmdd.values import Barycenters, ClassStatistics, DistilledSet, ImageSet, Teacher
 
@@ -54,14 +55,14 @@ def recover(
     model = build_teacher(teacher, ctx.device)
     require_batchnorm(model, teacher.spec.arch)
     num_classes, ipc, _ = barycenters.atoms.shape
-    groups = tuple(Group(labels=labels, ipc=ipc) for labels in group_classes(num_classes, ipc, settings.batch))
-    job = Inversion(train=train, teacher=teacher, settings=settings, groups=groups, ctx=ctx)
+    groups = class_groups(num_classes, ipc, settings.batch)
+    recovery = Recovery(train=train, teacher=teacher, settings=settings, groups=groups, ctx=ctx)
 
-    def begin(group: Group, start: Tensor) -> tuple[GroupLoss, None]:
-        targets = group_targets(statistics, barycenters, group.labels, settings, ctx.device)
-        return group_loss(model, targets, statistics, settings, start=start, ctx=ctx), None
+    def loss_of(group: Group, start: Tensor) -> GroupLoss[TeacherForward]:
+        targets = barycenter_targets(statistics, barycenters, group, settings, ctx.device)
+        return recovery_loss(model, targets, statistics, settings, start=start, ctx=ctx)
 
-    return invert_groups(job, method, begin, weights=image_weights(barycenters, settings))
+    return recover_groups(recovery, method, loss_of, weights=image_weights(barycenters, settings))
 
 
 RECOVER = Stage(name="recover", version=1, run=recover, output=DistilledSet)

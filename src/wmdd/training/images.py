@@ -4,6 +4,7 @@ Methods differ in the loss alone: a function of the iteration and the variables.
 that belong to the iteration, so that a run which was stopped goes on to the same bytes.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -19,8 +20,21 @@ ROWS = 100
 
 Variables = Mapping[str, Tensor]
 """Leaf tensors on the device, by name."""
-Loss = Callable[[int, Variables], Tensor | Iterable[Tensor]]
-"""Iteration from 0, variables → a scalar; or the terms of a sum, each of which is freed before the next is made."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Losses:
+    """The loss of one iteration, and the terms that it is made of."""
+
+    total: Tensor
+    """What is minimised, a scalar."""
+    columns: Mapping[str, Tensor]
+    """Scalars without a graph, by their column in the log."""
+
+
+Loss = Callable[[int, Variables], Tensor | Losses | Iterable[Tensor]]
+"""Iteration from 0, variables → a scalar, with its terms for the log or without; or the addends of a sum, each of which
+is freed before the next is made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +79,6 @@ class Descent:
     """What the loss carries along; saved and restored with the variables."""
     advice: str = "lower the learning rate"
     """What to do when the loss is not finite any more, for the error's line."""
-    figures: Callable[[], Mapping[str, float]] | None = None
-    """Terms of the latest loss, for the rows of the log."""
     before: int = 0
     """Iterations of the stage's earlier units, for telling how far it is."""
     total: int | None = None
@@ -92,11 +104,11 @@ def optimise(start: Mapping[str, Variable], loss: Loss, descent: Descent, *, ctx
     rates = [part.lr for part in start.values()]
     iteration = _restore(variables, optimiser, descent, ctx.restore(descent.unit))
     while iteration < descent.iterations:
-        for group, rate in zip(optimiser.param_groups, rates, strict=True):
-            group["lr"] = rate * descent.schedule(iteration)
-        value = _step(iteration, variables, loss, optimiser, descent)
+        for parameters, rate in zip(optimiser.param_groups, rates, strict=True):
+            parameters["lr"] = rate * descent.schedule(iteration)
+        losses = _step(iteration, variables, loss, optimiser, descent)
         iteration += 1
-        _report(value, iteration, descent, ctx)
+        _report(losses, iteration, descent, ctx)
         if iteration == descent.iterations:
             ctx.save(descent.unit, _named("variable", variables), iteration=iteration)
         elif ctx.due():
@@ -106,33 +118,34 @@ def optimise(start: Mapping[str, Variable], loss: Loss, descent: Descent, *, ctx
 
 def _step(
     iteration: int, variables: Variables, loss: Loss, optimiser: torch.optim.Optimizer, descent: Descent
-) -> Tensor:
+) -> Losses:
     """Take one step and return its loss, detached."""
     optimiser.zero_grad(set_to_none=True)
     value = loss(iteration, variables)
+    addends, columns = (value.total, value.columns) if isinstance(value, Losses) else (value, {})
     parts: list[Tensor] = []
-    for term in (value,) if isinstance(value, Tensor) else value:
-        torch.autograd.backward(term, inputs=list(variables.values()))
-        parts.append(term.detach())
+    for addend in (addends,) if isinstance(addends, Tensor) else addends:
+        torch.autograd.backward(addend, inputs=list(variables.values()))
+        parts.append(addend.detach())
     optimiser.step()
     if descent.project is not None:
         with torch.no_grad():
             descent.project(variables)
-    return torch.stack(parts).sum()
+    return Losses(total=torch.stack(parts).sum(), columns=columns)
 
 
-def _report(value: Tensor, done: int, descent: Descent, ctx: Context) -> None:
+def _report(losses: Losses, done: int, descent: Descent, ctx: Context) -> None:
     """Tell how far we are; log a row now and then, and look then whether the loss is still a number."""
     ctx.progress(descent.before + done, descent.total or descent.iterations)
     if done % max(1, descent.iterations // ROWS) != 0 and done != descent.iterations:
         return
-    loss = float(value)
-    if not torch.isfinite(value):
+    loss = float(losses.total)
+    if not math.isfinite(loss):
         raise NumericsError(
             f"optimisation of {descent.unit} diverged; got loss {loss} in iteration {done}; {descent.advice}"
         )
-    terms = descent.figures() if descent.figures is not None else {}
-    ctx.log(unit=descent.unit, step=done, loss=loss, **terms)
+    columns = {name: float(value) for name, value in losses.columns.items()}
+    ctx.log(unit=descent.unit, step=done, loss=loss, **columns)
 
 
 def _state(variables: Variables, optimiser: torch.optim.Optimizer, descent: Descent) -> dict[str, Tensor]:

@@ -1,11 +1,8 @@
 """The losses that networks and images are optimised under.
 
-`B` images, `C` classes, `G` classes in a group of `K` images each, `F` channels of all BatchNorm layers side by side.
+Shapes: `B` images, `C` classes.
 """
 
-from collections.abc import Sequence
-
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -36,17 +33,3 @@ def logit_loss(student: Tensor, teacher: Tensor, weights: Tensor) -> Tensor:
 def target_loss(logits: Tensor, targets: Tensor) -> Tensor:
     """Return mean_b ||logits - targets||² / 2 of `(B, C)` outputs and the targets that were learned for them."""
     return 0.5 * (logits - targets).square().sum(dim=1).mean()
-
-
-def squared_match(values: Tensor, targets: Tensor) -> Tensor:
-    """Return sum_l ||values_l - targets_l||² of each class, `(G,)`, for `(G, F)` statistics."""
-    return (values - targets).square().sum(dim=1)
-
-
-def norm_match(values: Tensor, targets: Tensor, widths: Sequence[int]) -> Tensor:
-    """Return sum_l ||values_l - targets_l|| of each class, `(G,)`: one unsquared norm for each layer (reference code).
-
-    `widths` are the channels of each layer; they add up to F.
-    """
-    parts = torch.split(values - targets, list(widths), dim=1)
-    return torch.stack([torch.linalg.vector_norm(part, dim=1) for part in parts]).sum(dim=0)

@@ -14,7 +14,7 @@ from wmdd.methods.gvbsm.layers import as_channels, statistic_layers
 from wmdd.models import build_teacher, tap_inputs
 from wmdd.models.streaming_moments import Moments
 from wmdd.settings import StatisticsSettings
-from wmdd.stages.recovery.matching import merge_classes
+from wmdd.stages.recovery.targets import merge_classes
 from wmdd.stages.stage import Stage
 from wmdd.stages.statistics import merging
 from wmdd.values import ImageSet, LayerStatistics, Teacher

@@ -15,6 +15,7 @@ Differs from the reference code: the targets are exact moments of the training i
 buffers, which average batches that were augmented and seen while the weights still changed.
 """
 
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -25,9 +26,11 @@ from wmdd.errors import ConfigError
 from wmdd.methods.algorithm import Result, Size, Stages, Work
 from wmdd.models import build_teacher, require_batchnorm
 from wmdd.settings import InversionSettings, OptimisationSettings, Recipe, RecoverSettings, StatisticsSettings
-from wmdd.stages.recovery.descent import GroupLoss, Inversion, group_classes, invert_groups
-from wmdd.stages.recovery.group_loss import group_loss
-from wmdd.stages.recovery.matching import Group, moment_targets
+from wmdd.stages.recovery.descent import Recovery, recover_groups
+from wmdd.stages.recovery.forward import TeacherForward
+from wmdd.stages.recovery.groups import Group, class_groups
+from wmdd.stages.recovery.targets import moment_targets
+from wmdd.stages.recovery.terms import GroupLoss, recovery_loss
 from wmdd.stages.stage import Stage
 from wmdd.stages.statistics import STATISTICS
 from wmdd.values import ClassStatistics, DistilledSet, ImageSet, Teacher
@@ -65,14 +68,15 @@ def invert(
     teacher.require_classes(train.classes)
     model = build_teacher(teacher, ctx.device)
     require_batchnorm(model, teacher.spec.arch)
-    groups = tuple(inversion_groups(len(train.classes), ipc, settings))
-    job = Inversion(train=train, teacher=teacher, settings=settings, groups=groups, ctx=ctx)
+    groups = inversion_groups(len(train.classes), ipc, settings)
+    recovery = Recovery(train=train, teacher=teacher, settings=settings, groups=groups, ctx=ctx)
 
-    def begin(group: Group, start: Tensor) -> tuple[GroupLoss, None]:
-        targets = moment_targets(statistics, group, _equal(len(group.labels), group.ipc), settings, device=ctx.device)
-        return group_loss(model, targets, statistics, settings, start=start, ctx=ctx), None
+    def loss_of(group: Group, start: Tensor) -> GroupLoss[TeacherForward]:
+        weights = _equal(len(group.labels), group.ipc)
+        targets = moment_targets(statistics, group, weights, settings, device=ctx.device)
+        return recovery_loss(model, targets, statistics, settings, start=start, ctx=ctx)
 
-    return invert_groups(job, method, begin, weights=_equal(len(train.classes), ipc))
+    return recover_groups(recovery, method, loss_of, weights=_equal(len(train.classes), ipc))
 
 
 def _equal(num_classes: int, ipc: int) -> Tensor:
@@ -80,16 +84,16 @@ def _equal(num_classes: int, ipc: int) -> Tensor:
     return torch.full((num_classes, ipc), 1 / ipc, dtype=torch.float64)
 
 
-def inversion_groups(num_classes: int, ipc: int, settings: RecoverSettings) -> list[Group]:
+def inversion_groups(num_classes: int, ipc: int, settings: RecoverSettings) -> tuple[Group, ...]:
     """Return which images are optimised together, under per-class or under global statistics."""
     if settings.bn != "global":
-        return [Group(labels=labels, ipc=ipc) for labels in group_classes(num_classes, ipc, settings.batch)]
+        return class_groups(num_classes, ipc, settings.batch)
     each = max(1, settings.batch // num_classes)
-    return [
-        Group(labels=labels, ipc=min(each, ipc - first), first=first)
+    return tuple(
+        replace(group, ipc=min(each, ipc - first), first=first)
         for first in range(0, ipc, each)
-        for labels in group_classes(num_classes, 1, settings.batch)
-    ]
+        for group in class_groups(num_classes, 1, settings.batch)
+    )
 
 
 INVERT = Stage(name="invert", version=1, run=invert, output=DistilledSet)

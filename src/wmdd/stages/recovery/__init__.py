@@ -1,1 +1,1 @@
-"""What recovery is made of: groups of images, their views, the terms of their loss, the steps."""
+"""What recovery is made of: groups of images, their targets and views, the forward pass, the terms of the loss."""

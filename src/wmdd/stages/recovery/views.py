@@ -1,4 +1,4 @@
-"""How the images under optimisation look in a step: which views are drawn, and how much of an image they keep."""
+"""Views of the images under optimisation: cropped, mirrored and rolled, drawn anew in each step."""
 
 import math
 
@@ -7,26 +7,26 @@ from torch import Tensor
 
 from wmdd.context import Context
 from wmdd.data.views import concatenate, crop_and_flip, draw_views
-from wmdd.settings import InversionSettings, OptimisationSettings, ViewSettings
-from wmdd.stages.recovery.matching import Group
+from wmdd.settings import OptimisationSettings, ViewSettings
+from wmdd.stages.recovery.groups import Group
 from wmdd.values import Views
 
 
-def step_looks(images: Tensor, group: Group, step: int, settings: OptimisationSettings, ctx: Context) -> Tensor:
-    """Return the images `(G·K, ch, R, R)` of a group as they look in a step: cropped, mirrored, rolled."""
+def step_views(images: Tensor, group: Group, step: int, settings: OptimisationSettings, ctx: Context) -> Tensor:
+    """Return the views in a step of a group's images, both `(G·K, ch, R, R)`."""
     size = images.shape[-1]
-    views = draw_step_views(size, group, step, settings, ctx)
-    looks = crop_and_flip(images, views.crop, views.flip, size)
+    drawn = draw_step_views(size, group, step, settings, ctx)
+    views = crop_and_flip(images, drawn.crop, drawn.flip, size)
     if settings.roll == 0:
-        return looks
+        return views
     offsets = torch.randint(settings.roll + 1, (2,), generator=ctx.generator("roll", step)).tolist()
-    return looks.roll(tuple(offsets), dims=(2, 3))  # the same for all images, as in SRe2L's code
+    return views.roll(tuple(offsets), dims=(2, 3))  # the same for all images, as in SRe2L's code
 
 
 def draw_step_views(size: int, group: Group, step: int, settings: OptimisationSettings, ctx: Context) -> Views:
     """Draw the views of one step: per image from each class's own stream; one for all in the reference form."""
     views = ViewSettings(crop_min=smallest_crop(settings, step), flip=settings.flip)
-    if isinstance(settings, InversionSettings) and settings.form == "reference":
+    if settings.shared_view:
         total = group.ipc * len(group.labels)
         generator = ctx.generator("views", *group.stream(group.labels[0]), step)
         one = draw_views(torch.zeros(1, dtype=torch.int64), size, size, views, generator)

@@ -1,0 +1,90 @@
+"""Maximum mean discrepancy (MMD) between the features of optimised images and of real ones, differentiable.
+
+The same quantity as in `wmdd.ot` (its kernels and widths), there for atoms in closed form or by L-BFGS in float64, here
+for features on their device. Shapes: `K` images, `n` real rows, `D` features.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from wmdd import ot
+from wmdd.context import Context
+from wmdd.values import ClassStatistics
+
+KERNELS = ("mmd_linear", "mmd_rbf")
+"""Values of `recover.feature_loss` that stand for MMD."""
+ROWS = 512
+"""Real features of a class that a step compares with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RealFeatures:
+    """Features of a class's real images, some of which are drawn in each step."""
+
+    label: int
+    rows: Tensor
+    """`(n, D)`; may be memory-mapped."""
+    median: float | None
+    """Median squared distance of real rows, for the Gaussian kernels; None = inner product."""
+    ctx: Context
+
+    def discrepancy(self, features: Tensor, step: int) -> Tensor:
+        """Return MMD² between features `(K, D)` and rows drawn for this step."""
+        real = _draw(self.rows, self.ctx.generator("real", self.label, step)).to(features.device)
+        if self.median is None:
+            return linear_discrepancy(features, real)
+        return rbf_discrepancy(features, real, self.median)
+
+
+def real_features(
+    statistics: ClassStatistics, labels: Sequence[int], kernel: str, ctx: Context
+) -> tuple[RealFeatures, ...]:
+    """Return the real features of some classes; each one's widths come from at most `ROWS` rows and stay the same."""
+
+    def of_class(label: int) -> RealFeatures:
+        rows, median = statistics.of_class(label), None
+        if kernel == "mmd_rbf":
+            median = ot.median_distance(_draw(rows, ctx.generator("widths", label)).numpy().astype("float64"))
+        return RealFeatures(label=label, rows=rows, median=median, ctx=ctx)
+
+    return tuple(of_class(label) for label in labels)
+
+
+def class_discrepancies(features: Tensor, real: Sequence[RealFeatures], step: int) -> Tensor:
+    """Return MMD² of each class, `(G,)`, for the features `(G·K, D)` of a group."""
+    parts = features.split(len(features) // len(real))
+    return torch.stack([each.discrepancy(own, step) for each, own in zip(real, parts, strict=True)])
+
+
+def linear_discrepancy(features: Tensor, real: Tensor) -> Tensor:
+    """Return MMD² under the inner product, the squared distance of the means, for `(K, D)` and `(n, D)`."""
+    return (features.mean(dim=0) - real.mean(dim=0)).square().sum()
+
+
+def rbf_discrepancy(features: Tensor, real: Tensor, median: float) -> Tensor:
+    """Return MMD² = mean k(f, f) - 2 mean k(f, r) + mean k(r, r) under the mixture of Gaussians of `wmdd.ot`.
+
+    The V-statistic, diagonal included: at least 0, and defined for one image (Gretton et al. 2012).
+
+    Args:
+        features: `(K, D)`.
+        real: `(n, D)`.
+        median: the median squared distance of real rows, which the widths are multiples of.
+    """
+    return _kernel(features, features, median) - 2 * _kernel(features, real, median) + _kernel(real, real, median)
+
+
+def _kernel(one: Tensor, other: Tensor, median: float) -> Tensor:
+    """Return the mean over pairs of sum_q exp(-d / (q median)), d the squared distance."""
+    norms = one.square().sum(dim=1)[:, None] + other.square().sum(dim=1)[None]
+    distances = (norms - 2 * one @ other.T).clamp(min=0)
+    widths = torch.tensor(ot.KERNEL_WIDTHS, device=one.device, dtype=one.dtype) * median
+    return torch.exp(-distances[..., None] / widths).sum(dim=-1).mean()
+
+
+def _draw(rows: Tensor, generator: torch.Generator) -> Tensor:
+    """Return at most `ROWS` of the rows, drawn without replacement."""
+    return rows if len(rows) <= ROWS else rows[torch.randperm(len(rows), generator=generator)[:ROWS]]

@@ -1,0 +1,229 @@
+"""The recovery loss: a list of named, weighted terms, added up in one place, `GroupLoss`.
+
+To add a term, write its function of a forward pass here and give it a row in `squared_terms`; in `reference_terms`
+too, if the reference form should have it. Its name is its column in the log. A term of weight 0 is neither computed nor
+logged.
+
+Equations: `stages/recover.py`. `recover.form` chooses the list; `views.py` and `targets.py` say how views and weights
+follow it, docs/differences.md where each form comes from:
+
+- squared: every term is a sum over classes, so that a class's loss is its own;
+- reference: unsquared norms, the feature norm over the whole group, the other terms averaged over its classes.
+
+Shapes: `G` classes in a group, `K` images each (class-major, `G·K` in all), `D` features, `F` channels of all BatchNorm
+layers side by side; G' is G, or 1 under global statistics.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from wmdd.context import Context
+from wmdd.settings import RecoverSettings
+from wmdd.stages.recovery.forward import Forward, TeacherForward, batchnorm_weight, teacher_forward
+from wmdd.stages.recovery.groups import Group
+from wmdd.stages.recovery.mmd import KERNELS, RealFeatures, class_discrepancies, real_features
+from wmdd.stages.recovery.targets import Targets
+from wmdd.stages.recovery.views import step_views
+from wmdd.training.images import Carried, Losses
+from wmdd.values import ClassStatistics
+
+ForwardT = TypeVar("ForwardT", bound=Forward)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Term(Generic[ForwardT]):
+    """One term of a loss."""
+
+    name: str
+    """Its column in the log."""
+    weight: float
+    value: Callable[[ForwardT], Tensor]
+    """Forward pass → the value of each class, `(G',)`, or a scalar for the whole group; called once a step."""
+    classes: int = 1
+    """What the mean of the value is multiplied by: G where classes add up, 1 where their mean counts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupLoss(Generic[ForwardT]):
+    """The loss of a group of images: the weighted sum of its terms, whose forward pass is made once."""
+
+    forward: Callable[[Tensor, int], ForwardT]
+    """Images `(G·K, ch, R, R)`, step from 0 → forward pass."""
+    terms: Sequence[Term[ForwardT]]
+    carried: Carried | None = None
+    """What terms carry from one step to the next."""
+
+    def __call__(self, images: Tensor, step: int) -> Losses:
+        """Return the loss of images `(G·K, ch, R, R)` in a step, counted from 0."""
+        forward = self.forward(images, step)
+        terms = [term for term in self.terms if term.weight != 0]
+        values = [term.value(forward).mean() * term.classes for term in terms]
+        weighted = [term.weight * value for term, value in zip(terms, values, strict=True)]
+        total = torch.stack(weighted or [0 * images.sum()]).sum()  # without any term the images stay as they are
+        columns = {term.name: value.detach() for term, value in zip(terms, values, strict=True)}
+        return Losses(total=total, columns=columns)
+
+
+def recovery_loss(
+    model: nn.Module,
+    targets: Targets,
+    statistics: ClassStatistics,
+    settings: RecoverSettings,
+    *,
+    start: Tensor,
+    ctx: Context,
+) -> GroupLoss[TeacherForward]:
+    """Return the loss of a group that starts from images `start` `(G·K, ch, R, R)`."""
+
+    def forward(images: Tensor, step: int) -> TeacherForward:
+        views = step_views(images, targets, step, settings, ctx)
+        return teacher_forward(model, views, targets, settings, step=step, ctx=ctx)
+
+    terms = LISTS[settings.form](targets, settings)
+    if settings.feature_loss in KERNELS:
+        with torch.no_grad():  # drawn as in the first step, so a resumed run finds the same units
+            first = forward(start, 0)
+        real = real_features(statistics, targets.labels, settings.feature_loss, ctx)
+        terms = mmd_terms(terms, real, targets, first)
+    return GroupLoss(forward=forward, terms=terms)
+
+
+def squared_terms(targets: Targets, settings: RecoverSettings) -> list[Term[TeacherForward]]:
+    """Return the paper's terms: sums over classes, of squares."""
+    classes = len(targets.labels)
+    return [
+        Term(
+            name="feature_loss",
+            weight=float(settings.feature_loss == "wasserstein"),
+            value=lambda forward: squared_feature_distance(forward, targets),
+            classes=classes,
+        ),
+        Term(
+            name="ce_loss",
+            weight=_entropy_weight(settings),
+            value=lambda forward: cross_entropy(forward, targets),
+            classes=classes,
+        ),
+        Term(
+            name="bn_loss",
+            weight=batchnorm_weight(settings),
+            value=lambda forward: batchnorm_distance(forward, targets, squared_distance, first=settings.bn_first),
+            classes=classes,
+        ),
+    ]
+
+
+def reference_terms(targets: Targets, settings: RecoverSettings) -> list[Term[TeacherForward]]:
+    """Return the reference code's terms: unsquared norms, and means over classes."""
+    return [
+        Term(
+            name="feature_loss",
+            weight=float(settings.feature_loss == "wasserstein"),
+            value=lambda forward: feature_norm(forward, targets),
+        ),
+        Term(
+            name="ce_loss",
+            weight=_entropy_weight(settings),
+            value=lambda forward: cross_entropy(forward, targets),
+        ),
+        Term(
+            name="bn_loss",
+            weight=batchnorm_weight(settings),
+            value=lambda forward: batchnorm_distance(forward, targets, layer_norms, first=settings.bn_first),
+        ),
+    ]
+
+
+LISTS = {"squared": squared_terms, "reference": reference_terms}
+"""Value of `recover.form` → list of terms."""
+
+
+def mmd_terms(
+    terms: Sequence[Term[TeacherForward]], real: Sequence[RealFeatures], targets: Targets, first: TeacherForward
+) -> list[Term[TeacherForward]]:
+    """Return terms with MMD² for the feature term; it and the BatchNorm term in units of their values at the start.
+
+    L = sum_k [ MMD²_k / MMD²_k0 + lambda BN_k / BN_k0 ], so that neither the scale of the features nor the number of
+    channels decides which of the two counts; a class's loss is its own. With global statistics there is one BN term,
+    counted once for each class. Other terms are added as they are.
+
+    Args:
+        terms: those of `recover.form`.
+        real: of each class of the group.
+        targets: of the group.
+        first: forward pass of the images that the group starts from.
+    """
+
+    def discrepancies(forward: TeacherForward) -> Tensor:
+        return class_discrepancies(forward.features, real, forward.step)
+
+    classes, given = len(targets.labels), {term.name: term for term in terms}
+    feature = replace(given.pop("feature_loss"), weight=1.0, value=discrepancies, classes=classes)
+    batchnorm = replace(given.pop("bn_loss"), classes=classes)
+    return [_relative(feature, first), _relative(batchnorm, first), *given.values()]
+
+
+def _relative(term: Term[TeacherForward], first: TeacherForward) -> Term[TeacherForward]:
+    """Return a term in units of its values in the pass `first`."""
+    if term.weight == 0:
+        return term
+    with torch.no_grad():
+        units = term.value(first).clamp(min=1e-12)
+    return replace(term, value=lambda forward: term.value(forward) / units)
+
+
+def _entropy_weight(settings: RecoverSettings) -> float:
+    return 1.0 if settings.feature_loss == "cross_entropy" else settings.ce_weight
+
+
+def squared_feature_distance(forward: TeacherForward, targets: Targets) -> Tensor:
+    """Return (1/K) sum_j ||f(x_j) - b_j||² of each class, `(G,)`."""
+    assert targets.atoms is not None
+    return (forward.features - targets.atoms).square().sum(dim=1).view(-1, targets.ipc).mean(dim=1)
+
+
+def feature_norm(forward: TeacherForward, targets: Targets) -> Tensor:
+    """Return the norm of f(x) - b over all images of the group at once, a scalar."""
+    assert targets.atoms is not None
+    return torch.linalg.vector_norm(forward.features - targets.atoms)
+
+
+def cross_entropy(forward: Forward, group: Group) -> Tensor:
+    """Return the cross-entropy against the labels, the mean over the group's images."""
+    return F.cross_entropy(forward.logits, group.image_labels(forward.logits.device))
+
+
+Distance = Callable[[Tensor, Tensor, Sequence[int]], Tensor]
+"""Moments and their targets, `(G', F)` each, channels of each layer → distance of each class, `(G',)`."""
+
+
+def batchnorm_distance(forward: TeacherForward, targets: Targets, distance: Distance, *, first: float) -> Tensor:
+    """Return how far means and variances are from their targets, `(G',)`; the first layer counts `first` times."""
+    assert forward.moments is not None
+    pairs = list(zip(forward.moments, (targets.means, targets.variances), strict=True))
+
+    def up_to(layers: int) -> Tensor:
+        widths = targets.widths[:layers]
+        part = slice(sum(widths))
+        means, variances = (distance(found[:, part], wanted[:, part], widths) for found, wanted in pairs)
+        return means + variances
+
+    whole = up_to(len(targets.widths))
+    return whole if first == 1 else whole + (first - 1) * up_to(1)
+
+
+def squared_distance(values: Tensor, targets: Tensor, widths: Sequence[int]) -> Tensor:
+    """Return sum_l ||values_l - targets_l||² of each class, `(G',)`, for `(G', F)` moments."""
+    del widths  # squares add up across layers
+    return (values - targets).square().sum(dim=1)
+
+
+def layer_norms(values: Tensor, targets: Tensor, widths: Sequence[int]) -> Tensor:
+    """Return sum_l ||values_l - targets_l|| of each class, `(G',)`: one unsquared norm for each layer."""
+    parts = torch.split(values - targets, list(widths), dim=1)
+    return torch.stack([torch.linalg.vector_norm(part, dim=1) for part in parts]).sum(dim=0)
