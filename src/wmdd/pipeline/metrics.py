@@ -11,6 +11,7 @@ from wmdd.evaluation.ranking import ranking_rows
 from wmdd.methods._method import Together
 from wmdd.methods._registry import find_method
 from wmdd.methods.names import BASELINE
+from wmdd.pipeline.card_facts import method_facts, result_rows
 from wmdd.pipeline.provenance import versions
 from wmdd.pipeline.recipe import Recipe
 from wmdd.product.reading import EXACT
@@ -169,7 +170,8 @@ def product_facts(metrics: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
         "real": method.real,
         "data": metrics["data"]["name"],
         "teacher": metrics["teacher"],
-        "evaluations": metrics["evaluations"],
+        **method_facts(recipe.method),
+        "results": result_rows(metrics["evaluations"]),
         "versions": metrics["run"]["versions"],
         "settings": recipe.model_dump(mode="json"),
     }
