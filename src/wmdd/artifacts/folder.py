@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from wmdd.artifacts.files import make_folder, read_json, settle, write_json
+from wmdd.artifacts.files import fsync_folder, make_folder, read_json, write_json
 from wmdd.artifacts.formats import read_record, write_record
 from wmdd.errors import ArtifactError
 
@@ -56,7 +56,7 @@ class ResultFolder:
         """Write the record, then the manifest; from then on the folder is finished."""
         write_record(record, self.path)
         sizes = {file.name: file.stat().st_size for file in sorted(self.path.glob("*.safetensors"))}
-        settle(self.path)
+        fsync_folder(self.path)
         write_json(self.path / MANIFEST, {**facts, "files": sizes})
         shutil.rmtree(self.work, ignore_errors=True)
 

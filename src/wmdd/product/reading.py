@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from wmdd.data.inputs import view_inputs
-from wmdd.data.views import patch_share
+from wmdd.data.views import cutmix_share
 from wmdd.errors import ArtifactError, ConfigError
 from wmdd.product.checked import CheckedFile, damaged
 from wmdd.product.labels import column_tensor, epoch_from_table, epoch_rows, soft_targets
@@ -50,7 +50,7 @@ class PortableSet(DistilledSet):
 
         - images float32 `(B, ch, R, R)`: the stored views, replayed and normalised by the set's mean and std.
         - targets float32 `(B, C)`: softmax(z / T) of the teacher's stored logits z of that view. A set stored without
-          logits of views (`online`) mixes the teacher's answers for the plain images by the share of the patch instead.
+          logits of views (`online`) mixes the teacher's answers for the plain images by the CutMix box's share.
         - weights float32 `(B,)`: the images' weights, scaled so that their mean over the set is 1.
 
         Train with `(weights * kl(log_softmax(student / T), targets)).mean()`, T = `soft_labels.temperature`.
@@ -58,7 +58,7 @@ class PortableSet(DistilledSet):
         Args:
             batch_size: Images a batch, any number: views do not depend on it. The last of an epoch may have fewer.
             epochs: Passes over the images; None = as many as are stored. Beyond that the stored ones come again.
-            device: Where the batches shall be.
+            device: Where the batches should be.
 
         Raises:
             ArtifactError: The set has no soft labels, or they are damaged.
@@ -109,7 +109,7 @@ class Loader:
             return torch.softmax(soft_targets(rows, self.labels.num_classes) / temperature, dim=1)
         views = rows.views
         own, other = (torch.softmax(self.labels.plain[i] / temperature, dim=1) for i in (views.index, views.partner))
-        return torch.lerp(own, other, patch_share(views, self.source.image_size)[:, None])
+        return torch.lerp(own, other, cutmix_share(views, self.source.image_size)[:, None])
 
 
 def load(path: str | Path) -> PortableSet:

@@ -52,7 +52,7 @@ def write_product(
     Args:
         distilled: Images, labels and weights.
         soft_labels: The teacher's answers; epochs are read and written one at a time. None = images only.
-        folder: Where it shall stand; its parent is made.
+        folder: Where it should stand; its parent is made.
         facts: What the card says beyond the records; see `wmdd.product.card.card`.
 
     Raises:
@@ -263,7 +263,7 @@ def _write_safetensors(distilled: DistilledSet, folder: Path) -> None:
     about = {name: getattr(distilled, name) for name in ("method", "classes", "mean", "std")}
     tensors = {name: getattr(distilled, name).contiguous() for name in ("images", "labels", "weights")}
     tensors |= exact_tensors(distilled)
-    # One key: the library does not promise an order for several, and the bytes shall be the same each time.
+    # One key: the library does not promise an order for several, and the bytes should be the same each time.
     save_file(tensors, folder / "distilled.safetensors", metadata={"wmdd": json.dumps(about)})
 
 

@@ -9,10 +9,10 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Views:
-    """One augmented look at each of B images: crop, flip, and a CutMix patch taken from a partner's own look.
+    """One augmented view of each of B images: crop, flip, and a CutMix box that shows a partner's own view.
 
     Boxes are `(top, left, height, width)`. Because a row carries its partner's crop too, it can be replayed alone, in
-    any batch. Rows without a patch have `patch` of zero size.
+    any batch. Rows without CutMix have a `patch` of zero size.
     """
 
     index: Tensor
@@ -22,13 +22,13 @@ class Views:
     flip: Tensor
     """bool `(B,)`."""
     partner: Tensor
-    """int64 `(B,)`: position of the image that the patch is cut from."""
+    """int64 `(B,)`: position of the image that the CutMix box shows."""
     partner_crop: Tensor
     """int16 `(B, 4)`."""
     partner_flip: Tensor
     """bool `(B,)`."""
     patch: Tensor
-    """int16 `(B, 4)`: region of the output, in output pixels, that shows the partner."""
+    """int16 `(B, 4)`: the CutMix box, the region of the output, in output pixels, that shows the partner."""
 
     def __len__(self) -> int:
         return int(self.index.shape[0])
