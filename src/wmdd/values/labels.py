@@ -65,6 +65,11 @@ class EpochLabels:
         return EpochLabels(views=views, **optional)
 
 
+def epoch_name(number: int) -> str:
+    """Return the name under which the labels of an epoch are saved, and kept for good."""
+    return f"epoch-{number:05d}"
+
+
 class LazyEpochs(Sequence[EpochLabels]):
     """Epochs that are read one at a time, when asked for, and not kept."""
 
