@@ -125,9 +125,9 @@ def _models() -> dict[str, str]:
 
 
 def _data() -> dict[str, str]:
-    from wmdd.data.sources.names import LAYOUTS, SOURCES  # noqa: PLC0415
+    from wmdd.data.sources.table import list_forms  # noqa: PLC0415
 
-    return {**SOURCES, **LAYOUTS}
+    return list_forms()
 
 
 def doctor(words: Sequence[str]) -> Action:
