@@ -12,7 +12,7 @@ from plain_views import apply_views
 from wmdd.data.loading import to_float
 from wmdd.data.views import cutmix_share, epoch_views
 from wmdd.errors import ArtifactError, ConfigError, DataError
-from wmdd.product.labels import epoch_from_table, epoch_rows, epoch_table, soft_targets
+from wmdd.product.labels import epoch_from_table, epoch_table, soft_targets
 from wmdd.product.png import decode_png, encode_png
 from wmdd.product.reading import PortableSet, load
 from wmdd.product.writing import write_product
@@ -100,7 +100,7 @@ def test_png_of_five_channels_is_refused() -> None:
 def test_table_of_an_epoch_comes_back(store: str) -> None:
     epoch = make_epoch(1, store)
     assert same_epoch(epoch_from_table(epoch_table(1, epoch)), epoch)
-    assert same_epoch(epoch_from_table(epoch_table(1, epoch).slice(3, 4)), epoch_rows(epoch, 3, 7))
+    assert same_epoch(epoch_from_table(epoch_table(1, epoch).slice(3, 4)), epoch.rows(3, 7))
 
 
 def test_full_logits_are_the_targets() -> None:

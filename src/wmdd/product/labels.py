@@ -44,13 +44,6 @@ def soft_targets(epoch: EpochLabels, num_classes: int) -> Tensor:
     return rest.scatter(1, epoch.classes.long(), logits)
 
 
-def epoch_rows(epoch: EpochLabels, start: int, stop: int) -> EpochLabels:
-    """Return the labels of rows `start` to `stop` of an epoch."""
-    columns = {name: getattr(epoch, name) for name in ("logits", "classes", "rest")}
-    parts = {name: None if column is None else column[start:stop] for name, column in columns.items()}
-    return EpochLabels(views=epoch.views.rows(start, stop), **parts)
-
-
 def epoch_table(number: int, epoch: EpochLabels) -> pa.Table:
     """Return the labels of epoch `number` as the table described above."""
     views = epoch.views

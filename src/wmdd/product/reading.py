@@ -22,7 +22,7 @@ from wmdd.data.inputs import view_inputs
 from wmdd.data.views import cutmix_share
 from wmdd.errors import ArtifactError, ConfigError
 from wmdd.product.checked import CheckedFile, damaged
-from wmdd.product.labels import column_tensor, epoch_from_table, epoch_rows, soft_targets
+from wmdd.product.labels import column_tensor, epoch_from_table, soft_targets
 from wmdd.product.png import decode_png
 from wmdd.values import DistilledSet, EpochLabels, SoftLabels
 
@@ -94,7 +94,7 @@ class Loader:
         for number in range(self.epochs):
             epoch = stored[number % len(stored)]
             for start in range(0, len(epoch.views), self.batch_size):
-                yield self._batch(epoch_rows(epoch, start, start + self.batch_size))
+                yield self._batch(epoch.rows(start, start + self.batch_size))
 
     def _batch(self, rows: EpochLabels) -> tuple[Tensor, Tensor, Tensor]:
         views, source = rows.views, self.source

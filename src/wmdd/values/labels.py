@@ -51,6 +51,10 @@ class EpochLabels:
     rest: Tensor | None = None
     """float16 `(M,)`: mean logit of all the other classes."""
 
+    def rows(self, start: int, stop: int) -> "EpochLabels":
+        """Return the labels of rows `start` to `stop`."""
+        return EpochLabels.of({name: value[start:stop] for name, value in self.tensors().items()})
+
     def tensors(self) -> dict[str, Tensor]:
         """Return everything as named tensors; what is absent is left out."""
         named = {f"views.{name}": getattr(self.views, name) for name in Views.__slots__}

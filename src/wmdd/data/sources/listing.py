@@ -31,7 +31,7 @@ class Store(Protocol):
         """Yield the encoded image of each row, in the order of `rows`."""
         ...
 
-    def label(self, row: int) -> str:
+    def row_name(self, row: int) -> str:
         """Return the name of the image in `row`, for messages."""
         ...
 
@@ -60,9 +60,9 @@ class FileStore:
     def payloads(self, rows: Sequence[int] | Rows) -> Iterator[Payload]:
         """Yield the path of each row."""
         for row in rows:
-            yield os.path.join(self.root, self.label(int(row)))
+            yield os.path.join(self.root, self.row_name(int(row)))
 
-    def label(self, row: int) -> str:
+    def row_name(self, row: int) -> str:
         """Return the path below the root."""
         return os.fsdecode(bytes(self.paths[row]))
 
@@ -86,7 +86,7 @@ class ArrayStore:
         for row in rows:
             yield self.pixels[int(row)]
 
-    def label(self, row: int) -> str:
+    def row_name(self, row: int) -> str:
         """Return the number of the image."""
         return f"image {row}"
 
@@ -125,7 +125,7 @@ class Listing:
 
     def image_name(self, position: int) -> str:
         """Return the name of an image, for messages."""
-        return self.store.label(int(self.rows[position]))
+        return self.store.row_name(int(self.rows[position]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

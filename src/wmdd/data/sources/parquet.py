@@ -205,7 +205,7 @@ class ParquetStore:
             table = opened.read_row_group(number, columns=[self._column], use_threads=False)
         return table.flatten().column(f"{self._column}.bytes") if pa.types.is_struct(table.schema[0].type) else table[0]
 
-    def label(self, row: int) -> str:
+    def row_name(self, row: int) -> str:
         """Return file and row within the file."""
         group = int(np.searchsorted(self._starts, row, "right")) - 1
         file = self._groups[group][0]
