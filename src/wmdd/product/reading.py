@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,7 +24,7 @@ from wmdd.errors import ArtifactError, ConfigError
 from wmdd.product.checked import CheckedFile, damaged
 from wmdd.product.labels import column_tensor, epoch_from_table, soft_targets
 from wmdd.product.png import decode_png
-from wmdd.values import DistilledSet, EpochLabels, SoftLabels
+from wmdd.values import DistilledSet, EpochLabels, LazyEpochs, SoftLabels
 
 MANIFEST = "manifest.json"
 FORMAT = "wmdd-distilled"
@@ -209,31 +209,20 @@ def _soft_labels(manifest: Mapping[str, Any], plain: Tensor | None, files: list[
         batch=manifest["batch"],
         temperature=manifest["temperature"],
         num_classes=len(manifest["classes"]),
-        epochs=_StoredEpochs(files),
+        epochs=_stored_epochs(files),
         plain=plain,
         num_bytes=sum(file.size for file in files),
     )
 
 
-class _StoredEpochs(Sequence[EpochLabels]):
-    """Epochs of soft labels, read one row group at a time."""
+def _stored_epochs(files: Sequence[CheckedFile]) -> LazyEpochs:
+    """Return the epochs of soft labels, read one row group at a time."""
+    stops = list(accumulate(file.epochs for file in files))
 
-    def __init__(self, files: Sequence[CheckedFile]) -> None:
-        self._files = files
-        self._stops = list(accumulate(file.epochs for file in files))
-
-    def __len__(self) -> int:
-        return self._stops[-1] if self._stops else 0
-
-    @overload
-    def __getitem__(self, number: int) -> EpochLabels: ...
-    @overload
-    def __getitem__(self, number: slice) -> list[EpochLabels]: ...
-    def __getitem__(self, number: int | slice) -> EpochLabels | list[EpochLabels]:
-        if isinstance(number, slice):
-            return [self[position] for position in range(len(self))[number]]
-        position = range(len(self))[number]
-        file, stop = next((f, stop) for f, stop in zip(self._files, self._stops, strict=True) if position < stop)
+    def read(number: int) -> EpochLabels:
+        file, stop = next((f, stop) for f, stop in zip(files, stops, strict=True) if number < stop)
         file.check()
         with pq.ParquetFile(file.full_path) as parquet:
-            return epoch_from_table(parquet.read_row_group(position - (stop - file.epochs)))
+            return epoch_from_table(parquet.read_row_group(number - (stop - file.epochs)))
+
+    return LazyEpochs(stops[-1] if stops else 0, read)
