@@ -20,7 +20,8 @@ import torch
 from torch import Tensor
 
 from wmdd.context import Context
-from wmdd.data.loading import centre_crop, channel_moments, in_order, to_float
+from wmdd.data.inputs import network_inputs
+from wmdd.data.loading import channel_moments, in_order
 from wmdd.data.sources.opening import open_data
 from wmdd.methods.kip import KipSettings
 from wmdd.methods.kip.distill import kip
@@ -48,8 +49,7 @@ class Tests:
         targets = centred_classes(torch.arange(classes).repeat_interleave(self.ipc), classes)
         hits = 0
         for index in in_order(len(self.val), PART):
-            pixels = centre_crop(self.val.images.fetch(index.tolist()), self.val.image_size)
-            queries = to_float(pixels, self.teacher.mean, self.teacher.std)
+            queries = network_inputs(self.val.images.fetch(index.tolist()), self.teacher)
             hits += int((kernel_regression(images, targets, queries).argmax(1) == self.val.labels[index]).sum())
         return 100 * hits / len(self.val)
 

@@ -5,7 +5,7 @@ from dataclasses import FrozenInstanceError
 import pytest
 import torch
 
-from wmdd.data.views import full_views
+from plain_views import full_views
 from wmdd.values import ClassStatistics, DistilledSet, EpochLabels, ImageSet, LazyEpochs
 
 

@@ -10,11 +10,11 @@ from safetensors.torch import load_file
 
 from wmdd.artifacts.files import (
     append_text,
+    fsync_folder,
     make_folder,
     mapped_tensor,
     read_json,
     read_tensors,
-    settle,
     write_bytes,
     write_json,
     write_tensors,
@@ -46,12 +46,12 @@ def test_a_failed_write_is_one_line_and_leaves_the_old_file(
     assert [file.name for file in tmp_path.iterdir()] == ["file.bin"]
 
 
-def test_settling_a_folder_that_does_not_fit_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_does_not_fit_after_all_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_bytes(tmp_path / "file.bin", b"data")
-    settle(tmp_path)
+    fsync_folder(tmp_path)
     monkeypatch.setattr(os, "fsync", fail_with(errno.ENOSPC))
     with pytest.raises(ArtifactError, match="make room"):
-        settle(tmp_path)
+        fsync_folder(tmp_path)
 
 
 def test_a_log_on_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from wmdd.artifacts.files import mapped_tensor
+from wmdd.artifacts.files import mapped_tensor, write_tensors
 from wmdd.artifacts.formats import read_record, write_record
 from wmdd.errors import ArtifactError
 from wmdd.values import (
@@ -196,6 +196,28 @@ def test_soft_labels_are_read_an_epoch_at_a_time(tmp_path: Path) -> None:
     assert same(back.epochs[2], record.epochs[2])
     with pytest.raises(ArtifactError, match="epoch-00001"):
         back.epochs[1]
+
+
+def test_saved_epochs_are_moved_and_only_those_that_are_missing_are_written(tmp_path: Path) -> None:
+    record, units = soft_labels(), tmp_path / "work"
+    units.mkdir()
+    for number in (0, 2):
+        write_tensors(units / f"epoch-{number:05d}.safetensors", record.epochs[number].tensors(), {})
+    saved = {path.name: path.stat().st_ino for path in units.iterdir()}
+
+    def read(number: int) -> EpochLabels:
+        assert number == 1
+        return record.epochs[number]
+
+    write_record(replace(record, epochs=LazyEpochs(3, read)), tmp_path, units=units)
+    assert {name: (tmp_path / name).stat().st_ino for name in saved} == saved
+    assert list(units.iterdir()) == []
+    moved = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    assert same(read_record(SoftLabels, tmp_path), record)
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    write_record(record, plain)
+    assert {path.name: path.read_bytes() for path in plain.iterdir()} == moved
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,21 @@ def test_the_manifest_is_written_after_the_record_and_before_the_state_goes(
     assert seen == [("manifest", record), ("rmtree", record | {"manifest.json"})]
 
 
+def test_units_that_a_killed_commit_moved_are_back_for_the_next_attempt(result: ResultFolder) -> None:
+    names = ("epoch-00000.safetensors", "epoch-00001.safetensors")
+    with result.claimed():
+        for name in names:
+            (result.work / name).write_bytes(name.encode())
+        (result.work / names[0]).replace(result.path / names[0])  # and then the kill
+    with result.claimed():
+        assert {path.name: path.read_bytes() for path in result.work.iterdir()} == {n: n.encode() for n in names}
+        for name in names:
+            (result.work / name).replace(result.path / name)
+        result.commit(Evaluation(), {})
+    with result.claimed():  # by a second process that asked a moment before it was finished
+        assert all((result.path / name).exists() for name in names)
+
+
 def test_a_second_process_is_refused_and_the_next_one_is_not(result: ResultFolder) -> None:
     def other() -> str:
         command = [sys.executable, "-c", _OTHER_PROCESS, str(result.path)]

@@ -116,7 +116,7 @@ class ArrayOfBytes:
         for row in rows:
             yield self.kept[row]
 
-    def label(self, row):
+    def row_name(self, row):
         return f"row {row}"
 
 

@@ -7,20 +7,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from plain_views import apply_views, full_views
 from wmdd.data.views import (
-    apply_views,
     compose_views,
     concatenate,
     crop_and_flip,
+    cutmix_mask,
+    cutmix_share,
     draw_views,
     epoch_views,
-    full_views,
-    has_patches,
-    patch_mask,
-    patch_share,
-    reorder_patches,
-    select,
-    views_to,
+    has_cutmix,
+    reorder_tiles,
 )
 from wmdd.settings import ViewSettings
 from wmdd.values import Views
@@ -97,10 +94,10 @@ def test_a_row_alone_equals_the_row_in_its_batch() -> None:
         assert torch.equal(apply_views(images, views.rows(row, row + 1), 16)[0], batch[row])
 
 
-def test_patch_shows_the_partners_own_look() -> None:
+def test_the_cutmix_box_shows_the_partners_own_look() -> None:
     images = noise(6, 3, 16, 16)
     views = draw_views(torch.arange(6), 16, 16, MIXED, stream(4))
-    assert has_patches(views)
+    assert has_cutmix(views)
     own = crop_and_flip(images, views.crop, views.flip, 16)
     other = crop_and_flip(images[views.partner], views.partner_crop, views.partner_flip, 16)
     mixed = apply_views(images, views, 16)
@@ -120,8 +117,8 @@ def test_patch_shows_the_partners_own_look() -> None:
 def test_without_cutmix_the_partner_is_the_image_itself() -> None:
     views = draw_views(torch.tensor([7, 3]), 16, 16, ViewSettings(cutmix=0), stream(0))
     assert torch.equal(views.partner, views.index)
-    assert not has_patches(views)
-    assert not patch_mask(views.patch, 16).any()
+    assert not has_cutmix(views)
+    assert not cutmix_mask(views.patch, 16).any()
     images = noise(2, 1, 16, 16)
     assert torch.equal(compose_views(images, None, views, 16), compose_views(images, images, views, 16))
 
@@ -156,8 +153,8 @@ def test_cutmix_area_statistics() -> None:
     assert left.min() >= 0
     assert (top + height).max() <= 64
     assert (left + width).max() <= 64
-    share = patch_share(views, 64)
-    assert torch.equal(share, patch_mask(views.patch, 64).float().mean(dim=(1, 2)))
+    share = cutmix_share(views, 64)
+    assert torch.equal(share, cutmix_mask(views.patch, 64).float().mean(dim=(1, 2)))
     # 1 - lambda = s^2 is uniform, and clipping keeps (1 - s/4)^2 of a box of side s: integrate s^2 (1 - s/4)^2 2s.
     assert abs(float(share.mean()) - (1 / 2 - 1 / 5 + 1 / 48)) < 0.02
     assert torch.equal(views.partner.sort().values, torch.arange(4000))
@@ -165,7 +162,7 @@ def test_cutmix_area_statistics() -> None:
 
 @pytest.mark.parametrize("alpha", [0.2, 5.0])
 def test_beta_parameter_is_heeded(alpha: float) -> None:
-    share = patch_share(draw_views(torch.arange(3000), 64, 64, ViewSettings(cutmix=alpha), stream(0)), 64)
+    share = cutmix_share(draw_views(torch.arange(3000), 64, 64, ViewSettings(cutmix=alpha), stream(0)), 64)
     assert (float((share < 0.02).double().mean()) > 0.1) == (alpha < 1)
 
 
@@ -178,19 +175,17 @@ def test_epoch_shows_every_image_once_batch_by_batch() -> None:
     assert set(views.partner[:4].tolist()) == set(views.index[:4].tolist())
 
 
-def test_concatenate_select_and_move() -> None:
+def test_concatenate() -> None:
     first, second = (draw_views(torch.arange(3), 8, 8, MIXED, stream(seed)) for seed in (0, 1))
     both = concatenate([first, second])
     assert len(both) == 6
     assert same(both.rows(3, 6), second)
-    assert same(select(both, torch.tensor([3, 4, 5])), second)
-    assert same(views_to(first, "cpu"), first)
 
 
-def test_patches_come_to_the_places_that_the_order_names() -> None:
+def test_tiles_come_to_the_places_that_the_order_names() -> None:
     images = torch.arange(2 * 25.0).view(2, 1, 5, 5)
     orders = torch.tensor([[3, 0, 1, 2], [0, 1, 2, 3]])
-    found = reorder_patches(images, orders)
+    found = reorder_tiles(images, orders)
     one = images[0, 0]
     assert torch.equal(found[0, 0, :2, :2], one[2:4, 2:4])
     assert torch.equal(found[0, 0, :2, 2:4], one[:2, :2])

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import wmdd
+from wmdd.artifacts import formats
 from wmdd.cli.main import main
 from wmdd.pipeline.status import run_status
 
@@ -32,6 +33,7 @@ SETTINGS = {
     "evaluate.seeds": 1,
 }
 WORDS = [word for name, value in SETTINGS.items() for word in (f"--{name}", str(value))]
+IN_PROCESS: dict[str, Any] = {**SETTINGS, "evaluate.students": (ARCH,)}
 DEADLINE = 90.0
 
 
@@ -79,7 +81,7 @@ def product(place: Path) -> dict[str, bytes]:
 def unbroken(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, bytes], Any]:
     """The product and the scores of a run that nobody disturbed."""
     place = tmp_path_factory.mktemp("unbroken")
-    run = wmdd.distill("digits", out=place / "run", store=place / "store", **{**SETTINGS, "evaluate.students": (ARCH,)})
+    run = wmdd.distill("digits", out=place / "run", store=place / "store", **IN_PROCESS)
     return product(place), run.metrics["evaluations"]
 
 
@@ -107,6 +109,41 @@ def test_kill_9_in_the_middle_of_a_stage(tmp_path: Path, unbroken: tuple[dict[st
         process.kill()
         assert process.wait(timeout=DEADLINE) == -signal.SIGKILL
     assert not finished(tmp_path / "store", stage)
+    check_resumed(tmp_path, unbroken)
+
+
+class KilledError(BaseException):
+    """Stands for the death of the process."""
+
+
+@pytest.mark.parametrize(
+    "survived", [pytest.param(0, marks=pytest.mark.slow), 2, pytest.param(60, marks=pytest.mark.slow)]
+)
+def test_a_kill_while_soft_labels_are_committed(
+    tmp_path: Path, unbroken: tuple[dict[str, bytes], Any], monkeypatch: pytest.MonkeyPatch, survived: int
+) -> None:
+    moved: list[str] = []
+    replace, plain_json = Path.replace, formats.write_json
+
+    def dying_replace(self: Path, target: Path) -> Path:
+        if self.parent.name == "work" and target.parent.name.startswith("relabel-"):
+            if len(moved) == survived:
+                raise KilledError
+            moved.append(self.name)
+        return replace(self, target)
+
+    def dying_json(path: Path, value: Any) -> None:
+        if path.parent.name.startswith("relabel-") and len(moved) == survived:
+            raise KilledError
+        plain_json(path, value)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", dying_replace)
+        patch.setattr(formats, "write_json", dying_json)
+        with pytest.raises(KilledError):
+            wmdd.distill("digits", out=tmp_path / "run", store=tmp_path / "store", **IN_PROCESS)
+    assert len(moved) == survived
+    assert not finished(tmp_path / "store", "relabel")
     check_resumed(tmp_path, unbroken)
 
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from memory_context import KilledError, MemoryContext
+from plain_views import full_views
 from wmdd.context import Context
-from wmdd.data.views import full_views
 from wmdd.errors import ConfigError, DataError
 from wmdd.evaluation.supervision import mixed_classes
 from wmdd.settings import EvaluateSettings, RelabelSettings

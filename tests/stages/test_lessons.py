@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from memory_context import KilledError, MemoryContext
+from plain_views import full_views
 from wmdd.context import Context
 from wmdd.data.inputs import view_inputs
 from wmdd.data.loading import to_float
-from wmdd.data.views import full_views
 from wmdd.evaluation.protocols import find_protocol
 from wmdd.evaluation.supervision import Batches, Lesson, Unit, loss_of, own_targets, student_training
 from wmdd.models import batch_statistics, build_teacher, build_teachers

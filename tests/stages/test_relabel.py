@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from memory_context import KilledError, MemoryContext
+from plain_views import apply_views, full_views
 from wmdd.context import Context
 from wmdd.data.loading import to_float
-from wmdd.data.views import apply_views, full_views
 from wmdd.errors import ArtifactError
 from wmdd.models import build_teacher
 from wmdd.product.labels import soft_targets

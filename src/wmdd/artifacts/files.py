@@ -56,7 +56,7 @@ def append_text(path: Path, text: str) -> None:
 def write_bytes(path: Path, data: bytes) -> None:
     """Write `data` to `path` in one step: to a neighbour first, then renamed.
 
-    Whole after a kill; to outlive a power cut too, see `settle`.
+    Whole after a kill; to outlive a power cut too, see `fsync_folder`.
 
     Raises:
         ArtifactError: the disk is full or cannot be written; what stood at `path` is untouched.
@@ -65,7 +65,7 @@ def write_bytes(path: Path, data: bytes) -> None:
         file.write(data)
 
 
-def settle(folder: Path) -> None:
+def fsync_folder(folder: Path) -> None:
     """Wait until the files of a folder are on the disk itself.
 
     Raises:
@@ -123,7 +123,7 @@ def mapped_tensor(path: Path, name: str, shape: tuple[int, ...], *, make: bool =
     Its memory is the file's: what is written into it is on disk, and reading needs no more memory than is looked at.
 
     Raises:
-        ArtifactError: it is missing or of another size and shall not be made, or there is no room for it.
+        ArtifactError: it is missing or of another size and must not be made, or there is no room for it.
     """
     count = 4
     for length in shape:

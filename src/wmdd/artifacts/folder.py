@@ -1,7 +1,8 @@
 """Where results live: one folder for each, named by stage and key.
 
 `manifest.json` is written last and by rename. There = finished, and never changed again; not there = unfinished, with
-the saved state of its units of work in `work/`, which is removed once the manifest stands.
+the saved state of its units of work in `work/`, which is removed once the manifest stands. Units that are part of the
+record move from `work/` into the folder; if the manifest then never comes, whoever claims the folder moves them back.
 """
 
 import fcntl
@@ -13,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from wmdd.artifacts.files import make_folder, read_json, settle, write_json
-from wmdd.artifacts.formats import read_record, write_record
+from wmdd.artifacts.files import fsync_folder, make_folder, read_json, write_json, writing
+from wmdd.artifacts.formats import read_record, take_back, write_record
 from wmdd.errors import ArtifactError
 
 MANIFEST = "manifest.json"
@@ -54,9 +55,10 @@ class ResultFolder:
 
     def commit(self, record: Any, facts: Mapping[str, Any]) -> None:
         """Write the record, then the manifest; from then on the folder is finished."""
-        write_record(record, self.path)
+        with writing(self.path):
+            write_record(record, self.path, units=self.work)
         sizes = {file.name: file.stat().st_size for file in sorted(self.path.glob("*.safetensors"))}
-        settle(self.path)
+        fsync_folder(self.path)
         write_json(self.path / MANIFEST, {**facts, "files": sizes})
         shutil.rmtree(self.work, ignore_errors=True)
 
@@ -77,6 +79,8 @@ class ResultFolder:
                     f"another process is working on this result; got {self.path}; wait for it, or use another --store"
                 ) from error
             file.write(str(os.getpid()))
+            if not self.finished:
+                take_back(self.path, self.work)
             yield
 
 

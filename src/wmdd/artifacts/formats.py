@@ -2,7 +2,7 @@
 
 A record is stored as `record.json` (plain fields) and `tensors.safetensors`. Three kinds of content are too large for
 that at scale and have files of their own: the features, which the statistics stage wrote in place, the experts'
-parameters likewise, and soft labels, one file an epoch.
+parameters likewise, and soft labels, one file an epoch: the very file that the relabel stage saved as a unit of work.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,6 +15,7 @@ from torch import Tensor
 from wmdd.artifacts.files import mapped_tensor, read_json, read_tensors, write_json, write_tensors
 from wmdd.errors import ArtifactError
 from wmdd.values import ClassStatistics, EpochLabels, LazyEpochs, ModelSpec, Score, SoftLabels, Trajectories
+from wmdd.values.labels import epoch_name
 
 FORMAT = 1
 Record = TypeVar("Record")
@@ -27,8 +28,14 @@ _REVIVE: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def write_record(record: Any, folder: Path) -> None:
-    """Write a record into `folder`."""
+def write_record(record: Any, folder: Path, *, units: Path | None = None) -> None:
+    """Write a record into `folder`.
+
+    Args:
+        record: One of the records of `wmdd.values`.
+        folder: Where its files go.
+        units: Folder of saved units of work. Those that are files of the record are moved, not written again.
+    """
     plain: dict[str, Any] = {"type": type(record).__name__, "format": FORMAT}
     tensors: dict[str, Tensor] = {}
     for field in fields(record):
@@ -42,8 +49,8 @@ def write_record(record: Any, folder: Path) -> None:
         plain[mapped] = list(values.shape)
     if isinstance(record, SoftLabels):
         plain["epochs"] = len(record.epochs)
-        for number, epoch in enumerate(record.epochs):
-            write_tensors(_epoch_file(folder, number), epoch.tensors(), {})
+        for number in range(len(record.epochs)):
+            _keep_epoch(record, number, folder, units)
     write_tensors(folder / "tensors.safetensors", tensors, {})
     write_json(folder / "record.json", plain)
 
@@ -73,8 +80,21 @@ def read_record(kind: type[Record], folder: Path) -> Record:
     return kind(**values)
 
 
+def take_back(folder: Path, units: Path) -> None:
+    """Undo the moves of a `write_record` that was killed: the stage finds its units of work in `units` again."""
+    for path in folder.glob("epoch-*.safetensors"):
+        path.replace(units / path.name)
+
+
+def _keep_epoch(record: SoftLabels, number: int, folder: Path, units: Path | None) -> None:
+    name = f"{epoch_name(number)}.safetensors"
+    if units is not None and (units / name).exists():
+        (units / name).replace(folder / name)
+    else:
+        write_tensors(folder / name, record.epochs[number].tensors(), {})
+
+
 def _pack(name: str, value: Any, plain: dict[str, Any], tensors: dict[str, Tensor]) -> None:
-    """Put one field where it belongs."""
     if isinstance(value, Tensor):
         tensors[name] = value
     elif isinstance(value, Mapping):
@@ -94,11 +114,5 @@ def _tuples(value: Any) -> Any:
     return tuple(_tuples(part) for part in value) if isinstance(value, list) else value
 
 
-def _epoch_file(folder: Path, number: int) -> Path:
-    """Return the file of one epoch's labels."""
-    return folder / f"epoch-{number:05d}.safetensors"
-
-
 def _read_epoch(folder: Path, number: int) -> EpochLabels:
-    """Read one epoch's labels."""
-    return EpochLabels.of(read_tensors(_epoch_file(folder, number))[0])
+    return EpochLabels.of(read_tensors(folder / f"{epoch_name(number)}.safetensors")[0])

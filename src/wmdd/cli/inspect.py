@@ -66,10 +66,12 @@ def export(words: Sequence[str]) -> Action:
         raise ConfigError(f"--format: unknown; got {form!r}{did_you_mean(form, formats)}")
 
     def act() -> int:
+        from wmdd.pipeline.card_facts import method_facts  # noqa: PLC0415
         from wmdd.product.reading import load  # noqa: PLC0415
         from wmdd.product.writing import export_set  # noqa: PLC0415
 
-        export_set(load(found.target), Path(found.own["to"]), form)  # pyright: ignore[reportArgumentType] - checked above
+        distilled, to = load(found.target), Path(found.own["to"])
+        export_set(distilled, to, form, facts=method_facts(distilled.method))  # pyright: ignore[reportArgumentType] - checked above
         say(found.own["to"])
         return 0
 
@@ -123,9 +125,9 @@ def _models() -> dict[str, str]:
 
 
 def _data() -> dict[str, str]:
-    from wmdd.data.sources.names import LAYOUTS, SOURCES  # noqa: PLC0415
+    from wmdd.data.sources.table import list_forms  # noqa: PLC0415
 
-    return {**SOURCES, **LAYOUTS}
+    return list_forms()
 
 
 def doctor(words: Sequence[str]) -> Action:

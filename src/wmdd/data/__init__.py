@@ -1,11 +1,7 @@
-"""Images in, views of them, and distilled sets out.
+"""Images in, and what networks see of them.
 
-- `names`: what may be called by name, free of torch.
-- `sources`: `open_data`, which turns whatever the user names into two `ImageSet`s.
-- `folders` with `annotations`, `parquet`, `hub`, `named`: one kind of source each; all make a `Listing`.
-- `listing`: images that are listed but not yet decoded.
-- `decoding`: any image file onto a canvas; `pixels`: decoded and lazy images.
+- `sources`: where images come from; `sources.opening.open_data` makes two `ImageSet`s of whatever the user names.
 - `loading`: orders, batches, normalisation, counts.
-- `views`, `labels`: augmented looks at images, and what the teacher says of them.
-- `distilled`, `export`, `card`, `png`: the product, in memory and as files.
+- `views`: random crops, flips and CutMix, drawn first and applied after; `dsa`: augmentation with gradients.
+- `inputs`: from pixels or a distilled set to normalised inputs of a network.
 """

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from wmdd.data.loading import centre_crop, to_float
-from wmdd.data.views import compose_views, has_patches, reorder_patches
+from wmdd.data.views import compose_views, has_cutmix, reorder_tiles
 from wmdd.values import DistilledSet, Views
 
 
@@ -47,12 +47,12 @@ def distilled_inputs(distilled: DistilledSet, rows: Tensor | slice, device: torc
 def view_inputs(distilled: DistilledSet, views: Views, device: torch.device, orders: Tensor | None = None) -> Tensor:
     """Return what a network sees under `views`: float32 `(B, ch, R, R)`, normalised, on `device`.
 
-    `orders` `(M, n²)` says how the n x n patches of each image of the set lie before it is looked at; None = as ever.
+    `orders` `(M, n²)` says how the n x n tiles of each image of the set lie before its view is taken; None = as ever.
     """
 
     def fetch(rows: Tensor) -> Tensor:
         images = distilled_inputs(distilled, rows, device)
-        return images if orders is None else reorder_patches(images, orders[rows])
+        return images if orders is None else reorder_tiles(images, orders[rows])
 
-    partners = fetch(views.partner) if has_patches(views) else None
+    partners = fetch(views.partner) if has_cutmix(views) else None
     return compose_views(fetch(views.index), partners, views, distilled.image_size)

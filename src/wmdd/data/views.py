@@ -1,6 +1,6 @@
-"""Views: random looks at images, drawn first and applied after, so that every look can be replayed exactly.
+"""Views: random crops, flips and CutMix of images, drawn first and applied after, so that each can be replayed exactly.
 
-`draw_views` makes the numbers (crop, flip, CutMix patch), `apply_views` makes the pixels. A row of `Views` stands by
+`draw_views` makes the numbers (crop, flip, CutMix box), `compose_views` makes the pixels. A row of `Views` stands by
 itself: it gives the same pixels in any batch, in any order and, up to rounding, on any device.
 
 Shapes: `B` views · `M` images · `ch` channels · `S` side of the canvas · `R` side of the view (`size`).
@@ -19,19 +19,18 @@ from wmdd.values import Views
 
 _TRIES = 10
 _LOG_RATIO = float(np.log(4 / 3))
-_FIELDS = ("index", "crop", "flip", "partner", "partner_crop", "partner_flip", "patch")
 
 
 def draw_views(index: Tensor, canvas: int, size: int, settings: ViewSettings, generator: torch.Generator) -> Views:
     """Draw one random view of each image of a batch.
 
-    Crops follow torchvision's `RandomResizedCrop`, patches its `CutMix`, except that every image has its own box, flip
+    Crops follow torchvision's `RandomResizedCrop`, boxes its `CutMix`, except that every image has its own box, flip
     and lambda. The partner is the batch in a random order, seen through its own crop and flip.
 
     Args:
         index: int64 `(B,)`, positions of the images in their set.
         canvas: S, side of the stored images; crops are measured in its pixels.
-        size: R, side of the view; patches are measured in its pixels.
+        size: R, side of the view; CutMix boxes are measured in its pixels.
         settings: Which views may come.
         generator: The only source of randomness; equal generators give equal views.
 
@@ -46,7 +45,7 @@ def draw_views(index: Tensor, canvas: int, size: int, settings: ViewSettings, ge
     patch = torch.zeros(count, 4, dtype=torch.int16)
     if settings.cutmix > 0:
         order = torch.randperm(count, generator=generator)
-        patch = _draw_patches(count, size, settings.cutmix, generator)
+        patch = _draw_cutmix_boxes(count, size, settings.cutmix, generator)
     return Views(
         index=index,
         crop=crop,
@@ -87,37 +86,12 @@ def epoch_views(
     return concatenate([draw_views(rows, canvas, size, settings, generator_for(b)) for b, rows in enumerate(batches)])
 
 
-def full_views(index: Tensor, canvas: int) -> Views:
-    """Return the views that show images `index` `(B,)` whole: no crop, no flip, no patch."""
-    count = len(index)
-    crop = torch.tensor([0, 0, canvas, canvas], dtype=torch.int16).expand(count, 4).clone()
-    flip = torch.zeros(count, dtype=torch.bool)
-    patch = torch.zeros(count, 4, dtype=torch.int16)
-    return Views(index=index, crop=crop, flip=flip, partner=index, partner_crop=crop, partner_flip=flip, patch=patch)
-
-
-def apply_views(canvas: Tensor, views: Views, size: int) -> Tensor:
-    """Return the views of images that are all at hand.
-
-    Args:
-        canvas: `(M, ch, S, S)`, floating point; `views.index` counts its rows.
-        views: What to show, B rows.
-        size: R, side of the result.
-
-    Returns:
-        `(B, ch, R, R)` on the canvas's device, differentiable with respect to `canvas`.
-    """
-    images = canvas[views.index.to(canvas.device)]
-    partners = canvas[views.partner.to(canvas.device)] if has_patches(views) else None
-    return compose_views(images, partners, views, size)
-
-
 def compose_views(images: Tensor, partners: Tensor | None, views: Views, size: int) -> Tensor:
     """Return the views of images that were fetched for the purpose.
 
     Args:
         images: `(B, ch, S, S)`, floating point: row i is the image `views.index[i]`.
-        partners: `(B, ch, S, S)`: row i is the image `views.partner[i]`; None where `has_patches(views)` is false.
+        partners: `(B, ch, S, S)`: row i is the image `views.partner[i]`; None where `has_cutmix(views)` is false.
         views: What to show, B rows.
         size: R, side of the result.
 
@@ -128,7 +102,7 @@ def compose_views(images: Tensor, partners: Tensor | None, views: Views, size: i
     if partners is None:
         return own
     other = crop_and_flip(partners, views.partner_crop, views.partner_flip, size)
-    return torch.where(patch_mask(views.patch.to(own.device), size)[:, None], other, own)
+    return torch.where(cutmix_mask(views.patch.to(own.device), size)[:, None], other, own)
 
 
 def crop_and_flip(images: Tensor, crop: Tensor, flip: Tensor, size: int) -> Tensor:
@@ -154,56 +128,46 @@ def crop_and_flip(images: Tensor, crop: Tensor, flip: Tensor, size: int) -> Tens
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
-def patch_mask(patch: Tensor, size: int) -> Tensor:
-    """Return bool `(B, R, R)`: true where a view shows its partner, from boxes `patch` `(B, 4)`."""
-    top, left, height, width = patch.long().unbind(1)
-    place = torch.arange(size, device=patch.device)
+def cutmix_mask(boxes: Tensor, size: int) -> Tensor:
+    """Return bool `(B, R, R)`: true where a view shows its partner, from CutMix boxes `(B, 4)`."""
+    top, left, height, width = boxes.long().unbind(1)
+    place = torch.arange(size, device=boxes.device)
     rows = (place >= top[:, None]) & (place < (top + height)[:, None])
     columns = (place >= left[:, None]) & (place < (left + width)[:, None])
     return rows[:, :, None] & columns[:, None, :]
 
 
-def reorder_patches(images: Tensor, orders: Tensor) -> Tensor:
-    """Return images whose n x n square patches have changed places: patch `orders[b, i]` comes to place i (RDED).
+def reorder_tiles(images: Tensor, orders: Tensor) -> Tensor:
+    """Return images whose n x n square tiles have changed places: tile `orders[b, i]` comes to place i (RDED).
 
     Args:
-        images: `(B, ch, R, R)`; rows and columns beyond n patches of R // n pixels stay where they are.
+        images: `(B, ch, R, R)`; rows and columns beyond n tiles of R // n pixels stay where they are.
         orders: int64 `(B, n²)`, a permutation in each row; places are counted row by row.
     """
     count = math.isqrt(orders.shape[1])
     side = images.shape[-1] // count
     size = count * side
     shape = (len(images), -1, count, side, count, side)
-    patches = images[..., :size, :size].reshape(shape).transpose(3, 4).flatten(2, 3)  # (B, ch, n², side, side)
-    moved = torch.take_along_dim(patches, orders.to(images.device)[:, None, :, None, None], dim=2)
+    tiles = images[..., :size, :size].reshape(shape).transpose(3, 4).flatten(2, 3)  # (B, ch, n², side, side)
+    moved = torch.take_along_dim(tiles, orders.to(images.device)[:, None, :, None, None], dim=2)
     whole = images.clone()
     whole[..., :size, :size] = moved.unflatten(2, (count, count)).transpose(3, 4).reshape(*images.shape[:2], size, size)
     return whole
 
 
-def patch_share(views: Views, size: int) -> Tensor:
+def cutmix_share(views: Views, size: int) -> Tensor:
     """Return float32 `(B,)`: share of each view's area that shows its partner (1 - lambda of CutMix)."""
     return views.patch[:, 2].float() * views.patch[:, 3].float() / size**2
 
 
-def has_patches(views: Views) -> bool:
+def has_cutmix(views: Views) -> bool:
     """Tell whether any row shows a piece of its partner."""
     return bool(((views.patch[:, 2] > 0) & (views.patch[:, 3] > 0)).any())
 
 
 def concatenate(parts: Sequence[Views]) -> Views:
     """Return one `Views` with the rows of all parts, in order."""
-    return Views(**{name: torch.cat([getattr(part, name) for part in parts]) for name in _FIELDS})
-
-
-def select(views: Views, rows: Tensor) -> Views:
-    """Return the views at positions `rows`, int64 or bool."""
-    return Views(**{name: getattr(views, name)[rows] for name in _FIELDS})
-
-
-def views_to(views: Views, device: torch.device | str) -> Views:
-    """Return the same views on another device."""
-    return Views(**{name: getattr(views, name).to(device) for name in _FIELDS})
+    return Views(**{name: torch.cat([getattr(part, name) for part in parts]) for name in Views.__slots__})
 
 
 def _draw_crops(count: int, canvas: int, crop_min: float, generator: torch.Generator) -> Tensor:
@@ -225,7 +189,7 @@ def _draw_crops(count: int, canvas: int, crop_min: float, generator: torch.Gener
     return torch.cat([corner, chosen], dim=1).to(torch.int16)
 
 
-def _draw_patches(count: int, size: int, alpha: float, generator: torch.Generator) -> Tensor:
+def _draw_cutmix_boxes(count: int, size: int, alpha: float, generator: torch.Generator) -> Tensor:
     """Draw int16 `(B, 4)` CutMix boxes (Yun et al. 2019, eq. 2): sides sqrt(1 - lambda), uniform centre, clipped."""
     kept = _draw_beta(count, alpha, generator)
     centre = torch.randint(size, (count, 2), generator=generator)
@@ -236,7 +200,7 @@ def _draw_patches(count: int, size: int, alpha: float, generator: torch.Generato
 
 
 def _draw_beta(count: int, alpha: float, generator: torch.Generator) -> Tensor:
-    """Draw float64 `(B,)` from Beta(alpha, alpha): by NumPy, seeded by the stream, as torch's takes no generator."""
+    """Draw float64 `(B,)` from Beta(alpha, alpha), by NumPy seeded from the stream: torch's takes no generator."""
     seed = int(torch.randint(2**63 - 1, (), generator=generator))
     return torch.from_numpy(np.random.default_rng(seed).beta(alpha, alpha, size=count))
 

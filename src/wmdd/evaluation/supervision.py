@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from wmdd.context import Context
 from wmdd.data.dsa import apply_dsa, draw_dsa
 from wmdd.data.inputs import view_inputs
-from wmdd.data.views import epoch_views, patch_share
+from wmdd.data.views import cutmix_share, epoch_views
 from wmdd.evaluation.protocols import EvaluationProtocol
 from wmdd.models import batch_statistics
 from wmdd.product.labels import soft_targets
@@ -145,7 +145,7 @@ def own_targets(distilled: DistilledSet, views: Views) -> Tensor:
 
 def _mixed(targets: Tensor, distilled: DistilledSet, views: Views) -> Tensor:
     """Mix the rows of `(M, C)` targets as the views mix the images."""
-    share = patch_share(views, distilled.image_size)[:, None]
+    share = cutmix_share(views, distilled.image_size)[:, None]
     return (1 - share) * targets[views.index] + share * targets[views.partner]
 
 

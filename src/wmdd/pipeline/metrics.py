@@ -9,6 +9,7 @@ from torch import Tensor
 
 from wmdd.evaluation.ranking import ranking_rows
 from wmdd.methods.catalogue import BASELINE, find_method
+from wmdd.pipeline.card_facts import method_facts, result_rows
 from wmdd.pipeline.provenance import versions
 from wmdd.product.reading import EXACT
 from wmdd.settings import BarycenterSettings, Recipe
@@ -167,7 +168,8 @@ def product_facts(metrics: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
         "real": method.real,
         "data": metrics["data"]["name"],
         "teacher": metrics["teacher"],
-        "evaluations": metrics["evaluations"],
+        **method_facts(recipe.method),
+        "results": result_rows(metrics["evaluations"]),
         "versions": metrics["run"]["versions"],
         "settings": recipe.model_dump(mode="json"),
     }

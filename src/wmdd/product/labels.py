@@ -8,8 +8,8 @@ The table has one row a view, in training order (config `fkd` of a distilled set
 | index | int32 | which image |
 | crop | int16[4] | top, left, height, width in pixels of the image |
 | flip | bool | mirrored after the crop |
-| partner, partner_crop, partner_flip | | the same for the image that the CutMix patch is cut from |
-| patch | int16[4] | where the view shows its partner; zero size = nowhere |
+| partner, partner_crop, partner_flip | | the same for the partner of CutMix |
+| patch | int16[4] | the CutMix box: where the view shows its partner; zero size = nowhere |
 | logits | float16[] | the teacher's answer: all classes or the largest; absent if it is asked while training |
 | classes | int32[] | which classes `logits` belong to; only when the largest are kept |
 | rest | float16 | mean logit of all other classes; only when the largest are kept |
@@ -42,13 +42,6 @@ def soft_targets(epoch: EpochLabels, num_classes: int) -> Tensor:
         return logits
     rest = epoch.rest.float()[:, None].expand(-1, num_classes)
     return rest.scatter(1, epoch.classes.long(), logits)
-
-
-def epoch_rows(epoch: EpochLabels, start: int, stop: int) -> EpochLabels:
-    """Return the labels of rows `start` to `stop` of an epoch."""
-    columns = {name: getattr(epoch, name) for name in ("logits", "classes", "rest")}
-    parts = {name: None if column is None else column[start:stop] for name, column in columns.items()}
-    return EpochLabels(views=epoch.views.rows(start, stop), **parts)
 
 
 def epoch_table(number: int, epoch: EpochLabels) -> pa.Table:

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,12 +19,12 @@ import torch
 from torch import Tensor
 
 from wmdd.data.inputs import view_inputs
-from wmdd.data.views import patch_share
+from wmdd.data.views import cutmix_share
 from wmdd.errors import ArtifactError, ConfigError
 from wmdd.product.checked import CheckedFile, damaged
-from wmdd.product.labels import column_tensor, epoch_from_table, epoch_rows, soft_targets
+from wmdd.product.labels import column_tensor, epoch_from_table, soft_targets
 from wmdd.product.png import decode_png
-from wmdd.values import DistilledSet, EpochLabels, SoftLabels
+from wmdd.values import DistilledSet, EpochLabels, LazyEpochs, SoftLabels
 
 MANIFEST = "manifest.json"
 FORMAT = "wmdd-distilled"
@@ -50,7 +50,7 @@ class PortableSet(DistilledSet):
 
         - images float32 `(B, ch, R, R)`: the stored views, replayed and normalised by the set's mean and std.
         - targets float32 `(B, C)`: softmax(z / T) of the teacher's stored logits z of that view. A set stored without
-          logits of views (`online`) mixes the teacher's answers for the plain images by the share of the patch instead.
+          logits of views (`online`) mixes the teacher's answers for the plain images by the CutMix box's share.
         - weights float32 `(B,)`: the images' weights, scaled so that their mean over the set is 1.
 
         Train with `(weights * kl(log_softmax(student / T), targets)).mean()`, T = `soft_labels.temperature`.
@@ -58,7 +58,7 @@ class PortableSet(DistilledSet):
         Args:
             batch_size: Images a batch, any number: views do not depend on it. The last of an epoch may have fewer.
             epochs: Passes over the images; None = as many as are stored. Beyond that the stored ones come again.
-            device: Where the batches shall be.
+            device: Where the batches should be.
 
         Raises:
             ArtifactError: The set has no soft labels, or they are damaged.
@@ -94,7 +94,7 @@ class Loader:
         for number in range(self.epochs):
             epoch = stored[number % len(stored)]
             for start in range(0, len(epoch.views), self.batch_size):
-                yield self._batch(epoch_rows(epoch, start, start + self.batch_size))
+                yield self._batch(epoch.rows(start, start + self.batch_size))
 
     def _batch(self, rows: EpochLabels) -> tuple[Tensor, Tensor, Tensor]:
         views, source = rows.views, self.source
@@ -109,7 +109,7 @@ class Loader:
             return torch.softmax(soft_targets(rows, self.labels.num_classes) / temperature, dim=1)
         views = rows.views
         own, other = (torch.softmax(self.labels.plain[i] / temperature, dim=1) for i in (views.index, views.partner))
-        return torch.lerp(own, other, patch_share(views, self.source.image_size)[:, None])
+        return torch.lerp(own, other, cutmix_share(views, self.source.image_size)[:, None])
 
 
 def load(path: str | Path) -> PortableSet:
@@ -209,31 +209,20 @@ def _soft_labels(manifest: Mapping[str, Any], plain: Tensor | None, files: list[
         batch=manifest["batch"],
         temperature=manifest["temperature"],
         num_classes=len(manifest["classes"]),
-        epochs=_StoredEpochs(files),
+        epochs=_stored_epochs(files),
         plain=plain,
         num_bytes=sum(file.size for file in files),
     )
 
 
-class _StoredEpochs(Sequence[EpochLabels]):
-    """Epochs of soft labels, read one row group at a time."""
+def _stored_epochs(files: Sequence[CheckedFile]) -> LazyEpochs:
+    """Return the epochs of soft labels, read one row group at a time."""
+    stops = list(accumulate(file.epochs for file in files))
 
-    def __init__(self, files: Sequence[CheckedFile]) -> None:
-        self._files = files
-        self._stops = list(accumulate(file.epochs for file in files))
-
-    def __len__(self) -> int:
-        return self._stops[-1] if self._stops else 0
-
-    @overload
-    def __getitem__(self, number: int) -> EpochLabels: ...
-    @overload
-    def __getitem__(self, number: slice) -> list[EpochLabels]: ...
-    def __getitem__(self, number: int | slice) -> EpochLabels | list[EpochLabels]:
-        if isinstance(number, slice):
-            return [self[position] for position in range(len(self))[number]]
-        position = range(len(self))[number]
-        file, stop = next((f, stop) for f, stop in zip(self._files, self._stops, strict=True) if position < stop)
+    def read(number: int) -> EpochLabels:
+        file, stop = next((f, stop) for f, stop in zip(files, stops, strict=True) if number < stop)
         file.check()
         with pq.ParquetFile(file.full_path) as parquet:
-            return epoch_from_table(parquet.read_row_group(position - (stop - file.epochs)))
+            return epoch_from_table(parquet.read_row_group(number - (stop - file.epochs)))
+
+    return LazyEpochs(stops[-1] if stops else 0, read)

@@ -8,8 +8,11 @@ soft labels, if some are stored), `exact.safetensors` (of methods that optimise 
 import json
 import re
 import shutil
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
@@ -49,7 +52,7 @@ def write_product(
     Args:
         distilled: Images, labels and weights.
         soft_labels: The teacher's answers; epochs are read and written one at a time. None = images only.
-        folder: Where it shall stand; its parent is made.
+        folder: Where it should stand; its parent is made.
         facts: What the card says beyond the records; see `wmdd.product.card.card`.
 
     Raises:
@@ -62,7 +65,9 @@ def write_product(
     _replace(folder, lambda work: _write_product(distilled, soft_labels, work, facts))
 
 
-def export_set(distilled: DistilledSet, to: Path, format: ExportFormat) -> None:
+def export_set(
+    distilled: DistilledSet, to: Path, format: ExportFormat, *, facts: Mapping[str, Any] | None = None
+) -> None:
     """Write the images of a distilled set for other programs.
 
     - `imagefolder`: `train/<class>/<nnnn>.png` for `torchvision.datasets.ImageFolder`, whose labels are then the set's.
@@ -73,12 +78,18 @@ def export_set(distilled: DistilledSet, to: Path, format: ExportFormat) -> None:
 
     Only `parquet` and `safetensors` keep the weights, only `safetensors` what is exact.
 
+    Args:
+        distilled: The set.
+        to: A new or an empty folder.
+        format: One of the above.
+        facts: What the card of `parquet` says beyond the set; see `wmdd.product.card.card`.
+
     Raises:
         ConfigError: The format is unknown, or `to` exists and is not an empty folder.
     """
     writers: dict[str, Callable[[DistilledSet, Path], None]] = {
         "imagefolder": _write_imagefolder,
-        "parquet": _write_parquet,
+        "parquet": partial(_write_parquet, facts=facts or {}),
         "safetensors": _write_safetensors,
     }
     if format not in writers:
@@ -198,28 +209,19 @@ def _image_table(distilled: DistilledSet, plain: Tensor | None, names: Sequence[
 
 def _file_names(labels: Tensor) -> list[str]:
     """Return `<label>_<number within the class>.png` for every image."""
-    seen: dict[int, int] = {}
-    names: list[str] = []
-    for label in labels.tolist():
-        seen[label] = seen.get(label, -1) + 1
-        names.append(f"{label:05d}_{seen[label]:04d}.png")
-    return names
+    numbers: defaultdict[int, count[int]] = defaultdict(count)
+    return [f"{label:05d}_{next(numbers[label]):04d}.png" for label in labels.tolist()]
 
 
 def _write_epochs(soft_labels: SoftLabels, distilled: DistilledSet, folder: Path) -> Iterator[tuple[Path, int]]:
     """Write `fkd/`, one row group an epoch; yield each finished file with its number of epochs."""
     (folder / "fkd").mkdir()
-    number = 0
-    total = len(soft_labels.epochs)
+    schema = _described(epoch_table(0, soft_labels.epochs[0]).schema, distilled.classes)
+    number, total = 0, len(soft_labels.epochs)
     while number < total:
-        path = folder / "fkd" / f"train-{number:05d}.parquet"
-        first = number
-        table = epoch_table(number, soft_labels.epochs[number])
-        schema = _described(table.schema, distilled.classes)
+        path, first = folder / "fkd" / f"train-{number:05d}.parquet", number
         with pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=False) as writer:
-            writer.write_table(table.cast(schema), row_group_size=len(table))
-            number += 1
-            while number < total and path.stat().st_size < _FILE_BYTES:
+            while number == first or (number < total and path.stat().st_size < _FILE_BYTES):
                 table = epoch_table(number, soft_labels.epochs[number])
                 writer.write_table(table.cast(schema), row_group_size=len(table))
                 number += 1
@@ -251,17 +253,17 @@ def _write_imagefolder(distilled: DistilledSet, folder: Path) -> None:
             (inside / f"{number:04d}.png").write_bytes(encode_png(image))
 
 
-def _write_parquet(distilled: DistilledSet, folder: Path) -> None:
+def _write_parquet(distilled: DistilledSet, folder: Path, *, facts: Mapping[str, Any]) -> None:
     soft_labels = distilled.soft_labels if isinstance(distilled, PortableSet) else None
     _write_images(distilled, soft_labels.plain if soft_labels is not None else None, folder)
-    _write_card(distilled, None, folder, {})
+    _write_card(distilled, None, folder, facts)
 
 
 def _write_safetensors(distilled: DistilledSet, folder: Path) -> None:
     about = {name: getattr(distilled, name) for name in ("method", "classes", "mean", "std")}
     tensors = {name: getattr(distilled, name).contiguous() for name in ("images", "labels", "weights")}
     tensors |= exact_tensors(distilled)
-    # One key: the library does not promise an order for several, and the bytes shall be the same each time.
+    # One key: the library does not promise an order for several, and the bytes should be the same each time.
     save_file(tensors, folder / "distilled.safetensors", metadata={"wmdd": json.dumps(about)})
 
 

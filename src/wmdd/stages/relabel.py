@@ -17,6 +17,7 @@ from wmdd.models import build_teachers
 from wmdd.settings import RelabelSettings, ViewSettings
 from wmdd.stages.stage import Stage
 from wmdd.values import DistilledSet, EpochLabels, LazyEpochs, SoftLabels, Teacher, Views
+from wmdd.values.labels import epoch_name
 
 TEACHER_BATCH = 500
 
@@ -39,14 +40,14 @@ def relabel(
     model = build_teachers(teacher, ctx.device)
     kept: dict[int, EpochLabels] = {}
     for epoch in range(epochs):
-        if ctx.restore(unit_name(epoch)) is None:
+        if ctx.restore(epoch_name(epoch)) is None:
             labels = _one_epoch(model, distilled, settings, epoch, batch=batch, ctx=ctx)
-            if not ctx.save(unit_name(epoch), labels.tensors()):
+            if not ctx.save(epoch_name(epoch), labels.tensors()):
                 kept[epoch] = labels
         ctx.progress(epoch + 1, epochs)
 
     def read(epoch: int) -> EpochLabels:
-        return kept[epoch] if epoch in kept else EpochLabels.of(ctx.restored(unit_name(epoch)).tensors)
+        return kept[epoch] if epoch in kept else EpochLabels.of(ctx.restored(epoch_name(epoch)).tensors)
 
     every = LazyEpochs(epochs, read)
     return SoftLabels(
@@ -64,11 +65,6 @@ def _plain(model: nn.Module, distilled: DistilledSet, ctx: Context) -> Tensor:
     """Return the teacher's logits of the images as they are, `(M, C)`."""
     spans = [slice(at, at + TEACHER_BATCH) for at in range(0, len(distilled.labels), TEACHER_BATCH)]
     return torch.cat([teacher_logits(model, distilled_inputs(distilled, span, ctx.device), ctx) for span in spans])
-
-
-def unit_name(epoch: int) -> str:
-    """Return the name that an epoch is saved under."""
-    return f"epoch-{epoch:05d}"
 
 
 def _one_epoch(

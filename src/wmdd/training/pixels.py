@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from wmdd.context import Context
-from wmdd.data.loading import centre_crop, to_float
+from wmdd.data.inputs import network_inputs
 from wmdd.values import DistilledSet, ImageSet, Teacher
 
 
@@ -27,8 +27,7 @@ def start_images(
         else:
             members = train.of_class(label)
             chosen = members[torch.randperm(len(members), generator=generator)[first : first + ipc]]
-            pixels = centre_crop(train.images.fetch(chosen.tolist()), side)
-            parts.append(to_float(pixels, teacher.mean, teacher.std))
+            parts.append(network_inputs(train.images.fetch(chosen.tolist()), teacher))
     return torch.cat(parts)
 
 

@@ -9,10 +9,10 @@ from torch import Tensor
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Views:
-    """One augmented look at each of B images: crop, flip, and a CutMix patch taken from a partner's own look.
+    """One augmented view of each of B images: crop, flip, and a CutMix box that shows a partner's own view.
 
     Boxes are `(top, left, height, width)`. Because a row carries its partner's crop too, it can be replayed alone, in
-    any batch. Rows without a patch have `patch` of zero size.
+    any batch. Rows without CutMix have a `patch` of zero size.
     """
 
     index: Tensor
@@ -22,13 +22,13 @@ class Views:
     flip: Tensor
     """bool `(B,)`."""
     partner: Tensor
-    """int64 `(B,)`: position of the image that the patch is cut from."""
+    """int64 `(B,)`: position of the image that the CutMix box shows."""
     partner_crop: Tensor
     """int16 `(B, 4)`."""
     partner_flip: Tensor
     """bool `(B,)`."""
     patch: Tensor
-    """int16 `(B, 4)`: region of the output, in output pixels, that shows the partner."""
+    """int16 `(B, 4)`: the CutMix box, the region of the output, in output pixels, that shows the partner."""
 
     def __len__(self) -> int:
         return int(self.index.shape[0])
@@ -51,6 +51,10 @@ class EpochLabels:
     rest: Tensor | None = None
     """float16 `(M,)`: mean logit of all the other classes."""
 
+    def rows(self, start: int, stop: int) -> "EpochLabels":
+        """Return the labels of rows `start` to `stop`."""
+        return EpochLabels.of({name: value[start:stop] for name, value in self.tensors().items()})
+
     def tensors(self) -> dict[str, Tensor]:
         """Return everything as named tensors; what is absent is left out."""
         named = {f"views.{name}": getattr(self.views, name) for name in Views.__slots__}
@@ -63,6 +67,11 @@ class EpochLabels:
         views = Views(**{name: tensors[f"views.{name}"] for name in Views.__slots__})
         optional = {name: tensors.get(name) for name in ("logits", "classes", "rest")}
         return EpochLabels(views=views, **optional)
+
+
+def epoch_name(number: int) -> str:
+    """Return the name under which the labels of an epoch are saved, and kept for good."""
+    return f"epoch-{number:05d}"
 
 
 class LazyEpochs(Sequence[EpochLabels]):

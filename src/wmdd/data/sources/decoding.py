@@ -195,6 +195,6 @@ def sniff(store: Store, rows: Rows) -> tuple[int, int]:
             except UNREADABLE:
                 continue
     if not modes:
-        name = store.label(int(sample[0]))
+        name = store.row_name(int(sample[0]))
         raise DataError(f"no image of a sample of {len(sample)} can be read; got {name!r} first; check the files")
     return 1 if GREY_MODES.issuperset(modes) else 3, max(4, min(_LARGEST_DEFAULT, sides[0]))

@@ -5,51 +5,58 @@ Class folders may have folders of their own, as Tiny-ImageNet's have.
 """
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from wmdd.data.sources.annotations import flat_classes
-from wmdd.data.sources.listing import FileStore, Listing, positions_of
-from wmdd.data.sources.names import LAYOUTS
+from wmdd.data.sources.listing import (
+    SUFFIXES,
+    FileStore,
+    Listing,
+    NoLabelledImagesError,
+    Source,
+    Splits,
+    image_files,
+    is_visible,
+    positions_of,
+)
+from wmdd.data.sources.parquet import holds_parquet
 from wmdd.errors import DataError
 
-SUFFIXES = frozenset(
-    {".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"},
-)
-_VALIDATION = ("val", "valid", "validation", "test")
+_VAL_FOLDERS = ("val", "valid", "validation", "test")
 _KAGGLE = Path("ILSVRC/Data/CLS-LOC")
 
 
-def list_folder(root: Path) -> tuple[Listing, Listing | None]:
+def list_folder(root: Path) -> Splits:
     """List the training and, where there is one, the validation split of a folder.
 
     Raises:
-        DataError: the layout is none of those accepted, a class is empty, or `val` has a class that `train` lacks.
+        DataError: a class is empty, or `val` has a class that `train` lacks.
+        NoLabelledImagesError: the layout is none of those accepted.
     """
     name = root.resolve().name
     images = root / _KAGGLE if (root / _KAGGLE).is_dir() else root
     if not (images / "train").is_dir():
-        return _list_classes(images, images, name), None
+        return Splits(train=_list_classes(images, images, name))
     train = _list_classes(images, images / "train", name)
-    found = next((images / folder for folder in _VALIDATION if (images / folder).is_dir()), None)
-    if found is None:
-        return train, None
-    files = list(image_files(images, found))
+    val = next((images / folder for folder in _VAL_FOLDERS if (images / folder).is_dir()), None)
+    if val is None:
+        return Splits(train=train)
+    files = list(image_files(images, val))
     if not files:
-        raise _not_a_layout(found)
-    if class_folders(found) and not (found / "val_annotations.txt").exists():
-        return train, _list_classes(images, found, name, train.classes)
-    classes = flat_classes([path for path, _ in files], found, [root, images])
-    return train, _listing(
-        images, files, positions_of(classes, train.classes, name), train.classes, name=name, split="val"
-    )
+        raise NoLabelledImagesError(val)
+    if _class_folders(val) and not (val / "val_annotations.txt").exists():
+        return Splits(train=train, val=_list_classes(images, val, name, train.classes))
+    classes = flat_classes([path for path, _ in files], val, [root, images])
+    labels = positions_of(classes, train.classes, name)
+    store = FileStore.of(images, files)
+    return Splits(train=train, val=Listing.of(store, labels, name=name, split="val", classes=train.classes))
 
 
 def _list_classes(root: Path, folder: Path, name: str, known: tuple[str, ...] | None = None) -> Listing:
     """List the class folders of `folder`; those of a validation split are labelled by the `known` classes."""
-    found = tuple(class_folders(folder))
+    found = tuple(_class_folders(folder))
     classes = known or found
     of_folder = positions_of(found, classes, name)
     files: list[tuple[str, int]] = []
@@ -59,55 +66,34 @@ def _list_classes(root: Path, folder: Path, name: str, known: tuple[str, ...] | 
         files.extend(image_files(root, folder / label))
         counts.append(len(files) - before)
     if not files:
-        raise _not_a_layout(folder)
+        raise NoLabelledImagesError(folder)
     split = "val" if known else "train"
     if 0 in counts:
         raise DataError(
             f"class folder {found[counts.index(0)]!r} of {os.fspath(folder)!r} has no images; got 0 files that end in "
             f"{', '.join(sorted(SUFFIXES))}; add images or remove the folder"
         )
-    return _listing(root, files, np.repeat(of_folder, counts), classes, name=name, split=split)
+    labels = np.repeat(of_folder, counts)
+    return Listing.of(FileStore.of(root, files), labels, name=name, split=split, classes=classes)
 
 
-def _listing(
-    root: Path,
-    files: list[tuple[str, int]],
-    labels: "np.ndarray[tuple[int], np.dtype[np.int64]]",
-    classes: tuple[str, ...],
-    *,
-    name: str,
-    split: str,
-) -> Listing:
-    store = FileStore.of(root, files)
-    return Listing(name=name, split=split, classes=classes, labels=labels, rows=np.arange(len(files)), store=store)
+def _class_folders(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and is_visible(entry.name))
 
 
-def class_folders(folder: Path) -> list[str]:
-    """Return the names of the class folders directly in `folder`, sorted."""
-    return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and _visible(entry.name))
+def _is_image_folder(data: str) -> bool:
+    path = Path(data).expanduser()
+    return path.is_dir() and not holds_parquet(path)
 
 
-def image_files(root: Path, folder: Path) -> Iterator[tuple[str, int]]:
-    """Yield path below `root` and size of every image file in `folder`, sorted, folders of folders included."""
-    for parent, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = sorted(name for name in folders if _visible(name))
-        below = Path(parent).relative_to(root).as_posix()
-        for name in sorted(files):
-            if _visible(name) and os.path.splitext(name)[1].lower() in SUFFIXES:
-                yield f"{below}/{name}", _size(os.path.join(parent, name))
-
-
-def _size(path: str) -> int:
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return 0  # a dangling link: reported as broken when it is read
-
-
-def _visible(name: str) -> bool:
-    return not name.startswith(".") and name != "__MACOSX"
-
-
-def _not_a_layout(folder: Path) -> DataError:
-    forms = "; ".join(f"{form} ({text})" for form, text in LAYOUTS.items())
-    return DataError(f"no labelled images found; got folder {os.fspath(folder)!r}; give one of: {forms}")
+FOLDERS = Source(
+    forms={
+        "FOLDER with train/ and val/ or test/": "one folder a class in each",
+        "FOLDER of class folders": "a stratified share is held out (data.holdout, data.holdout_seed)",
+        "FOLDER of Tiny-ImageNet": "train/<wnid>/images/ and val/val_annotations.txt, as unpacked",
+        "FOLDER of ImageNet": "train/<wnid>/, val/ flat or in class folders; flat needs LOC_val_solution.csv, or the "
+        "devkit's ILSVRC2012_validation_ground_truth.txt and meta.mat",
+    },
+    claims=_is_image_folder,
+    list_splits=lambda data: list_folder(Path(data).expanduser()),
+)

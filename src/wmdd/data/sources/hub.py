@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from wmdd.data.sources.listing import Listing, in_one_line
+from wmdd.data.sources.listing import Source, Splits, in_one_line
 from wmdd.data.sources.parquet import list_parquet, parquet_files
 from wmdd.errors import DataError, MissingExtraError
 
 
-def list_hub(reference: str) -> tuple[Listing, Listing | None]:
+def list_hub(reference: str) -> Splits:
     """List the splits of `owner/name` or `owner/name/config`; what was downloaded before is not downloaded again.
 
     Raises:
@@ -39,3 +39,12 @@ def _download(repository: str) -> Path:
         raise DataError(
             f"cannot download 'hf:{repository}'; got {in_one_line(error)}; check the name, the network and your token"
         ) from None
+
+
+HUB = Source(
+    forms={
+        "hf:OWNER/NAME[/CONFIG]": "Parquet files of a data set on the Hugging Face hub; needs the extra 'hf'",
+    },
+    claims=lambda data: data.startswith("hf:"),
+    list_splits=lambda data: list_hub(data.removeprefix("hf:")),
+)

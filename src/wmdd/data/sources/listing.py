@@ -1,24 +1,26 @@
-"""Images that are listed but not yet decoded: what every kind of source produces.
+"""Images that are listed but not yet decoded: what every `Source` produces.
 
 A `Listing` says which images belong to a split and what class each has; its `Store` hands out their encoded form.
-Nothing here opens an image.
+Nothing here opens an image, and nothing needs torch.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from wmdd.context import stream
 from wmdd.errors import DataError
 
 Payload = str | bytes | NDArray[np.uint8] | None
 """One image before decoding: a path, the bytes of a file, pixels `(H, W)` or `(H, W, 3)`, or nothing at all."""
 Rows = NDArray[np.int64]
+SUFFIXES = frozenset(
+    {".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"},
+)
 _HASH_BLOCK = 1024
 
 
@@ -29,7 +31,7 @@ class Store(Protocol):
         """Yield the encoded image of each row, in the order of `rows`."""
         ...
 
-    def label(self, row: int) -> str:
+    def row_name(self, row: int) -> str:
         """Return the name of the image in `row`, for messages."""
         ...
 
@@ -58,9 +60,9 @@ class FileStore:
     def payloads(self, rows: Sequence[int] | Rows) -> Iterator[Payload]:
         """Yield the path of each row."""
         for row in rows:
-            yield os.path.join(self.root, self.label(int(row)))
+            yield os.path.join(self.root, self.row_name(int(row)))
 
-    def label(self, row: int) -> str:
+    def row_name(self, row: int) -> str:
         """Return the path below the root."""
         return os.fsdecode(bytes(self.paths[row]))
 
@@ -84,7 +86,7 @@ class ArrayStore:
         for row in rows:
             yield self.pixels[int(row)]
 
-    def label(self, row: int) -> str:
+    def row_name(self, row: int) -> str:
         """Return the number of the image."""
         return f"image {row}"
 
@@ -108,6 +110,12 @@ class Listing:
     """int64 `(N,)`: row of each image in `store`."""
     store: Store
 
+    @classmethod
+    def of(cls, store: Store, labels: Any, *, name: str, split: str, classes: tuple[str, ...]) -> "Listing":
+        """Return the listing of all rows of a store, in order."""
+        values = np.asarray(labels, dtype=np.int64)
+        return cls(name=name, split=split, classes=classes, labels=values, rows=np.arange(len(values)), store=store)
+
     def __len__(self) -> int:
         return len(self.rows)
 
@@ -117,32 +125,61 @@ class Listing:
 
     def image_name(self, position: int) -> str:
         """Return the name of an image, for messages."""
-        return self.store.label(int(self.rows[position]))
+        return self.store.row_name(int(self.rows[position]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Splits:
+    """What a source has."""
+
+    train: Listing
+    val: Listing | None = None
+    """None = it has no images for validation of its own; a share of the training images is held out."""
+    holdout: float | None = None
+    """That share; None = as `data.holdout` says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One kind of place that images come from. A file of this folder makes one; `table.SOURCES` has them all."""
+
+    forms: Mapping[str, str]
+    """What `DATA` may look like on the command line, with a line about each."""
+    claims: Callable[[str], bool]
+    """Tell whether a `DATA` is of this kind."""
+    list_splits: Callable[[str], Splits]
+    """List the images of a `DATA` of this kind."""
+
+
+class NoLabelledImagesError(Exception):
+    """A folder has no images whose classes are known; its path is the only argument."""
+
+
+def image_files(root: Path, folder: Path) -> Iterator[tuple[str, int]]:
+    """Yield path below `root` and size of every image file in `folder`, sorted, folders of folders included."""
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        folders[:] = sorted(name for name in folders if is_visible(name))
+        below = Path(parent).relative_to(root).as_posix()
+        for name in sorted(files):
+            if is_visible(name) and os.path.splitext(name)[1].lower() in SUFFIXES:
+                yield f"{below}/{name}", _size(os.path.join(parent, name))
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return 0  # a dangling link: reported as broken when it is read
+
+
+def is_visible(name: str) -> bool:
+    """Tell whether a file or folder counts: hidden ones do not, nor what macOS packs beside them."""
+    return not name.startswith(".") and name != "__MACOSX"
 
 
 def in_one_line(error: Exception) -> str:
     """Return what an error of another library says, at most 200 characters of it, or its type if it says nothing."""
     return " ".join(str(error).split())[:200] or type(error).__name__
-
-
-def hold_out(listing: Listing, share: float, seed: int) -> tuple[Listing, Listing]:
-    """Split off a share of every class for validation: drawn by `seed` and class name, at least one image of each.
-
-    Raises:
-        DataError: a class has a single image.
-    """
-    held = np.zeros(len(listing), dtype=bool)
-    for label, name in enumerate(listing.classes):
-        positions = np.flatnonzero(listing.labels == label)
-        if len(positions) == 1:
-            raise DataError(
-                f"class {name!r} of {listing.name!r} is too small to hold a share out for validation; got 1 image; "
-                "add images or give a val/ folder"
-            )
-        count = min(max(1, round(len(positions) * share)), len(positions) - 1)
-        order = torch.randperm(len(positions), generator=stream(seed, "holdout", name)).numpy()
-        held[positions[order[:count]]] = True
-    return listing.take(~held, "train"), listing.take(held, "val")
 
 
 def require_any(listing: Listing) -> None:

@@ -14,51 +14,69 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wmdd.data.sources.listing import ArrayStore, FileStore, Listing, in_one_line
+from wmdd.data.sources.listing import ArrayStore, FileStore, Listing, Source, Splits, in_one_line
 from wmdd.errors import DataError
 
 DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")
 """Where Debian's package dataset-fashion-mnist puts its files."""
+_DIGITS_HOLDOUT = 0.2  # a tenth of 1,797 images would make a coarse test
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Torchvision:
     """How to construct a torchvision data set's two splits."""
 
+    about: str
     cls: str
     train: Mapping[str, Any] = field(default_factory=lambda: {"train": True})
     val: Mapping[str, Any] | None = field(default_factory=lambda: {"train": False})
     transposed: bool = False
 
 
-def _splits(cls: str, train: str, val: str, **more: Any) -> _Torchvision:
-    return _Torchvision(cls=cls, train={"split": train, **more}, val={"split": val, **more})
+def _splits(about: str, cls: str, train: str, val: str, **more: Any) -> _Torchvision:
+    return _Torchvision(about=about, cls=cls, train={"split": train, **more}, val={"split": val, **more})
 
 
 TORCHVISION: dict[str, _Torchvision] = {
-    "cifar10": _Torchvision(cls="CIFAR10"),
-    "cifar100": _Torchvision(cls="CIFAR100"),
-    "country211": _splits("Country211", "train", "valid"),
-    "dtd": _splits("DTD", "train", "val"),
+    "cifar10": _Torchvision(about="32x32 colour photographs, 50,000 + 10,000 images, 10 classes", cls="CIFAR10"),
+    "cifar100": _Torchvision(about="32x32 colour photographs, 50,000 + 10,000 images, 100 classes", cls="CIFAR100"),
+    "country211": _splits(
+        "photographs by country, 31,650 + 10,550 images, 211 classes", "Country211", "train", "valid"
+    ),
+    "dtd": _splits("describable textures, 1,880 + 1,880 images, 47 classes", "DTD", "train", "val"),
     "emnist": _Torchvision(
+        about="28x28 grey letters and digits (balanced split), 112,800 + 18,800 images, 47 classes",
         cls="EMNIST",
         train={"split": "balanced", "train": True},
         val={"split": "balanced", "train": False},
         transposed=True,
     ),
-    "eurosat": _Torchvision(cls="EuroSAT", train={}, val=None),
-    "fashion-mnist": _Torchvision(cls="FashionMNIST"),
-    "fgvc-aircraft": _splits("FGVCAircraft", "train", "val"),
-    "flowers102": _splits("Flowers102", "train", "val"),
-    "food101": _splits("Food101", "train", "test"),
-    "gtsrb": _splits("GTSRB", "train", "test"),
-    "imagenette": _splits("Imagenette", "train", "val", size="320px"),
-    "kmnist": _Torchvision(cls="KMNIST"),
-    "mnist": _Torchvision(cls="MNIST"),
-    "oxford-pets": _splits("OxfordIIITPet", "trainval", "test"),
-    "stl10": _splits("STL10", "train", "test"),
-    "svhn": _splits("SVHN", "train", "test"),
-    "usps": _Torchvision(cls="USPS"),
+    "eurosat": _Torchvision(
+        about="64x64 satellite images, 27,000 images, 10 classes; a share is held out",
+        cls="EuroSAT",
+        train={},
+        val=None,
+    ),
+    "fashion-mnist": _Torchvision(
+        about="28x28 grey clothes, 60,000 + 10,000 images, 10 classes; Debian's package serves too", cls="FashionMNIST"
+    ),
+    "fgvc-aircraft": _splits(
+        "photographs of aircraft, 3,334 + 3,333 images, 100 variants", "FGVCAircraft", "train", "val"
+    ),
+    "flowers102": _splits("photographs of flowers, 1,020 + 1,020 images, 102 classes", "Flowers102", "train", "val"),
+    "food101": _splits("photographs of dishes, 75,750 + 25,250 images, 101 classes", "Food101", "train", "test"),
+    "gtsrb": _splits("German traffic signs, 26,640 + 12,630 images, 43 classes", "GTSRB", "train", "test"),
+    "imagenette": _splits(
+        "ten easy ImageNet classes, short side 320, 9,469 + 3,925 images", "Imagenette", "train", "val", size="320px"
+    ),
+    "kmnist": _Torchvision(about="28x28 grey Kuzushiji characters, 60,000 + 10,000 images, 10 classes", cls="KMNIST"),
+    "mnist": _Torchvision(about="28x28 grey digits, 60,000 + 10,000 images, 10 classes", cls="MNIST"),
+    "oxford-pets": _splits(
+        "photographs of cats and dogs, 3,680 + 3,669 images, 37 breeds", "OxfordIIITPet", "trainval", "test"
+    ),
+    "stl10": _splits("96x96 colour photographs, 5,000 + 8,000 images, 10 classes", "STL10", "train", "test"),
+    "svhn": _splits("32x32 house numbers, 73,257 + 26,032 images, 10 classes", "SVHN", "train", "test"),
+    "usps": _Torchvision(about="16x16 grey digits, 7,291 + 2,007 images, 10 classes", cls="USPS"),
 }
 
 
@@ -67,25 +85,26 @@ def data_root() -> Path:
     return Path(os.environ.get("WMDD_DATA") or "~/.cache/wmdd").expanduser()
 
 
-def list_named(name: str) -> tuple[Listing, Listing | None]:
-    """List the splits of a set of `wmdd.data.sources.names.SOURCES`; None where it has no validation split of its own.
+def list_named(name: str) -> Splits:
+    """List the splits of a set of `NAMED.forms`.
 
     Raises:
         DataError: it is missing and cannot be downloaded.
     """
     if name == "digits":
-        return _digits(), None
+        return Splits(train=_digits(), holdout=_DIGITS_HOLDOUT)
     if name == "fashion-mnist" and DEBIAN_FASHION.is_dir():
-        return _debian_fashion("train", "train"), _debian_fashion("t10k", "val")
+        return Splits(train=_debian_fashion("train", "train"), val=_debian_fashion("t10k", "val"))
     entry = TORCHVISION[name]
-    train = _torchvision(name, entry, "train", entry.train)
-    return train, None if entry.val is None else _torchvision(name, entry, "val", entry.val)
+    return Splits(
+        train=_torchvision(name, entry, "train", entry.train),
+        val=None if entry.val is None else _torchvision(name, entry, "val", entry.val),
+    )
 
 
 def _arrays(name: str, split: str, classes: tuple[str, ...], pixels: NDArray[Any], labels: Any) -> Listing:
-    values = np.asarray(labels, dtype=np.int64)
     store = ArrayStore(pixels=np.ascontiguousarray(pixels, dtype=np.uint8))
-    return Listing(name=name, split=split, classes=classes, labels=values, rows=np.arange(len(values)), store=store)
+    return Listing.of(store, labels, name=name, split=split, classes=classes)
 
 
 def _numbered(labels: Any) -> tuple[str, ...]:
@@ -168,11 +187,24 @@ def _files(name: str, split: str, dataset: Any) -> Listing:
     root = data_root() / name
     below = [Path(path).absolute().relative_to(root.absolute()).as_posix() for path in paths]
     store = FileStore.of(root, [(path, (root / path).stat().st_size) for path in below])
-    values = np.asarray(labels, dtype=np.int64)
-    classes = _class_names(dataset, labels)
-    return Listing(name=name, split=split, classes=classes, labels=values, rows=np.arange(len(values)), store=store)
+    return Listing.of(store, labels, name=name, split=split, classes=_class_names(dataset, labels))
 
 
 def _class_names(dataset: Any, labels: Any) -> tuple[str, ...]:
     names = getattr(dataset, "classes", None) or _numbered(labels)
     return tuple(name if isinstance(name, str) else name[0] for name in names)
+
+
+def _name_of(data: str) -> str:
+    return data.lower().replace("_", "-")
+
+
+NAMED = Source(
+    forms={
+        "digits": "8x8 grey digits, 1,797 images, 10 classes; part of scikit-learn, needs no network",
+        **{name: entry.about for name, entry in TORCHVISION.items()},
+    },
+    claims=lambda data: _name_of(data) in NAMED.forms,
+    list_splits=lambda data: list_named(_name_of(data)),
+)
+"""A known name goes before a folder of that name. All but `digits` are downloaded by torchvision when missing."""

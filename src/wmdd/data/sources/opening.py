@@ -9,19 +9,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from wmdd.data.sources.decoding import Broken, Canvas, canvas_side, check_all, decode_into, sniff, threads_to_use
-from wmdd.data.sources.folders import image_files, list_folder
-from wmdd.data.sources.hub import list_hub
-from wmdd.data.sources.listing import Listing, hold_out, require_any, require_classes
-from wmdd.data.sources.named import list_named
-from wmdd.data.sources.names import SOURCES
-from wmdd.data.sources.parquet import list_parquet, parquet_files
+from wmdd.context import stream
+from wmdd.data.sources.decoding import Canvas, canvas_side, check_all, decode_into, sniff, threads_to_use
+from wmdd.data.sources.listing import Listing, NoLabelledImagesError, Splits, require_any, require_classes
+from wmdd.data.sources.named import NAMED
 from wmdd.data.sources.pixels import DecodedImages, LazyImages
+from wmdd.data.sources.table import SOURCES, list_forms
 from wmdd.errors import ConfigError, DataError, did_you_mean
 from wmdd.settings import DataSettings
 from wmdd.values import Images, ImageSet
 
-_DIGITS_HOLDOUT = 0.2  # a tenth of 1,797 images would make a coarse test
 _FORMAT = "canvas 1"
 """Part of every fingerprint; to be changed with the pixels that `decoding` makes of a file."""
 
@@ -37,7 +34,7 @@ class _Opened:
 
 
 def open_data(source: str, settings: DataSettings) -> tuple[ImageSet, ImageSet]:
-    """Open the training and validation images of `source`: a name of `SOURCES`, a folder, Parquet, or `hf:owner/name`.
+    """Open the training and validation images of `source`: any of `table.list_forms()`.
 
     Images that take up to `settings.memory_gb` GB are decoded into memory, the training images first; the rest are
     decoded as needed, after a look at each file's beginning and end (`decoding.check_whole`).
@@ -49,12 +46,11 @@ def open_data(source: str, settings: DataSettings) -> tuple[ImageSet, ImageSet]:
     """
     if settings.channels not in {None, 1, 3}:
         raise ConfigError(f"data.channels must be 1 or 3; got {settings.channels}; leave it out to follow the images")
-    train, val = _list(source)
+    splits = _list_splits(source)
+    train, val = splits.train, splits.val
     require_classes(train)
     if val is None:
-        train, val = hold_out(
-            train, _DIGITS_HOLDOUT if source.lower() == "digits" else settings.holdout, settings.holdout_seed
-        )
+        train, val = _hold_out(train, splits.holdout or settings.holdout, settings.holdout_seed)
     channels, size = _form(train, settings)
     canvas = Canvas(channels=channels, side=canvas_side(size))
     budget = settings.memory_gb * 1e9
@@ -70,30 +66,46 @@ def open_data(source: str, settings: DataSettings) -> tuple[ImageSet, ImageSet]:
     return first, second
 
 
-def _list(source: str) -> tuple[Listing, Listing | None]:
-    """Find out what `source` is; a known name goes before a folder of that name."""
-    if source.startswith("hf:"):
-        return list_hub(source.removeprefix("hf:"))
-    name = source.lower().replace("_", "-")
-    if name in SOURCES:
-        return list_named(name)
-    path = Path(source).expanduser()
-    if path.is_file() and path.suffix == ".parquet":
-        return list_parquet(path, path.stem)
-    if path.is_dir():
-        own = any(path.glob("*.parquet")) or any(path.glob("data/*.parquet"))
-        if own or (next(image_files(path, path), None) is None and parquet_files(path)):
-            return list_parquet(path, path.resolve().name)
-        return list_folder(path)
-    raise DataError(_unknown(source, path))
+def _list_splits(source: str) -> Splits:
+    for kind in SOURCES:
+        if kind.claims(source):
+            try:
+                return kind.list_splits(source)
+            except NoLabelledImagesError as error:
+                forms = "; ".join(
+                    f"{form} ({about})" for form, about in list_forms().items() if form not in NAMED.forms
+                )
+                folder = os.fspath(error.args[0])
+                raise DataError(f"no labelled images found; got folder {folder!r}; give one of: {forms}") from None
+    raise DataError(_unknown(source))
 
 
-def _unknown(source: str, path: Path) -> str:
-    if path.exists():
+def _unknown(source: str) -> str:
+    if Path(source).expanduser().exists():
         return f"a single file must be Parquet; got {source!r}; give a .parquet file or a folder of images"
     if os.sep in source or "/" in source or source.startswith((".", "~")):
         return f"there is no such folder or file; got {source!r}; check the path"
-    return f"unknown data; got {source!r}, neither a known name nor a folder{did_you_mean(source.lower(), SOURCES)}"
+    return f"unknown data; got {source!r}, neither a known name nor a folder{did_you_mean(source.lower(), NAMED.forms)}"
+
+
+def _hold_out(listing: Listing, share: float, seed: int) -> tuple[Listing, Listing]:
+    """Split off a share of every class for validation: drawn by `seed` and class name, at least one image of each.
+
+    Raises:
+        DataError: a class has a single image.
+    """
+    val = np.zeros(len(listing), dtype=bool)
+    for label, name in enumerate(listing.classes):
+        positions = np.flatnonzero(listing.labels == label)
+        if len(positions) == 1:
+            raise DataError(
+                f"class {name!r} of {listing.name!r} is too small to hold a share out for validation; got 1 image; "
+                "add images or give a val/ folder"
+            )
+        count = min(max(1, round(len(positions) * share)), len(positions) - 1)
+        order = torch.randperm(len(positions), generator=stream(seed, "holdout", name)).numpy()
+        val[positions[order[:count]]] = True
+    return listing.take(~val, "train"), listing.take(val, "val")
 
 
 def _form(train: Listing, settings: DataSettings) -> tuple[int, int]:
@@ -111,27 +123,19 @@ def _num_bytes(listing: Listing, canvas: Canvas) -> int:
 def _read(listing: Listing, canvas: Canvas, *, in_memory: bool) -> _Opened:
     """Decode or check the images of a split, and leave out those that cannot be read."""
     threads = threads_to_use()
+    pixels = np.empty((len(listing) if in_memory else 0, canvas.channels, canvas.side, canvas.side), dtype=np.uint8)
     if in_memory:
-        pixels = np.empty((len(listing), canvas.channels, canvas.side, canvas.side), dtype=np.uint8)
         broken = decode_into(pixels, listing.store, listing.rows, canvas, threads=threads)
-        kept = _without(listing, broken)
-        images: Images = DecodedImages(torch.from_numpy(pixels[_mask(listing, broken)] if broken else pixels))
     else:
         broken = check_all(listing.store, listing.rows, threads=threads)
-        kept = _without(listing, broken)
-        images = LazyImages(kept, canvas)
+    kept = listing
+    if broken:
+        readable = np.ones(len(listing), dtype=bool)
+        readable[[image.position for image in broken]] = False
+        kept, pixels = listing.take(readable), pixels[readable] if in_memory else pixels
+    images: Images = DecodedImages(torch.from_numpy(pixels)) if in_memory else LazyImages(kept, canvas)
     names = tuple(listing.image_name(image.position) for image in broken)
     return _Opened(listing=kept, images=images, broken=names, reasons=tuple(image.reason for image in broken))
-
-
-def _mask(listing: Listing, broken: list[Broken]) -> "np.ndarray[tuple[int], np.dtype[np.bool_]]":
-    kept = np.ones(len(listing), dtype=bool)
-    kept[[image.position for image in broken]] = False
-    return kept
-
-
-def _without(listing: Listing, broken: list[Broken]) -> Listing:
-    return listing.take(_mask(listing, broken)) if broken else listing
 
 
 def _require_few_broken(opened: list[_Opened], allowed: int) -> None:
@@ -139,11 +143,11 @@ def _require_few_broken(opened: list[_Opened], allowed: int) -> None:
     if len(broken) <= allowed:
         return
     reasons = [reason for split in opened for reason in split.reasons]
-    shown = ", ".join(f"{name} ({reason})" for name, reason in list(zip(broken, reasons, strict=True))[:5])
+    listed = ", ".join(f"{name} ({reason})" for name, reason in list(zip(broken, reasons, strict=True))[:5])
     more = f" and {len(broken) - 5} more" if len(broken) > 5 else ""
     total = sum(len(split.listing) for split in opened) + len(broken)
     raise DataError(
-        f"{len(broken)} of {total} images of {opened[0].listing.name!r} cannot be read; got {shown}{more}; "
+        f"{len(broken)} of {total} images of {opened[0].listing.name!r} cannot be read; got {listed}{more}; "
         f"repair or remove them, or leave them out with --data.max_broken {len(broken)}"
     )
 

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from wmdd.data.sources.listing import Listing, Payload, Rows, Store, in_one_line
+from wmdd.data.sources.listing import Listing, Payload, Rows, Source, Splits, Store, image_files, in_one_line
 from wmdd.errors import DataError
 
 _SPLITS = {"train": "train", "validation": "val", "valid": "val", "val": "val", "dev": "val", "test": "test"}
@@ -53,7 +53,13 @@ def parquet_files(root: Path) -> list[str]:
     return []
 
 
-def list_parquet(root: Path, name: str) -> tuple[Listing, Listing | None]:
+def holds_parquet(folder: Path) -> bool:
+    """Tell whether a folder is a data set of Parquet files: has some at its top, or some and no image files."""
+    own = any(folder.glob("*.parquet")) or any(folder.glob("data/*.parquet"))
+    return own or (next(image_files(folder, folder), None) is None and bool(parquet_files(folder)))
+
+
+def list_parquet(root: Path, name: str) -> Splits:
     """List the training and, where there is one, the validation split of a Parquet file or a folder of them.
 
     Raises:
@@ -64,11 +70,12 @@ def list_parquet(root: Path, name: str) -> tuple[Listing, Listing | None]:
         root = root.parent
     else:
         splits = _by_split(parquet_files(root))
-    held = splits.get("val") or splits.get("test")
+    val = splits.get("val") or splits.get("test")
     train = _Table(root, splits["train"], name)
     classes = train.class_names()
-    listing = train.listing(classes, "train")
-    return listing, _Table(root, held, name).listing(classes, "val") if held else None
+    return Splits(
+        train=train.listing(classes, "train"), val=_Table(root, val, name).listing(classes, "val") if val else None
+    )
 
 
 def _by_split(files: Sequence[str]) -> dict[str, list[str]]:
@@ -119,9 +126,7 @@ class _Table:
                 f"got {value!r}; remove them or name the class"
             )
         store: Store = ParquetStore(self.root, self.files, self.image)
-        return Listing(
-            name=self.name, split=split, classes=classes, labels=labels, rows=np.arange(len(labels)), store=store
-        )
+        return Listing.of(store, labels, name=self.name, split=split, classes=classes)
 
 
 def _columns(schema: pa.Schema, file: str) -> tuple[str, str, tuple[str, ...] | None]:
@@ -200,7 +205,7 @@ class ParquetStore:
             table = opened.read_row_group(number, columns=[self._column], use_threads=False)
         return table.flatten().column(f"{self._column}.bytes") if pa.types.is_struct(table.schema[0].type) else table[0]
 
-    def label(self, row: int) -> str:
+    def row_name(self, row: int) -> str:
         """Return file and row within the file."""
         group = int(np.searchsorted(self._starts, row, "right")) - 1
         file = self._groups[group][0]
@@ -216,3 +221,22 @@ class ParquetStore:
                 opened.seek(max(0, size - 65536))
                 yield f"{file}\0{size}\0".encode() + opened.read()
         yield rows.astype("<i8").tobytes()
+
+
+def _is_parquet(data: str) -> bool:
+    path = Path(data).expanduser()
+    return (path.is_file() and path.suffix == ".parquet") or (path.is_dir() and holds_parquet(path))
+
+
+def _list_path(data: str) -> Splits:
+    path = Path(data).expanduser()
+    return list_parquet(path, path.stem if path.is_file() else path.resolve().name)
+
+
+PARQUET = Source(
+    forms={
+        "FOLDER or FILE of Parquet": "Hugging Face image features; files named train-*, validation-*, test-*",
+    },
+    claims=_is_parquet,
+    list_splits=_list_path,
+)

@@ -61,7 +61,7 @@ class LazyImages:
         rows = self._listing.rows[positions[order]]
         broken = decode_into(out, self._listing.store, rows, self._canvas, threads=threads)
         if broken:
-            name = self._listing.store.label(int(rows[broken[0].position]))
+            name = self._listing.store.row_name(int(rows[broken[0].position]))
             raise DataError(
                 f"cannot read an image of {self._listing.name!r}; got {name} ({broken[0].reason}); repair or remove it"
             )

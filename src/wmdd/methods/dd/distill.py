@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from wmdd.context import Context
-from wmdd.data.loading import centre_crop, to_float
+from wmdd.data.inputs import network_inputs
 from wmdd.methods.algorithm import Algorithm, Result, Size, Stages, Work
 from wmdd.methods.dd import DdSettings
 from wmdd.methods.kits.unrolling import GRADIENTS, SECOND_ORDER, functional_network
@@ -105,8 +105,7 @@ def _loss(job: _Job, iteration: int, variables: Variables) -> Iterator[Tensor]:
 def _real_batch(job: _Job, iteration: int) -> tuple[Tensor, Tensor]:
     """Return the real images of an iteration, drawn without replacement from all classes, and their labels."""
     order = torch.randperm(len(job.train), generator=job.ctx.generator("real", iteration))[: job.settings.batch]
-    pixels = centre_crop(job.train.images.fetch(order.tolist()), job.train.image_size)
-    images = to_float(pixels.to(job.ctx.device), job.teacher.mean, job.teacher.std)
+    images = network_inputs(job.train.images.fetch(order.tolist()).to(job.ctx.device), job.teacher)
     return images, job.train.labels[order].to(job.ctx.device)
 
 

@@ -8,10 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from plain_views import apply_views
 from wmdd.data.loading import to_float
-from wmdd.data.views import apply_views, epoch_views, patch_share
+from wmdd.data.views import cutmix_share, epoch_views
 from wmdd.errors import ArtifactError, ConfigError, DataError
-from wmdd.product.labels import epoch_from_table, epoch_rows, epoch_table, soft_targets
+from wmdd.product.labels import epoch_from_table, epoch_table, soft_targets
 from wmdd.product.png import decode_png, encode_png
 from wmdd.product.reading import PortableSet, load
 from wmdd.product.writing import write_product
@@ -99,7 +100,7 @@ def test_png_of_five_channels_is_refused() -> None:
 def test_table_of_an_epoch_comes_back(store: str) -> None:
     epoch = make_epoch(1, store)
     assert same_epoch(epoch_from_table(epoch_table(1, epoch)), epoch)
-    assert same_epoch(epoch_from_table(epoch_table(1, epoch).slice(3, 4)), epoch_rows(epoch, 3, 7))
+    assert same_epoch(epoch_from_table(epoch_table(1, epoch).slice(3, 4)), epoch.rows(3, 7))
 
 
 def test_full_logits_are_the_targets() -> None:
@@ -202,7 +203,7 @@ def test_epochs_beyond_the_stored_ones_come_again(tmp_path: Path) -> None:
 def test_online_targets_mix_the_plain_answers(tmp_path: Path) -> None:
     small = stored(tmp_path, "online")
     views, plain = make_epoch(0, "online").views, torch.softmax(make_labels().plain / TEMPERATURE, dim=1)
-    share = patch_share(views, SIDE)[:, None]
+    share = cutmix_share(views, SIDE)[:, None]
     _, targets, _ = next(iter(small.loader(batch_size=12)))
     torch.testing.assert_close(targets, (1 - share) * plain[views.index] + share * plain[views.partner])
     torch.testing.assert_close(targets.sum(1), torch.ones(12))

@@ -29,9 +29,11 @@ CLASSES = ("zebra", "café", "9/11?")
 FACTS: dict[str, Any] = {
     "data": "zoo",
     "teacher": {"arch": "resnet18", "top1": 87.65},
-    "evaluations": [
-        {"set": kind, "ipc": IPC, "student": "convnet3", "protocol": "wmdd", "labels": "soft", "seed": s, "top1": top1}
-        for kind, s, top1 in (("wmdd", 0, 60.0), ("wmdd", 1, 62.0), ("random", 0, 50.0))
+    "title": "WMDD",
+    "bibtex": "@inproceedings{liu2025wmdd,\n}\n",
+    "results": [
+        ("wmdd", "2", "convnet3", "wmdd", "soft", "61.0 ± 1.4", "2"),
+        ("random", "2", "convnet3", "wmdd", "soft", "50.0", "1"),
     ],
     "settings": {"recover": {"lr": 0.25}},
     "command": "wmdd distill zoo --ipc 2",
@@ -229,7 +231,8 @@ def test_card_explains_the_store(tmp_path: Path, store: str, words: str) -> None
 def test_card_of_little_known_things(tmp_path: Path) -> None:
     write_product(make_set(channels=1, ipc=1), None, tmp_path / "set", facts={})
     text = (tmp_path / "set" / "README.md").read_text("utf-8")
-    assert "Images distilled by WMDD, 1 image a class" in text
+    assert "Images distilled by wmdd, 1 image a class" in text
+    assert "bibtex" not in text
     assert "fkd" not in text.split("---\n")[1]
     assert "## Results" not in text
 
@@ -242,12 +245,12 @@ def test_card_tells_what_the_images_are(tmp_path: Path) -> None:
     assert "The images are real ones" in text
     assert "A, arXiv:1611.07725; B" in text
     assert "bibtex" not in text
-    write_product(make_set(), make_labels(), tmp_path / "made", facts={"source": "arXiv:2311.18531", "real": False})
+    facts = {"source": "arXiv:2311.18531", "real": False, "bibtex": FACTS["bibtex"]}
+    write_product(make_set(), make_labels(), tmp_path / "made", facts=facts)
     text = (tmp_path / "made" / "README.md").read_text("utf-8")
     assert yaml.safe_load(text.split("---\n")[1])["tags"][2:] == ["synthetic", "wmdd", "arxiv:2311.18531"]
     assert "not\nphotographs" in text
-    assert "liu2025wmdd" in text
-    assert "shen2022fkd" in text
+    assert "```bibtex\n@inproceedings{liu2025wmdd,\n}\n@inproceedings{shen2022fkd,\n" in text
 
 
 def test_manifest_names_every_data_file(product: Path) -> None:
@@ -288,8 +291,9 @@ def test_folder_names(classes: tuple[str, ...], expected: list[str]) -> None:
 
 
 def test_export_parquet(product: Path, tmp_path: Path, hub: ModuleType) -> None:
-    export_set(load(product), tmp_path / "out", "parquet")
+    export_set(load(product), tmp_path / "out", "parquet", facts={"title": "WMDD"})
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["README.md", "data", "preview.png"]
+    assert "# Images distilled by WMDD, 2 images a class\n" in (tmp_path / "out" / "README.md").read_text("utf-8")
     rows = hub.load_dataset(str(tmp_path / "out"), split="train")
     assert rows.features["label"].names == list(CLASSES)
     assert "soft_label" in rows.column_names
