@@ -15,7 +15,7 @@ from torchvision.datasets import ImageFolder
 import wmdd
 from wmdd.cli.main import main
 from wmdd.pipeline.recipe import setting_names
-from wmdd.pipeline.stored_context import Silence
+from wmdd.pipeline.watchers import Silence
 from wmdd.values import Evaluation
 
 pytestmark = pytest.mark.xdist_group("end-to-end")

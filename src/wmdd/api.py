@@ -12,7 +12,7 @@ from wmdd.pipeline.recipe import Recipe, read_recipe
 from wmdd.pipeline.run import DEFAULT_STORE, Run
 from wmdd.pipeline.run import distill as run_distill
 from wmdd.pipeline.set_evaluation import evaluate_product, run_folder
-from wmdd.pipeline.stored_context import Watcher
+from wmdd.pipeline.watchers import Watcher
 from wmdd.product.reading import PortableSet
 from wmdd.recipes import choose_bench, choose_recipe
 from wmdd.report import write_bench, write_report

@@ -15,7 +15,7 @@ from wmdd.pipeline.recipe import Recipe
 from wmdd.pipeline.run import check_run, run_stages
 from wmdd.pipeline.runner import GivenResult, Runner
 from wmdd.pipeline.set_evaluation import further_teachers
-from wmdd.pipeline.stored_context import Silence
+from wmdd.pipeline.watchers import Silence
 from wmdd.values import ImageSet
 
 TINY: dict[str, Any] = {

@@ -15,7 +15,7 @@ from wmdd.pipeline import bench as benching
 from wmdd.pipeline.bench_recipe import BenchRecipe, Cell, cells
 from wmdd.pipeline.recipe import Recipe
 from wmdd.pipeline.status import run_status
-from wmdd.pipeline.stored_context import Silence
+from wmdd.pipeline.watchers import Silence
 from wmdd.recipes import BENCHES, choose_bench, find_recipe
 
 pytestmark = pytest.mark.xdist_group("bench")

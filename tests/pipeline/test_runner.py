@@ -12,10 +12,12 @@ import torch
 from wmdd.artifacts.folder import Store
 from wmdd.context import Context
 from wmdd.errors import ArtifactError, ConfigError
+from wmdd.pipeline.devices import choose_device, choose_precision
 from wmdd.pipeline.recipe import Recipe
 from wmdd.pipeline.runner import GivenResult, Runner, Stopped
 from wmdd.pipeline.status import run_status
-from wmdd.pipeline.stored_context import Silence, StoredContext, choose_device, choose_precision
+from wmdd.pipeline.stored_context import StoredContext
+from wmdd.pipeline.watchers import Silence
 from wmdd.settings import EvaluateSettings, RecoverSettings, SqueezeSettings, StatisticsSettings
 from wmdd.stages.stage import Stage
 from wmdd.values import Evaluation, Score

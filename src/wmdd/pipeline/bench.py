@@ -27,7 +27,7 @@ from wmdd.pipeline.recipe import Recipe, write_recipe
 from wmdd.pipeline.run import DEFAULT_STORE, check_run, run_stages
 from wmdd.pipeline.runner import GivenResult, Runner, StoredResult
 from wmdd.pipeline.status import BENCH_FILE
-from wmdd.pipeline.stored_context import Brief, Silence, Watcher
+from wmdd.pipeline.watchers import Brief, Silence, Watcher
 from wmdd.stages.squeeze import SQUEEZE
 from wmdd.values import ImageSet
 

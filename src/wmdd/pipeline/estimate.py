@@ -13,7 +13,7 @@ from wmdd.methods._registry import find_method
 from wmdd.models import build_model
 from wmdd.pipeline.recipe import Recipe
 from wmdd.pipeline.set_evaluation import stored_epochs
-from wmdd.pipeline.stored_context import Watcher
+from wmdd.pipeline.watchers import Watcher
 from wmdd.stages.squeeze import teacher_spec
 from wmdd.values import ImageSet, ModelSpec
 

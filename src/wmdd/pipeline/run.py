@@ -19,7 +19,7 @@ from wmdd.pipeline.metrics import product_bytes, product_facts, run_metrics
 from wmdd.pipeline.recipe import Recipe, write_recipe
 from wmdd.pipeline.runner import GivenResult, Runner, Stopped
 from wmdd.pipeline.set_evaluation import BASELINE, full_data_scores, further_teachers, judge
-from wmdd.pipeline.stored_context import Silence, Watcher
+from wmdd.pipeline.watchers import Silence, Watcher
 from wmdd.product.writing import write_product
 from wmdd.stages.squeeze import teacher_spec
 from wmdd.values import ImageSet

@@ -17,11 +17,13 @@ from wmdd.artifacts.files import write_bytes, write_json
 from wmdd.artifacts.folder import ResultFolder, Store
 from wmdd.artifacts.keys import result_key
 from wmdd.methods._method import Result
+from wmdd.pipeline.devices import choose_device, choose_precision
 from wmdd.pipeline.memory import forget_peak, peak_memory
 from wmdd.pipeline.provenance import versions
 from wmdd.pipeline.recipe import Recipe
 from wmdd.pipeline.status import RUN_FILE
-from wmdd.pipeline.stored_context import StoredContext, Watcher, choose_device, choose_precision
+from wmdd.pipeline.stored_context import StoredContext
+from wmdd.pipeline.watchers import Watcher
 from wmdd.settings import Section, SelfSupervisedSettings, SqueezeSettings
 from wmdd.stages.squeeze import checkpoint_digest
 from wmdd.stages.stage import Stage

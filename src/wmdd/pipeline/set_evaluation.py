@@ -19,7 +19,7 @@ from wmdd.methods.scdd.selfsupervised import SELF_SUPERVISED
 from wmdd.pipeline.recipe import Recipe
 from wmdd.pipeline.runner import GivenResult, Runner, StoredResult
 from wmdd.pipeline.status import RUN_FILE
-from wmdd.pipeline.stored_context import Silence, Watcher
+from wmdd.pipeline.watchers import Silence, Watcher
 from wmdd.product.reading import PortableSet, load
 from wmdd.stages.diagnose import DIAGNOSE, DiagnoseSettings
 from wmdd.stages.evaluate import EVALUATE
