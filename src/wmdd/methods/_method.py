@@ -44,8 +44,11 @@ class Result(Protocol):
 class Stages(Protocol):
     """Runs stages: skips what is finished, resumes what is not."""
 
-    def run(self, stage: Stage, *inputs: Result, settings: Section, **facts: Any) -> Result:
-        """Return the result of `stage` on `inputs`; `facts` go to the stage as keyword arguments."""
+    def run(self, stage: Stage, *inputs: Result | tuple[Result, ...], settings: Section, **facts: Any) -> Result:
+        """Return the result of `stage` on `inputs`; `facts` go to the stage as keyword arguments.
+
+        A tuple of results is one input: the stage gets a tuple of their records.
+        """
         ...
 
 
@@ -143,53 +146,9 @@ class MethodSettings(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Together:
-    """Several results as one, whose record are all of theirs."""
-
-    parts: tuple[Result, ...]
-
-    @property
-    def key(self) -> str:
-        """Their keys."""
-        return "+".join(part.key for part in self.parts)
-
-    @staticmethod
-    def keys(key: str) -> list[str]:
-        """Return the keys that such a key was made of."""
-        return key.split("+")
-
-    @property
-    def record(self) -> tuple[Any, ...]:
-        """Their records."""
-        return tuple(part.record for part in self.parts)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Teachers:
-    """All teachers of a run; where one is expected it is the first, whose normalisation the images have."""
-
-    members: tuple[Result, ...]
-
-    @property
-    def key(self) -> str:
-        """Of the first."""
-        return self.members[0].key
-
-    @property
-    def record(self) -> Any:
-        """The first."""
-        return self.members[0].record
-
-
-def all_teachers(teacher: Result) -> tuple[Result, ...]:
-    """Return the teachers of a run, which may be one."""
-    return teacher.members if isinstance(teacher, Teachers) else (teacher,)
-
-
-def squeezed(stages: Stages, train: Result, val: Result, recipe: MethodSettings) -> Result:
-    """Return the teacher that `squeeze` describes."""
-    return stages.run(SQUEEZE, train, val, settings=recipe.squeeze)
+def squeezed(stages: Stages, train: Result, val: Result, recipe: MethodSettings) -> tuple[Result, ...]:
+    """Return the teacher that `squeeze` describes, alone."""
+    return (stages.run(SQUEEZE, train, val, settings=recipe.squeeze),)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,14 +191,15 @@ class Method:
 
     name: str
     source: str
-    distill: Callable[[Stages, Result, Result, MethodSettings], Result]
-    """`distill(stages, train, teacher, recipe)` → result with a `DistilledSet`."""
+    distill: Callable[[Stages, Result, tuple[Result, ...], MethodSettings], Result]
+    """`distill(stages, train, teachers, recipe)` → result with a `DistilledSet`."""
     real: bool = False
     """Whether its images are real ones, whole or in pieces."""
     needs_batchnorm: bool = False
     """Whether it works only with a teacher that has BatchNorm layers."""
-    teach: Callable[[Stages, Result, Result, MethodSettings], Result] = squeezed
-    """`teach(stages, train, val, recipe)` → result with a `Teacher`, or several `Teachers`, who then label together."""
+    teach: Callable[[Stages, Result, Result, MethodSettings], tuple[Result, ...]] = squeezed
+    """`teach(stages, train, val, recipe)` → results with a `Teacher` each, who label together; the first is the run's:
+    images have its normalisation, students its stem."""
     networks: Callable[[MethodSettings], tuple[str, ...]] = _teacher_alone
     """Names of the networks that it builds beside the teacher's; they are checked before anything is run."""
     teach_work: CountWork = squeezing

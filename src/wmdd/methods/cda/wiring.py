@@ -5,11 +5,11 @@ from wmdd.methods._work import inverting
 from wmdd.methods.sre2l.wiring import invert_whole_set
 
 
-def distill(stages: Stages, train: Result, teacher: Result, recipe: MethodSettings) -> Result:
+def distill(stages: Stages, train: Result, teachers: tuple[Result, ...], recipe: MethodSettings) -> Result:
     """Wire statistics and inversion; where `recover` names no curriculum, it is the paper's."""
     curriculum = "cosine" if recipe.recover.curriculum == "none" else recipe.recover.curriculum
     recover = recipe.recover.with_(curriculum=curriculum)
-    return invert_whole_set(stages, train, teacher, recipe, recover=recover, method="cda")
+    return invert_whole_set(stages, train, teachers[0], recipe, recover=recover, method="cda")
 
 
 CDA = Method(

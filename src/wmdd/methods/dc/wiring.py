@@ -5,9 +5,9 @@ from wmdd.methods._work import matching_gradients
 from wmdd.methods.kits.gradients import MATCH_GRADIENTS
 
 
-def distill(stages: Stages, train: Result, teacher: Result, recipe: MethodSettings) -> Result:
+def distill(stages: Stages, train: Result, teachers: tuple[Result, ...], recipe: MethodSettings) -> Result:
     """Match gradients."""
-    return stages.run(MATCH_GRADIENTS, train, teacher, settings=recipe.dc, ipc=recipe.ipc, method="dc")
+    return stages.run(MATCH_GRADIENTS, train, teachers[0], settings=recipe.dc, ipc=recipe.ipc, method="dc")
 
 
 DC = Method(

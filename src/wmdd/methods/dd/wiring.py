@@ -5,9 +5,9 @@ from wmdd.methods._work import SECOND_ORDER
 from wmdd.methods.dd.distill import DD as DISTIL
 
 
-def distill(stages: Stages, train: Result, teacher: Result, recipe: MethodSettings) -> Result:
+def distill(stages: Stages, train: Result, teachers: tuple[Result, ...], recipe: MethodSettings) -> Result:
     """Optimise the images."""
-    return stages.run(DISTIL, train, teacher, settings=recipe.dd, ipc=recipe.ipc)
+    return stages.run(DISTIL, train, teachers[0], settings=recipe.dd, ipc=recipe.ipc)
 
 
 def work(recipe: MethodSettings, size: Size) -> tuple[Work, ...]:

@@ -4,9 +4,9 @@ from wmdd.methods._method import Method, MethodSettings, Result, Size, Stages, W
 from wmdd.methods.dm.distill import MATCH_MEANS
 
 
-def distill(stages: Stages, train: Result, teacher: Result, recipe: MethodSettings) -> Result:
+def distill(stages: Stages, train: Result, teachers: tuple[Result, ...], recipe: MethodSettings) -> Result:
     """Match means."""
-    return stages.run(MATCH_MEANS, train, teacher, settings=recipe.dm, ipc=recipe.ipc)
+    return stages.run(MATCH_MEANS, train, teachers[0], settings=recipe.dm, ipc=recipe.ipc)
 
 
 def work(recipe: MethodSettings, size: Size) -> tuple[Work, ...]:

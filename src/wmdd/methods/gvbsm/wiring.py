@@ -1,18 +1,6 @@
 """G-VBSM: images on which several teachers agree, under statistics of all their layers; they label together too."""
 
-from wmdd.methods._method import (
-    Method,
-    MethodSettings,
-    Result,
-    Size,
-    Stages,
-    Teachers,
-    Together,
-    Work,
-    all_teachers,
-    squeezed,
-    squeezing,
-)
+from wmdd.methods._method import Method, MethodSettings, Result, Size, Stages, Work, squeezed, squeezing
 from wmdd.methods._work import MATCHING
 from wmdd.methods.gvbsm.distill import GVBSM as RECOVER_GVBSM
 from wmdd.methods.gvbsm.layer_statistics import LAYER_STATISTICS
@@ -20,20 +8,18 @@ from wmdd.settings import GvbsmRecoverSettings
 from wmdd.stages.squeeze import SQUEEZE
 
 
-def teach(stages: Stages, train: Result, val: Result, recipe: MethodSettings) -> Result:
+def teach(stages: Stages, train: Result, val: Result, recipe: MethodSettings) -> tuple[Result, ...]:
     """Squeeze the teacher, and then each further network as it was."""
     first, settings = squeezed(stages, train, val, recipe), recipe.squeeze.with_(checkpoint=None)
     further = (stages.run(SQUEEZE, train, val, settings=settings.with_(arch=arch)) for arch in _others(recipe))
-    return Teachers(members=(first, *further))
+    return (*first, *further)
 
 
-def distill(stages: Stages, train: Result, teacher: Result, recipe: MethodSettings) -> Result:
+def distill(stages: Stages, train: Result, teachers: tuple[Result, ...], recipe: MethodSettings) -> Result:
     """Wire each teacher's statistics and the recovery."""
-    teachers = all_teachers(teacher)
     statistics = tuple(stages.run(LAYER_STATISTICS, train, each, settings=recipe.statistics) for each in teachers)
     settings = GvbsmRecoverSettings(gvbsm=recipe.gvbsm, recover=recipe.recover)
-    both = (Together(parts=teachers), Together(parts=statistics))
-    return stages.run(RECOVER_GVBSM, train, *both, settings=settings, ipc=recipe.ipc)
+    return stages.run(RECOVER_GVBSM, train, teachers, statistics, settings=settings, ipc=recipe.ipc)
 
 
 def teach_work(recipe: MethodSettings, size: Size) -> tuple[Work, ...]:

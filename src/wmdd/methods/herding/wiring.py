@@ -7,10 +7,10 @@ from wmdd.methods.kits.coresets import PickSettings
 from wmdd.stages.statistics import STATISTICS
 
 
-def distill(stages: Stages, train: Result, teacher: Result, recipe: MethodSettings) -> Result:
+def distill(stages: Stages, train: Result, teachers: tuple[Result, ...], recipe: MethodSettings) -> Result:
     """Choose the images by the teacher's features."""
-    statistics = stages.run(STATISTICS, train, teacher, settings=recipe.statistics)
-    return stages.run(PICK_HERDING, train, teacher, statistics, settings=PickSettings(), ipc=recipe.ipc)
+    statistics = stages.run(STATISTICS, train, teachers[0], settings=recipe.statistics)
+    return stages.run(PICK_HERDING, train, teachers[0], statistics, settings=PickSettings(), ipc=recipe.ipc)
 
 
 HERDING = Method(

@@ -6,10 +6,10 @@ from wmdd.methods.kits.coresets import K_MEANS as PICK_K_MEANS
 from wmdd.stages.statistics import STATISTICS
 
 
-def distill(stages: Stages, train: Result, teacher: Result, recipe: MethodSettings) -> Result:
+def distill(stages: Stages, train: Result, teachers: tuple[Result, ...], recipe: MethodSettings) -> Result:
     """Choose the images by the teacher's features."""
-    statistics = stages.run(STATISTICS, train, teacher, settings=recipe.statistics)
-    return stages.run(PICK_K_MEANS, train, teacher, statistics, settings=recipe.kmeans, ipc=recipe.ipc)
+    statistics = stages.run(STATISTICS, train, teachers[0], settings=recipe.statistics)
+    return stages.run(PICK_K_MEANS, train, teachers[0], statistics, settings=recipe.kmeans, ipc=recipe.ipc)
 
 
 K_MEANS = Method(

@@ -4,9 +4,9 @@ from wmdd.methods._method import Method, MethodSettings, Result, Stages
 from wmdd.methods.kip.distill import KIP as INDUCE
 
 
-def distill(stages: Stages, train: Result, teacher: Result, recipe: MethodSettings) -> Result:
+def distill(stages: Stages, train: Result, teachers: tuple[Result, ...], recipe: MethodSettings) -> Result:
     """Optimise the images."""
-    return stages.run(INDUCE, train, teacher, settings=recipe.kip, ipc=recipe.ipc)
+    return stages.run(INDUCE, train, teachers[0], settings=recipe.kip, ipc=recipe.ipc)
 
 
 KIP = Method(

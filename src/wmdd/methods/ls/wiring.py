@@ -5,9 +5,9 @@ from wmdd.methods.kip.distill import LABEL_SOLVE
 from wmdd.methods.kits.coresets import PickSettings
 
 
-def distill(stages: Stages, train: Result, teacher: Result, recipe: MethodSettings) -> Result:
+def distill(stages: Stages, train: Result, teachers: tuple[Result, ...], recipe: MethodSettings) -> Result:
     """Draw the images and solve for their labels."""
-    return stages.run(LABEL_SOLVE, train, teacher, settings=PickSettings(), ipc=recipe.ipc)
+    return stages.run(LABEL_SOLVE, train, teachers[0], settings=PickSettings(), ipc=recipe.ipc)
 
 
 LS = Method(

@@ -6,11 +6,11 @@ from wmdd.methods.kits.inversion import INVERT
 from wmdd.stages.statistics import STATISTICS
 
 
-def distill(stages: Stages, train: Result, teacher: Result, recipe: MethodSettings) -> Result:
+def distill(stages: Stages, train: Result, teachers: tuple[Result, ...], recipe: MethodSettings) -> Result:
     """Wire statistics and inversion; everything but the feature term is `recover`'s."""
     settings = recipe.recover.with_(feature_loss=f"mmd_{recipe.mmd.kernel}")
-    statistics = stages.run(STATISTICS, train, teacher, settings=recipe.statistics)
-    return stages.run(INVERT, train, teacher, statistics, settings=settings, ipc=recipe.ipc, method="mmd")
+    statistics = stages.run(STATISTICS, train, teachers[0], settings=recipe.statistics)
+    return stages.run(INVERT, train, teachers[0], statistics, settings=settings, ipc=recipe.ipc, method="mmd")
 
 
 MMD = Method(

@@ -7,11 +7,11 @@ from wmdd.methods.mtt.distill import require_long_ways
 from wmdd.methods.mtt.experts import EXPERTS
 
 
-def distill(stages: Stages, train: Result, teacher: Result, recipe: MethodSettings) -> Result:
+def distill(stages: Stages, train: Result, teachers: tuple[Result, ...], recipe: MethodSettings) -> Result:
     """Wire experts, which all IPC share, and matching."""
     require_long_ways(recipe.mtt, recipe.experts.epochs)
-    experts = stages.run(EXPERTS, train, teacher, settings=recipe.experts)
-    return stages.run(MATCH, train, teacher, experts, settings=recipe.mtt, ipc=recipe.ipc)
+    experts = stages.run(EXPERTS, train, teachers[0], settings=recipe.experts)
+    return stages.run(MATCH, train, teachers[0], experts, settings=recipe.mtt, ipc=recipe.ipc)
 
 
 def work(recipe: MethodSettings, size: Size) -> tuple[Work, ...]:

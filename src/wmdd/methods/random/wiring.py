@@ -5,9 +5,9 @@ from wmdd.methods.kits.coresets import RANDOM as PICK_RANDOM
 from wmdd.methods.kits.coresets import PickSettings
 
 
-def distill(stages: Stages, train: Result, teacher: Result, recipe: MethodSettings) -> Result:
+def distill(stages: Stages, train: Result, teachers: tuple[Result, ...], recipe: MethodSettings) -> Result:
     """Draw the images."""
-    return stages.run(PICK_RANDOM, train, teacher, settings=PickSettings(), ipc=recipe.ipc)
+    return stages.run(PICK_RANDOM, train, teachers[0], settings=PickSettings(), ipc=recipe.ipc)
 
 
 def work(recipe: MethodSettings, size: Size) -> tuple[Work, ...]:

@@ -4,9 +4,9 @@ from wmdd.methods._method import Method, MethodSettings, Result, Size, Stages, W
 from wmdd.methods.rded.distill import RDED as CHOOSE_CROPS
 
 
-def distill(stages: Stages, train: Result, teacher: Result, recipe: MethodSettings) -> Result:
+def distill(stages: Stages, train: Result, teachers: tuple[Result, ...], recipe: MethodSettings) -> Result:
     """Choose the crops and tile them."""
-    return stages.run(CHOOSE_CROPS, train, teacher, settings=recipe.rded, ipc=recipe.ipc)
+    return stages.run(CHOOSE_CROPS, train, teachers[0], settings=recipe.rded, ipc=recipe.ipc)
 
 
 def work(recipe: MethodSettings, size: Size) -> tuple[Work, ...]:

@@ -7,9 +7,9 @@ from wmdd.settings import RecoverSettings
 from wmdd.stages.statistics import STATISTICS
 
 
-def distill(stages: Stages, train: Result, teacher: Result, recipe: MethodSettings) -> Result:
+def distill(stages: Stages, train: Result, teachers: tuple[Result, ...], recipe: MethodSettings) -> Result:
     """Wire statistics and inversion; everything but the two losses is `recover`'s."""
-    return invert_whole_set(stages, train, teacher, recipe, recover=recipe.recover, method="sre2l")
+    return invert_whole_set(stages, train, teachers[0], recipe, recover=recipe.recover, method="sre2l")
 
 
 def invert_whole_set(

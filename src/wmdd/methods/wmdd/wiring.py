@@ -7,11 +7,11 @@ from wmdd.stages.recover import RECOVER
 from wmdd.stages.statistics import STATISTICS
 
 
-def distill(stages: Stages, train: Result, teacher: Result, recipe: MethodSettings) -> Result:
+def distill(stages: Stages, train: Result, teachers: tuple[Result, ...], recipe: MethodSettings) -> Result:
     """Wire statistics, barycenter and recover."""
-    statistics = stages.run(STATISTICS, train, teacher, settings=recipe.statistics)
+    statistics = stages.run(STATISTICS, train, teachers[0], settings=recipe.statistics)
     barycenters = stages.run(BARYCENTER, statistics, settings=recipe.barycenter, ipc=recipe.ipc)
-    return stages.run(RECOVER, train, teacher, statistics, barycenters, settings=recipe.recover, method="wmdd")
+    return stages.run(RECOVER, train, teachers[0], statistics, barycenters, settings=recipe.recover, method="wmdd")
 
 
 WMDD = Method(
