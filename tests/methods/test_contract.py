@@ -42,13 +42,16 @@ class StagesInMemory:
 
     def run(self, stage: Any, *inputs: Any, settings: Any, **facts: Any) -> GivenResult:
         seed = getattr(settings, "seed", 0)
-        key = "|".join([stage.name, str(settings.counted()), str(facts), *(part.key for part in inputs)])
+        parts = [part if isinstance(part, tuple) else (part,) for part in inputs]
+        keys = ["+".join(each.key for each in part) for part in parts]
+        key = "|".join([stage.name, str(settings.counted()), str(facts), *keys])
         if key in self.results:
             return self.results[key]
         context = self.contexts.setdefault(key, MemoryContext(stage=stage.name, seed=seed))
         left = None if self.dies_after is None else self.dies_after - self.saves
         self.contexts[key] = context = context.again(dies_after=left)
-        record = stage.run(*(part.record for part in inputs), settings, ctx=context, **facts)
+        records = [tuple(each.record for each in part) if isinstance(part, tuple) else part.record for part in inputs]
+        record = stage.run(*records, settings, ctx=context, **facts)
         assert isinstance(record, stage.output)
         assert all("step" not in row or row["step"] >= 0 for row in context.rows)
         self.results[key] = GivenResult(key=key, record=record)
@@ -84,10 +87,10 @@ def distilled(name: str, *, ipc: int, channels: int, stages: StagesInMemory | No
     method, recipe, stages = find_method(name), recipe_for(name, ipc), stages or StagesInMemory()
     train, tests = (GivenResult(key=each.split, record=each) for each in (data(channels), val(channels)))
     if method.teach is squeezed:
-        teacher = GivenResult(key="teacher", record=plain_teacher(channels))
+        teachers = (GivenResult(key="teacher", record=plain_teacher(channels)),)
     else:
-        teacher = method.teach(stages, train, tests, recipe)
-    return method.distill(stages, train, teacher, recipe).record
+        teachers = method.teach(stages, train, tests, recipe)
+    return method.distill(stages, train, teachers, recipe).record
 
 
 def same(one: DistilledSet, other: DistilledSet) -> bool:

@@ -9,12 +9,12 @@ import pytest
 
 from wmdd.artifacts.folder import Store
 from wmdd.errors import ConfigError
-from wmdd.methods._method import Teachers, Together, all_teachers
 from wmdd.methods._registry import find_method
+from wmdd.pipeline.plan import plan_run
 from wmdd.pipeline.recipe import Recipe
-from wmdd.pipeline.run import check_run, run_stages
+from wmdd.pipeline.run import run_stages
 from wmdd.pipeline.runner import GivenResult, Runner
-from wmdd.pipeline.set_evaluation import further_teachers
+from wmdd.pipeline.set_evaluation import labelling_teachers
 from wmdd.pipeline.watchers import Silence
 from wmdd.values import ImageSet
 
@@ -48,9 +48,9 @@ class Asked:
 def asked(method: str, **settings: Any) -> Any:
     """Return the settings with which a method asks for its images."""
     stages = Asked()
-    results = (GivenResult(key=key, record=None) for key in ("train", "teacher"))
+    train, teacher = (GivenResult(key=key, record=None) for key in ("train", "teacher"))
     recipe = Recipe().with_settings(settings)
-    find_method(method).distill(stages, *results, recipe)  # pyright: ignore[reportArgumentType]
+    find_method(method).distill(stages, train, (teacher,), recipe)  # pyright: ignore[reportArgumentType]
     return stages.settings.get("invert") or stages.settings[method]
 
 
@@ -82,11 +82,11 @@ def test_gvbsm_has_each_network_squeezed_once_the_teacher_first() -> None:
         }
     )
     method, train, val = find_method("gvbsm"), GivenResult(key="t", record=None), GivenResult(key="v", record=None)
-    teacher = method.teach(stages, train, val, recipe)
+    teachers = method.teach(stages, train, val, recipe)
     assert stages.archs == ["convnet3_bn", "resnet18"]
     assert stages.settings["squeeze"].checkpoint is None
-    assert [each.record for each in all_teachers(teacher)] == ["convnet3_bn", "resnet18"]
-    assert (teacher.key, teacher.record) == ("squeeze(convnet3_bn)", "convnet3_bn")
+    assert [each.record for each in teachers] == ["convnet3_bn", "resnet18"]
+    assert teachers[0].key == "squeeze(convnet3_bn)"
     assert method.networks(recipe) == ("resnet18", "convnet3_bn", "resnet18")
 
 
@@ -97,31 +97,27 @@ def test_scdd_refuses_a_teacher_that_was_given(given: dict[str, Any]) -> None:
         find_method("scdd").teach(Asked(), nothing, nothing, Recipe().with_settings(given))
 
 
-def test_several_results_are_one_with_all_their_records() -> None:
-    parts = tuple(GivenResult(key=key, record=key.upper()) for key in "ab")
-    assert (Together(parts=parts).key, Together(parts=parts).record) == ("a+b", ("A", "B"))
-    assert all_teachers(parts[0]) == (parts[0],)
-
-
 def test_a_methods_teachers_and_those_of_relabel_label_each_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image_set: ImageSet, val_set: ImageSet
 ) -> None:
-    recipe = Recipe().with_settings({"relabel.teachers": ("b", "c")})
+    first, other = "convnet1_w4_bn", "convnet1_w8_bn"
+    changes = {"method": "random", "squeeze.arch": first, "relabel.teachers": (other, "convnet1_w2")}
+    recipe = Recipe().with_settings(changes)
     runner = Runner(recipe=recipe, store=Store(root=tmp_path), out=tmp_path, watcher=Silence())
     monkeypatch.setattr(Runner, "run", lambda *_, settings: GivenResult(key=settings.arch, record=settings.arch))
-    first, second = (GivenResult(key=key, record=key) for key in "ab")
-    found = further_teachers(runner, None, None, Teachers(members=(first, second)))
-    assert [each.key for each in found] == ["b", "c"]
+    teachers = tuple(GivenResult(key=arch, record=arch) for arch in (first, other))
+    found = labelling_teachers(runner, plan_run(recipe, image_set, val_set), teachers)
+    assert [each.key for each in found] == [first, other, "convnet1_w2"]
 
 
 def whole_run(
     method: str, tmp_path: Path, train: ImageSet, val: ImageSet, **settings: Any
 ) -> tuple[dict[str, Any], Runner]:
     recipe = Recipe().with_settings({**TINY, "method": method, **settings})
-    check_run(train, recipe)
+    plan = plan_run(recipe, train, val)
     (tmp_path / "out").mkdir(exist_ok=True)
     runner = Runner(recipe=recipe, store=Store(root=tmp_path / "store"), out=tmp_path / "out", watcher=Silence())
-    return run_stages(runner, train, val, "test"), runner
+    return run_stages(runner, plan, "test"), runner
 
 
 def test_a_run_of_gvbsm_has_its_teachers_label_together(tmp_path: Path, image_set: ImageSet, val_set: ImageSet) -> None:
@@ -133,7 +129,7 @@ def test_a_run_of_gvbsm_has_its_teachers_label_together(tmp_path: Path, image_se
     teachers = [result for result in runner.results if result.stage.name == "squeeze"]
     labels = next(result for result in runner.results if result.stage.name == "relabel")
     manifest = json.loads((labels.folder.path / "manifest.json").read_text("utf-8"))
-    assert manifest["inputs"][1] == "+".join(teacher.key for teacher in teachers)
+    assert manifest["inputs"][1] == [teacher.key for teacher in teachers]
     assert metrics["costs"]["gvbsm"]["seconds"]["layer_statistics"] >= 0
 
 

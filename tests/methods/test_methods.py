@@ -51,7 +51,7 @@ WIRES = {
     ],
     "gvbsm": [
         ("layer_statistics", ("train", "teacher"), {}),
-        ("gvbsm", ("train", "teacher", "layer_statistics"), {"ipc": 7}),
+        ("gvbsm", ("train", ("teacher",), ("layer_statistics",)), {"ipc": 7}),
     ],
     "dd": [("dd", ("train", "teacher"), {"ipc": 7})],
     "mtt": [("experts", ("train", "teacher"), {}), ("mtt", ("train", "teacher", "experts"), {"ipc": 7})],
@@ -64,11 +64,12 @@ class Recording:
     """Stages that only note what they were asked for."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[str, tuple[str, ...], dict[str, Any]]] = []
+        self.asked: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
 
     def run(self, stage: Any, *inputs: Any, settings: Any, **facts: Any) -> GivenResult:
         assert settings is not None
-        self.asked.append((stage.name, tuple(part.key for part in inputs), facts))
+        keys = tuple(tuple(each.key for each in part) if isinstance(part, tuple) else part.key for part in inputs)
+        self.asked.append((stage.name, keys, facts))
         return GivenResult(key=stage.name, record=None)
 
 
@@ -76,7 +77,7 @@ class Recording:
 def test_wiring(name: str) -> None:
     stages = Recording()
     train, teacher = (GivenResult(key=key, record=None) for key in ("train", "teacher"))
-    result = find_method(name).distill(stages, train, teacher, Recipe(ipc=7))  # pyright: ignore[reportArgumentType]
+    result = find_method(name).distill(stages, train, (teacher,), Recipe(ipc=7))  # pyright: ignore[reportArgumentType]
     assert stages.asked == WIRES[name]
     assert result.key == stages.asked[-1][0]
 

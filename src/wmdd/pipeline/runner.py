@@ -15,7 +15,7 @@ import torch
 
 from wmdd.artifacts.files import write_bytes, write_json
 from wmdd.artifacts.folder import ResultFolder, Store
-from wmdd.artifacts.keys import result_key
+from wmdd.artifacts.keys import InputKeys, result_key
 from wmdd.methods._method import Result
 from wmdd.pipeline.devices import choose_device, choose_precision
 from wmdd.pipeline.memory import forget_peak, peak_memory
@@ -24,9 +24,10 @@ from wmdd.pipeline.recipe import Recipe
 from wmdd.pipeline.status import RUN_FILE
 from wmdd.pipeline.stored_context import StoredContext
 from wmdd.pipeline.watchers import Watcher
-from wmdd.settings import Section, SelfSupervisedSettings, SqueezeSettings
+from wmdd.settings import Section, SqueezeSettings
 from wmdd.stages.squeeze import checkpoint_digest
 from wmdd.stages.stage import Stage
+from wmdd.values import ImageSet, Teacher
 
 
 class Stopped(Exception):  # noqa: N818 - not an error: the user asked for it with --until
@@ -49,10 +50,15 @@ class StoredResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GivenResult:
-    """A record that is at hand, such as opened images."""
+    """A record that is at hand."""
 
     key: str
     record: Any
+
+
+def given_images(images: ImageSet) -> GivenResult:
+    """Return opened images as a result."""
+    return GivenResult(key=images.fingerprint, record=images)
 
 
 @dataclass(kw_only=True)
@@ -70,21 +76,22 @@ class Runner:
     def __post_init__(self) -> None:
         self.device = choose_device(self.recipe.device)
         self.precision = choose_precision(self.recipe.precision, self.device)
+        self._teachers: dict[str, list[str]] = {}
 
-    def run(self, stage: Stage, *inputs: Result, settings: Section, **facts: Any) -> StoredResult:
-        """Return the result of `stage`, found or made.
+    def run(self, stage: Stage, *inputs: Result | tuple[Result, ...], settings: Section, **facts: Any) -> StoredResult:
+        """Return the result of `stage`, found or made; a tuple of results reaches it as a tuple of records.
 
         Raises:
             Stopped: this was the stage after which to stop.
             WmddError: the stage's own complaints; its saved state stays where it is.
         """
-        seed = settings.seed if isinstance(settings, SqueezeSettings | SelfSupervisedSettings) else self.recipe.seed
-        key = self._key(stage, settings, seed, facts, [result.key for result in inputs])
+        keys = [[each.key for each in part] if isinstance(part, tuple) else part.key for part in inputs]
+        key = self._key(stage, settings, facts, keys)
         result = StoredResult(key, stage, self.store.folder(stage.name, key))
         reused = result.folder.finished
         if not reused:
             with result.folder.claimed():
-                self._make(result, inputs, settings, seed, facts)
+                self._make(result, inputs, settings, facts, keys)
         self.results.append(result)
         self._copy_log()
         self._tell(current=None)
@@ -93,26 +100,42 @@ class Runner:
             raise Stopped
         return result
 
-    def _key(self, stage: Stage, settings: Section, seed: int, facts: dict[str, Any], inputs: Sequence[str]) -> str:
+    def name_teachers(self, teachers: Sequence[Result], labelling: Sequence[Result]) -> None:
+        """Write into `run.json` which results are the run's teachers and which label, its own in front."""
+        folders = {result.key: result.folder.path.name for result in self.results}
+        roles = {"teachers": teachers, "labelling": labelling}
+        self._teachers = {role: [folders[each.key] for each in results] for role, results in roles.items()}
+        self._tell(current=None)
+
+    def _key(self, stage: Stage, settings: Section, facts: dict[str, Any], inputs: InputKeys) -> str:
         """Return the key of a stage's result under these settings."""
         counted = {**settings.counted(), **facts}
         if isinstance(settings, SqueezeSettings) and settings.checkpoint is not None:
             counted["checkpoint"] = checkpoint_digest(settings.checkpoint)
         if stage.seeded:
-            counted["seed"] = seed
+            counted["seed"] = self._seed(stage, settings)
         if stage.networks:
             counted["precision"] = self.precision
         return result_key(stage.name, stage.version, counted, inputs)
 
+    def _seed(self, stage: Stage, settings: Section) -> int:
+        """Return the seed of a stage; a teacher's may be its own, so that runs with other seeds share the teacher."""
+        return int(getattr(settings, "seed", self.recipe.seed)) if stage.output is Teacher else self.recipe.seed
+
     def _make(
-        self, result: StoredResult, inputs: Sequence[Result], settings: Section, seed: int, facts: dict[str, Any]
+        self,
+        result: StoredResult,
+        inputs: Sequence[Result | tuple[Result, ...]],
+        settings: Section,
+        facts: dict[str, Any],
+        keys: InputKeys,
     ) -> None:
         """Run a stage and store its record."""
         self.watcher.begin(result.stage.name)
         self._tell(current=result.folder)
         ctx = StoredContext(
             stage=result.stage.name,
-            seed=seed,
+            seed=self._seed(result.stage, settings),
             device=self.device,
             precision=self.precision,
             workers=self.recipe.data.workers,
@@ -122,15 +145,16 @@ class Runner:
             save_every=self.recipe.save_every,
         )
         forget_peak(self.device)
-        record = result.stage.run(*(part.record for part in inputs), settings, ctx=ctx, **facts)
+        records = [tuple(each.record for each in part) if isinstance(part, tuple) else part.record for part in inputs]
+        record = result.stage.run(*records, settings, ctx=ctx, **facts)
         provenance = {
             "stage": result.stage.name,
             "version": result.stage.version,
             "key": result.key,
             "settings": settings.model_dump(mode="json"),
             "facts": facts,
-            "inputs": [part.key for part in inputs],
-            "seed": seed,
+            "inputs": keys,
+            "seed": ctx.seed,
             "device": _device_name(self.device),
             "precision": self.precision,
             "host": node(),
@@ -141,12 +165,13 @@ class Runner:
         result.folder.commit(record, provenance)
 
     def _tell(self, current: ResultFolder | None) -> None:
-        """Write `run.json`: where the run's results are, and what it is at; for `wmdd status` and `wmdd evaluate`."""
+        """Write `run.json`: results and what the run is at, for `wmdd status`; its teachers, for `wmdd evaluate`."""
         write_json(
             self.out / RUN_FILE,
             {
                 "store": str(self.store.root.resolve()),
                 "results": [{"stage": result.stage.name, "folder": result.folder.path.name} for result in self.results],
+                **self._teachers,
                 "current": current.path.name if current else None,
             },
         )
