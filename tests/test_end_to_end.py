@@ -16,7 +16,7 @@ from torchvision.datasets import ImageFolder
 import wmdd
 from wmdd.cli.main import main
 from wmdd.pipeline.recipe import setting_names
-from wmdd.pipeline.watchers import Silence
+from wmdd.pipeline.watchers import Watcher
 from wmdd.values import Evaluation
 
 pytestmark = pytest.mark.xdist_group("end-to-end")
@@ -33,7 +33,7 @@ TINY: dict[str, Any] = {
 STAGES = {"squeeze", "statistics", "barycenter", "recover", "random", "diagnose", "relabel", "evaluate"}
 
 
-class Listener(Silence):
+class Listener(Watcher):
     """Hears which stages were made and which were found finished."""
 
     def __init__(self) -> None:

@@ -15,7 +15,7 @@ from wmdd.pipeline.recipe import Recipe
 from wmdd.pipeline.run import run_stages
 from wmdd.pipeline.runner import GivenResult, Runner
 from wmdd.pipeline.set_evaluation import labelling_teachers
-from wmdd.pipeline.watchers import Silence
+from wmdd.pipeline.watchers import Watcher
 from wmdd.values import ImageSet
 
 TINY: dict[str, Any] = {
@@ -103,7 +103,7 @@ def test_a_methods_teachers_and_those_of_relabel_label_each_once(
     first, other = "convnet1_w4_bn", "convnet1_w8_bn"
     changes = {"method": "random", "squeeze.arch": first, "relabel.teachers": (other, "convnet1_w2")}
     recipe = Recipe().with_settings(changes)
-    runner = Runner(recipe=recipe, store=Store(root=tmp_path), out=tmp_path, watcher=Silence())
+    runner = Runner(recipe=recipe, store=Store(root=tmp_path), out=tmp_path, watcher=Watcher())
     monkeypatch.setattr(Runner, "run", lambda *_, settings: GivenResult(key=settings.arch, record=settings.arch))
     teachers = tuple(GivenResult(key=arch, record=arch) for arch in (first, other))
     found = labelling_teachers(runner, plan_run(recipe, image_set, val_set), teachers)
@@ -116,7 +116,7 @@ def whole_run(
     recipe = Recipe().with_settings({**TINY, "method": method, **settings})
     plan = plan_run(recipe, train, val)
     (tmp_path / "out").mkdir(exist_ok=True)
-    runner = Runner(recipe=recipe, store=Store(root=tmp_path / "store"), out=tmp_path / "out", watcher=Silence())
+    runner = Runner(recipe=recipe, store=Store(root=tmp_path / "store"), out=tmp_path / "out", watcher=Watcher())
     return run_stages(runner, plan, "test"), runner
 
 

@@ -17,7 +17,7 @@ from wmdd.pipeline.recipe import Recipe
 from wmdd.pipeline.runner import GivenResult, Runner, Stopped
 from wmdd.pipeline.status import run_status
 from wmdd.pipeline.stored_context import StoredContext
-from wmdd.pipeline.watchers import Silence
+from wmdd.pipeline.watchers import Watcher
 from wmdd.settings import EvaluateSettings, RecoverSettings, SqueezeSettings, StatisticsSettings
 from wmdd.stages.stage import Stage
 from wmdd.values import Evaluation, ModelSpec, Score, Teacher
@@ -42,7 +42,7 @@ class Counted:
         return Stage(name=name, version=1, run=run, output=Evaluation, **facts)
 
 
-class Listener(Silence):
+class Listener(Watcher):
     """Hears which stages were found finished."""
 
     def __init__(self) -> None:
@@ -63,7 +63,7 @@ def make_runner(tmp_path: Path) -> Callable[..., Runner]:
         (tmp_path / out).mkdir(exist_ok=True)
         recipe = Recipe().with_settings({"device": "cpu", "precision": "fp32", **settings})
         store = Store(root=tmp_path / "store")
-        return Runner(recipe=recipe, store=store, out=tmp_path / out, watcher=watcher or Silence(), until=until)
+        return Runner(recipe=recipe, store=store, out=tmp_path / out, watcher=watcher or Watcher(), until=until)
 
     return make
 
@@ -266,7 +266,7 @@ def make_context(tmp_path: Path) -> Callable[..., StoredContext]:
         folder = Store(root=tmp_path / "store").folder("recover", "0")
         folder.work.mkdir(parents=True, exist_ok=True)
         return StoredContext(
-            stage="recover", folder=folder, run_log=tmp_path / "log.jsonl", watcher=watcher or Silence(), **facts
+            stage="recover", folder=folder, run_log=tmp_path / "log.jsonl", watcher=watcher or Watcher(), **facts
         )
 
     return make

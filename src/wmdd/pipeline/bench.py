@@ -7,7 +7,7 @@ the statistics, not the students of the random images. A cell that fails is a li
 import json
 import time
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from wmdd.pipeline.recipe import Recipe, write_recipe
 from wmdd.pipeline.run import DEFAULT_STORE, run_stages
 from wmdd.pipeline.runner import Runner, StoredResult, given_images
 from wmdd.pipeline.status import BENCH_FILE, METRICS_FILE
-from wmdd.pipeline.watchers import Brief, Silence, Watcher
+from wmdd.pipeline.watchers import OnlyNew, Watcher
 from wmdd.stages.squeeze import SQUEEZE
 
 SCHEMA = 1
@@ -93,7 +93,7 @@ def bench(
     make_folder(out)
     make_folder(store)
     write_bytes(out / "bench.yaml", write_bench_recipe(recipe).encode())
-    place = _Place(data=data, base=base, out=out, store=store, watcher=Brief(watcher or Silence()))
+    place = _Place(data=data, base=base, out=out, store=store, watcher=OnlyNew(watcher or Watcher()))
     runner = place.runner(table[0].recipe, "teacher")
     plans = [_plan(cell, base) for cell in table]
     _announce(place, table, plans, runner)
@@ -142,7 +142,8 @@ def _announce(place: _Place, table: Sequence[Cell], plans: Sequence[RunPlan | Ex
         "labels": sum(speeds.seconds(each.labels) for each in work),
         "students": sum(speeds.seconds(each.students) for each in work),
     }
-    unknown = dict.fromkeys(cell.row for cell in table if cell.name in sound and sound[cell.name].work.method is None)
+    rows = dict.fromkeys(cell.row for cell in table if cell.name in sound and sound[cell.name].work.method is None)
+    unknown = f", not counting {', '.join(rows)} themselves" if rows else ""
     train, evaluation = place.base.train, place.base.recipe.evaluate
     count = evaluation.seeds * len(evaluation.students) * len(evaluation.protocols)
     told = ", ".join(f"{name} {span(cost)}" for name, cost in parts.items())
@@ -150,14 +151,8 @@ def _announce(place: _Place, table: Sequence[Cell], plans: Sequence[RunPlan | Ex
     place.watcher.note(
         f"{len(table)} sets of {train.name} ({len(train):,} images of {len(train.classes)} classes at "
         f"{train.image_size} px), {students}, on {runner.device} in {runner.precision}. If nothing is finished yet: "
-        f"about {span(sum(parts.values()))} ({told}){_not_counted(unknown)}."
+        f"about {span(sum(parts.values()))} ({told}){unknown}."
     )
-
-
-def _not_counted(rows: Iterable[str]) -> str:
-    """Name the rows of which it is not known beforehand what they take."""
-    named = ", ".join(rows)
-    return f", not counting {named} themselves" if named else ""
 
 
 def _facts(recipe: BenchRecipe, place: _Place, runner: Runner, teacher: StoredResult, command: str) -> dict[str, Any]:

@@ -29,13 +29,14 @@ def run_metrics(
     """Return everything that a run found, ready for JSON."""
     evaluations = [asdict(score) for each in sets for score in each.evaluation.record.scores]
     references = [asdict(score) for score in full_data]
+    diagnoses = [each.diagnosis.record for each in sets if each.diagnosis is not None]
     results = runner.results
     return {
         "schema": SCHEMA,
         "data": data_facts(plan.train, plan.val),
         "teacher": teacher_facts(sets[0].teachers[0].record),
         "barycenter": barycenter_facts(results),
-        "diagnosis": {each.set: _figures(each) for each in _diagnoses(sets)},
+        "diagnosis": {each.set: _figures(each) for each in diagnoses},
         "evaluations": evaluations,
         "full_data": references,
         "ranking": ranking_rows(evaluations, references, random=plan.baseline.name),
@@ -103,10 +104,6 @@ def barycenter_facts(results: "Iterable[StoredResult]") -> dict[str, Any]:
         "traces": [list(trace) for trace in record.traces],
         "converged": all(record.converged),
     }
-
-
-def _diagnoses(sets: "Sequence[EvaluatedSet]") -> list[Diagnosis]:
-    return [each.diagnosis.record for each in sets if each.diagnosis is not None]
 
 
 def _figures(diagnosis: Diagnosis) -> dict[str, dict[str, Any]]:

@@ -14,7 +14,7 @@ from wmdd.pipeline.recipe import Recipe, write_recipe
 from wmdd.pipeline.runner import Runner, Stopped, given_images
 from wmdd.pipeline.set_evaluation import evaluate_set, full_data_scores, labelling_teachers
 from wmdd.pipeline.status import METRICS_FILE
-from wmdd.pipeline.watchers import Silence, Watcher
+from wmdd.pipeline.watchers import Watcher
 from wmdd.product.writing import write_product
 
 DEFAULT_STORE = Path("runs/.store")
@@ -55,7 +55,7 @@ def distill(
     Raises:
         WmddError: the input is not usable; the message is one line.
     """
-    watcher = watcher or Silence()
+    watcher = watcher or Watcher()
     plan = plan_run(recipe, *open_data(data, recipe.data))
     make_folder(out)
     make_folder(store)

@@ -15,7 +15,7 @@ from wmdd.pipeline.recipe import Recipe, read_recipe
 from wmdd.pipeline.runner import GivenResult, Runner, given_images
 from wmdd.pipeline.set_evaluation import evaluate_set, labelling_teachers
 from wmdd.pipeline.status import METRICS_FILE, RUN_FILE
-from wmdd.pipeline.watchers import Silence, Watcher
+from wmdd.pipeline.watchers import Watcher
 from wmdd.product.reading import PortableSet, load
 from wmdd.values import Evaluation, Teacher
 
@@ -41,7 +41,7 @@ def evaluate_run(path: Path, data: str, changes: Mapping[str, Any], *, watcher: 
     plan = _plan(before.with_settings(changes), product, data)
     out = run / "evaluations"
     make_folder(out)
-    runner = Runner(recipe=plan.recipe, store=Store(root=Path(known["store"])), out=out, watcher=watcher or Silence())
+    runner = Runner(recipe=plan.recipe, store=Store(root=Path(known["store"])), out=out, watcher=watcher or Watcher())
     teachers = _teachers(known, "teachers")
     if plan.recipe.relabel.teachers == before.relabel.teachers:
         labelling = _teachers(known, "labelling")
