@@ -30,10 +30,6 @@ def test_where_a_run_goes_that_was_not_told(data: str, name: str) -> None:
     assert api.default_out(data, Recipe(ipc=3)) == Path("runs") / f"{name}-wmdd-ipc3"
 
 
-def test_where_the_recipe_of_a_run_lies() -> None:
-    assert api.run_recipe(Path("runs/a")) == api.run_recipe(Path("runs/a/distilled")) == Path("runs/a/recipe.yaml")
-
-
 def test_wrong_settings_are_named(tmp_path: Path) -> None:
     with pytest.raises(wmdd.WmddError, match=r"did you mean 'recover.lr'"):
         wmdd.distill("digits", out=tmp_path, recover={"lrr": 0.1})

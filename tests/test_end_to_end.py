@@ -1,6 +1,7 @@
 """A whole run on the digits, and everything that one can do with what it leaves behind."""
 
 import json
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from torchvision.datasets import ImageFolder
 import wmdd
 from wmdd.cli.main import main
 from wmdd.methods.catalogue import complete
-from wmdd.pipeline.stored_context import Silence
+from wmdd.pipeline.watchers import Watcher
 from wmdd.settings.recipe import setting_names
 from wmdd.values import Evaluation
 
@@ -33,7 +34,7 @@ TINY: dict[str, Any] = {
 STAGES = {"squeeze", "statistics", "barycenter", "recover", "random", "diagnose", "relabel", "evaluate"}
 
 
-class Listener(Silence):
+class Listener(Watcher):
     """Hears which stages were made and which were found finished."""
 
     def __init__(self) -> None:
@@ -273,10 +274,16 @@ def test_hugging_face_reads_the_product(digits: Digits, tmp_path: Path) -> None:
     assert found["weight"][:] == pytest.approx(small.weights.tolist())
 
 
-def test_students_of_another_protocol_later(digits: Digits) -> None:
-    before = files_of(digits.out / "distilled")
+@pytest.fixture
+def copied(digits: Digits, tmp_path: Path) -> Path:
+    """A copy of the run's folder, for what changes it."""
+    return Path(shutil.copytree(digits.out, tmp_path / "copied"))
+
+
+def test_students_of_another_protocol_later(copied: Path) -> None:
+    before = files_of(copied / "distilled")
     scores = wmdd.evaluate(
-        digits.out, "digits", students=[ARCH], protocols=["rded"], seeds=2, settings={"evaluate.epochs": 2}
+        copied, "digits", students=[ARCH], protocols=["rded"], seeds=2, settings={"evaluate.epochs": 2}
     )
     assert isinstance(scores, Evaluation)
     assert [(score.set, score.protocol, score.seed) for score in scores.scores] == [
@@ -285,25 +292,7 @@ def test_students_of_another_protocol_later(digits: Digits) -> None:
         ("random", "rded", 0),
         ("random", "rded", 1),
     ]
-    assert files_of(digits.out / "distilled") == before
-
-
-def test_all_teachers_of_the_run_label_again(tmp_path: Path) -> None:
-    settings: dict[str, Any] = {
-        "squeeze": {"arch": "convnet1_w8_bn", "epochs": 1},
-        "gvbsm.teachers": ("convnet1_w4_bn",),
-        "recover.iterations": 2,
-        "evaluate": {"students": ("convnet1_w8_bn",), "epochs": 2, "seeds": 1},
-    }
-    run = wmdd.distill("digits", method="gvbsm", out=tmp_path / "run", store=tmp_path / "store", **settings)
-    facts: dict[str, Any] = {"students": ["convnet1_w8_bn"], "seeds": 1, "settings": {"evaluate.epochs": 2}}
-    scores = wmdd.evaluate(run.out, "digits", **facts)
-    theirs = [(row["set"], row["top1"]) for row in run.metrics["evaluations"]]
-    assert [(score.set, score.top1) for score in scores.scores] == theirs
-    for labels in (tmp_path / "store").glob("relabel-*/manifest.json"):
-        labels.unlink()
-    with pytest.raises(wmdd.WmddError, match="run `wmdd distill` again"):
-        wmdd.evaluate(run.out, "digits", **facts)
+    assert files_of(copied / "distilled") == before
 
 
 def test_real_images_are_picked_under_a_teacher_without_batchnorm(tmp_path: Path) -> None:
@@ -317,10 +306,10 @@ def test_real_images_are_picked_under_a_teacher_without_batchnorm(tmp_path: Path
 
 
 @pytest.mark.parametrize("labels", ["soft", "hard"])
-def test_evaluating_what_was_loaded_is_the_same(digits: Digits, labels: str) -> None:
+def test_evaluating_what_was_loaded_is_the_same(digits: Digits, copied: Path, labels: str) -> None:
     facts: dict[str, Any] = {"students": [ARCH], "seeds": 1, "labels": labels, "settings": {"evaluate.epochs": 3}}
-    scores = wmdd.evaluate(wmdd.load(digits.out / "distilled"), "digits", **facts)
-    assert scores == wmdd.evaluate(digits.out / "distilled", "digits", **facts)
+    scores = wmdd.evaluate(wmdd.load(copied / "distilled"), "digits", **facts)
+    assert scores == wmdd.evaluate(copied / "distilled", "digits", **facts)
     assert [score.labels for score in scores.scores] == [labels] * 2
     if labels == "soft":
         theirs = [(row["set"], row["top1"]) for row in digits.run.metrics["evaluations"]]
@@ -361,9 +350,9 @@ def test_command_distill(digits: Digits, tmp_path: Path, cli: Callable[..., tupl
     assert (code, out) == (0, "stopped after recover; the same command without --until goes on\n")
 
 
-def test_command_evaluate(digits: Digits, cli: Callable[..., tuple[int, str, str]]) -> None:
+def test_command_evaluate(copied: Path, cli: Callable[..., tuple[int, str, str]]) -> None:
     words = ["--data", "digits", "--student", ARCH, "--protocol", "rd3", "hard", "--seeds", "1", "--epochs", "2"]
-    code, out, err = cli("evaluate", digits.out, *words, "--device", "cpu", "--precision", "fp32")
+    code, out, err = cli("evaluate", copied, *words, "--device", "cpu", "--precision", "fp32")
     assert code == 0, err
     rows = [line.split() for line in out.splitlines()]
     found = [(row[0], row[3], row[4]) for row in rows if len(row) == 7 and row[2] == ARCH]

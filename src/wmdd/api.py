@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from wmdd.errors import ConfigError
-from wmdd.methods.catalogue import complete, read_recipe
+from wmdd.methods.catalogue import complete
 from wmdd.pipeline.bench import BenchRun
 from wmdd.pipeline.bench import bench as run_bench
 from wmdd.pipeline.bench_recipe import BenchRecipe
 from wmdd.pipeline.run import DEFAULT_STORE, Run
 from wmdd.pipeline.run import distill as run_distill
-from wmdd.pipeline.set_evaluation import evaluate_product, run_folder
-from wmdd.pipeline.stored_context import Watcher
+from wmdd.pipeline.run_evaluation import evaluate_run, run_folder
+from wmdd.pipeline.watchers import Watcher
 from wmdd.product.reading import PortableSet
 from wmdd.recipes import choose_bench, choose_recipe
 from wmdd.report import write_bench, write_report
@@ -108,7 +108,9 @@ def evaluate(
     settings: Mapping[str, Any] | None = None,
     watcher: Watcher | None = None,
 ) -> Evaluation:
-    """Train students on a distilled set and on random real images, under one teacher; the same as `wmdd evaluate`.
+    """Train students on a run's set and on random real images, under one teacher; the same as `wmdd evaluate`.
+
+    The scores join the run's `metrics.json` and report, where they replace older ones of the same students.
 
     Args:
         distilled: folder of a run, or what `wmdd.load` gave for it.
@@ -117,7 +119,7 @@ def evaluate(
         protocols: how they are trained.
         seeds: students for each row.
         labels: `"soft"`, `"hard"` or `"both"`.
-        settings: more settings, such as `{"evaluate.epochs": 50, "device": "cpu"}`.
+        settings: more settings that replace the run's, such as `{"evaluate.epochs": 50, "device": "cpu"}`.
         watcher: hears how it goes.
 
     Raises:
@@ -126,18 +128,13 @@ def evaluate(
     path = distilled.folder if isinstance(distilled, PortableSet) and distilled.folder else distilled
     if isinstance(path, DistilledSet):
         raise ConfigError("a set must be on disk to be evaluated; got one in memory; give the folder of its run")
-    known = run_recipe(Path(path))
-    recipe = complete(read_recipe(known)) if known.exists() else complete({})
     changes = {
         "evaluate": {"students": tuple(students), "protocols": tuple(protocols), "seeds": seeds, "labels": labels},
         **dict(settings or {}),
     }
-    return evaluate_product(Path(path), str(data), recipe.with_settings(changes), watcher=watcher)
-
-
-def run_recipe(path: Path) -> Path:
-    """Return where the recipe of a run lies, given its folder or the product in it."""
-    return run_folder(path) / "recipe.yaml"
+    scores = evaluate_run(Path(path), str(data), changes, watcher=watcher)
+    write_report(run_folder(Path(path)))
+    return scores
 
 
 def default_out(data: str, recipe: Recipe) -> Path:

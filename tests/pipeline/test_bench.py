@@ -15,7 +15,7 @@ from wmdd.methods.catalogue import complete
 from wmdd.pipeline import bench as benching
 from wmdd.pipeline.bench_recipe import BenchRecipe, Cell, cells
 from wmdd.pipeline.status import run_status
-from wmdd.pipeline.stored_context import Silence
+from wmdd.pipeline.watchers import Watcher
 from wmdd.recipes import BENCHES, choose_bench, find_recipe
 from wmdd.settings import Recipe
 from wmdd.settings.recipe import merged
@@ -40,7 +40,7 @@ BENCH = BenchRecipe(
 )
 
 
-class Listener(Silence):
+class Listener(Watcher):
     """Hears which stages were made, and may ask to stop after some of them."""
 
     def __init__(self, stop_after: int | None = None) -> None:

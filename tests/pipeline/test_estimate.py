@@ -9,6 +9,7 @@ from wmdd.methods.algorithm import load_algorithm
 from wmdd.methods.catalogue import builtin_methods, complete, find_method
 from wmdd.pipeline import estimate as module
 from wmdd.pipeline.estimate import Speeds, estimate, span
+from wmdd.pipeline.plan import plan_run
 from wmdd.settings import Recipe
 from wmdd.settings.recipe import nested
 from wmdd.values import ModelSpec
@@ -85,9 +86,9 @@ def test_seconds_are_work_times_speed_and_networks_are_timed_once(monkeypatch: p
     monkeypatch.setattr(module, "step_seconds", step_seconds)
     train = drawn_set()
     small = {"squeeze": {"arch": "convnet1_bn", "epochs": 2}, "ipc": 2, "recover.iterations": 10}
-    judged = {"students": ("convnet1_bn", "convnet1"), "protocols": ("wmdd",), "seeds": 3, "epochs": 5}
-    recipe = complete({**small, "evaluate": judged})
-    cost = estimate(train, recipe, torch.device("cpu"), "fp32")
+    evaluation = {"students": ("convnet1_bn", "convnet1"), "protocols": ("wmdd",), "seeds": 3, "epochs": 5}
+    recipe = complete({**small, "evaluate": evaluation})
+    cost = estimate(plan_run(recipe, train, train), torch.device("cpu"), "fp32")
     assert cost.seconds == pytest.approx(
         {
             "teacher": 2 * 36 * 0.003,
@@ -97,14 +98,15 @@ def test_seconds_are_work_times_speed_and_networks_are_timed_once(monkeypatch: p
         }
     )
     assert sorted(timed) == ["convnet1", "convnet1_bn"]
-    other = complete({**small, "evaluate": judged, "method": "kip"})
-    unknown = estimate(train, other, torch.device("cpu"), "fp32")
+    kip = plan_run(complete({**small, "evaluate": evaluation, "method": "kip"}), train, train)
+    unknown = estimate(kip, torch.device("cpu"), "fp32")
     assert "kip" not in unknown.seconds
 
 
 def test_a_network_is_timed_for_real() -> None:
-    speeds = Speeds(drawn_set(), complete({}), torch.device("cpu"), "fp32")
-    forward, both = speeds["convnet1_w4_bn"]
+    spec = ModelSpec(arch="convnet1_w4_bn", num_classes=3, channels=3, image_size=8, stem="small")
+    speeds = Speeds({spec.arch: spec}, torch.device("cpu"), "fp32")
+    forward, both = speeds[spec.arch]
     assert 0 < forward < both * 2
     assert speeds.seconds([Work(arch="convnet1_w4_bn", forward=10, both=1)]) == pytest.approx(10 * forward + both)
 

@@ -5,15 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import wmdd
-from wmdd.artifacts import formats
 from wmdd.cli.main import main
 from wmdd.pipeline.status import run_status
 
@@ -26,50 +23,52 @@ SETTINGS = {
     "precision": "fp32",
     "save_every": 0,
     "squeeze.arch": ARCH,
-    "squeeze.epochs": 12,
-    "recover.iterations": 120,
+    "squeeze.epochs": 3,
+    "recover.iterations": 20,
     "evaluate.students": ARCH,
-    "evaluate.epochs": 60,
+    "evaluate.epochs": 6,
     "evaluate.seeds": 1,
 }
 WORDS = [word for name, value in SETTINGS.items() for word in (f"--{name}", str(value))]
-IN_PROCESS: dict[str, Any] = {**SETTINGS, "evaluate.students": (ARCH,)}
-DEADLINE = 90.0
+STRUCK = """
+import os, sys
+from wmdd.cli.main import main
+from wmdd.cli.render import Screen
+
+number, stage, *words = sys.argv[1:]
+shown, struck = Screen.progress, []
+
+def progress(self, name, done, total):
+    shown(self, name, done, total)
+    if name == stage and 2 * done >= total and not struck:
+        struck.append(done)
+        os.kill(os.getpid(), int(number))
+
+Screen.progress = progress
+sys.exit(main(words))
+"""
+"""A command that sends itself a signal in the middle of a stage: a state is saved by then, and the stage unfinished."""
 
 
 def command(place: Path) -> list[str]:
     return ["distill", "digits", "--out", str(place / "run"), "--store", str(place / "store"), *WORDS]
 
 
-@contextmanager
-def started(words: list[str]) -> Iterator["subprocess.Popen[str]"]:
-    """Start a command as a process of its own, and leave none behind."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "wmdd", *words], stderr=subprocess.PIPE, text=True, env=environment
+def strike(words: list[str], stage: str, number: signal.Signals) -> "subprocess.CompletedProcess[str]":
+    """Run a command as a process of its own that is signalled in the middle of a stage."""
+    return subprocess.run(
+        [sys.executable, "-c", STRUCK, str(int(number)), stage, *words],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
 
 
-def wait_for_state(process: "subprocess.Popen[str]", store: Path, stage: str) -> None:
-    """Return as soon as the stage has saved a state."""
-    for _ in range(int(DEADLINE / 0.002)):
-        if any(store.glob(f"{stage}-*/work/*.safetensors")):
-            return
-        try:
-            process.wait(timeout=0.002)
-        except subprocess.TimeoutExpired:
-            continue
-        break
-    pytest.fail(f"no state of {stage} was seen; the process returned {process.returncode}")
-
-
-def finished(store: Path, stage: str) -> bool:
-    return any(store.glob(f"{stage}-*/manifest.json"))
+def unfinished(store: Path, stage: str) -> bool:
+    """Tell whether a stage has saved a state, and no result."""
+    return any(store.glob(f"{stage}-*/work/*.safetensors")) and not any(store.glob(f"{stage}-*/manifest.json"))
 
 
 def product(place: Path) -> dict[str, bytes]:
@@ -81,7 +80,7 @@ def product(place: Path) -> dict[str, bytes]:
 def unbroken(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, bytes], Any]:
     """The product and the scores of a run that nobody disturbed."""
     place = tmp_path_factory.mktemp("unbroken")
-    run = wmdd.distill("digits", out=place / "run", store=place / "store", **IN_PROCESS)
+    run = wmdd.distill("digits", out=place / "run", store=place / "store", **{**SETTINGS, "evaluate.students": (ARCH,)})
     return product(place), run.metrics["evaluations"]
 
 
@@ -104,58 +103,17 @@ def check_resumed(place: Path, unbroken: tuple[dict[str, bytes], Any]) -> None:
     [pytest.param("squeeze", marks=pytest.mark.slow), "recover", pytest.param("evaluate", marks=pytest.mark.slow)],
 )
 def test_kill_9_in_the_middle_of_a_stage(tmp_path: Path, unbroken: tuple[dict[str, bytes], Any], stage: str) -> None:
-    with started(command(tmp_path)) as process:
-        wait_for_state(process, tmp_path / "store", stage)
-        process.kill()
-        assert process.wait(timeout=DEADLINE) == -signal.SIGKILL
-    assert not finished(tmp_path / "store", stage)
-    check_resumed(tmp_path, unbroken)
-
-
-class KilledError(BaseException):
-    """Stands for the death of the process."""
-
-
-@pytest.mark.parametrize(
-    "survived", [pytest.param(0, marks=pytest.mark.slow), 2, pytest.param(60, marks=pytest.mark.slow)]
-)
-def test_a_kill_while_soft_labels_are_committed(
-    tmp_path: Path, unbroken: tuple[dict[str, bytes], Any], monkeypatch: pytest.MonkeyPatch, survived: int
-) -> None:
-    moved: list[str] = []
-    replace, plain_json = Path.replace, formats.write_json
-
-    def dying_replace(self: Path, target: Path) -> Path:
-        if self.parent.name == "work" and target.parent.name.startswith("relabel-"):
-            if len(moved) == survived:
-                raise KilledError
-            moved.append(self.name)
-        return replace(self, target)
-
-    def dying_json(path: Path, value: Any) -> None:
-        if path.parent.name.startswith("relabel-") and len(moved) == survived:
-            raise KilledError
-        plain_json(path, value)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "replace", dying_replace)
-        patch.setattr(formats, "write_json", dying_json)
-        with pytest.raises(KilledError):
-            wmdd.distill("digits", out=tmp_path / "run", store=tmp_path / "store", **IN_PROCESS)
-    assert len(moved) == survived
-    assert not finished(tmp_path / "store", "relabel")
+    assert strike(command(tmp_path), stage, signal.SIGKILL).returncode == -signal.SIGKILL
+    assert unfinished(tmp_path / "store", stage)
     check_resumed(tmp_path, unbroken)
 
 
 def test_ctrl_c_saves_the_state_and_says_so(tmp_path: Path, unbroken: tuple[dict[str, bytes], Any]) -> None:
-    with started(command(tmp_path)) as process:
-        wait_for_state(process, tmp_path / "store", "recover")
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=DEADLINE)
+    process = strike(command(tmp_path), "recover", signal.SIGINT)
     assert process.returncode == 130
-    assert err.splitlines()[-1] == "wmdd: interrupted; the state is saved: the same command continues"
-    assert "Traceback" not in err
-    assert not finished(tmp_path / "store", "recover")
+    assert process.stderr.splitlines()[-1] == "wmdd: interrupted; the state is saved: the same command continues"
+    assert "Traceback" not in process.stderr
+    assert unfinished(tmp_path / "store", "recover")
     check_resumed(tmp_path, unbroken)
 
 
@@ -171,11 +129,8 @@ def test_a_bench_that_was_stopped_in_the_middle_of_a_cell_goes_on(
 ) -> None:
     settings = [word for pair in zip(WORDS[::2], WORDS[1::2], strict=True) if pair[0] != "--ipc" for word in pair]
     words = ["bench", *command(tmp_path)[1:6], "--ipc", "1", "--protocols", "wmdd", "--seeds", "1", *settings]
-    with started(words) as process:
-        wait_for_state(process, tmp_path / "store", "recover")
-        process.send_signal(name)
-        process.communicate(timeout=DEADLINE)
-    assert process.returncode == (-signal.SIGKILL if name is signal.SIGKILL else 130)
+    assert strike(words, "recover", name).returncode == (-signal.SIGKILL if name is signal.SIGKILL else 130)
+    assert unfinished(tmp_path / "store", "recover")
     assert [state for _, state, _ in scores_of_bench(tmp_path)] == ["finished", "waiting"]
     assert main(words) == 0
     found = {folder.partition("-")[0]: scores for folder, _, scores in scores_of_bench(tmp_path)}

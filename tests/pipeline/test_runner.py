@@ -13,12 +13,14 @@ from wmdd.artifacts.folder import Store
 from wmdd.context import Context
 from wmdd.errors import ArtifactError, ConfigError
 from wmdd.methods.catalogue import complete
+from wmdd.pipeline.devices import choose_device, choose_precision
 from wmdd.pipeline.runner import GivenResult, Runner, Stopped
 from wmdd.pipeline.status import run_status
-from wmdd.pipeline.stored_context import Silence, StoredContext, choose_device, choose_precision
+from wmdd.pipeline.stored_context import StoredContext
+from wmdd.pipeline.watchers import Watcher
 from wmdd.settings import EvaluateSettings, RecoverSettings, SqueezeSettings, StatisticsSettings
 from wmdd.stages.stage import Stage
-from wmdd.values import Evaluation, Score
+from wmdd.values import Evaluation, ModelSpec, Score, Teacher
 
 SCORE = Score(set="a", ipc=1, student="b", protocol="c", labels="soft", seed=0, top1=1.0, top5=2.0, top1_best=3.0)
 
@@ -40,7 +42,7 @@ class Counted:
         return Stage(name=name, version=1, run=run, output=Evaluation, **facts)
 
 
-class Listener(Silence):
+class Listener(Watcher):
     """Hears which stages were found finished."""
 
     def __init__(self) -> None:
@@ -61,13 +63,20 @@ def make_runner(tmp_path: Path) -> Callable[..., Runner]:
         (tmp_path / out).mkdir(exist_ok=True)
         recipe = complete({"device": "cpu", "precision": "fp32", **settings})
         store = Store(root=tmp_path / "store")
-        return Runner(recipe=recipe, store=store, out=tmp_path / out, watcher=watcher or Silence(), until=until)
+        return Runner(recipe=recipe, store=store, out=tmp_path / out, watcher=watcher or Watcher(), until=until)
 
     return make
 
 
 def given(key: str = "images") -> GivenResult:
     return GivenResult(key=key, record=None)
+
+
+def teaching() -> Stage:
+    """Return a stage that makes a teacher."""
+    spec = ModelSpec(arch="convnet1", num_classes=1, channels=1, image_size=8, stem="small")
+    teacher = Teacher(spec=spec, weights={"w": torch.zeros(1)}, classes=("a",), mean=(0.0,), std=(1.0,), top1=1.0)
+    return Stage(name="squeeze", version=1, run=lambda *_, **__: teacher, output=Teacher)
 
 
 def log_rows(folder: Path) -> list[dict[str, Any]]:
@@ -119,16 +128,45 @@ def test_what_cannot_change_the_answer_does_not_count(make_runner: Callable[...,
 
 
 def test_the_teacher_has_a_seed_of_its_own(make_runner: Callable[..., Runner]) -> None:
-    stage = Counted().stage("squeeze")
+    stage = teaching()
     key = make_runner().run(stage, given(), settings=SqueezeSettings()).key
     assert make_runner(seed=5).run(stage, given(), settings=SqueezeSettings()).key == key
     assert make_runner().run(stage, given(), settings=SqueezeSettings(seed=5)).key != key
 
 
+def test_a_tuple_of_results_is_one_input_of_a_stage(make_runner: Callable[..., Runner]) -> None:
+    received: list[Any] = []
+
+    def run(*inputs: Any, ctx: Context) -> Evaluation:
+        del ctx
+        received.extend(inputs[:-1])
+        return Evaluation(scores=(SCORE,))
+
+    stage = Stage(name="relabel", version=1, run=run, output=Evaluation)
+    images, one, two = (GivenResult(key=name, record=name.upper()) for name in ("images", "one", "two"))
+    together = make_runner().run(stage, images, (one, two), settings=RecoverSettings())
+    assert received == ["IMAGES", ("ONE", "TWO")]
+    assert together.folder.manifest()["inputs"] == ["images", ["one", "two"]]
+    ways = [(images, one, two), (images, (two, one)), ((images, one), two), (images, (one,))]
+    keys = [make_runner().run(stage, *inputs, settings=RecoverSettings()).key for inputs in ways]
+    assert len({together.key, *keys}) == 5
+
+
+def test_a_run_says_who_its_teachers_are(make_runner: Callable[..., Runner], tmp_path: Path) -> None:
+    runner, counted = make_runner(), Counted()
+    own, other, late = (runner.run(counted.stage(name), given(), settings=RecoverSettings()) for name in "abc")
+    assert "teachers" not in json.loads((tmp_path / "out" / "run.json").read_text("utf-8"))
+    runner.name_teachers((own, other), (own, other, late))
+    runner.run(counted.stage("relabel"), given(), settings=RecoverSettings())
+    known = json.loads((tmp_path / "out" / "run.json").read_text("utf-8"))
+    folders = [f"{name}-{result.key}" for name, result in zip("abc", (own, other, late), strict=True)]
+    assert (known["teachers"], known["labelling"]) == (folders[:2], folders)
+
+
 def test_another_teacher_changes_everything_after_it(make_runner: Callable[..., Runner]) -> None:
     def chain(seed: int) -> list[str]:
         runner, counted = make_runner(), Counted()
-        teacher = runner.run(counted.stage("squeeze"), given(), settings=SqueezeSettings(seed=seed))
+        teacher = runner.run(teaching(), given(), settings=SqueezeSettings(seed=seed))
         statistics = runner.run(
             counted.stage("statistics", seeded=False, networks=False), given(), teacher, settings=StatisticsSettings()
         )
@@ -228,7 +266,7 @@ def make_context(tmp_path: Path) -> Callable[..., StoredContext]:
         folder = Store(root=tmp_path / "store").folder("recover", "0")
         folder.work.mkdir(parents=True, exist_ok=True)
         return StoredContext(
-            stage="recover", folder=folder, run_log=tmp_path / "log.jsonl", watcher=watcher or Silence(), **facts
+            stage="recover", folder=folder, run_log=tmp_path / "log.jsonl", watcher=watcher or Watcher(), **facts
         )
 
     return make

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 LENGTH = 12
+InputKeys = Sequence[str | Sequence[str]]
+"""Keys of what goes into a stage; of a tuple of records, the list of their keys."""
 
 
-def result_key(stage: str, version: int, settings: Mapping[str, Any], inputs: Sequence[str]) -> str:
+def result_key(stage: str, version: int, settings: Mapping[str, Any], inputs: InputKeys) -> str:
     """Return the key of a stage's result.
 
     Args:

@@ -66,12 +66,12 @@ def export(words: Sequence[str]) -> Action:
         raise ConfigError(f"--format: unknown; got {form!r}{did_you_mean(form, formats)}")
 
     def act() -> int:
-        from wmdd.pipeline.card_facts import method_facts  # noqa: PLC0415
+        from wmdd.methods.catalogue import title_of  # noqa: PLC0415
         from wmdd.product.reading import load  # noqa: PLC0415
         from wmdd.product.writing import export_set  # noqa: PLC0415
 
         distilled, to = load(found.target), Path(found.own["to"])
-        export_set(distilled, to, form, facts=method_facts(distilled.method))  # pyright: ignore[reportArgumentType] - checked above
+        export_set(distilled, to, form, facts={"title": title_of(distilled.method)})  # pyright: ignore[reportArgumentType] - checked above
         say(found.own["to"])
         return 0
 

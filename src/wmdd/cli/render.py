@@ -12,10 +12,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from wmdd.pipeline.watchers import Watcher
+
 LINE_EVERY = 30.0
 
 
-class Screen:
+class Screen(Watcher):
     """Shows a run, with bars on a terminal and lines elsewhere, and passes on the wish to stop."""
 
     def __init__(self) -> None:

@@ -46,11 +46,11 @@ class EvaluateWords(Section):
     labels: Literal["soft", "hard", "both"] = "soft"
     """Learn from the teacher's answers; or from what the set brings itself, its fixed targets or the class; or both."""
     epochs: PositiveInt | None = None
-    """Epochs instead of the protocol's own."""
-    device: str = "auto"
-    """auto = CUDA, else MPS, else CPU."""
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """Type in which networks compute."""
+    """Epochs instead of the protocol's own; none = as in the run."""
+    device: str | None = None
+    """auto = CUDA, else MPS, else CPU; none = as in the run."""
+    precision: Literal["auto", "fp32", "bf16"] | None = None
+    """Type in which networks compute; none = as in the run."""
 
 
 def distill(words: Sequence[str]) -> Action:
@@ -134,6 +134,7 @@ def evaluate(words: Sequence[str]) -> Action:
     if "data" not in found.own:
         raise ConfigError(f"evaluate needs the real images; got no --data; type {usage}")
     chosen = parse_settings("wmdd evaluate RUN", EvaluateWords(), found.rest)
+    more = {"evaluate.epochs": chosen.epochs, "device": chosen.device, "precision": chosen.precision}
 
     def act() -> int:
         from wmdd import api  # noqa: PLC0415
@@ -147,11 +148,7 @@ def evaluate(words: Sequence[str]) -> Action:
                 protocols=chosen.protocol,
                 seeds=chosen.seeds,
                 labels=chosen.labels,
-                settings={
-                    "evaluate.epochs": chosen.epochs,
-                    "device": chosen.device,
-                    "precision": chosen.precision,
-                },
+                settings={name: value for name, value in more.items() if value is not None},
                 watcher=screen,
             )
         _show_scores([asdict(score) for score in evaluation.scores])

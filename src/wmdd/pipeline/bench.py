@@ -7,7 +7,7 @@ the statistics, not the students of the random images. A cell that fails is a li
 import json
 import time
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,19 +17,18 @@ from wmdd.artifacts.folder import Store
 from wmdd.artifacts.keys import result_key
 from wmdd.data.sources.opening import open_data
 from wmdd.errors import WmddError
-from wmdd.methods.algorithm import Work
 from wmdd.pipeline.bench_recipe import BenchRecipe, Cell, cells
-from wmdd.pipeline.estimate import Speeds, label_seconds, method_seconds, span, student_seconds, teach_work
+from wmdd.pipeline.estimate import Speeds, span
 from wmdd.pipeline.metrics import data_facts, machine_facts, teacher_facts
+from wmdd.pipeline.plan import RunPlan, plan_run
 from wmdd.pipeline.provenance import versions
-from wmdd.pipeline.run import DEFAULT_STORE, check_run, run_stages
-from wmdd.pipeline.runner import GivenResult, Runner, StoredResult
-from wmdd.pipeline.status import BENCH_FILE
-from wmdd.pipeline.stored_context import Brief, Silence, Watcher
+from wmdd.pipeline.run import DEFAULT_STORE, run_stages
+from wmdd.pipeline.runner import Runner, StoredResult, given_images
+from wmdd.pipeline.status import BENCH_FILE, METRICS_FILE
+from wmdd.pipeline.watchers import OnlyNew, Watcher
 from wmdd.settings import Recipe
 from wmdd.settings.recipe import write_recipe
 from wmdd.stages.squeeze import SQUEEZE
-from wmdd.values import ImageSet
 
 SCHEMA = 1
 _DONE = "cell.json"
@@ -51,8 +50,8 @@ class _Place:
     """What all cells have in common."""
 
     data: str
-    train: ImageSet
-    val: ImageSet
+    base: RunPlan
+    """The row of random images at the largest number of images per class: what no row can use is found in it."""
     out: Path
     store: Path
     watcher: Watcher
@@ -87,54 +86,52 @@ def bench(
     Raises:
         WmddError: the input is not usable, whatever the row; the message is one line.
     """
-    plan, shared = cells(recipe), recipe.shared
+    table, shared = cells(recipe), recipe.shared
     train, val = open_data(data, shared.data)
-    check_run(train, shared.with_settings({"ipc": max(recipe.ipcs)}))
+    base = plan_run(shared.with_settings({"ipc": max(recipe.ipcs)}), train, val)
     make_folder(out)
     make_folder(store)
     write_bytes(out / "bench.yaml", write_recipe(recipe).encode())
-    place = _Place(data=data, train=train, val=val, out=out, store=store, watcher=Brief(watcher or Silence()))
-    runner = place.runner(plan[0].recipe, "teacher")
-    _announce(place, plan, runner)
-    images, tests = (GivenResult(key=split.fingerprint, record=split) for split in (train, val))
-    teacher = runner.run(SQUEEZE, images, tests, settings=shared.squeeze)
+    place = _Place(data=data, base=base, out=out, store=store, watcher=OnlyNew(watcher or Watcher()))
+    runner = place.runner(table[0].recipe, "teacher")
+    plans = [_plan(cell, base) for cell in table]
+    _announce(place, table, plans, runner)
+    teacher = runner.run(SQUEEZE, given_images(train), given_images(val), settings=shared.squeeze)
     results = _facts(recipe, place, runner, teacher, command)
-    _make_all(place, plan, results, teacher)
+    _make_all(place, list(zip(table, plans, strict=True)), results, teacher)
     return BenchRun(out=out, results=results)
 
 
-def _announce(place: _Place, plan: Sequence[Cell], runner: Runner) -> None:
+def _plan(cell: Cell, base: RunPlan) -> RunPlan | Exception:
+    """Return the plan of a cell, or what is wrong with it, which its row will say."""
+    try:
+        return plan_run(cell.recipe, base.train, base.val)
+    except Exception as error:  # noqa: BLE001 - a bug in one method must not cost the others' rows
+        return error
+
+
+def _announce(place: _Place, table: Sequence[Cell], plans: Sequence[RunPlan | Exception], runner: Runner) -> None:
     """Tell the watcher what the bench will cost if nothing of it is finished yet, as far as that can be known."""
-    train, recipe = place.train, plan[0].recipe
-    speeds = Speeds(train, recipe, runner.device, runner.precision)
-    teachers: set[Work] = set()
-    parts = dict.fromkeys(("teachers", "methods", "labels", "students"), 0.0)
-    unknown: dict[str, None] = {}
-    for cell in plan:
-        try:
-            methods = method_seconds(train, cell.recipe, speeds)
-            parts["labels"] += label_seconds(train, cell.recipe, speeds)
-            parts["students"] += student_seconds(train, cell.recipe, speeds)
-        except WmddError:
-            continue  # its row will say what is wrong with it
-        teachers.update(teach_work(train, cell.recipe))  # rows with the same teachers share them
-        parts["methods"] += sum(methods.values())
-        unknown.update(dict.fromkeys([] if methods else [cell.row]))
-    parts["teachers"] = speeds.seconds(teachers)
-    count = recipe.evaluate.seeds * len(recipe.evaluate.students) * len(recipe.evaluate.protocols)
+    sound = {cell.name: plan for cell, plan in zip(table, plans, strict=True) if isinstance(plan, RunPlan)}
+    networks = {arch: spec for plan in sound.values() for arch, spec in plan.networks.items()}
+    speeds, work = Speeds(networks, runner.device, runner.precision), [plan.work for plan in sound.values()]
+    parts = {
+        "teachers": speeds.seconds({part for each in work for part in each.teachers}),  # shared by rows that have them
+        "methods": sum(speeds.seconds(each.method or ()) for each in work),
+        "labels": sum(speeds.seconds(each.labels) for each in work),
+        "students": sum(speeds.seconds(each.students) for each in work),
+    }
+    rows = dict.fromkeys(cell.row for cell in table if cell.name in sound and sound[cell.name].work.method is None)
+    unknown = f", not counting {', '.join(rows)} themselves" if rows else ""
+    train, evaluation = place.base.train, place.base.recipe.evaluate
+    count = evaluation.seeds * len(evaluation.students) * len(evaluation.protocols)
     told = ", ".join(f"{name} {span(cost)}" for name, cost in parts.items())
     students = f"{count} student{'' if count == 1 else 's'} each"
     place.watcher.note(
-        f"{len(plan)} sets of {train.name} ({len(train):,} images of {len(train.classes)} classes at "
+        f"{len(table)} sets of {train.name} ({len(train):,} images of {len(train.classes)} classes at "
         f"{train.image_size} px), {students}, on {runner.device} in {runner.precision}. If nothing is finished yet: "
-        f"about {span(sum(parts.values()))} ({told}){_not_counted(unknown)}."
+        f"about {span(sum(parts.values()))} ({told}){unknown}."
     )
-
-
-def _not_counted(rows: Iterable[str]) -> str:
-    """Name the rows of which it is not known beforehand what they take."""
-    named = ", ".join(rows)
-    return f", not counting {named} themselves" if named else ""
 
 
 def _facts(recipe: BenchRecipe, place: _Place, runner: Runner, teacher: StoredResult, command: str) -> dict[str, Any]:
@@ -142,7 +139,7 @@ def _facts(recipe: BenchRecipe, place: _Place, runner: Runner, teacher: StoredRe
     evaluation = recipe.shared.evaluate
     return {
         "schema": SCHEMA,
-        "data": data_facts(place.train, place.val),
+        "data": data_facts(place.base.train, place.base.val),
         "teacher": {**teacher_facts(teacher.record), "seconds": float(teacher.folder.manifest()["seconds"])},
         "rows": [
             {"name": row, "method": recipe.method_of(row), "settings": recipe.variants.get(row, {})}
@@ -158,24 +155,29 @@ def _facts(recipe: BenchRecipe, place: _Place, runner: Runner, teacher: StoredRe
     }
 
 
-def _make_all(place: _Place, plan: Sequence[Cell], results: dict[str, Any], teacher: StoredResult) -> None:
+def _make_all(
+    place: _Place,
+    table: Sequence[tuple[Cell, RunPlan | Exception]],
+    results: dict[str, Any],
+    teacher: StoredResult,
+) -> None:
     """Make one cell after the other; `bench.json` always tells how far it is."""
-    entries = [_entry(cell, state="waiting") for cell in plan]
+    entries = [_entry(cell, state="waiting") for cell, _ in table]
     results["cells"] = entries
     began, made = time.monotonic(), 0
-    for number, cell in enumerate(plan):
+    for number, (cell, plan) in enumerate(table):
         write_json(place.out / BENCH_FILE, results)
         if place.watcher.stop_asked():
             raise KeyboardInterrupt
-        title = f"[{number + 1} of {len(plan)}] {cell.row}, IPC {cell.recipe.ipc}, seed {cell.recipe.seed}"
+        title = f"[{number + 1} of {len(table)}] {cell.row}, IPC {cell.recipe.ipc}, seed {cell.recipe.seed}"
         finished = _finished(place, cell)
         if finished is not None:
             place.watcher.note(f"{title}: found finished")
             entries[number] = _finished_entry(cell, finished, teacher)
             continue
-        left = f", about {span((time.monotonic() - began) / made * (len(plan) - number))} left" if made else ""
+        left = f", about {span((time.monotonic() - began) / made * (len(table) - number))} left" if made else ""
         place.watcher.note(f"{title}{left}")
-        entries[number] = _attempt(place, cell, teacher)
+        entries[number] = _attempt(place, cell, plan, teacher)
         made += 1
     write_json(place.out / BENCH_FILE, results)
 
@@ -188,7 +190,7 @@ def _identity(place: _Place, cell: Cell) -> str:
     """Return a hash of everything that a cell is made from."""
     code = {name: versions().get(name, "") for name in ("wmdd", "commit")}
     settings = {"recipe": cell.recipe.model_dump(mode="json"), "code": code}
-    return result_key("cell", SCHEMA, settings, [place.train.fingerprint, place.val.fingerprint])
+    return result_key("cell", SCHEMA, settings, [place.base.train.fingerprint, place.base.val.fingerprint])
 
 
 def _finished(place: _Place, cell: Cell) -> dict[str, Any] | None:
@@ -198,14 +200,14 @@ def _finished(place: _Place, cell: Cell) -> dict[str, Any] | None:
         done = json.loads((folder / _DONE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return read_json(folder / "metrics.json") if done == {"identity": _identity(place, cell)} else None
+    return read_json(folder / METRICS_FILE) if done == {"identity": _identity(place, cell)} else None
 
 
-def _attempt(place: _Place, cell: Cell, teacher: StoredResult) -> dict[str, Any]:
+def _attempt(place: _Place, cell: Cell, plan: RunPlan | Exception, teacher: StoredResult) -> dict[str, Any]:
     """Make a cell; whatever goes wrong in it is kept as one line, with the traceback in its folder if it is a bug."""
     folder = place.out / _folder(cell)
     try:
-        metrics = _make(place, cell)
+        metrics = _make(place, cell, plan)
     except WmddError as error:
         reason = " ".join(str(error).split())
     except Exception as error:  # noqa: BLE001 - a bug, or no memory left, in one method must not cost the others' rows
@@ -217,14 +219,15 @@ def _attempt(place: _Place, cell: Cell, teacher: StoredResult) -> dict[str, Any]
     return _entry(cell, state="failed", error=reason)
 
 
-def _make(place: _Place, cell: Cell) -> dict[str, Any]:
+def _make(place: _Place, cell: Cell, plan: RunPlan | Exception) -> dict[str, Any]:
     """Run a cell from its data to its metrics."""
     runner = place.runner(cell.recipe, _folder(cell))
     (runner.out / _TRACEBACK).unlink(missing_ok=True)
-    check_run(place.train, cell.recipe)
+    if isinstance(plan, Exception):
+        raise plan
     write_bytes(runner.out / "recipe.yaml", write_recipe(cell.recipe).encode())
     command = f"wmdd distill {place.data} --recipe {runner.out / 'recipe.yaml'}"
-    metrics = run_stages(runner, place.train, place.val, command)
+    metrics = run_stages(runner, plan, command)
     write_json(runner.out / _DONE, {"identity": _identity(place, cell)})
     return metrics
 

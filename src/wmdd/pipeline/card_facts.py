@@ -1,32 +1,8 @@
-"""What the data-set card tells of a method. Provisional: titles and BibTeX belong to the methods' own cards."""
+"""What the data-set card tells of the students. Provisional: see `wmdd.evaluation.comparison`."""
 
 from collections.abc import Iterable, Mapping
 from statistics import fmean, stdev
 from typing import Any
-
-_TITLES = {"wmdd": "WMDD", "sre2l": "SRe2L", "rded": "RDED"}
-_BIBTEX = {
-    "wmdd": """@inproceedings{liu2025wmdd,
-  title     = {Dataset Distillation via the Wasserstein Metric},
-  author    = {Liu, Haoyang and Li, Yijiang and Xing, Tiancheng and Wang, Peiran and Dalal, Vibhu and Li, Luwei and He, Jingrui and Wang, Haohan},
-  booktitle = {IEEE/CVF International Conference on Computer Vision (ICCV)},
-  year      = {2025}
-}
-""",  # noqa: E501
-    "sre2l": """@inproceedings{yin2023sre2l,
-  title     = {Squeeze, Recover and Relabel: Dataset Condensation at ImageNet Scale From A New Perspective},
-  author    = {Yin, Zeyuan and Xing, Eric and Shen, Zhiqiang},
-  booktitle = {Advances in Neural Information Processing Systems (NeurIPS)},
-  year      = {2023}
-}
-""",
-}
-
-
-def method_facts(method: str) -> dict[str, str]:
-    """Return `title` and `bibtex` of a method, of those that are known."""
-    known = {"title": _TITLES.get(method), "bibtex": _BIBTEX.get(method)}
-    return {name: value for name, value in known.items() if value is not None}
 
 
 def result_rows(evaluations: Iterable[Mapping[str, Any]]) -> list[tuple[str, ...]]:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
+from wmdd.pipeline.devices import choose_device, choose_precision
 from wmdd.pipeline.provenance import versions
-from wmdd.pipeline.stored_context import choose_device, choose_precision
 
 EXTRAS = {"datasets": "hf", "huggingface_hub": "hf"}
 

@@ -1,21 +1,17 @@
 """What a run will cost, said before it starts: seconds from a few steps timed here and now, bytes from sizes."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
 
 from wmdd.context import Context
-from wmdd.evaluation.protocols import find_protocol
-from wmdd.methods.algorithm import Size, Work, load_algorithm
-from wmdd.methods.catalogue import find_method
+from wmdd.methods.algorithm import Work
 from wmdd.models import build_model
-from wmdd.pipeline.set_evaluation import stored_epochs
-from wmdd.pipeline.stored_context import Watcher
-from wmdd.settings import Recipe
-from wmdd.stages.squeeze import teacher_spec
-from wmdd.values import ImageSet, ModelSpec
+from wmdd.pipeline.plan import RunPlan
+from wmdd.pipeline.watchers import Watcher
+from wmdd.values import ModelSpec
 
 PROBE = 32
 PATIENCE = 4.0
@@ -38,9 +34,9 @@ Speed = tuple[float, float]
 class Speeds(dict[str, Speed]):
     """What an image costs in each network, timed when first asked for."""
 
-    def __init__(self, train: ImageSet, recipe: Recipe, device: torch.device, precision: str) -> None:
+    def __init__(self, networks: Mapping[str, ModelSpec], device: torch.device, precision: str) -> None:
         super().__init__()
-        self._time = lambda arch: step_seconds(teacher_spec(train, recipe.squeeze.with_(arch=arch)), device, precision)
+        self._time = lambda arch: step_seconds(networks[arch], device, precision)
 
     def __missing__(self, arch: str) -> Speed:
         self[arch] = self._time(arch)
@@ -51,11 +47,11 @@ class Speeds(dict[str, Speed]):
         return sum(part.forward * self[part.arch][0] + part.both * self[part.arch][1] for part in work)
 
 
-def announce(train: ImageSet, recipe: Recipe, device: torch.device, precision: str, watcher: Watcher) -> None:
+def announce(plan: RunPlan, device: torch.device, precision: str, watcher: Watcher) -> None:
     """Tell the watcher what the run will cost if nothing of it is finished yet."""
-    cost = estimate(train, recipe, device, precision)
+    cost, train, method = estimate(plan, device, precision), plan.train, plan.method.name
     parts = ", ".join(f"{part} {span(seconds)}" for part, seconds in cost.seconds.items())
-    unknown = "" if recipe.method in cost.seconds else f", not counting {recipe.method} itself"
+    unknown = "" if method in cost.seconds else f", not counting {method} itself"
     watcher.note(
         f"{len(train):,} images of {len(train.classes)} classes at {train.image_size} px on {device} in {precision}. "
         f"If nothing is finished yet: about {span(sum(cost.seconds.values()))} ({parts}){unknown}, "
@@ -63,53 +59,25 @@ def announce(train: ImageSet, recipe: Recipe, device: torch.device, precision: s
     )
 
 
-def estimate(train: ImageSet, recipe: Recipe, device: torch.device, precision: str) -> Estimate:
+def estimate(plan: RunPlan, device: torch.device, precision: str) -> Estimate:
     """Return the expected cost of a run from scratch."""
-    speeds = Speeds(train, recipe, device, precision)
+    train, recipe, work, speeds = plan.train, plan.recipe, plan.work, Speeds(plan.networks, device, precision)
     classes = len(train.classes)
     images = classes * recipe.ipc
     pixels = train.channels * train.canvas**2
-    labels = stored_epochs(recipe) * images * (classes * 2 + 53) * (recipe.relabel.store != "online")
+    labels = plan.label_epochs * images * (classes * 2 + 53) * (recipe.relabel.store != "online")
     decoded = len(train) * pixels if train.images.in_memory else 0
-    # Random images are labelled and judged beside the set.
+    # Random images are labelled and evaluated beside the set.
     return Estimate(
         seconds={
-            "teacher": speeds.seconds(teach_work(train, recipe)),
-            **method_seconds(train, recipe, speeds),
-            "labels": 2 * label_seconds(train, recipe, speeds),
-            "students": 2 * student_seconds(train, recipe, speeds),
+            "teacher": speeds.seconds(work.teachers),
+            **({} if work.method is None else {plan.method.name: speeds.seconds(work.method)}),
+            "labels": 2 * speeds.seconds(work.labels),
+            "students": 2 * speeds.seconds(work.students),
         },
         disk=2 * labels + 12 * images * pixels,
         memory=decoded + 3 * 4 * images * pixels + 10**9,
     )
-
-
-def teach_work(train: ImageSet, recipe: Recipe) -> tuple[Work, ...]:
-    """Return what the teachers of a run see while they learn."""
-    return load_algorithm(find_method(recipe.method)).teach_work(recipe, _extent(train))
-
-
-def method_seconds(train: ImageSet, recipe: Recipe, speeds: Speeds) -> dict[str, float]:
-    """Return the expected seconds of the method itself under its name, or nothing if that is not known beforehand."""
-    work = load_algorithm(find_method(recipe.method)).work
-    return {} if work is None else {recipe.method: speeds.seconds(work(recipe, _extent(train)))}
-
-
-def label_seconds(train: ImageSet, recipe: Recipe, speeds: Speeds) -> float:
-    """Return the expected seconds of labelling one set."""
-    views = stored_epochs(recipe) * len(train.classes) * recipe.ipc
-    return speeds.seconds([Work(arch=recipe.squeeze.arch, forward=views)])
-
-
-def student_seconds(train: ImageSet, recipe: Recipe, speeds: Speeds) -> float:
-    """Return the expected seconds of the students of one set."""
-    epochs = sum(recipe.evaluate.epochs or find_protocol(name).training.epochs for name in recipe.evaluate.protocols)
-    views = recipe.evaluate.seeds * epochs * len(train.classes) * recipe.ipc
-    return speeds.seconds(Work(arch=arch, forward=views, both=views) for arch in recipe.evaluate.students)
-
-
-def _extent(train: ImageSet) -> Size:
-    return Size(images=len(train), classes=len(train.classes))
 
 
 def step_seconds(spec: ModelSpec, device: torch.device, precision: str) -> Speed:

@@ -1,6 +1,6 @@
 """`metrics.json`: what a run found, for machines; docs/data-flow.md has its fields."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -8,54 +8,58 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from wmdd.evaluation.ranking import ranking_rows
-from wmdd.methods.catalogue import BASELINE, find_method
-from wmdd.pipeline.card_facts import method_facts, result_rows
+from wmdd.methods.catalogue import BASELINE
+from wmdd.pipeline.card_facts import result_rows
+from wmdd.pipeline.plan import RunPlan
 from wmdd.pipeline.provenance import versions
 from wmdd.product.reading import EXACT
-from wmdd.settings import BarycenterSettings, Recipe
 from wmdd.stages.barycenter import BARYCENTER
 from wmdd.values import Diagnosis, ImageSet, Score, Teacher
 
 if TYPE_CHECKING:
-    from wmdd.methods.algorithm import Result
-    from wmdd.pipeline.runner import Runner
-    from wmdd.pipeline.set_evaluation import Judged
+    from wmdd.pipeline.runner import Runner, StoredResult
+    from wmdd.pipeline.set_evaluation import EvaluatedSet
 
 SCHEMA = 1
+_SAME = ("set", "ipc", "student", "protocol", "labels", "seed")
+"""Of two scores that agree in these, the newer one counts."""
 
 
 def run_metrics(
-    runner: "Runner",
-    images: tuple[ImageSet, ImageSet],
-    teacher: "Result",
-    judged: "Sequence[Judged]",
-    command: str,
-    *,
-    full_data: Sequence[Score] = (),
+    runner: "Runner", plan: RunPlan, sets: "Sequence[EvaluatedSet]", *, full_data: Sequence[Score], command: str
 ) -> dict[str, Any]:
     """Return everything that a run found, ready for JSON."""
-    train, val = images
-    evaluations = [asdict(score) for each in judged for score in each.evaluation.record.scores]
+    evaluations = [asdict(score) for each in sets for score in each.evaluation.record.scores]
     references = [asdict(score) for score in full_data]
+    diagnoses = [each.diagnosis.record for each in sets if each.diagnosis is not None]
+    results = runner.results
     return {
         "schema": SCHEMA,
-        "data": data_facts(train, val),
-        "teacher": teacher_facts(teacher.record),
-        "barycenter": _barycenter(runner),
-        "diagnosis": {each.set: _figures(each) for each in _diagnoses(judged)},
+        "data": data_facts(plan.train, plan.val),
+        "teacher": teacher_facts(sets[0].teachers[0].record),
+        "barycenter": barycenter_facts(results),
+        "diagnosis": {each.set: _figures(each) for each in diagnoses},
         "evaluations": evaluations,
         "full_data": references,
         "ranking": ranking_rows(evaluations, references, random=BASELINE),
-        "seconds": _seconds(runner),
-        "costs": {each.distilled.record.method: _costs(runner, each) for each in judged},
+        "seconds": _seconds(results),
+        "costs": {each.distilled.record.method: _costs(results, each) for each in sets},
         "run": {
-            "method": runner.recipe.method,
-            "ipc": runner.recipe.ipc,
-            "seed": runner.recipe.seed,
+            "method": plan.method.name,
+            "ipc": plan.recipe.ipc,
+            "seed": plan.recipe.seed,
             **machine_facts(runner, command),
-            "results": {f"{result.stage.name}-{result.key}": result.stage.name for result in runner.results},
+            "results": {f"{result.stage.name}-{result.key}": result.stage.name for result in results},
         },
     }
+
+
+def with_scores(metrics: Mapping[str, Any], scores: Iterable[Score]) -> dict[str, Any]:
+    """Return the metrics of a finished run with further scores, and the ranking of all."""
+    rows = (*metrics["evaluations"], *map(asdict, scores))
+    evaluations = list({tuple(row[name] for name in _SAME): row for row in rows}.values())
+    ranking = ranking_rows(evaluations, metrics["full_data"], random=BASELINE)
+    return {**metrics, "evaluations": evaluations, "ranking": ranking}
 
 
 def data_facts(train: ImageSet, val: ImageSet) -> dict[str, Any]:
@@ -88,25 +92,20 @@ def machine_facts(runner: "Runner", command: str) -> dict[str, Any]:
     }
 
 
-def _barycenter(runner: "Runner") -> dict[str, Any]:
-    """Return the figures of the barycenter stage; empty for methods without one."""
-    found = [result for result in runner.results if result.stage is BARYCENTER]
-    if not found:
+def barycenter_facts(results: "Iterable[StoredResult]") -> dict[str, Any]:
+    """Return the figures of the barycenter stage; empty where it is not among the results."""
+    found = next((result for result in results if result.stage is BARYCENTER), None)
+    if found is None:
         return {}
-    record, settings = found[0].record, runner.recipe.of(BarycenterSettings)
+    record, settings = found.record, found.folder.manifest()["settings"]
     return {
-        "objective": settings.objective,
-        "weights": settings.weights if settings.objective == "wasserstein" else None,
+        "objective": settings["objective"],
+        "weights": settings["weights"] if settings["objective"] == "wasserstein" else None,
         "cost_mean": float(record.costs.mean()),
         "floor_mean": float(record.floors.mean()),
         "traces": [list(trace) for trace in record.traces],
         "converged": all(record.converged),
     }
-
-
-def _diagnoses(judged: "Sequence[Judged]") -> list[Diagnosis]:
-    """Return the diagnoses of the sets that have one."""
-    return [each.diagnosis.record for each in judged if each.diagnosis is not None]
 
 
 def _figures(diagnosis: Diagnosis) -> dict[str, dict[str, Any]]:
@@ -119,24 +118,24 @@ def _figures(diagnosis: Diagnosis) -> dict[str, dict[str, Any]]:
     }
 
 
-def _seconds(runner: "Runner") -> dict[str, float]:
+def _seconds(results: "Sequence[StoredResult]") -> dict[str, float]:
     """Return the seconds of each stage, those of all sets added up, whenever they were spent."""
     seconds: dict[str, float] = {}
-    for result in runner.results:
+    for result in results:
         spent = float(result.folder.manifest()["seconds"])
         seconds[result.stage.name] = round(seconds.get(result.stage.name, 0.0) + spent, 3)
     return seconds
 
 
-def _costs(runner: "Runner", judged: "Judged") -> dict[str, dict[str, float]]:
+def _costs(results: "Sequence[StoredResult]", evaluated: "EvaluatedSet") -> dict[str, dict[str, float]]:
     """Return what one set cost by stage, from its teacher to its students: `seconds`, added up, and peak `memory`.
 
     Counted is everything that the set's evaluation was made from, whichever run made it.
     """
-    known = {result.key: result for result in runner.results}
+    known = {result.key: result for result in results}
     seconds: dict[str, float] = {}
     memory: dict[str, float] = {}
-    waiting, counted = [judged.evaluation.key], set[str]()
+    waiting, counted = [evaluated.evaluation.key], set[str]()
     while waiting:
         key = waiting.pop()
         if key in counted or key not in known:
@@ -146,7 +145,8 @@ def _costs(runner: "Runner", judged: "Judged") -> dict[str, dict[str, float]]:
         name = known[key].stage.name
         seconds[name] = round(seconds.get(name, 0.0) + float(manifest["seconds"]), 3)
         memory[name] = max(memory.get(name, 0), int(manifest.get("peak_memory", 0)))
-        waiting += [part for inputs in manifest["inputs"] for part in inputs.split("+")]
+        for part in manifest["inputs"]:
+            waiting += [part] if isinstance(part, str) else part
     return {"seconds": seconds, "memory": memory}
 
 
@@ -160,16 +160,16 @@ def product_bytes(distilled: Path) -> dict[str, int]:
     }
 
 
-def product_facts(metrics: dict[str, Any], recipe: Recipe) -> dict[str, Any]:
+def product_facts(metrics: Mapping[str, Any], plan: RunPlan) -> dict[str, Any]:
     """Return what the data-set card tells of the run that made it."""
-    method = find_method(recipe.method)
     return {
-        "source": method.source,
-        "real": method.real,
+        "source": plan.method.source,
+        "real": plan.method.real,
         "data": metrics["data"]["name"],
         "teacher": metrics["teacher"],
-        **method_facts(recipe.method),
+        "title": plan.method.title,
+        **({"bibtex": plan.method.bibtex} if plan.method.bibtex else {}),
         "results": result_rows(metrics["evaluations"]),
         "versions": metrics["run"]["versions"],
-        "settings": recipe.model_dump(mode="json"),
+        "settings": plan.recipe.model_dump(mode="json"),
     }

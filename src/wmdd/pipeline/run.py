@@ -4,26 +4,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from wmdd.artifacts.files import make_folder, write_bytes, write_json, writing
 from wmdd.artifacts.folder import Store
-from wmdd.data.loading import require_images
 from wmdd.data.sources.opening import open_data
-from wmdd.evaluation.protocols import find_protocol
-from wmdd.methods.algorithm import load_algorithm
-from wmdd.methods.catalogue import find_method
-from wmdd.models import build_model, load_checkpoint, require_batchnorm
+from wmdd.methods.catalogue import BASELINE
 from wmdd.pipeline.estimate import announce
 from wmdd.pipeline.metrics import product_bytes, product_facts, run_metrics
-from wmdd.pipeline.runner import GivenResult, Runner, Stopped
-from wmdd.pipeline.set_evaluation import BASELINE, full_data_scores, further_teachers, judge
-from wmdd.pipeline.stored_context import Silence, Watcher
+from wmdd.pipeline.plan import RunPlan, plan_run
+from wmdd.pipeline.runner import Runner, Stopped, given_images
+from wmdd.pipeline.set_evaluation import evaluate_set, full_data_scores, labelling_teachers
+from wmdd.pipeline.status import METRICS_FILE
+from wmdd.pipeline.watchers import Watcher
 from wmdd.product.writing import write_product
 from wmdd.settings import Recipe
 from wmdd.settings.recipe import write_recipe
-from wmdd.stages.squeeze import teacher_spec
-from wmdd.values import ImageSet
 
 DEFAULT_STORE = Path("runs/.store")
 
@@ -63,56 +57,33 @@ def distill(
     Raises:
         WmddError: the input is not usable; the message is one line.
     """
-    watcher = watcher or Silence()
-    train, val = open_data(data, recipe.data)
-    check_run(train, recipe)
+    watcher = watcher or Watcher()
+    plan = plan_run(recipe, *open_data(data, recipe.data))
     make_folder(out)
     make_folder(store)
     write_bytes(out / "recipe.yaml", write_recipe(recipe).encode())
     runner = Runner(recipe=recipe, store=Store(root=store), out=out, watcher=watcher, until=until)
-    announce(train, recipe, runner.device, runner.precision, watcher)
+    announce(plan, runner.device, runner.precision, watcher)
     try:
-        metrics = run_stages(runner, train, val, command)
+        metrics = run_stages(runner, plan, command)
     except Stopped:
         return Run(out=out, metrics={})
     return Run(out=out, metrics=metrics)
 
 
-def check_run(train: ImageSet, recipe: Recipe) -> None:
-    """Find every mistake that can be found before hours of work."""
-    method = find_method(recipe.method)
-    require_images(train, recipe.ipc)
-    for protocol in recipe.evaluate.protocols:
-        find_protocol(protocol)
-    for arch in (*recipe.evaluate.students, *recipe.relabel.teachers, *method.network_names(recipe)):
-        teacher_spec(train, recipe.squeeze.with_(arch=arch))  # students have the teacher's stem
-    spec = teacher_spec(train, recipe.squeeze)
-    if method.needs_batchnorm:
-        with torch.random.fork_rng(devices=[]):
-            require_batchnorm(build_model(spec), spec.arch)
-    if recipe.squeeze.checkpoint is not None:
-        load_checkpoint(recipe.squeeze.checkpoint, spec, train.classes)
-
-
-def run_stages(runner: Runner, train: ImageSet, val: ImageSet, command: str) -> dict[str, Any]:
+def run_stages(runner: Runner, plan: RunPlan, command: str) -> dict[str, Any]:
     """Run everything and write what the run leaves behind."""
-    recipe = runner.recipe
-    images = GivenResult(key=train.fingerprint, record=train)
-    tests = GivenResult(key=val.fingerprint, record=val)
-    teachers = load_algorithm(find_method(recipe.method)).teach(runner, images, tests, recipe)
-    teacher = teachers[0]
-    sets = [
-        load_algorithm(find_method(name)).distill(runner, images, teachers, recipe)
-        for name in dict.fromkeys((recipe.method, BASELINE))
-    ]
-    further = further_teachers(runner, images, tests, teachers)
-    judged = [judge(runner, result, teacher, tests, further) for result in sets]
-    full_data = full_data_scores(runner, images, tests)
-    metrics = run_metrics(runner, (train, val), teacher, judged, command, full_data=full_data)
-    product = judged[0]
-    place, facts = runner.out / "distilled", product_facts(metrics, recipe)
+    train, val, recipe = given_images(plan.train), given_images(plan.val), plan.recipe
+    teachers = plan.algorithm.teach(runner, train, val, recipe)
+    makers = {plan.method.name: plan.algorithm, BASELINE: plan.baseline}.values()
+    distilled = [maker.distill(runner, train, teachers, recipe) for maker in makers]
+    labelling = labelling_teachers(runner, plan, teachers)
+    runner.name_teachers(teachers, labelling)
+    sets = [evaluate_set(runner, plan, each, labelling) for each in distilled]
+    metrics = run_metrics(runner, plan, sets, full_data=full_data_scores(runner, plan), command=command)
+    place, facts = runner.out / "distilled", product_facts(metrics, plan)
     with writing(place):
-        write_product(product.distilled.record, product.labels.record, place, facts=facts)
+        write_product(sets[0].distilled.record, sets[0].labels.record, place, facts=facts)
     metrics["bytes"] = product_bytes(place)
-    write_json(runner.out / "metrics.json", metrics)
+    write_json(runner.out / METRICS_FILE, metrics)
     return metrics

@@ -15,18 +15,18 @@ import torch
 
 from wmdd.artifacts.files import write_bytes, write_json
 from wmdd.artifacts.folder import ResultFolder, Store
-from wmdd.artifacts.keys import result_key
+from wmdd.artifacts.keys import InputKeys, result_key
 from wmdd.methods.algorithm import Result
+from wmdd.pipeline.devices import choose_device, choose_precision
 from wmdd.pipeline.memory import forget_peak, peak_memory
 from wmdd.pipeline.provenance import versions
 from wmdd.pipeline.status import RUN_FILE
-from wmdd.pipeline.stored_context import StoredContext, Watcher, choose_device, choose_precision
+from wmdd.pipeline.stored_context import StoredContext
+from wmdd.pipeline.watchers import Watcher
 from wmdd.settings import Recipe, Section, SqueezeSettings
 from wmdd.stages.squeeze import checkpoint_digest
 from wmdd.stages.stage import Stage
-
-Input = Result | tuple[Result, ...]
-"""What a stage is run on: a result, or several that it gets as a tuple of records."""
+from wmdd.values import ImageSet, Teacher
 
 
 class Stopped(Exception):  # noqa: N818 - not an error: the user asked for it with --until
@@ -49,10 +49,15 @@ class StoredResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GivenResult:
-    """A record that is at hand, such as opened images."""
+    """A record that is at hand."""
 
     key: str
     record: Any
+
+
+def given_images(images: ImageSet) -> GivenResult:
+    """Return opened images as a result."""
+    return GivenResult(key=images.fingerprint, record=images)
 
 
 @dataclass(kw_only=True)
@@ -70,21 +75,22 @@ class Runner:
     def __post_init__(self) -> None:
         self.device = choose_device(self.recipe.device)
         self.precision = choose_precision(self.recipe.precision, self.device)
+        self._teachers: dict[str, list[str]] = {}
 
-    def run(self, stage: Stage, *inputs: Input, settings: Section, **facts: Any) -> StoredResult:
-        """Return the result of `stage`, found or made.
+    def run(self, stage: Stage, *inputs: Result | tuple[Result, ...], settings: Section, **facts: Any) -> StoredResult:
+        """Return the result of `stage`, found or made; a tuple of results reaches it as a tuple of records.
 
         Raises:
             Stopped: this was the stage after which to stop.
             WmddError: the stage's own complaints; its saved state stays where it is.
         """
-        seed = int(getattr(settings, "seed", self.recipe.seed))  # a teacher's seed is its own
-        key = self._key(stage, settings, seed, facts, [_key_of(part) for part in inputs])
+        keys = [[each.key for each in part] if isinstance(part, tuple) else part.key for part in inputs]
+        key = self._key(stage, settings, facts, keys)
         result = StoredResult(key, stage, self.store.folder(stage.name, key))
         reused = result.folder.finished
         if not reused:
             with result.folder.claimed():
-                self._make(result, inputs, settings, seed, facts)
+                self._make(result, inputs, settings, facts, keys)
         self.results.append(result)
         self._copy_log()
         self._tell(current=None)
@@ -93,31 +99,42 @@ class Runner:
             raise Stopped
         return result
 
-    def _key(self, stage: Stage, settings: Section, seed: int, facts: dict[str, Any], inputs: Sequence[str]) -> str:
+    def name_teachers(self, teachers: Sequence[Result], labelling: Sequence[Result]) -> None:
+        """Write into `run.json` which results are the run's teachers and which label, its own in front."""
+        folders = {result.key: result.folder.path.name for result in self.results}
+        roles = {"teachers": teachers, "labelling": labelling}
+        self._teachers = {role: [folders[each.key] for each in results] for role, results in roles.items()}
+        self._tell(current=None)
+
+    def _key(self, stage: Stage, settings: Section, facts: dict[str, Any], inputs: InputKeys) -> str:
         """Return the key of a stage's result under these settings."""
         counted = {**settings.counted(), **facts}
         if isinstance(settings, SqueezeSettings) and settings.checkpoint is not None:
             counted["checkpoint"] = checkpoint_digest(settings.checkpoint)
         if stage.seeded:
-            counted["seed"] = seed
+            counted["seed"] = self._seed(stage, settings)
         if stage.networks:
             counted["precision"] = self.precision
         return result_key(stage.name, stage.version, counted, inputs)
 
+    def _seed(self, stage: Stage, settings: Section) -> int:
+        """Return the seed of a stage; a teacher's may be its own, so that runs with other seeds share the teacher."""
+        return int(getattr(settings, "seed", self.recipe.seed)) if stage.output is Teacher else self.recipe.seed
+
     def _make(
         self,
         result: StoredResult,
-        inputs: Sequence[Input],
+        inputs: Sequence[Result | tuple[Result, ...]],
         settings: Section,
-        seed: int,
         facts: dict[str, Any],
+        keys: InputKeys,
     ) -> None:
         """Run a stage and store its record."""
         self.watcher.begin(result.stage.name)
         self._tell(current=result.folder)
         ctx = StoredContext(
             stage=result.stage.name,
-            seed=seed,
+            seed=self._seed(result.stage, settings),
             device=self.device,
             precision=self.precision,
             workers=self.recipe.data.workers,
@@ -127,15 +144,16 @@ class Runner:
             save_every=self.recipe.save_every,
         )
         forget_peak(self.device)
-        record = result.stage.run(*(_record_of(part) for part in inputs), settings, ctx=ctx, **facts)
+        records = [tuple(each.record for each in part) if isinstance(part, tuple) else part.record for part in inputs]
+        record = result.stage.run(*records, settings, ctx=ctx, **facts)
         provenance = {
             "stage": result.stage.name,
             "version": result.stage.version,
             "key": result.key,
             "settings": settings.model_dump(mode="json"),
             "facts": facts,
-            "inputs": [_key_of(part) for part in inputs],
-            "seed": seed,
+            "inputs": keys,
+            "seed": ctx.seed,
             "device": _device_name(self.device),
             "precision": self.precision,
             "host": node(),
@@ -146,12 +164,13 @@ class Runner:
         result.folder.commit(record, provenance)
 
     def _tell(self, current: ResultFolder | None) -> None:
-        """Write `run.json`: where the run's results are, and what it is at; for `wmdd status` and `wmdd evaluate`."""
+        """Write `run.json`: results and what the run is at, for `wmdd status`; its teachers, for `wmdd evaluate`."""
         write_json(
             self.out / RUN_FILE,
             {
                 "store": str(self.store.root.resolve()),
                 "results": [{"stage": result.stage.name, "folder": result.folder.path.name} for result in self.results],
+                **self._teachers,
                 "current": current.path.name if current else None,
             },
         )
@@ -160,14 +179,6 @@ class Runner:
         """Make the run's log the logs of its results, in order; rows of stages that were found finished come in so."""
         rows = [result.folder.log.read_text(encoding="utf-8") for result in self.results if result.folder.log.exists()]
         write_bytes(self.out / "log.jsonl", "".join(rows).encode())
-
-
-def _key_of(part: Input) -> str:
-    return "+".join(each.key for each in part) if isinstance(part, tuple) else part.key
-
-
-def _record_of(part: Input) -> Any:
-    return tuple(each.record for each in part) if isinstance(part, tuple) else part.record
 
 
 def _device_name(device: torch.device) -> str:

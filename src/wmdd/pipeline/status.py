@@ -7,6 +7,7 @@ from pathlib import Path
 from wmdd.errors import ArtifactError
 
 RUN_FILE = "run.json"
+METRICS_FILE = "metrics.json"
 BENCH_FILE = "bench.json"
 
 
@@ -35,7 +36,7 @@ def run_status(run: Path) -> Status:
     if known["current"]:
         name = known["current"]
         rows.append((name.rpartition("-")[0], _last(store / name), "", name))
-    finished = (run / "metrics.json").exists() and not known["current"]
+    finished = (run / METRICS_FILE).exists() and not known["current"]
     return Status(sentence="finished" if finished else "unfinished; the same command continues", rows=tuple(rows))
 
 

@@ -163,7 +163,7 @@ def _each(store: Store, rows: Rows, action: Callable[[int, Payload], None], thre
 
 @contextmanager
 def _quiet() -> Generator[None]:
-    """Silence Pillow's warnings about odd metadata: images that matter are reported as broken."""
+    """Watcher Pillow's warnings about odd metadata: images that matter are reported as broken."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.")
         yield

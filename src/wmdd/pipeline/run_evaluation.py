@@ -1,0 +1,106 @@
+"""Train further students on the set of a finished run, and on random images beside; their scores join the run's."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from wmdd.artifacts.files import make_folder, read_json, write_json
+from wmdd.artifacts.folder import ResultFolder, Store
+from wmdd.data.sources.opening import open_data
+from wmdd.errors import ConfigError, DataError
+from wmdd.methods.algorithm import Result
+from wmdd.methods.catalogue import BASELINE, complete, read_recipe
+from wmdd.pipeline.metrics import with_scores
+from wmdd.pipeline.plan import RunPlan, plan_run
+from wmdd.pipeline.runner import GivenResult, Runner, given_images
+from wmdd.pipeline.set_evaluation import evaluate_set, labelling_teachers
+from wmdd.pipeline.status import METRICS_FILE, RUN_FILE
+from wmdd.pipeline.watchers import Watcher
+from wmdd.product.reading import PortableSet, load
+from wmdd.settings import Recipe
+from wmdd.values import Evaluation, Teacher
+
+
+def evaluate_run(path: Path, data: str, changes: Mapping[str, Any], *, watcher: Watcher | None = None) -> Evaluation:
+    """Return the scores of students trained on a run's set, and of others on random images under the same teachers.
+
+    They join `metrics.json`; a score of the same set, student, protocol, labels and seed replaces the older one.
+
+    Args:
+        path: folder of a run, or of the set in it.
+        data: source of the real images.
+        changes: settings that replace the run's; image size and channels are the set's.
+        watcher: hears how it goes.
+
+    Raises:
+        ArtifactError: there is no set.
+        ConfigError: the run is unfinished, or a teacher of it is gone; or a setting does not fit.
+        DataError: the data are not those of the set.
+    """
+    product, run = load(path), run_folder(path)
+    known, before = _known(run), complete(read_recipe(run / "recipe.yaml"))
+    plan = _plan(before.with_settings(changes), product, data)
+    out = run / "evaluations"
+    make_folder(out)
+    runner = Runner(recipe=plan.recipe, store=Store(root=Path(known["store"])), out=out, watcher=watcher or Watcher())
+    teachers = _teachers(known, "teachers")
+    if plan.recipe.relabel.teachers == before.relabel.teachers:
+        labelling = _teachers(known, "labelling")
+    else:
+        labelling = labelling_teachers(runner, plan, teachers)
+    sets: list[Result] = [GivenResult(key=_product_key(run), record=product)]
+    if product.method != BASELINE:
+        sets.append(plan.baseline.distill(runner, given_images(plan.train), teachers, plan.recipe))
+    evaluated = [evaluate_set(runner, plan, each, labelling) for each in sets]
+    scores = tuple(score for each in evaluated for score in each.evaluation.record.scores)
+    write_json(run / METRICS_FILE, with_scores(read_json(run / METRICS_FILE), scores))
+    return Evaluation(scores=scores)
+
+
+def run_folder(path: Path) -> Path:
+    """Return the folder of a run, given that or the set in it."""
+    return path.parent if path.name == "distilled" else path
+
+
+def _known(run: Path) -> dict[str, Any]:
+    """Return what `run.json` says of a finished run."""
+    if not (run / RUN_FILE).exists():
+        raise ConfigError(
+            f"students are compared with random images under the same teacher; got a set in {run}, which is not the "
+            "folder of its run; give the run's folder, or train with wmdd.load(PATH).loader()"
+        )
+    known = read_json(run / RUN_FILE)
+    if "teachers" not in known or not (run / METRICS_FILE).exists():
+        raise ConfigError(
+            f"the run is unfinished, or of an older wmdd that did not note its teachers; got {run}; "
+            "run `wmdd distill` again"
+        )
+    return known
+
+
+def _plan(recipe: Recipe, product: PortableSet, data: str) -> RunPlan:
+    """Return the plan of an evaluation on the data that the set was distilled from; the teachers are there already."""
+    of_set = {"ipc": product.ipc, "data.image_size": product.image_size, "data.channels": int(product.images.shape[1])}
+    recipe = recipe.with_settings({**of_set, "squeeze.checkpoint": None})
+    train, val = open_data(data, recipe.data)
+    if product.classes != train.classes:
+        raise DataError(
+            f"the set and the data disagree about the classes; got {len(product.classes)} and {len(train.classes)}; "
+            "give the data that the set was distilled from"
+        )
+    return plan_run(recipe, train, val)
+
+
+def _teachers(known: Mapping[str, Any], role: str) -> tuple[Result, ...]:
+    """Return the teachers that `run.json` names in a role, whichever stages made them."""
+    folders = [ResultFolder(path=Path(known["store"]) / name) for name in known[role]]
+    gone = next((folder.path for folder in folders if not folder.finished), None)
+    if gone is not None:
+        raise ConfigError(f"a teacher of the run is gone; got no {gone}; run `wmdd distill` again")
+    return tuple(GivenResult(key=folder.manifest()["key"], record=folder.read(Teacher)) for folder in folders)
+
+
+def _product_key(run: Path) -> str:
+    """Return the identity of a run's product: that of its images' files."""
+    manifest = read_json(run / "distilled" / "manifest.json")
+    return "+".join(str(entry["sha256"]) for entry in manifest["files"] if not entry["path"].startswith("fkd/"))

@@ -1,0 +1,72 @@
+"""A run is resolved once: what follows from its settings and data, and what is wrong with them."""
+
+from typing import Any
+
+import pytest
+
+from wmdd.errors import WmddError
+from wmdd.evaluation.protocols import find_protocol
+from wmdd.methods.catalogue import complete
+from wmdd.pipeline.plan import labelled, plan_run
+from wmdd.values import ImageSet
+
+SMALL: dict[str, Any] = {"method": "random", "ipc": 2, "squeeze.arch": "convnet1_w4_bn"}
+
+
+@pytest.mark.parametrize(
+    ("protocols", "names", "expected"),
+    [
+        (("wmdd",), ["wmdd"], 300),
+        (("rd3", "dc", "sre2l", "wmdd"), ["sre2l", "wmdd"], 300),
+        (("rded", "rd3"), ["rded", "rd3"], 400),
+        (("hard", "rded"), ["rded"], 300),
+        (("hard", "dc", "own", "kernel"), [], 0),
+    ],
+)
+def test_labels_are_stored_for_those_who_need_them(
+    image_set: ImageSet, val_set: ImageSet, protocols: Any, names: list[str], expected: int
+) -> None:
+    assert [each.name for each in labelled([find_protocol(name) for name in protocols])] == names
+    recipe = complete({**SMALL, "evaluate.protocols": protocols})
+    assert plan_run(recipe, image_set, val_set).label_epochs == expected
+    shorter = plan_run(recipe.with_settings({"evaluate.epochs": 7}), image_set, val_set)
+    assert shorter.label_epochs == (7 if expected else 0)
+
+
+def test_a_plan_holds_all_that_follows_from_settings_and_data(image_set: ImageSet, val_set: ImageSet) -> None:
+    changes = {
+        "method": "gvbsm",
+        "gvbsm.teachers": ("convnet1_w8_bn",),
+        "relabel.teachers": ("convnet1_w2",),
+        "evaluate": {"students": ("convnet1",), "protocols": ("dc", "rded")},
+    }
+    recipe = complete({**SMALL, **changes})
+    plan = plan_run(recipe, image_set, val_set)
+    assert (plan.method.name, plan.baseline.name) == ("gvbsm", "random")
+    assert [each.name for each in plan.protocols] == ["dc", "rded"]
+    assert (plan.label_epochs, plan.label_batch) == (300, 6)  # of rded: dc asks no teacher; no more than 3 x 2 images
+    assert set(plan.networks) == {"convnet1_w4_bn", "convnet1_w8_bn", "convnet1_w2", "convnet1"}
+    assert {(spec.num_classes, spec.channels, spec.image_size) for spec in plan.networks.values()} == {(3, 3, 8)}
+    assert [work.arch for work in plan.work.teachers] == ["convnet1_w4_bn", "convnet1_w8_bn"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"ipc": 13}, "got ipc 13"),
+        ({"method": "randm"}, "did you mean 'random'"),
+        ({"evaluate.protocols": ("wmd",)}, "protocol"),
+        ({"evaluate.students": ("resnet81",)}, "unknown network 'resnet81'"),
+        ({"relabel.teachers": ("resnet81",)}, "unknown network 'resnet81'"),
+        ({"squeeze.arch": "resnet81"}, "unknown network 'resnet81'"),
+        ({"method": "wmdd", "squeeze.arch": "convnet1_w4"}, "BatchNorm"),
+        ({"squeeze.checkpoint": "no/such.pt"}, "no/such.pt"),
+    ],
+)
+def test_mistakes_are_found_before_any_work(
+    image_set: ImageSet, val_set: ImageSet, changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(WmddError) as caught:
+        plan_run(complete({**SMALL, **changes}), image_set, val_set)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
