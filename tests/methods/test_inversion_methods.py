@@ -11,10 +11,11 @@ from wmdd.artifacts.folder import Store
 from wmdd.errors import ConfigError
 from wmdd.methods.algorithm import load_algorithm
 from wmdd.methods.catalogue import complete, find_method
-from wmdd.pipeline.run import check_run, run_stages
+from wmdd.pipeline.plan import plan_run
+from wmdd.pipeline.run import run_stages
 from wmdd.pipeline.runner import GivenResult, Runner
-from wmdd.pipeline.set_evaluation import further_teachers
-from wmdd.pipeline.stored_context import Silence
+from wmdd.pipeline.set_evaluation import labelling_teachers
+from wmdd.pipeline.watchers import Watcher
 from wmdd.settings import RecoverSettings
 from wmdd.values import ImageSet
 
@@ -99,24 +100,26 @@ def test_scdd_refuses_a_teacher_that_was_given(given: dict[str, Any]) -> None:
 
 
 def test_a_methods_teachers_and_those_of_relabel_label_each_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, image_set: ImageSet, val_set: ImageSet
 ) -> None:
-    recipe = complete({"relabel.teachers": ("b", "c")})
-    runner = Runner(recipe=recipe, store=Store(root=tmp_path), out=tmp_path, watcher=Silence())
+    first, other = "convnet1_w4_bn", "convnet1_w8_bn"
+    changes = {"method": "random", "squeeze.arch": first, "relabel.teachers": (other, "convnet1_w2")}
+    recipe = complete({}, changes)
+    runner = Runner(recipe=recipe, store=Store(root=tmp_path), out=tmp_path, watcher=Watcher())
     monkeypatch.setattr(Runner, "run", lambda *_, settings: GivenResult(key=settings.arch, record=settings.arch))
-    first, second = (GivenResult(key=key, record=key) for key in "ab")
-    found = further_teachers(runner, None, None, (first, second))
-    assert [each.key for each in found] == ["b", "c"]
+    teachers = tuple(GivenResult(key=arch, record=arch) for arch in (first, other))
+    found = labelling_teachers(runner, plan_run(recipe, image_set, val_set), teachers)
+    assert [each.key for each in found] == [first, other, "convnet1_w2"]
 
 
 def whole_run(
     method: str, tmp_path: Path, train: ImageSet, val: ImageSet, **settings: Any
 ) -> tuple[dict[str, Any], Runner]:
     recipe = complete({**TINY, "method": method, **settings})
-    check_run(train, recipe)
+    plan = plan_run(recipe, train, val)
     (tmp_path / "out").mkdir(exist_ok=True)
-    runner = Runner(recipe=recipe, store=Store(root=tmp_path / "store"), out=tmp_path / "out", watcher=Silence())
-    return run_stages(runner, train, val, "test"), runner
+    runner = Runner(recipe=recipe, store=Store(root=tmp_path / "store"), out=tmp_path / "out", watcher=Watcher())
+    return run_stages(runner, plan, "test"), runner
 
 
 def test_a_run_of_gvbsm_has_its_teachers_label_together(tmp_path: Path, image_set: ImageSet, val_set: ImageSet) -> None:
@@ -128,7 +131,7 @@ def test_a_run_of_gvbsm_has_its_teachers_label_together(tmp_path: Path, image_se
     teachers = [result for result in runner.results if result.stage.name == "squeeze"]
     labels = next(result for result in runner.results if result.stage.name == "relabel")
     manifest = json.loads((labels.folder.path / "manifest.json").read_text("utf-8"))
-    assert manifest["inputs"][1] == "+".join(teacher.key for teacher in teachers)
+    assert manifest["inputs"][1] == [teacher.key for teacher in teachers]
     assert metrics["costs"]["gvbsm"]["seconds"]["layer_statistics"] >= 0
 
 

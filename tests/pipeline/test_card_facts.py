@@ -1,6 +1,6 @@
 """What a card tells of accuracies: means and deviations over students that differ in seed alone."""
 
-from wmdd.pipeline.card_facts import method_facts, result_rows
+from wmdd.pipeline.card_facts import result_rows
 
 
 def test_rows_are_means_over_seeds() -> None:
@@ -14,10 +14,3 @@ def test_rows_are_means_over_seeds() -> None:
         ("random", "2", "convnet3", "wmdd", "soft", "50.0", "1"),
     ]
     assert result_rows([]) == []
-
-
-def test_known_methods_have_a_title_and_an_entry() -> None:
-    assert method_facts("wmdd")["title"] == "WMDD"
-    assert "liu2025wmdd" in method_facts("wmdd")["bibtex"]
-    assert method_facts("rded") == {"title": "RDED"}
-    assert method_facts("somebody-elses") == {}

@@ -36,8 +36,8 @@ METHODS: dict[str, dict[str, Any]] = {
 PLUGIN = """
 import torch
 from wmdd.data.loading import centre_crop
-from wmdd.methods import Method, Stage
-from wmdd.settings import Section
+from wmdd.methods import Algorithm, Method, Stage
+from wmdd.settings import NoSettings
 from wmdd.stages.squeeze import squeeze
 from wmdd.values import DistilledSet, Teacher
 
@@ -59,10 +59,11 @@ def teach(stages, train, val, recipe):
 
 
 def distill(stages, train, teachers, recipe):
-    return stages.run(FIRST, train, teachers[1], settings=Section(), ipc=recipe.ipc)
+    return stages.run(FIRST, train, teachers[1], settings=NoSettings(), ipc=recipe.ipc)
 
 
-METHOD = Method(name="mine", source="here", distill=distill, teach=teach)
+ALGORITHM = Algorithm(distill=distill, teach=teach)
+METHOD = Method(name="mine", title="Mine", summary="the first images", source="here", algorithm="mine")
 """
 FACTS: dict[str, Any] = {"students": (ARCH,), "seeds": 1}
 

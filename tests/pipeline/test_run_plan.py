@@ -6,7 +6,8 @@ import pytest
 
 from wmdd.errors import WmddError
 from wmdd.evaluation.protocols import find_protocol
-from wmdd.methods.catalogue import complete
+from wmdd.methods.algorithm import load_algorithm
+from wmdd.methods.catalogue import complete, find_method
 from wmdd.pipeline.plan import labelled, plan_run
 from wmdd.values import ImageSet
 
@@ -42,7 +43,8 @@ def test_a_plan_holds_all_that_follows_from_settings_and_data(image_set: ImageSe
     }
     recipe = complete({**SMALL, **changes})
     plan = plan_run(recipe, image_set, val_set)
-    assert (plan.method.name, plan.baseline.name) == ("gvbsm", "random")
+    assert plan.method.name == "gvbsm"
+    assert plan.baseline is load_algorithm(find_method("random"))
     assert [each.name for each in plan.protocols] == ["dc", "rded"]
     assert (plan.label_epochs, plan.label_batch) == (300, 6)  # of rded: dc asks no teacher; no more than 3 x 2 images
     assert set(plan.networks) == {"convnet1_w4_bn", "convnet1_w8_bn", "convnet1_w2", "convnet1"}
