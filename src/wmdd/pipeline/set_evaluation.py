@@ -29,6 +29,8 @@ from wmdd.stages.squeeze import SQUEEZE
 from wmdd.stages.statistics import STATISTICS
 from wmdd.values import DistilledSet, Evaluation, ImageSet, Score
 
+_OWN_PROCEDURES = {"kip": "kernel", "ls": "kernel"}  # until the method's card says it
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
@@ -53,8 +55,9 @@ def judge(runner: Runner, result: Any, teacher: Any, tests: Any, further: Sequen
     first = next(iter(labelled(protocols)), protocols[0])
     epochs, batch = stored_epochs(recipe), first.batch(distilled.ipc, len(distilled.classes))
     labelling = _together(teacher, further)
+    own = _OWN_PROCEDURES.get(distilled.method, "training")
     labels = runner.run(RELABEL, result, labelling, settings=recipe.relabel, epochs=epochs, batch=batch)
-    evaluation = runner.run(EVALUATE, result, labels, labelling, tests, settings=recipe.evaluate)
+    evaluation = runner.run(EVALUATE, result, labels, labelling, tests, settings=recipe.evaluate, own_procedure=own)
     return Judged(distilled=result, diagnosis=diagnosis, labels=labels, evaluation=evaluation)
 
 
@@ -89,8 +92,6 @@ def full_data_scores(runner: Runner, images: Any, tests: Any) -> tuple[Score, ..
 
 def _together(teacher: Any, further: Sequence[Any]) -> Any:
     """Return several teachers as one result, whose record are all of theirs."""
-    if not further:
-        return teacher
     return Together(parts=(teacher, *further))
 
 

@@ -23,7 +23,7 @@ TEACHER_BATCH = 500
 
 def relabel(
     distilled: DistilledSet,
-    teacher: Teacher | Sequence[Teacher],
+    teachers: Sequence[Teacher],
     settings: RelabelSettings,
     *,
     epochs: int,
@@ -36,7 +36,7 @@ def relabel(
     read back when needed, so memory stays flat. With no epochs the answers to the images as they are, `plain`, are all.
     """
     ctx = ctx or Context()
-    model = build_teachers(teacher, ctx.device)
+    model = build_teachers(teachers, ctx.device)
     kept: dict[int, EpochLabels] = {}
     for epoch in range(epochs):
         if ctx.restore(unit_name(epoch)) is None:
