@@ -66,14 +66,14 @@ def recorded_students(
     monkeypatch: pytest.MonkeyPatch,
 ) -> list[tuple[dict[str, Tensor], Task, Any]]:
     """Record every student as it is handed to the training loop, with its task and its settings."""
-    seen: list[tuple[dict[str, Tensor], Task, Any]] = []
+    recorded: list[tuple[dict[str, Tensor], Task, Any]] = []
 
     def fit(model: nn.Module, task: Task, chosen: Any, *, ctx: Context) -> Trained:
-        seen.append(({name: value.clone() for name, value in model.state_dict().items()}, task, chosen))
+        recorded.append(({name: value.clone() for name, value in model.state_dict().items()}, task, chosen))
         return Trained(model=model, history=({"epoch": 1, "top1": 1.0, "top5": 2.0},))
 
     monkeypatch.setattr("wmdd.evaluation.procedures.fit", fit)
-    return seen
+    return recorded
 
 
 def equal_states(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
@@ -86,13 +86,13 @@ def test_initial_weights_depend_on_seeds_but_not_on_the_set(
     image_set: ImageSet,
     make_distilled: Callable[..., DistilledSet],
 ) -> None:
-    seen = recorded_students(monkeypatch)
+    recorded = recorded_students(monkeypatch)
     evaluate(*records, settings(seeds=2))
     other = make_distilled(image_set, ipc=1, method="another")
     soft = relabel(other, records[2], RelabelSettings(), epochs=1, batch=3)
     evaluate(other, soft, *records[2:], settings(protocols=("hard",)))
     evaluate(*records, settings(), ctx=Context(seed=5))
-    first, second, of_other_set, of_other_run = (weights for weights, _, _ in seen)
+    first, second, of_other_set, of_other_run = (weights for weights, _, _ in recorded)
     assert equal_states(first, of_other_set)
     assert not equal_states(first, second)
     assert not equal_states(first, of_other_run)
@@ -105,10 +105,10 @@ def epoch_of(task: Task, epoch: int = 0) -> list[Batch]:
 def test_stored_views_are_replayed_with_the_teachers_answers(
     monkeypatch: pytest.MonkeyPatch, records: tuple[Any, ...]
 ) -> None:
-    seen = recorded_students(monkeypatch)
+    recorded = recorded_students(monkeypatch)
     distilled, labels, *_ = records
     evaluate(*records, settings(seeds=2))
-    for _, task, training in seen:
+    for _, task, training in recorded:
         assert (training.batch, training.epochs, task.steps) == (6, 2, 1)
         for epoch in range(2):
             (batch,) = epoch_of(task, epoch)
@@ -121,12 +121,12 @@ def test_stored_views_are_replayed_with_the_teachers_answers(
 def test_views_that_were_stored_without_answers_are_shown_to_the_teacher(
     monkeypatch: pytest.MonkeyPatch, records: tuple[Any, ...]
 ) -> None:
-    seen = recorded_students(monkeypatch)
+    recorded = recorded_students(monkeypatch)
     distilled, labels, teachers, val = records
     online = relabel(distilled, teachers, RelabelSettings(store="online"), epochs=EPOCHS, batch=6)
     evaluate(distilled, labels, teachers, val, settings())
     evaluate(distilled, online, teachers, val, settings())
-    (stored,), (asked,) = (epoch_of(task, 1) for _, task, _ in seen)
+    (stored,), (asked,) = (epoch_of(task, 1) for _, task, _ in recorded)
     assert torch.equal(stored.images, asked.images)
     torch.testing.assert_close(stored.targets, asked.targets, rtol=1e-3, atol=1e-3)
 
@@ -134,10 +134,10 @@ def test_views_that_were_stored_without_answers_are_shown_to_the_teacher(
 def test_fresh_views_differ_between_seeds_and_epochs_and_repeat(
     monkeypatch: pytest.MonkeyPatch, records: tuple[Any, ...]
 ) -> None:
-    seen = recorded_students(monkeypatch)
+    recorded = recorded_students(monkeypatch)
     distinct = replace(records[0], weights=torch.tensor([0.4, 0.6, 0.3, 0.7, 0.2, 0.8]))
     evaluate(distinct, *records[1:], settings(protocols=("rded",), seeds=2))
-    first, second = (task for _, task, _ in seen)
+    first, second = (task for _, task, _ in recorded)
     crops: list[Tensor] = []
 
     def recording(distilled: DistilledSet, views: Views, device: torch.device, orders: Tensor | None) -> Tensor:
@@ -158,9 +158,9 @@ def test_fresh_views_differ_between_seeds_and_epochs_and_repeat(
 
 
 def test_hard_targets_are_probabilities_of_classes(monkeypatch: pytest.MonkeyPatch, records: tuple[Any, ...]) -> None:
-    seen = recorded_students(monkeypatch)
+    recorded = recorded_students(monkeypatch)
     evaluate(*records, settings(labels="hard"))
-    ((_, task, _),) = seen
+    ((_, task, _),) = recorded
     (batch,) = epoch_of(task)
     torch.testing.assert_close(batch.targets.sum(1), torch.ones(6))
     found = float(task.loss(torch.zeros(6, 3), batch))
@@ -170,10 +170,10 @@ def test_hard_targets_are_probabilities_of_classes(monkeypatch: pytest.MonkeyPat
 def test_there_are_as_many_epochs_as_were_stored_at_the_most(
     monkeypatch: pytest.MonkeyPatch, records: tuple[Any, ...]
 ) -> None:
-    seen = recorded_students(monkeypatch)
+    recorded = recorded_students(monkeypatch)
     evaluate(*records, settings(epochs=50))
     evaluate(*records, settings(epochs=50, protocols=("rded",)))
-    assert [chosen.epochs for _, _, chosen in seen] == [2, 50]
+    assert [chosen.epochs for _, _, chosen in recorded] == [2, 50]
 
 
 def test_the_same_seed_gives_the_same_score(
@@ -208,9 +208,9 @@ def test_killed_in_the_middle_of_a_student_and_resumed_equals_unbroken(
 def test_finished_students_are_not_trained_again(records: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     ctx = MemoryContext()
     scores = evaluate(*records, settings(seeds=2), ctx=ctx)
-    seen = recorded_students(monkeypatch)
+    recorded = recorded_students(monkeypatch)
     assert evaluate(*records, settings(seeds=2), ctx=ctx.again()) == scores
-    assert seen == []
+    assert recorded == []
 
 
 def test_students_learn_from_real_images_with_hard_labels(

@@ -19,7 +19,7 @@ regression on it takes their place."""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationProtocol:
-    """One way of finding out what M distilled images teach."""
+    """Rules under which students show what M distilled images teach."""
 
     name: str
     summary: str

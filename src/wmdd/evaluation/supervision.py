@@ -83,6 +83,7 @@ class StudentBatches:
         tiles = self._student.protocol.tiles
         if tiles == 1:
             return None
+        # The stream is older than the name `tiles`; under another name it would give other orders.
         generator = self._ctx.generator("patches", self._student.seed, epoch)
         return torch.rand(len(self._supervision.distilled.labels), tiles**2, generator=generator).argsort(dim=1)
 

@@ -4,6 +4,7 @@ It saves its state when the context says so and continues from there; stopped an
 every epoch draws its batches and its dropout from a stream of its own.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -130,7 +131,7 @@ def _epoch(training: _Training, task: Task, ctx: Context) -> None:
             for step, batch in enumerate(task.batches(epoch))
         ]
     loss = float(torch.stack(losses).mean())
-    if not torch.isfinite(torch.tensor(loss)):
+    if not math.isfinite(loss):
         raise NumericsError(
             f"training of {task.name} diverged; got loss {loss} in epoch {epoch + 1}; lower the learning rate"
         )
