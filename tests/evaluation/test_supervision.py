@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,8 @@ from wmdd.evaluation.protocols import find_protocol
 from wmdd.evaluation.students import Student, planned_students
 from wmdd.evaluation.supervision import StudentBatches, Supervision, own_targets, student_loss
 from wmdd.models import batch_statistics, build_teacher, build_teachers
+from wmdd.product.reading import load
+from wmdd.product.writing import write_product
 from wmdd.settings import EvaluateSettings, RelabelSettings
 from wmdd.stages.evaluate import evaluate
 from wmdd.stages.relabel import relabel
@@ -123,7 +126,7 @@ def test_soft_labels_by_squared_error_with_some_cross_entropy(make_student: Call
     assert batch.classes is not None
     torch.testing.assert_close(batch.classes.sum(1), torch.ones(6))
     squared = ((logits - batch.targets) ** 2).mean(1)
-    expected = float((batch.weights / batch.weights.mean() * squared).mean())
+    expected = float((batch.weights * squared).mean())
     expected += 0.025 * float(label_loss(logits, batch.classes))
     assert float(student_loss(student, supervision)(logits, batch)) == pytest.approx(expected, rel=1e-6)
     student, supervision = make_student("rded", wanted="soft")
@@ -134,8 +137,25 @@ def test_soft_labels_by_squared_error_with_some_cross_entropy(make_student: Call
     )
 
 
+def test_a_loop_over_the_loader_has_the_loss_of_our_evaluation(
+    make_student: Callable[..., Supervised], tmp_path: Path
+) -> None:
+    student, supervision = make_student("wmdd", wanted="soft")
+    student = replace(student, training=student.training.with_(batch=5))
+    batch, logits = first(student, supervision), torch.randn(5, 3)
+    write_product(supervision.distilled, supervision.soft_labels, tmp_path / "distilled", facts={})
+    images, targets, weights = next(iter(load(tmp_path).loader(batch_size=5)))
+    assert abs(float(weights.mean()) - 1) > 0.05
+    torch.testing.assert_close(images, batch.images)
+    student_log = torch.log_softmax(logits / supervision.soft_labels.temperature, dim=1)
+    loss = (
+        weights * torch.nn.functional.kl_div(student_log, targets, reduction="none").sum(1)
+    ).mean()  # as on the card
+    torch.testing.assert_close(student_loss(student, supervision)(logits, batch), loss, rtol=1e-4, atol=0)
+
+
 def test_tiles_change_places_anew_in_every_epoch(make_student: Callable[..., Supervised]) -> None:
-    whole = {"views": find_protocol("dc").views, "batches": ((10**9, 6),)}
+    whole = {"views": find_protocol("dc").views}
     student, supervision = make_student("rded_mosaic", wanted="soft", **whole)
     kept = first(*make_student("rded_mosaic", wanted="soft", **whole, tiles=1)).images
     moved, later = (first(student, supervision, epoch).images for epoch in (0, 1))

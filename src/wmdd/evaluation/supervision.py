@@ -45,6 +45,7 @@ class StudentBatches:
         student, distilled, device = self._student, self._supervision.distilled, self._ctx.device
         views, logits = self._views(epoch)
         orders, batch = self._tile_orders(epoch), student.training.batch
+        weights = distilled.weights / distilled.weights.mean()
         for number, start in enumerate(range(0, len(views), batch)):
             rows = views.rows(start, start + batch)
             images = self._augmented(view_inputs(distilled, rows, device, orders), epoch, number)
@@ -54,7 +55,7 @@ class StudentBatches:
             yield Batch(
                 images=images,
                 targets=own_targets(distilled, rows).to(device) if hard else self._answers(images, stored),
-                weights=distilled.weights[rows.index].to(device),
+                weights=weights[rows.index].to(device),
                 classes=mixed_classes(distilled, rows).to(device) if student.protocol.class_weight else None,
             )
         epochs = student.training.epochs

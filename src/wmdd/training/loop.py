@@ -20,7 +20,10 @@ from wmdd.training.optim import build_optimiser, cut_epoch, learning_rate, load_
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Images `(B, ch, R, R)` on the device, what to learn from them, and weights `(B,)` or None."""
+    """Images `(B, ch, R, R)` on the device, what to learn from them, and weights `(B,)` or None.
+
+    Weights have mean 1 over the whole set, not over the batch.
+    """
 
     images: Tensor
     targets: Tensor
