@@ -12,9 +12,10 @@ from collections.abc import Callable
 import pytest
 import torch
 from hypothesis import settings
+from torch import Tensor
 
-from drawn import drawn_set
-from wmdd.values import ImageSet
+from drawn import drawn_distilled, drawn_set, drawn_teacher
+from wmdd.values import DistilledSet, ImageSet, Teacher
 
 torch.set_num_threads(1)
 settings.register_profile("ci", derandomize=True, deadline=None)
@@ -52,3 +53,34 @@ def image_set() -> ImageSet:
 def val_set() -> ImageSet:
     """Pictures of the same classes that `image_set` does not hold."""
     return drawn_set(per_class=4, split="val", seed=1)
+
+
+@pytest.fixture
+def make_teacher() -> Callable[..., Teacher]:
+    return drawn_teacher
+
+
+@pytest.fixture
+def make_distilled() -> Callable[..., DistilledSet]:
+    return drawn_distilled
+
+
+@pytest.fixture
+def teacher(image_set: ImageSet) -> Teacher:
+    return drawn_teacher(image_set)
+
+
+@pytest.fixture
+def distilled(image_set: ImageSet) -> DistilledSet:
+    return drawn_distilled(image_set)
+
+
+@pytest.fixture
+def global_stream_untouched() -> Callable[[], None]:
+    """Return a check that torch's global stream stands where it stood when the test began."""
+    before: Tensor = torch.get_rng_state()
+
+    def check() -> None:
+        assert torch.equal(torch.get_rng_state(), before)
+
+    return check

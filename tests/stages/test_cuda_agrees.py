@@ -59,14 +59,14 @@ def test_diagnose(distilled: DistilledSet, teacher: Teacher, class_statistics: C
 
 
 def test_relabel(distilled: DistilledSet, teacher: Teacher) -> None:
-    one, other = (relabel(distilled, teacher, RelabelSettings(), epochs=1, batch=4, ctx=ctx) for ctx in both())
+    one, other = (relabel(distilled, (teacher,), RelabelSettings(), epochs=1, batch=4, ctx=ctx) for ctx in both())
     for name, value in one.epochs[0].tensors().items():
         torch.testing.assert_close(other.epochs[0].tensors()[name], value, **TOLERANCE)
     torch.testing.assert_close(other.plain, one.plain, **TOLERANCE)
 
 
 def test_evaluate(distilled: DistilledSet, teacher: Teacher, val_set: ImageSet) -> None:
-    labels = relabel(distilled, teacher, RelabelSettings(), epochs=2, batch=6)
+    labels = relabel(distilled, (teacher,), RelabelSettings(), epochs=2, batch=6)
     settings = EvaluateSettings(students=("convnet1_w8_bn",), seeds=1, epochs=2, tests=1)
-    one, other = (evaluate(distilled, labels, teacher, val_set, settings, ctx=ctx) for ctx in both())
+    one, other = (evaluate(distilled, labels, (teacher,), val_set, settings, ctx=ctx) for ctx in both())
     assert other.scores[0].top1 == pytest.approx(one.scores[0].top1, abs=100 / len(val_set) + 1e-6)

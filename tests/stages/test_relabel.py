@@ -19,7 +19,7 @@ from wmdd.values import DistilledSet, EpochLabels, SoftLabels, Teacher
 
 
 def made(distilled: DistilledSet, teacher: Teacher, ctx: Context | None = None, **changes: object) -> SoftLabels:
-    return relabel(distilled, teacher, RelabelSettings(**changes), epochs=3, batch=4, ctx=ctx)
+    return relabel(distilled, (teacher,), RelabelSettings(**changes), epochs=3, batch=4, ctx=ctx)
 
 
 def same(one: EpochLabels, other: EpochLabels) -> bool:

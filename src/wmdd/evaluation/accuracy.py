@@ -10,10 +10,10 @@ from wmdd.values import ImageSet
 BATCH = 250
 
 
-def accuracy(
+def accuracies(
     model: nn.Module, images: ImageSet, mean: tuple[float, ...], std: tuple[float, ...], ctx: Context
-) -> tuple[float, float]:
-    """Return top-1 and top-5 accuracy in per cent on the central crop of every image; `model` is in eval mode."""
+) -> dict[str, float]:
+    """Return `top1` and `top5` in per cent on the central crop of every image; `model` is in eval mode."""
     top1 = top5 = 0
     depth = min(5, len(images.classes))
     with torch.inference_mode():
@@ -27,4 +27,4 @@ def accuracy(
             hits = ranked == images.labels[index].to(ranked.device)[:, None]
             top1 += int(hits[:, 0].sum())
             top5 += int(hits.any(dim=1).sum())
-    return 100.0 * top1 / len(images), 100.0 * top5 / len(images)
+    return {"top1": 100.0 * top1 / len(images), "top5": 100.0 * top5 / len(images)}

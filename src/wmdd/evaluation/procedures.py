@@ -1,31 +1,80 @@
-"""Ways of using a set that are its method's own: kernel regression (KIP), and steps of learned lengths (DD)."""
+"""What is done with a distilled set to find out what it teaches: training, steps of learned lengths, regression."""
+
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
+from wmdd.context import Context
 from wmdd.data.inputs import distilled_inputs
 from wmdd.errors import ConfigError
-from wmdd.evaluation.protocols import EvaluationProtocol
-from wmdd.evaluation.supervision import Lesson, Way
-from wmdd.models import batchnorm_layers
+from wmdd.evaluation.protocols import Procedure
+from wmdd.evaluation.students import Student
+from wmdd.evaluation.supervision import StudentBatches, Supervision, student_loss
+from wmdd.models import batchnorm_layers, fresh_network, resolve_spec
+from wmdd.training.loop import Task, fit
 from wmdd.training.ntk import centred_classes, kernel_regression
 from wmdd.training.unroll import schedule, unroll, xavier_start
 from wmdd.values import DistilledSet
 
-KERNEL_METHODS = frozenset({"kip", "ls"})
-"""Methods whose sets are made for kernel regression."""
+Test = Callable[[nn.Module], Mapping[str, float]]
+"""Network in eval mode → its accuracies."""
+History = Sequence[Mapping[str, float]]
+"""Tests made on the way, the last one after the last epoch."""
 
 
-def way_of(protocol: EvaluationProtocol, distilled: DistilledSet) -> Way:
-    """Return what is done with a set under a protocol.
+def train(student: Student, supervision: Supervision, test: Test, ctx: Context) -> History:
+    """Train a student as its protocol says and return its tests.
 
-    Of its own, a set with several learned rates has as many steps; one with a single rate, or none, is trained on.
+    Raises:
+        ConfigError: an unknown architecture.
     """
-    if protocol.way != "own":
-        return protocol.way
-    if distilled.method in KERNEL_METHODS:
-        return "kernel"
-    return "steps" if distilled.rates is not None and len(distilled.rates) > 1 else "training"
+    task = Task(
+        name=student.name,
+        steps=-(-len(supervision.distilled.labels) // student.training.batch),
+        batches=StudentBatches(student, supervision, ctx),
+        loss=student_loss(student, supervision),
+        test=test,
+        tests=student.tests,
+    )
+    return fit(_fresh(student, supervision, ctx), task, student.training, ctx=ctx).history
+
+
+def take_steps(student: Student, supervision: Supervision, test: Test, ctx: Context) -> History:
+    """Take the steps that the set has learned (DD), from fresh weights as in `xavier_start`, and return the one test.
+
+    Step t is plain gradient descent of length `rates[t]` on the cross-entropy of image t mod ipc of every class.
+
+    Raises:
+        ConfigError: the network has BatchNorm, or the set no rates.
+    """
+    distilled, model = supervision.distilled, _fresh(student, supervision, ctx)
+    if batchnorm_layers(model):
+        raise ConfigError(
+            f"a set's own steps are for students without BatchNorm; got {student.arch}; use one such as convnet3"
+        )
+    if distilled.rates is None:
+        raise ConfigError(
+            f"a set's own steps need its learned rates; got a {distilled.method} set without; use another protocol"
+        )
+    images = distilled_inputs(distilled, slice(None), ctx.device)
+    steps = schedule(images, distilled.labels.to(ctx.device), ipc=distilled.ipc, steps=len(distilled.rates))
+    start = xavier_start(model, ctx.generator("own weights", student.arch, student.seed))
+    weights = unroll(model.eval(), start, steps, distilled.rates.to(ctx.device), create_graph=False)
+    model.load_state_dict({**model.state_dict(), **weights})
+    return _only_test(student, model, test, ctx)
+
+
+def regress(student: Student, supervision: Supervision, test: Test, ctx: Context) -> History:
+    """Solve the kernel regression on the set (KIP) and return its one test."""
+    return _only_test(student, KernelRegression(supervision.distilled, ctx.device).eval(), test, ctx)
+
+
+PROCEDURES: Mapping[Procedure, Callable[[Student, Supervision, Test, Context], History]] = {
+    "training": train,
+    "steps": take_steps,
+    "kernel": regress,
+}
 
 
 class KernelRegression(nn.Module):
@@ -45,27 +94,23 @@ class KernelRegression(nn.Module):
             return kernel_regression(self._support, self._targets, images)
 
 
-def take_steps(model: nn.Module, arch: str, lesson: Lesson, generator: torch.Generator) -> nn.Module:
-    """Return the network after the set's own steps, from fresh weights as in Wang et al. (2018), see `xavier_start`.
+def _fresh(student: Student, supervision: Supervision, ctx: Context) -> nn.Module:
+    """Return the untrained network; its weights depend on seeds and architecture alone, not on the set."""
+    distilled = supervision.distilled
+    spec = resolve_spec(
+        student.arch,
+        num_classes=len(distilled.classes),
+        channels=distilled.images.shape[1],
+        image_size=distilled.image_size,
+        stem=supervision.stem,
+    )
+    model = fresh_network(spec, ctx, "weights", student.arch, student.seed)
+    return model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
 
-    Step t is plain gradient descent of length `rates[t]` on the cross-entropy of image t mod ipc of every class.
 
-    Args:
-        model: architecture to begin with, on the device; its own weights are replaced.
-        arch: its name.
-        lesson: the set.
-        generator: of the fresh weights.
-
-    Raises:
-        ConfigError: the network has BatchNorm.
-    """
-    if batchnorm_layers(model):
-        raise ConfigError(f"a set's own steps are for students without BatchNorm; got {arch}; use one such as convnet3")
-    distilled, device = lesson.distilled, lesson.ctx.device
-    assert distilled.rates is not None
-    images = distilled_inputs(distilled, slice(None), device)
-    steps = schedule(images, distilled.labels.to(device), ipc=distilled.ipc, steps=len(distilled.rates))
-    start = xavier_start(model, generator)
-    weights = unroll(model.eval(), start, steps, distilled.rates.to(device), create_graph=False)
-    model.load_state_dict({**model.state_dict(), **weights})
-    return model
+def _only_test(student: Student, model: nn.Module, test: Test, ctx: Context) -> History:
+    """Return the test of a network that needs no epochs, and tell of it."""
+    figures = test(model)
+    ctx.log(unit=student.name, **figures)
+    ctx.progress(student.number + 1, student.total)
+    return (figures,)

@@ -12,10 +12,14 @@ from wmdd.settings import FULL_DSA, NO_DSA, TrainSettings, ViewSettings
 FULL_DATA_SET = "full data"
 """What scores of students that were trained on all real images give as their set."""
 
+Procedure = Literal["training", "kernel", "steps"]
+"""What is done with a set: students are trained on it, or take steps of lengths that the set has learned, or kernel
+regression on it takes their place."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationProtocol:
-    """One way of finding out what M distilled images teach."""
+    """Rules under which students show what M distilled images teach."""
 
     name: str
     summary: str
@@ -36,15 +40,14 @@ class EvaluationProtocol:
     """Weight of a cross-entropy with the classes that is added to the loss of soft labels."""
     dsa: str = NO_DSA
     """Strategy of differentiable Siamese augmentation that is applied after the views, drawn for each image."""
-    patches: int = 1
-    """Images are cut into so many patches a side, which change places, before a view is taken (RDED); 1 = never."""
+    tiles: int = 1
+    """Images are cut into so many tiles a side, which change places, before a view is taken (RDED); 1 = never."""
     batch_statistics: bool = False
     """Whether teachers that are asked online normalise by the statistics of the student's batch, not by their own."""
     learned_rate: bool = False
     """Whether a set that has learned one rate for students replaces the learning rate by it (MTT)."""
-    way: Literal["training", "kernel", "own"] = "training"
-    """training = a student is trained as the other fields say; kernel = no student, kernel regression on the set; own =
-    as the set's method has it: kernel regression, its learned steps, or else training."""
+    procedure: Literal["training", "kernel", "own"] = "training"
+    """See `Procedure`; own = that of the set's method."""
 
     def batch(self, ipc: int, num_classes: int) -> int:
         """Return the batch for a set of `ipc` images of each of `num_classes` classes; never more than all of them."""
@@ -116,7 +119,7 @@ _SOFT = (
         name="rded_mosaic",
         summary="as rded with the patch shuffle: the 2 x 2 patches of an image change places before each crop",
         source="RDED validation/main.py (CVPR 2024), for sets of 2 x 2 crops (not CIFAR, not Tiny-ImageNet)",
-        patches=2,
+        tiles=2,
     ),
     replace(
         _RDED,
@@ -128,7 +131,7 @@ _SOFT = (
         batches=((1, 10), (_ALWAYS, 50)),
         loss="mse",
         class_weight=0.025,
-        patches=2,
+        tiles=2,
     ),
     EvaluationProtocol(
         name="fadrm",
@@ -200,7 +203,7 @@ _HARD = (
         name="own",
         summary="as the set's method has it: kernel regression (kip, ls), its learned steps (dd), else as dc",
         source="each method's paper",
-        way="own",
+        procedure="own",
     ),
     replace(
         _DC,
@@ -209,7 +212,7 @@ _HARD = (
         source="KIP (Nguyen et al. 2021); what `own` is for kip and ls, here for every set, random images among them",
         training=_SGD.with_(epochs=1),
         dsa=NO_DSA,
-        way="kernel",
+        procedure="kernel",
     ),
 )
 

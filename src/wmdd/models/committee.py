@@ -31,10 +31,10 @@ class Committee(nn.Module):
         return self.members[number](images if change is None else (images * change[0] + change[1]).to(images.dtype))
 
 
-def build_teachers(teachers: Teacher | Sequence[Teacher], device: torch.device | str = "cpu") -> nn.Module:
-    """Return the network of a teacher, or of several that answer as one: see `build_teacher` and `Committee`."""
-    if isinstance(teachers, Teacher):
-        return build_teacher(teachers, device)
+def build_teachers(teachers: Sequence[Teacher], device: torch.device | str = "cpu") -> nn.Module:
+    """Return the network of the only teacher, or of several that answer as one (`Committee`)."""
+    if len(teachers) == 1:
+        return build_teacher(teachers[0], device)
     return Committee(teachers, device).eval()
 
 

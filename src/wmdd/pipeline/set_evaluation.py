@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from itertools import product
 
 from wmdd.methods.algorithm import Result
+from wmdd.methods.catalogue import find_method
 from wmdd.pipeline.plan import RunPlan
 from wmdd.pipeline.runner import Runner, StoredResult, given_images
 from wmdd.stages.diagnose import DIAGNOSE, DiagnoseSettings
@@ -33,7 +34,15 @@ def evaluate_set(runner: Runner, plan: RunPlan, distilled: Result, teachers: tup
     recipe, diagnosis = plan.recipe, _diagnosed(runner, distilled, teachers[0])
     facts = {"epochs": plan.label_epochs, "batch": plan.label_batch}
     labels = runner.run(RELABEL, distilled, teachers, settings=recipe.relabel, **facts)
-    evaluation = runner.run(EVALUATE, distilled, labels, teachers, given_images(plan.val), settings=recipe.evaluate)
+    evaluation = runner.run(
+        EVALUATE,
+        distilled,
+        labels,
+        teachers,
+        given_images(plan.val),
+        settings=recipe.evaluate,
+        own_procedure=find_method(distilled.record.method).own_procedure,
+    )
     return EvaluatedSet(
         distilled=distilled, teachers=teachers, diagnosis=diagnosis, labels=labels, evaluation=evaluation
     )

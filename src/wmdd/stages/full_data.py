@@ -1,7 +1,7 @@
 """The upper reference: how well a network does that was trained on all real images."""
 
 from wmdd.context import Context
-from wmdd.evaluation.accuracy import accuracy
+from wmdd.evaluation.accuracy import accuracies
 from wmdd.evaluation.protocols import FULL_DATA_SET
 from wmdd.models import build_teacher
 from wmdd.settings import Section
@@ -31,7 +31,7 @@ def assess_full_data(
     del settings
     ctx = ctx or Context()
     trained.require_classes(val.classes)
-    top1, top5 = accuracy(build_teacher(trained, ctx.device), val, trained.mean, trained.std, ctx)
+    tested = accuracies(build_teacher(trained, ctx.device), val, trained.mean, trained.std, ctx)
     score = Score(
         set=FULL_DATA_SET,
         ipc=0,
@@ -39,11 +39,11 @@ def assess_full_data(
         protocol="squeeze",
         labels="hard",
         seed=seed,
-        top1=top1,
-        top5=top5,
-        top1_best=top1,
+        top1=tested["top1"],
+        top5=tested["top5"],
+        top1_best=tested["top1"],
     )
-    ctx.log(unit=f"{score.student} seed {seed}", top1=top1, top5=top5)
+    ctx.log(unit=f"{score.student} seed {seed}", **tested)
     return Evaluation(scores=(score,))
 
 

@@ -24,7 +24,7 @@ TEACHER_BATCH = 500
 
 def relabel(
     distilled: DistilledSet,
-    teacher: Teacher | Sequence[Teacher],
+    teachers: Sequence[Teacher],
     settings: RelabelSettings,
     *,
     epochs: int,
@@ -37,7 +37,7 @@ def relabel(
     read back when needed, so memory stays flat. With no epochs the answers to the images as they are, `plain`, are all.
     """
     ctx = ctx or Context()
-    model = build_teachers(teacher, ctx.device)
+    model = build_teachers(teachers, ctx.device)
     kept: dict[int, EpochLabels] = {}
     for epoch in range(epochs):
         if ctx.restore(epoch_name(epoch)) is None:

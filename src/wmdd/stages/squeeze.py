@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from wmdd.context import Context, seeded, stream_seed
 from wmdd.data.loading import channel_moments, fetch_batches, shuffled, to_float
 from wmdd.data.views import crop_and_flip, draw_views
-from wmdd.evaluation.accuracy import accuracy
+from wmdd.evaluation.accuracy import accuracies
 from wmdd.models import Pretrained, build_model, load_checkpoint, pretrained_model, resolve_spec
 from wmdd.settings import SqueezeSettings, ViewSettings
 from wmdd.stages.stage import Stage
@@ -38,6 +38,10 @@ class _Job:
     std: tuple[float, ...]
     ctx: Context
 
+    def test(self, model: nn.Module) -> dict[str, float]:
+        """Return the accuracies on the validation images."""
+        return accuracies(model, self.val, self.mean, self.std, self.ctx)
+
 
 def squeeze(train: ImageSet, val: ImageSet, settings: SqueezeSettings, *, ctx: Context | None = None) -> Teacher:
     """Return a teacher for `train`, tested on `val`.
@@ -58,7 +62,7 @@ def squeeze(train: ImageSet, val: ImageSet, settings: SqueezeSettings, *, ctx: C
     model = start.model.to(ctx.device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
     if not start.complete:
         model = _train(job, model)
-    top1 = _test(job, model.eval())["top1"]
+    top1 = job.test(model.eval())["top1"]
     ctx.log(unit="teacher", top1=top1)
     return as_teacher(model, spec, train, normalisation=(start.mean, start.std), top1=top1)
 
@@ -119,7 +123,6 @@ def _begin(train: ImageSet, spec: ModelSpec, settings: SqueezeSettings, ctx: Con
 
 
 def _train(job: _Job, model: nn.Module) -> nn.Module:
-    """Train the teacher."""
     settings = job.settings
     batch = min(settings.batch, len(job.train))
 
@@ -131,29 +134,23 @@ def _train(job: _Job, model: nn.Module) -> nn.Module:
         steps=len(job.train) // batch,
         batches=lambda epoch: _epoch(job, batch, epoch),
         loss=loss,
-        test=lambda tested: _test(job, tested),
+        test=job.test,
         tests=test_epochs(settings.epochs, NUM_TESTS),
     )
     return fit(model, task, settings, ctx=job.ctx).model
 
 
-def _test(job: _Job, model: nn.Module) -> dict[str, float]:
-    """Return the accuracies on the validation images."""
-    top1, top5 = accuracy(model, job.val, job.mean, job.std, job.ctx)
-    return {"top1": top1, "top5": top5}
-
-
 def _epoch(job: _Job, batch: int, epoch: int) -> Iterator[Batch]:
     """Yield the batches of one epoch: shuffled, cropped, flipped; a last short batch is dropped."""
     train, settings, ctx = job.train, job.settings, job.ctx
-    views = ViewSettings(crop_min=settings.crop_min, flip=settings.flip)
+    chosen = ViewSettings(crop_min=settings.crop_min, flip=settings.flip)
     order = shuffled(len(train), batch, ctx.generator("order", epoch), drop_last=True)
     fetched = fetch_batches(train, order, workers=ctx.workers, device=ctx.device)
     for step, (index, images) in enumerate(fetched):
-        drawn = draw_views(index, train.canvas, train.image_size, views, ctx.generator("views", epoch, step))
-        looks = crop_and_flip(to_float(images, job.mean, job.std), drawn.crop, drawn.flip, train.image_size)
+        drawn = draw_views(index, train.canvas, train.image_size, chosen, ctx.generator("views", epoch, step))
+        views = crop_and_flip(to_float(images, job.mean, job.std), drawn.crop, drawn.flip, train.image_size)
         yield Batch(
-            images=looks.contiguous(memory_format=torch.channels_last), targets=train.labels[index].to(ctx.device)
+            images=views.contiguous(memory_format=torch.channels_last), targets=train.labels[index].to(ctx.device)
         )
         ctx.progress(epoch * len(order) + step + 1, settings.epochs * len(order))
 

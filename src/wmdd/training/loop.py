@@ -4,6 +4,7 @@ It saves its state when the context says so and continues from there; stopped an
 every epoch draws its batches and its dropout from a stream of its own.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -19,7 +20,10 @@ from wmdd.training.optim import build_optimiser, cut_epoch, learning_rate, load_
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """Images `(B, ch, R, R)` on the device, what to learn from them, and weights `(B,)` or None."""
+    """Images `(B, ch, R, R)` on the device, what to learn from them, and weights `(B,)` or None.
+
+    Weights have mean 1 over the whole set, not over the batch.
+    """
 
     images: Tensor
     targets: Tensor
@@ -130,7 +134,7 @@ def _epoch(training: _Training, task: Task, ctx: Context) -> None:
             for step, batch in enumerate(task.batches(epoch))
         ]
     loss = float(torch.stack(losses).mean())
-    if not torch.isfinite(torch.tensor(loss)):
+    if not math.isfinite(loss):
         raise NumericsError(
             f"training of {task.name} diverged; got loss {loss} in epoch {epoch + 1}; lower the learning rate"
         )

@@ -13,21 +13,21 @@ def label_loss(logits: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tenso
 
 
 def distillation_loss(student: Tensor, teacher: Tensor, weights: Tensor, temperature: float) -> Tensor:
-    """Return mean_b [ w_b / mean(w) * KL(softmax(teacher/T) || softmax(student/T)) ], without the factor T².
+    """Return mean_b [ w_b KL(softmax(teacher/T) || softmax(student/T)) ], without the factor T².
 
-    FKD as in SRe2L and WMDD (arXiv:2311.18531); logits are `(B, C)`, weights `(B,)`.
+    FKD as in SRe2L and WMDD (arXiv:2311.18531); logits are `(B, C)`, weights `(B,)` with mean 1 over the whole set.
     """
     log_student = F.log_softmax(student.float() / temperature, dim=1)
     divergence = F.kl_div(log_student, F.softmax(teacher.float() / temperature, dim=1), reduction="none").sum(dim=1)
-    return (weights / weights.mean() * divergence).mean()
+    return (weights * divergence).mean()
 
 
 def logit_loss(student: Tensor, teacher: Tensor, weights: Tensor) -> Tensor:
-    """Return mean_b [ w_b / mean(w) * mean_c (student - teacher)² ] of logits (G-VBSM, EDC).
+    """Return mean_b [ w_b mean_c (student - teacher)² ] of logits (G-VBSM, EDC).
 
-    Logits are `(B, C)`, weights `(B,)`.
+    Logits are `(B, C)`, weights `(B,)` with mean 1 over the whole set.
     """
-    return (weights / weights.mean() * (student - teacher).square().mean(dim=1)).mean()
+    return (weights * (student - teacher).square().mean(dim=1)).mean()
 
 
 def target_loss(logits: Tensor, targets: Tensor) -> Tensor:

@@ -76,12 +76,12 @@ def swept_loss(model: nn.Module, start: Parameters, steps: Sequence[Step], rates
     for weights, (images, labels), rate in zip(
         reversed(visited), reversed(steps), reversed(rates.unbind()), strict=True
     ):
-        seen, leaves = _leaf(images), {name: _leaf(value) for name, value in weights.items()}
-        gradients = _gradients(model, leaves, seen, labels, create_graph=True)
+        inputs, leaves = _leaf(images), {name: _leaf(value) for name, value in weights.items()}
+        gradients = _gradients(model, leaves, inputs, labels, create_graph=True)
         by_rate = -sum((gradient.detach() * part).sum() for gradient, part in zip(gradients, cotangent, strict=True))
         *by_weights, by_images = torch.autograd.grad(
             gradients,
-            [*leaves.values(), seen],
+            [*leaves.values(), inputs],
             [-rate.detach() * part for part in cotangent],
             materialize_grads=True,
         )
@@ -134,11 +134,9 @@ def unflatten(vector: Tensor, model: nn.Module) -> dict[str, Tensor]:
 def _gradients(
     model: nn.Module, weights: Parameters, images: Tensor, labels: Tensor, *, create_graph: bool
 ) -> tuple[Tensor, ...]:
-    """Return the gradient of the mean cross-entropy by each parameter."""
     loss = label_loss(functional_call(model, dict(weights), (images,)), labels)
     return torch.autograd.grad(loss, list(weights.values()), create_graph=create_graph)
 
 
 def _leaf(value: Tensor) -> Tensor:
-    """Return the same numbers as a leaf that gradients are asked for."""
     return value.detach().requires_grad_()

@@ -19,7 +19,7 @@ from wmdd.context import Context, seeded, stream_seed
 from wmdd.data.dsa import apply_dsa, draw_dsa
 from wmdd.data.loading import centre_crop, channel_moments, fetch_batches, in_order, shuffled, to_float
 from wmdd.data.views import crop_and_flip, draw_views
-from wmdd.evaluation.accuracy import BATCH, accuracy
+from wmdd.evaluation.accuracy import BATCH, accuracies
 from wmdd.methods.scdd import ScddSettings, SelfSupervisedSettings
 from wmdd.methods.scdd.contrastive import nt_xent
 from wmdd.models import build_model, final_classifier, recalibrate_batchnorm
@@ -72,7 +72,7 @@ def selfsupervised(
     job = _Job(train=train, spec=spec, settings=settings.training, mean=mean, std=std, ctx=ctx)
     network = _backbone(job)
     model = network.with_head(_probe(job, _features(job, network.model)))
-    top1, _ = accuracy(model.eval(), val, mean, std, ctx)
+    top1 = accuracies(model.eval(), val, mean, std, ctx)["top1"]
     ctx.log(unit="teacher", top1=top1)
     return as_teacher(model, spec, train, normalisation=(mean, std), top1=top1)
 

@@ -1,8 +1,9 @@
-"""Lessons: exact images, fixed targets, learned rates, augmentation, several teachers, both kinds of labels."""
+"""What students learn from: exact images, fixed targets, learned rates, augmentation, several teachers, both labels."""
 
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +15,11 @@ from wmdd.context import Context
 from wmdd.data.inputs import view_inputs
 from wmdd.data.loading import to_float
 from wmdd.evaluation.protocols import find_protocol
-from wmdd.evaluation.supervision import Batches, Lesson, Unit, loss_of, own_targets, student_training
+from wmdd.evaluation.students import Student, planned_students
+from wmdd.evaluation.supervision import StudentBatches, Supervision, own_targets, student_loss
 from wmdd.models import batch_statistics, build_teacher, build_teachers
+from wmdd.product.reading import load
+from wmdd.product.writing import write_product
 from wmdd.settings import EvaluateSettings, RelabelSettings
 from wmdd.stages.evaluate import evaluate
 from wmdd.stages.relabel import relabel
@@ -23,13 +27,14 @@ from wmdd.training.loop import Batch
 from wmdd.training.losses import distillation_loss, label_loss
 from wmdd.values import DistilledSet, ImageSet, SoftLabels, Teacher
 
+Supervised = tuple[Student, Supervision]
 CPU = torch.device("cpu")
 STUDENT = "convnet1_w4"
 
 
 @pytest.fixture
 def labels(distilled: DistilledSet, teacher: Teacher) -> SoftLabels:
-    return relabel(distilled, teacher, RelabelSettings(), epochs=2, batch=6)
+    return relabel(distilled, (teacher,), RelabelSettings(), epochs=2, batch=6)
 
 
 def settings(**changes: object) -> EvaluateSettings:
@@ -37,28 +42,18 @@ def settings(**changes: object) -> EvaluateSettings:
 
 
 @pytest.fixture
-def make_lesson(
-    distilled: DistilledSet, labels: SoftLabels, teacher: Teacher, val_set: ImageSet
-) -> Callable[..., tuple[Lesson, Unit]]:
-    def make(protocol: str, *, of: DistilledSet = distilled, hard: bool = True, **changes: Any) -> tuple[Lesson, Unit]:
-        lesson = Lesson(
-            distilled=of,
-            labels=labels,
-            teacher=build_teacher(teacher),
-            stem="small",
-            val=val_set,
-            settings=settings(epochs=None),
-            ctx=Context(stage="evaluate"),
-        )
-        found = replace(find_protocol(protocol), **changes)
-        unit = Unit(student=STUDENT, protocol=found, way="training", seed=0, hard=hard, twin=False, number=0, total=1)
-        return lesson, unit
+def make_student(distilled: DistilledSet, labels: SoftLabels, teacher: Teacher) -> Callable[..., Supervised]:
+    def make(protocol: str, *, of: DistilledSet = distilled, wanted: str = "hard", **changes: Any) -> Supervised:
+        chosen = settings(protocols=(protocol,), labels=wanted, epochs=None)
+        (student,) = planned_students(chosen, of, own_procedure="training", stored_epochs=len(labels.epochs))
+        supervision = Supervision(distilled=of, soft_labels=labels, teacher=build_teacher(teacher), stem="small")
+        return replace(student, protocol=replace(student.protocol, **changes)), supervision
 
     return make
 
 
-def first(lesson: Lesson, unit: Unit, epoch: int = 0) -> Batch:
-    return next(iter(Batches(lesson, unit, student_training(unit, lesson))(epoch)))
+def first(student: Student, supervision: Supervision, epoch: int = 0) -> Batch:
+    return next(iter(StudentBatches(student, supervision, Context(stage="evaluate"))(epoch)))
 
 
 def with_exact(distilled: DistilledSet) -> DistilledSet:
@@ -73,20 +68,20 @@ def test_exact_images_are_seen_wherever_they_are_there(distilled: DistilledSet, 
     torch.testing.assert_close(
         view_inputs(distilled, views, CPU), to_float(distilled.images[[4, 1]], distilled.mean, distilled.std)
     )
-    soft = relabel(exact, teacher, RelabelSettings(), epochs=0, batch=6)
+    soft = relabel(exact, (teacher,), RelabelSettings(), epochs=0, batch=6)
     torch.testing.assert_close(soft.plain, build_teacher(teacher)(exact.exact))
 
 
 def test_labels_of_no_epochs_are_the_answers_to_the_images_alone(distilled: DistilledSet, teacher: Teacher) -> None:
-    soft = relabel(distilled, teacher, RelabelSettings(), epochs=0, batch=6)
+    soft = relabel(distilled, (teacher,), RelabelSettings(), epochs=0, batch=6)
     assert len(soft.epochs) == soft.num_bytes == 0
     assert soft.plain.shape == (6, 3)
 
 
-def test_dc_changes_every_batch_by_one_group_drawn_for_it(make_lesson: Callable[..., Any]) -> None:
-    lesson, unit = make_lesson("dc")
-    plain = make_lesson("dc", dsa="none")
-    one, again, later = first(lesson, unit), first(lesson, unit), first(lesson, unit, epoch=1)
+def test_dc_changes_every_batch_by_one_group_drawn_for_it(make_student: Callable[..., Supervised]) -> None:
+    student, supervision = make_student("dc")
+    plain = make_student("dc", dsa="none")
+    one, again, later = first(student, supervision), first(student, supervision), first(student, supervision, epoch=1)
     assert torch.equal(one.images, again.images)
     assert not torch.equal(one.images, first(*plain).images)
     assert not torch.equal(one.images, later.images)
@@ -94,20 +89,20 @@ def test_dc_changes_every_batch_by_one_group_drawn_for_it(make_lesson: Callable[
 
 
 def test_dc_trains_as_published_and_takes_a_rate_that_was_learned(
-    make_lesson: Callable[..., Any], distilled: DistilledSet
+    make_student: Callable[..., Supervised], distilled: DistilledSet
 ) -> None:
-    found = student_training(*reversed(make_lesson("dc")))
+    found = make_student("dc")[0].training
     assert (found.epochs, found.batch, found.optimiser, found.lr) == (1000, 6, "sgd", 0.01)
     assert (found.momentum, found.weight_decay, found.schedule) == (0.9, 5e-4, "step")
     learned = replace(distilled, rates=torch.tensor([0.25]))
-    assert student_training(*reversed(make_lesson("dc", of=learned))).lr == 0.25
-    assert student_training(*reversed(make_lesson("hard", of=learned))).lr == 1e-3
+    assert make_student("dc", of=learned)[0].training.lr == 0.25
+    assert make_student("hard", of=learned)[0].training.lr == 1e-3
     several = replace(distilled, rates=torch.tensor([0.25, 0.5]))
-    assert student_training(*reversed(make_lesson("dc", of=several))).lr == 0.01
+    assert make_student("dc", of=several)[0].training.lr == 0.01
 
 
 def test_fixed_targets_are_mixed_as_images_are_and_learned_by_squared_error(
-    make_lesson: Callable[..., Any], distilled: DistilledSet
+    make_student: Callable[..., Supervised], distilled: DistilledSet
 ) -> None:
     fixed = replace(distilled, targets=torch.randn(6, 3))
     assert fixed.targets is not None
@@ -118,35 +113,52 @@ def test_fixed_targets_are_mixed_as_images_are_and_learned_by_squared_error(
     )
     expected = torch.stack([0.75 * fixed.targets[0] + 0.25 * fixed.targets[4], fixed.targets[2]])
     torch.testing.assert_close(own_targets(fixed, views), expected)
-    lesson, unit = make_lesson("dc_plain", of=fixed)
-    batch, logits = first(lesson, unit), torch.randn(6, 3)
-    found = loss_of(unit, lesson)(logits, batch)
+    student, supervision = make_student("dc_plain", of=fixed)
+    batch, logits = first(student, supervision), torch.randn(6, 3)
+    found = student_loss(student, supervision)(logits, batch)
     assert float(found) == pytest.approx(float(((logits - batch.targets) ** 2).sum() / 12), rel=1e-6)
 
 
-def test_soft_labels_by_squared_error_with_some_cross_entropy(make_lesson: Callable[..., Any]) -> None:
-    lesson, unit = make_lesson("edc", hard=False)
-    batch, logits = first(lesson, unit), torch.randn(6, 3)
+def test_soft_labels_by_squared_error_with_some_cross_entropy(make_student: Callable[..., Supervised]) -> None:
+    student, supervision = make_student("edc", wanted="soft")
+    batch, logits = first(student, supervision), torch.randn(6, 3)
     assert batch.weights is not None
     assert batch.classes is not None
     torch.testing.assert_close(batch.classes.sum(1), torch.ones(6))
     squared = ((logits - batch.targets) ** 2).mean(1)
-    expected = float((batch.weights / batch.weights.mean() * squared).mean())
+    expected = float((batch.weights * squared).mean())
     expected += 0.025 * float(label_loss(logits, batch.classes))
-    assert float(loss_of(unit, lesson)(logits, batch)) == pytest.approx(expected, rel=1e-6)
-    lesson, unit = make_lesson("rded", hard=False)
-    batch = first(lesson, unit)
+    assert float(student_loss(student, supervision)(logits, batch)) == pytest.approx(expected, rel=1e-6)
+    student, supervision = make_student("rded", wanted="soft")
+    batch = first(student, supervision)
     assert batch.classes is None
     torch.testing.assert_close(
-        loss_of(unit, lesson)(logits, batch), distillation_loss(logits, batch.targets, batch.weights, 20.0)
+        student_loss(student, supervision)(logits, batch), distillation_loss(logits, batch.targets, batch.weights, 20.0)
     )
 
 
-def test_patches_change_places_anew_in_every_epoch(make_lesson: Callable[..., Any]) -> None:
-    whole = {"views": find_protocol("dc").views, "batches": ((10**9, 6),)}
-    lesson, unit = make_lesson("rded_mosaic", hard=False, **whole)
-    kept = first(*make_lesson("rded_mosaic", hard=False, **whole, patches=1)).images
-    moved, later = (first(lesson, unit, epoch).images for epoch in (0, 1))
+def test_a_loop_over_the_loader_has_the_loss_of_our_evaluation(
+    make_student: Callable[..., Supervised], tmp_path: Path
+) -> None:
+    student, supervision = make_student("wmdd", wanted="soft")
+    student = replace(student, training=student.training.with_(batch=5))
+    batch, logits = first(student, supervision), torch.randn(5, 3)
+    write_product(supervision.distilled, supervision.soft_labels, tmp_path / "distilled", facts={})
+    images, targets, weights = next(iter(load(tmp_path).loader(batch_size=5)))
+    assert abs(float(weights.mean()) - 1) > 0.05
+    torch.testing.assert_close(images, batch.images)
+    student_log = torch.log_softmax(logits / supervision.soft_labels.temperature, dim=1)
+    loss = (
+        weights * torch.nn.functional.kl_div(student_log, targets, reduction="none").sum(1)
+    ).mean()  # as on the card
+    torch.testing.assert_close(student_loss(student, supervision)(logits, batch), loss, rtol=1e-4, atol=0)
+
+
+def test_tiles_change_places_anew_in_every_epoch(make_student: Callable[..., Supervised]) -> None:
+    whole = {"views": find_protocol("dc").views}
+    student, supervision = make_student("rded_mosaic", wanted="soft", **whole)
+    kept = first(*make_student("rded_mosaic", wanted="soft", **whole, tiles=1)).images
+    moved, later = (first(student, supervision, epoch).images for epoch in (0, 1))
     assert not torch.equal(moved, kept)
     assert not torch.equal(moved, later)
     values = [images.flatten(1).sort(dim=1).values for images in (moved, kept)]
@@ -154,7 +166,7 @@ def test_patches_change_places_anew_in_every_epoch(make_lesson: Callable[..., An
 
 
 def test_batch_statistics_change_answers_and_leave_the_teacher_alone(
-    make_lesson: Callable[..., Any], teacher: Teacher
+    make_student: Callable[..., Supervised], teacher: Teacher
 ) -> None:
     model = build_teacher(teacher)
     before = {name: value.clone() for name, value in model.state_dict().items() if "num_batches" not in name}
@@ -165,8 +177,8 @@ def test_batch_statistics_change_answers_and_leave_the_teacher_alone(
     assert not torch.allclose(usual, other, atol=1e-3)
     assert torch.equal(model(images), usual)
     assert all(torch.equal(model.state_dict()[name], value) for name, value in before.items())
-    by_batch = first(*make_lesson("fadrm", hard=False)).targets
-    by_own = first(*make_lesson("fadrm", hard=False, batch_statistics=False)).targets
+    by_batch = first(*make_student("fadrm", wanted="soft")).targets
+    by_own = first(*make_student("fadrm", wanted="soft", batch_statistics=False)).targets
     assert not torch.allclose(by_batch, by_own, atol=1e-3)
 
 
@@ -183,7 +195,7 @@ def test_several_teachers_answer_by_the_mean_of_their_logits(
     found = build_teachers((teacher, moved))(to_float(pixels, teacher.mean, teacher.std))
     torch.testing.assert_close(found, (seen_by[0] + seen_by[1]) / 2, rtol=1e-4, atol=1e-4)
     both = relabel(distilled, (teacher, other), RelabelSettings(), epochs=1, batch=6)
-    single = [relabel(distilled, each, RelabelSettings(), epochs=1, batch=6) for each in (teacher, other)]
+    single = [relabel(distilled, (each,), RelabelSettings(), epochs=1, batch=6) for each in (teacher, other)]
     torch.testing.assert_close(both.plain, (single[0].plain + single[1].plain) / 2)
     assert torch.equal(both.epochs[0].views.crop, single[0].epochs[0].views.crop)
 
@@ -193,7 +205,7 @@ def test_one_teacher_named_twice_is_that_teacher(
 ) -> None:
     one, two = (
         evaluate(distilled, labels, each, val_set, settings(protocols=("rded",)))
-        for each in (teacher, (teacher, teacher))
+        for each in ((teacher,), (teacher, teacher))
     )
     assert one == two
 
@@ -203,20 +215,22 @@ def test_both_kinds_of_labels_at_once_and_soft_ones_as_ever(
 ) -> None:
     chosen = settings(protocols=("wmdd", "hard"), labels="both", seeds=2)
     ctx = MemoryContext()
-    scores = evaluate(distilled, labels, teacher, val_set, chosen, ctx=ctx).scores
+    scores = evaluate(distilled, labels, (teacher,), val_set, chosen, ctx=ctx).scores
     kinds = (("wmdd", "soft"), ("wmdd", "hard"), ("hard", "hard"))
     assert [(score.protocol, score.labels, score.seed) for score in scores] == [
         (*kind, seed) for kind in kinds for seed in (0, 1)
     ]
     assert len({row["unit"] for row in ctx.rows}) == 6
-    soft = evaluate(distilled, labels, teacher, val_set, settings(seeds=2)).scores
+    soft = evaluate(distilled, labels, (teacher,), val_set, settings(seeds=2)).scores
     assert scores[:2] == soft
 
 
 def test_scores_name_the_seed_of_the_run(
     distilled: DistilledSet, labels: SoftLabels, teacher: Teacher, val_set: ImageSet
 ) -> None:
-    (score,) = evaluate(distilled, labels, teacher, val_set, settings(), ctx=Context(stage="evaluate", seed=7)).scores
+    (score,) = evaluate(
+        distilled, labels, (teacher,), val_set, settings(), ctx=Context(stage="evaluate", seed=7)
+    ).scores
     assert (score.distill_seed, score.seed) == (7, 0)
 
 
@@ -225,9 +239,9 @@ def test_new_protocols_run_and_resume(
     protocol: str, distilled: DistilledSet, labels: SoftLabels, teacher: Teacher, val_set: ImageSet
 ) -> None:
     chosen = settings(protocols=(protocol,))
-    unbroken = evaluate(distilled, labels, teacher, val_set, chosen, ctx=MemoryContext())
+    unbroken = evaluate(distilled, labels, (teacher,), val_set, chosen, ctx=MemoryContext())
     dying = MemoryContext(dies_after=1)
     with pytest.raises(KilledError):
-        evaluate(distilled, labels, teacher, val_set, chosen, ctx=dying)
-    assert evaluate(distilled, labels, teacher, val_set, chosen, ctx=dying.again()) == unbroken
+        evaluate(distilled, labels, (teacher,), val_set, chosen, ctx=dying)
+    assert evaluate(distilled, labels, (teacher,), val_set, chosen, ctx=dying.again()) == unbroken
     assert math.isfinite(unbroken.scores[0].top1)

@@ -78,7 +78,7 @@ def test_published_numbers() -> None:
     assert half == {"rded", "rded_mosaic", "edc", "fadrm"}
     squared = {name: protocol.class_weight for name, protocol in PROTOCOLS.items() if protocol.loss == "mse"}
     assert squared == {"gvbsm": 0.1, "edc": 0.025, "cim": 0.0}
-    assert {name: protocol.patches for name, protocol in PROTOCOLS.items() if protocol.patches > 1} == {
+    assert {name: protocol.tiles for name, protocol in PROTOCOLS.items() if protocol.tiles > 1} == {
         "rded_mosaic": 2, "edc": 2
     }  # fmt: skip
     assert PROTOCOLS["edc"].training.ema == 0.99

@@ -1,7 +1,6 @@
-"""Ways of using a set that are its method's own: kernel regression, and steps of learned lengths."""
+"""Procedures that are a method's own: kernel regression, and steps of learned lengths."""
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 import torch
@@ -12,8 +11,8 @@ from memory_context import MemoryContext
 from wmdd.data.inputs import distilled_inputs
 from wmdd.data.loading import to_float
 from wmdd.errors import ConfigError
-from wmdd.evaluation.procedures import way_of
-from wmdd.evaluation.protocols import find_protocol
+from wmdd.evaluation.protocols import Procedure, find_protocol
+from wmdd.evaluation.students import procedure_of
 from wmdd.models import build_model, resolve_spec
 from wmdd.settings import EvaluateSettings, RelabelSettings
 from wmdd.stages.evaluate import evaluate
@@ -29,7 +28,7 @@ STUDENT = "convnet1_w4"
 
 @pytest.fixture
 def labels(distilled: DistilledSet, teacher: Teacher) -> SoftLabels:
-    return relabel(distilled, teacher, RelabelSettings(), epochs=0, batch=6)
+    return relabel(distilled, (teacher,), RelabelSettings(), epochs=0, batch=6)
 
 
 def settings(**changes: object) -> EvaluateSettings:
@@ -41,19 +40,31 @@ def with_exact(distilled: DistilledSet) -> DistilledSet:
 
 
 @pytest.mark.parametrize(
-    ("changes", "expected"),
+    ("own", "rates", "expected"),
     [
-        ({}, "training"),
-        ({"rates": torch.tensor([0.1])}, "training"),
-        ({"rates": torch.tensor([0.1, 0.2])}, "steps"),
-        ({"method": "kip"}, "kernel"),
-        ({"method": "ls", "targets": torch.zeros(6, 3)}, "kernel"),
+        ("training", None, "training"),
+        ("training", torch.tensor([0.1]), "training"),
+        ("training", torch.tensor([0.1, 0.2]), "steps"),
+        ("steps", torch.tensor([0.1]), "steps"),
+        ("kernel", None, "kernel"),
+        ("kernel", torch.tensor([0.1, 0.2]), "kernel"),
     ],
 )
-def test_own_is_what_the_set_was_made_for(changes: dict[str, Any], expected: str, distilled: DistilledSet) -> None:
-    assert way_of(find_protocol("own"), replace(distilled, **changes)) == expected
-    assert way_of(find_protocol("kernel"), replace(distilled, **changes)) == "kernel"
-    assert way_of(find_protocol("dc"), replace(distilled, **changes)) == "training"
+def test_own_is_what_the_set_was_made_for(
+    own: Procedure, rates: Tensor | None, expected: Procedure, distilled: DistilledSet
+) -> None:
+    of = replace(distilled, rates=rates)
+    assert procedure_of(find_protocol("own"), of, own) == expected
+    assert procedure_of(find_protocol("kernel"), of, own) == "kernel"
+    assert procedure_of(find_protocol("dc"), of, own) == "training"
+
+
+def test_a_method_of_any_name_may_be_made_for_kernel_regression(
+    distilled: DistilledSet, labels: SoftLabels, teacher: Teacher, val_set: ImageSet
+) -> None:
+    chosen = settings(protocols=("own", "kernel"))
+    own, kernel = evaluate(distilled, labels, (teacher,), val_set, chosen, own_procedure="kernel").scores
+    assert own == replace(kernel, protocol="own")
 
 
 @pytest.mark.parametrize("targets", [None, torch.randn(6, 3)])
@@ -62,7 +73,7 @@ def test_kernel_regression_takes_the_place_of_students(
 ) -> None:
     of = replace(with_exact(distilled), targets=targets)
     ctx = MemoryContext()
-    (score,) = evaluate(of, labels, teacher, val_set, settings(protocols=("kernel",), seeds=3), ctx=ctx).scores
+    (score,) = evaluate(of, labels, (teacher,), val_set, settings(protocols=("kernel",), seeds=3), ctx=ctx).scores
     inputs = to_float(val_set.images.fetch(range(len(val_set))), of.mean, of.std)
     wanted = centred_classes(of.labels, 3) if targets is None else targets
     answers = kernel_regression(distilled_inputs(of, slice(None), CPU), wanted, inputs)
@@ -70,7 +81,9 @@ def test_kernel_regression_takes_the_place_of_students(
     assert (score.student, score.protocol, score.labels, score.seed) == ("kernel", "kernel", "hard", 0)
     assert score.top1 == score.top1_best == pytest.approx(100 * right)
     assert ctx.steps == [(1, 1)]
-    assert evaluate(of, labels, teacher, val_set, settings(protocols=("kernel",)), ctx=ctx.again()).scores == (score,)
+    assert evaluate(of, labels, (teacher,), val_set, settings(protocols=("kernel",)), ctx=ctx.again()).scores == (
+        score,
+    )
 
 
 def test_own_steps_are_those_that_the_set_has_learned(
@@ -78,7 +91,7 @@ def test_own_steps_are_those_that_the_set_has_learned(
 ) -> None:
     rates = torch.tensor([0.3, 0.2, 0.1])
     of, ctx = replace(with_exact(distilled), rates=rates), MemoryContext(stage="evaluate")
-    scores = evaluate(of, labels, teacher, val_set, settings(protocols=("own",), seeds=2), ctx=ctx).scores
+    scores = evaluate(of, labels, (teacher,), val_set, settings(protocols=("own",), seeds=2), ctx=ctx).scores
     spec = resolve_spec(STUDENT, num_classes=3, channels=3, image_size=8, stem="small")
     model = build_model(spec)
     inputs = to_float(val_set.images.fetch(range(len(val_set))), of.mean, of.std)
@@ -101,4 +114,11 @@ def test_own_steps_refuse_a_student_with_batchnorm(
 ) -> None:
     of = replace(distilled, rates=torch.tensor([0.3, 0.2]))
     with pytest.raises(ConfigError, match="students without BatchNorm; got convnet1_w4_bn; use"):
-        evaluate(of, labels, teacher, val_set, settings(protocols=("own",), students=("convnet1_w4_bn",)))
+        evaluate(of, labels, (teacher,), val_set, settings(protocols=("own",), students=("convnet1_w4_bn",)))
+
+
+def test_own_steps_need_learned_rates(
+    distilled: DistilledSet, labels: SoftLabels, teacher: Teacher, val_set: ImageSet
+) -> None:
+    with pytest.raises(ConfigError, match="need its learned rates; got a drawn set without; use another"):
+        evaluate(distilled, labels, (teacher,), val_set, settings(protocols=("own",)), own_procedure="steps")
