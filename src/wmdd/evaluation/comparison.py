@@ -39,7 +39,6 @@ class Row:
     """Sample standard deviation (ddof = 1) of one set's students, pooled over the sets; None of single students."""
     between: float | None
     """Sample standard deviation of the sets' means; None of a single set."""
-    sets: int
     n: int
     """Students, of all sets together."""
     top5: float | None
@@ -166,7 +165,6 @@ def _row(name: str, conditions: Conditions, sets: Sequence[Sequence[Mapping[str,
         mean=fmean(means),
         std=_pooled(accuracies),
         between=stdev(means) if len(means) > 1 else None,
-        sets=len(sets),
         n=sum(map(len, sets)),
         top5=_mean(sets, "top5"),
         best=_mean(sets, "top1_best"),

@@ -135,15 +135,13 @@ def _panels(cells: Cells, names: Sequence[str]) -> Iterator[Panel]:
     }
     rows = [row for block in blocks(compared) for row in block.rows]
     random = summarise(score for score in beside if (score["set"], conditions_of(score)) in apart)
-    for student, protocol, labels in dict.fromkeys(conditions_of(score)[1:] for score in compared):
-        place = (student, protocol, labels)
+    for place in dict.fromkeys(conditions_of(score)[1:] for score in compared):
         found = [
             BenchRow(name=name, accuracies=_by_ipc(rows, place, name), random=_by_ipc(random, place, name))
             for name in names
         ]
-        yield Panel(
-            student=student, protocol=protocol, labels=labels, rows=tuple(row for row in found if row.accuracies)
-        )
+        lines = tuple(row for row in found if row.accuracies)
+        yield Panel(student=place[0], protocol=place[1], labels=place[2], rows=lines)
 
 
 def _scores(cells: Cells, kind: str, of: str | None = None) -> list[dict[str, Any]]:
@@ -161,10 +159,12 @@ def _borrowed(own: Scores, beside: Scores) -> list[dict[str, Any]]:
 
     That is so under a protocol that one method alone has. Those beside the first row that has some stand for it.
     """
-    lenders: dict[Conditions, str] = {conditions_of(score): BASELINE for score in own if score["set"] == BASELINE}
+    known = {conditions_of(score) for score in own if score["set"] == BASELINE}
+    lenders: dict[Conditions, str] = {}
     for score in beside:
         lenders.setdefault(conditions_of(score), score["set"])
-    return [{**score, "set": BASELINE} for score in beside if lenders[conditions_of(score)] == score["set"]]
+    lent = [score for score in beside if lenders[conditions_of(score)] == score["set"]]
+    return [{**score, "set": BASELINE} for score in lent if conditions_of(score) not in known]
 
 
 def _student(score: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -181,13 +181,14 @@ def _cost(cells: Cells, row: str, ipc: int) -> Cost | None:
     done = [cell for cell in cells if (cell["row"], cell["ipc"], cell["state"]) == (row, ipc, "finished")]
     if not done:
         return None
-    making = [{stage: s for stage, s in cell["seconds"].items() if stage not in EVALUATION_STAGES} for cell in done]
-    peaks = [
-        max((b for stage, b in cell["memory"].items() if stage not in EVALUATION_STAGES), default=0) for cell in done
-    ]
     return Cost(
-        seconds=fmean(sum(stages.values()) for stages in making),
-        memory=max(peaks) or None,
+        seconds=fmean(sum(_making(cell, "seconds")) for cell in done),
+        memory=max(max(_making(cell, "memory"), default=0) for cell in done) or None,
         images=fmean(cell["bytes"].get("images", 0) for cell in done),
         labels=fmean(cell["bytes"].get("soft_labels", 0) for cell in done),
     )
+
+
+def _making(cell: Mapping[str, Any], amount: str) -> list[float]:
+    """Return what each stage up to the images took."""
+    return [value for stage, value in cell[amount].items() if stage not in EVALUATION_STAGES]

@@ -1,6 +1,6 @@
 """A bench as one page, with plots against images per class, bytes and seconds, and a table of other networks."""
 
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,55 +64,41 @@ def render_bench(bench: Bench) -> dict[str, str]:
 
 def plots(panel: Panel, bench: Bench) -> list[Plot]:
     """Return a panel's accuracy against images per class, bytes on disk and seconds, wherever these differ."""
-
-    def ipc(_row: str, ipc: int) -> float | None:
-        return float(ipc)
-
-    def kilobytes(row: str, ipc: int) -> float | None:
-        cost = bench.costs.get((row, ipc))
-        return (cost.images + cost.labels) / 1000 if cost is not None else None
-
-    def seconds(row: str, ipc: int) -> float | None:
-        cost = bench.costs.get((row, ipc))
-        return cost.seconds if cost is not None else None
-
-    key = f"{panel.student}-{panel.protocol}-{panel.labels}"
-    kinds = [
-        ("ipc", "Accuracy against images a class", "images a class", ipc),
-        ("bytes", "Accuracy against size", "kB of images and labels", kilobytes),
-        ("seconds", "Accuracy against time", "seconds to make the images", seconds),
+    costs = bench.costs.items()
+    kinds: list[tuple[str, str, str, Mapping[tuple[str, int], float]]] = [
+        ("ipc", "images a class", "images a class", {(r.name, ipc): ipc for r in panel.rows for ipc in r.accuracies}),
+        ("bytes", "size", "kB of images and labels", {at: (c.images + c.labels) / 1000 for at, c in costs}),
+        ("seconds", "time", "seconds to make the images", {at: c.seconds for at, c in costs}),
     ]
-    found = [_plot(f"{kind}-{key}", title, panel, x_label, place) for kind, title, x_label, place in kinds]
+    found = [
+        Plot(
+            key=slug(f"{key}-{panel.student}-{panel.protocol}-{panel.labels}"),
+            title=f"Accuracy against {what}",
+            note=f"{panel.title}. The band is the spread of the students.",
+            x_label=x_label,
+            y_label="top-1, %",
+            series=tuple(_lines(panel, places)),
+            log_x=True,
+        )
+        for key, what, x_label, places in kinds
+    ]
     return [plot for plot in found if len({x for series in plot.series for x in series.x}) > 1]
 
 
-def _plot(key: str, title: str, panel: Panel, x_label: str, place: Callable[[str, int], float | None]) -> Plot:
-    lines: list[Series] = []
+def _lines(panel: Panel, places: Mapping[tuple[str, int], float]) -> Iterator[Series]:
+    """Yield a line for each row that has a place above zero on the axis."""
     for row in panel.rows:
-        known = [(place(row.name, ipc), reached) for ipc, reached in row.accuracies.items()]
-        points = sorted((x, reached.mean, reached.std or 0.0) for x, reached in known if x is not None and x > 0)
+        known = [(places.get((row.name, ipc), 0.0), reached) for ipc, reached in row.accuracies.items()]
+        points = sorted((x, reached.mean, reached.std or 0.0) for x, reached in known if x > 0)
         if points:
-            lines.append(_line(row.name, points))
-    return Plot(
-        key=slug(key),
-        title=title,
-        note=f"{panel.title}. The band is the spread of the students.",
-        x_label=x_label,
-        y_label="top-1, %",
-        series=tuple(lines),
-        log_x=True,
-    )
-
-
-def _line(row: str, points: list[tuple[float, float, float]]) -> Series:
-    return Series(
-        name=title_of(row),
-        x=tuple(x for x, _, _ in points),
-        y=tuple(mean for _, mean, _ in points),
-        low=tuple(mean - spread for _, mean, spread in points),
-        high=tuple(mean + spread for _, mean, spread in points),
-        baseline=row == BASELINE,
-    )
+            yield Series(
+                name=row.title,
+                x=tuple(x for x, _, _ in points),
+                y=tuple(mean for _, mean, _ in points),
+                low=tuple(mean - spread for _, mean, spread in points),
+                high=tuple(mean + spread for _, mean, spread in points),
+                baseline=row.name == BASELINE,
+            )
 
 
 def heatmaps(bench: Bench) -> list[Heatmap]:

@@ -137,10 +137,11 @@ def barycenter_plot(barycenter: Mapping[str, Any]) -> Plot | None:
     steps = range(max(map(len, traces)))
     padded = {f"class {k}": {float(i): trace[min(i, len(trace) - 1)] for i in steps} for k, trace in enumerate(traces)}
     floor = number(barycenter.get("floor_mean"))
+    classes = "1 class" if len(traces) == 1 else f"{len(traces)} classes"
     return Plot(
         key="barycenter",
         title="Barycenter cost",
-        note=f"Squared Wasserstein distance to the real features, mean over {_count(len(traces), 'class', 'classes')}.",
+        note=f"Squared Wasserstein distance to the real features, mean over {classes}.",
         x_label="iteration",
         y_label="cost",
         series=(mean_series("cost", padded),),
@@ -236,7 +237,7 @@ def _students(rows: Sequence[Mapping[str, Any]]) -> list[Plot]:
             x_label=_axis(rows),
             y_label=label,
             series=tuple(
-                mean_series(title_of(of), units, baseline=of == BASELINE) for of, units in _baseline_last(sets)
+                mean_series(title_of(of), units, baseline=of == BASELINE) for of, units in baseline_last(sets)
             ),
             log=field == "loss",
         )
@@ -244,7 +245,8 @@ def _students(rows: Sequence[Mapping[str, Any]]) -> list[Plot]:
     ]
 
 
-def _baseline_last(sets: Mapping[str, Any]) -> list[tuple[str, Any]]:
+def baseline_last(sets: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Return sets by name in their order, random images last."""
     return sorted(sets.items(), key=lambda item: item[0] == BASELINE)
 
 
@@ -274,7 +276,3 @@ def _thinned(xs: Sequence[float]) -> list[float]:
     stride = -(-len(xs) // POINTS) or 1
     kept = list(xs[::stride])
     return kept if not kept or kept[-1] == xs[-1] else [*kept, xs[-1]]
-
-
-def _count(n: int, one: str, many: str) -> str:
-    return f"{n} {one if n == 1 else many}"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wmdd.evaluation.comparison import BASELINE, number
-from wmdd.report.collect import POINTS, Plot, Series, title_of
+from wmdd.report.collect import POINTS, Plot, Series, baseline_last, title_of
 
 NAMED = 12
 """With up to so many classes, each is named on the axis."""
@@ -38,7 +38,7 @@ def feature_distances(diagnosis: Mapping[str, Any]) -> list[FeatureDistances]:
     """Return one row a set, random images last."""
     return [
         FeatureDistances(set=name, **{figure: number((found.get("mean") or {}).get(figure)) for figure in _FIGURES})
-        for name, found in _sets(diagnosis)
+        for name, found in baseline_last(diagnosis)
     ]
 
 
@@ -47,7 +47,7 @@ def class_costs(diagnosis: Mapping[str, Any], classes: Sequence[str]) -> Plot | 
 
     Every set is one line; floors and random picks are the same for all sets and are those of the first.
     """
-    sets = [(name, found.get("classes") or {}) for name, found in _sets(diagnosis)]
+    sets = [(name, found.get("classes") or {}) for name, found in baseline_last(diagnosis)]
     first = sets[0][1] if sets else {}
     floors = _numbers(first, "floor")
     if len(floors) < 2:
@@ -77,10 +77,6 @@ def three_digits(value: float | None) -> str:
     if value is None:
         return "–"
     return f"{value:,.0f}" if abs(value) >= 999.5 else f"{value:#.3g}".rstrip(".")
-
-
-def _sets(diagnosis: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    return sorted(diagnosis.items(), key=lambda item: item[0] == BASELINE)
 
 
 def _numbers(found: Mapping[str, Any], name: str) -> list[float]:
