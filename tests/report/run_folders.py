@@ -52,7 +52,9 @@ def make_log() -> list[dict[str, Any]]:
     """Return log rows of every stage that has curves."""
     rows: list[dict[str, Any]] = []
     for epoch in range(8):
-        rows.append({"stage": "squeeze", "unit": "", "epoch": epoch, "loss": 2.0 / (epoch + 1), "top1": 90.0 + epoch})
+        rows.append(
+            {"stage": "squeeze", "unit": "teacher", "epoch": epoch, "loss": 2.0 / (epoch + 1), "top1": 90.0 + epoch}
+        )
     for unit in ("class 0-4", "class 5-9"):
         for step in range(0, 200, 20):
             loss = 100.0 / (step + 1)

@@ -16,7 +16,7 @@ from wmdd.report.figures import alternative, draw, sprite
 
 def plot(key: str = "one", *, log: bool = False, name: str = "loss", top: float = 9.0) -> Plot:
     line = Series(name=name, x=(0, 1, 2), y=(top, 4.0, 3.0), low=(top - 1, 3.0, 2.0), high=(top + 1, 5.0, 4.0), units=2)
-    other = Series(name="random", x=(0, 1, 2), y=(5.0, 5.0, 5.0), reference=True)
+    other = Series(name="random", x=(0, 1, 2), y=(5.0, 5.0, 5.0), baseline=True)
     return Plot(key=key, title="T & C", note="", x_label="step", y_label="loss", series=(line, other), log=log,
                 level=("floor", 2.5))  # fmt: skip
 
@@ -64,8 +64,8 @@ def test_settings_of_matplotlib_stay_as_they_were_and_do_not_matter() -> None:
         assert mpl.rcParams["font.size"] == 30
 
 
-def test_keys_carry_the_numbers() -> None:
-    first, second, floor = draw(plot()).keys
+def test_the_legend_carries_the_numbers() -> None:
+    first, second, floor = draw(plot()).legend
     assert (first.first, first.lowest, first.highest, first.last) == (9, 3, 9, 3)
     assert (first.dash, second.dash) == ("solid", "dashed")
     assert (floor.name, floor.last) == ("floor", 2.5)

@@ -207,12 +207,38 @@ def test_worse_than_random_is_said_and_signed(make_run: MakeRun) -> None:
     assert "−10.0 points" in text
 
 
+@pytest.mark.parametrize(
+    ("method", "stages", "titles"),
+    [
+        ("dc", {"match_gradients": ("images", "step")}, ["Distillation loss"]),
+        (
+            "mtt",
+            {"experts": ("expert-00000", "epoch"), "mtt": ("images", "step")},
+            ["Expert training loss", "Distillation loss"],
+        ),
+    ],
+)
+def test_losses_of_matching_methods_are_drawn(
+    make_run: MakeRun, method: str, stages: dict[str, tuple[str, str]], titles: list[str]
+) -> None:
+    run = make_run(metrics=make_metrics(run={"method": method}))
+    rows = [
+        {"stage": stage, "unit": unit, axis: x, "loss": 1.0 / x}
+        for stage, (unit, axis) in stages.items()
+        for x in (1, 2, 3)
+    ]
+    (run / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    page = page_of(run)
+    assert re.findall(r"<figcaption><h3>(.*? loss)</h3>", page) == titles
+    assert len(re.findall(r"loss from 1 at (?:step|epoch) 1 to 0.3333 at (?:step|epoch) 3", page)) == len(titles)
+
+
 def test_missing_random_row_is_shown_as_missing(make_run: MakeRun) -> None:
     text = words(page_of(make_run(metrics=make_metrics(evaluations=[score("wmdd", 0, 78.0)]))))
     assert "random real images not evaluated" in text
 
 
-def test_several_settings_get_a_tally(make_run: MakeRun) -> None:
+def test_several_settings_get_an_overall_count(make_run: MakeRun) -> None:
     evaluations = [
         score(of, s, v + s, student=student)
         for student in ("resnet18", "convnet3")

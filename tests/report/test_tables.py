@@ -1,57 +1,16 @@
-"""Known answers of the aggregation, and the sentence in every case that can happen."""
+"""The sentence in every case that can happen, amounts and settings."""
 
 from typing import Any
 
 import pytest
 from run_folders import make_metrics, score
 
-from wmdd.report.tables import duration, flattened, human_bytes, sizes, summary_rows, tally, timings, verdict
+from wmdd.report.tables import duration, flattened, human_bytes, overall, sizes, timings, verdict
 
 
 def scores(**sets: tuple[float, ...]) -> dict[str, Any]:
     """Return finished metrics with these accuracies."""
     return make_metrics(evaluations=[score(of, i, v) for of, values in sets.items() for i, v in enumerate(values)])
-
-
-def test_mean_and_sample_deviation() -> None:
-    wmdd, random = summary_rows(scores(random=(61.0, 63.0, 65.0), wmdd=(77.0, 79.0)))
-    assert (wmdd.set, wmdd.n, wmdd.mean) == ("wmdd", 2, 78.0)
-    assert wmdd.std == pytest.approx(2**0.5)
-    assert (random.set, random.n, random.mean, random.std) == ("random", 3, 63.0, 2.0)
-    assert (wmdd.top5, wmdd.best) == (97.25, 78.5)
-
-
-def test_one_seed_has_no_deviation_and_never_wins() -> None:
-    wmdd, random = summary_rows(scores(wmdd=(90.0,), random=(10.0, 11.0)))
-    assert wmdd.std is None
-    assert not wmdd.ahead
-    assert not random.ahead
-
-
-def test_ahead_only_beyond_the_sum_of_both_deviations() -> None:
-    assert summary_rows(scores(wmdd=(69.0, 71.0), random=(66.0, 68.0)))[0].ahead  # gap 3 > 2.83
-    assert not summary_rows(scores(wmdd=(69.0, 71.0), random=(66.5, 68.5)))[0].ahead  # gap 2.5 < 2.83
-
-
-def test_random_can_be_ahead() -> None:
-    assert summary_rows(scores(wmdd=(50.0, 51.0), random=(60.0, 61.0)))[1].ahead
-
-
-def test_a_seed_evaluated_twice_counts_once_and_broken_scores_not_at_all() -> None:
-    entries = [score("wmdd", 0, 10.0), score("wmdd", 0, 20.0), score("wmdd", 1, float("nan"))]
-    (row,) = summary_rows(make_metrics(evaluations=entries))
-    assert (row.n, row.mean) == (1, 20.0)
-
-
-def test_groups_do_not_mix() -> None:
-    entries = [score("wmdd", 0, 1.0), score("wmdd", 0, 2.0, student="vit"), score("wmdd", 0, 3.0, protocol="rded"),
-               score("wmdd", 0, 4.0, labels="hard"), score("wmdd", 0, 5.0, ipc=50)]  # fmt: skip
-    assert [row.mean for row in summary_rows(make_metrics(evaluations=entries))] == [1, 2, 3, 4, 5]
-
-
-def test_missing_columns_are_unknown() -> None:
-    (row,) = summary_rows({"evaluations": [{"set": "wmdd", "top1": 5}]})
-    assert (row.top5, row.best, row.student) == (None, None, "")
 
 
 def test_verdict_better() -> None:
@@ -98,17 +57,17 @@ def test_verdict_is_about_the_runs_own_method() -> None:
     assert verdict(metrics | {"run": {}, "teacher": {}}).startswith("SRe2L reaches 40.0 %")
 
 
-def test_tally_counts_all_settings() -> None:
+def test_overall_counts_all_settings() -> None:
     entries = [
         score(of, seed, top1 + seed, student=student)
         for student, pair in {"a": (70, 60), "b": (50, 60), "c": (60, 60)}.items()
         for of, top1 in zip(("wmdd", "random"), pair, strict=True)
         for seed in range(2)
     ]
-    said = tally(make_metrics(evaluations=entries))
+    said = overall(make_metrics(evaluations=entries))
     assert "Over all 3 settings" in said
     assert "clearly above in 1, clearly below in 1, not separated in 1." in said
-    assert tally(make_metrics()) == ""
+    assert overall(make_metrics()) == ""
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,10 @@ accuracy over epochs and five learning rates on the test images, and is not repe
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from statistics import fmean
+from collections.abc import Mapping
 from typing import Any
+
+from wmdd.evaluation.comparison import Scores, number, summarise
 
 AUGMENTED = {"dc": "dc_plain"}
 """Protocols with augmentation, and those without that stand beside them."""
@@ -53,9 +54,7 @@ Means = Mapping[tuple[str, str, str, str], float]
 """(set, student, protocol, labels) → mean accuracy over seeds, a fraction."""
 
 
-def ranking_rows(
-    evaluations: Sequence[Mapping[str, Any]], full_data: Sequence[Mapping[str, Any]], *, random: str
-) -> list[dict[str, Any]]:
+def ranking_rows(evaluations: Scores, full_data: Scores, *, random: str) -> list[dict[str, Any]]:
     """Return the scores of each set and student as far as a run has what they need, ready for JSON.
 
     IOR needs random images beside; HLR the same student on all real images, and on the set with hard labels (under the
@@ -75,12 +74,10 @@ def ranking_rows(
 _NAMES = ("set", "student", "protocol", "labels")
 
 
-def _means(scores: Sequence[Mapping[str, Any]]) -> Means:
-    found: dict[tuple[str, str, str, str], list[float]] = {}
-    for score in scores:
-        key = (str(score["set"]), str(score["student"]), str(score["protocol"]), str(score["labels"]))
-        found.setdefault(key, []).append(float(score["top1"]) / 100)
-    return {key: fmean(values) for key, values in found.items()}
+def _means(scores: Scores) -> Means:
+    # The mean of fractions, which is not to the last bit the fraction of the mean that stands in the tables.
+    fractions = [{**score, "top1": value / 100} for score in scores if (value := number(score.get("top1"))) is not None]
+    return {(row.set, row.student, row.protocol, row.labels): row.mean for row in summarise(fractions)}
 
 
 def _row(means: Means, real: Mapping[str, float], key: tuple[str, str, str, str], random: str) -> dict[str, Any]:

@@ -1,22 +1,20 @@
 """A bench as one page, with plots against images per class, bytes and seconds, and a table of other networks."""
 
-import os
-from collections.abc import Callable
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wmdd.evaluation.comparison import BASELINE, number
 from wmdd.report.bench import Bench, Panel, read_bench
-from wmdd.report.bench_tables import COLUMNS, finding, full_data, latex, markdown, notes, table_lines
-from wmdd.report.collect import PANELS, REFERENCE, Plot, Series, name_of, number
+from wmdd.report.bench_tables import COLUMNS, finding, full_data, notes, table_lines
+from wmdd.report.collect import PANELS, Plot, Series, slug, title_of
 from wmdd.report.figures import draw
-from wmdd.report.page import environment
-
-_FILES: dict[str, Callable[[Bench], str]] = {"bench.md": markdown, "bench.tex": latex}
+from wmdd.report.templates import render, write_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Heat:
+class Heatmap:
     """Accuracy by row and student, under one protocol at one number of images per class."""
 
     title: str
@@ -37,109 +35,94 @@ def write_bench(folder: Path) -> Path:
         The path of the page.
 
     Raises:
-        ArtifactError: the folder holds no readable `bench.json`.
+        ArtifactError: the folder holds no readable `bench.json`, or cannot be written.
     """
-    bench = read_bench(Path(folder))
-    texts = {name: write(bench) for name, write in _FILES.items()} | {"bench.html": render_bench(bench)}
-    for name, text in texts.items():
-        half = Path(folder) / f"{name}.tmp"
-        half.write_text(text, encoding="utf-8", newline="\n")
-        os.replace(half, Path(folder) / name)
+    for name, text in render_bench(read_bench(Path(folder))).items():
+        write_text(Path(folder) / name, text)
     return Path(folder) / "bench.html"
 
 
-def render_bench(bench: Bench) -> str:
-    """Return the page of a bench."""
+def render_bench(bench: Bench) -> dict[str, str]:
+    """Return a bench as Markdown, as LaTeX (needs the package booktabs) and as a page, by name of their file."""
     content: dict[str, Any] = {
         "bench": bench,
         "data": bench.results["data"],
         "teacher": bench.results["teacher"],
         "top1": number(bench.results["teacher"].get("top1")),
         "run": bench.results["run"],
-        "verdict": finding(bench),
+        "finding": finding(bench),
         "notes": notes(bench),
         "columns": COLUMNS,
         "table_lines": table_lines,
         "full_data": full_data,
-        "name_of": name_of,
+        "title_of": title_of,
         "drawings": [draw(plot) for panel in bench.panels[:PANELS] for plot in plots(panel, bench)],
-        "heats": heats(bench),
+        "heatmaps": heatmaps(bench),
     }
-    return environment().get_template("bench.html.j2").render(content)
+    return {name: render(f"{name}.j2", **content) for name in ("bench.md", "bench.tex", "bench.html")}
 
 
 def plots(panel: Panel, bench: Bench) -> list[Plot]:
     """Return a panel's accuracy against images per class, bytes on disk and seconds, wherever these differ."""
-
-    def ipc(_row: str, ipc: int) -> float | None:
-        return float(ipc)
-
-    def kilobytes(row: str, ipc: int) -> float | None:
-        cost = bench.costs.get((row, ipc))
-        return (cost.images + cost.labels) / 1000 if cost is not None else None
-
-    def seconds(row: str, ipc: int) -> float | None:
-        cost = bench.costs.get((row, ipc))
-        return cost.seconds if cost is not None else None
-
-    key = "-".join(part for part in (panel.student, panel.protocol, panel.labels))
-    kinds = [
-        ("ipc", "Accuracy against images a class", "images a class", ipc),
-        ("bytes", "Accuracy against size", "kB of images and labels", kilobytes),
-        ("seconds", "Accuracy against time", "seconds to make the images", seconds),
+    costs = bench.costs.items()
+    kinds: list[tuple[str, str, str, Mapping[tuple[str, int], float]]] = [
+        ("ipc", "images a class", "images a class", {(r.name, ipc): ipc for r in panel.rows for ipc in r.accuracies}),
+        ("bytes", "size", "kB of images and labels", {at: (c.images + c.labels) / 1000 for at, c in costs}),
+        ("seconds", "time", "seconds to make the images", {at: c.seconds for at, c in costs}),
     ]
-    found = [_plot(f"{kind}-{key}", title, panel, x_label, place) for kind, title, x_label, place in kinds]
+    found = [
+        Plot(
+            key=slug(f"{key}-{panel.student}-{panel.protocol}-{panel.labels}"),
+            title=f"Accuracy against {what}",
+            note=f"{panel.title}. The band is the spread of the students.",
+            x_label=x_label,
+            y_label="top-1, %",
+            series=tuple(_lines(panel, places)),
+            log_x=True,
+        )
+        for key, what, x_label, places in kinds
+    ]
     return [plot for plot in found if len({x for series in plot.series for x in series.x}) > 1]
 
 
-def _plot(key: str, title: str, panel: Panel, x_label: str, place: Callable[[str, int], float | None]) -> Plot:
-    lines: list[Series] = []
+def _lines(panel: Panel, places: Mapping[tuple[str, int], float]) -> Iterator[Series]:
+    """Yield a line for each row that has a place above zero on the axis."""
     for row in panel.rows:
-        known = [(place(row.name, ipc), figure) for ipc, figure in row.figures.items()]
-        points = sorted((x, figure.mean, figure.within or 0.0) for x, figure in known if x is not None and x > 0)
+        known = [(places.get((row.name, ipc), 0.0), reached) for ipc, reached in row.accuracies.items()]
+        points = sorted((x, reached.mean, reached.std or 0.0) for x, reached in known if x > 0)
         if points:
-            lines.append(_line(row.name, points))
-    return Plot(
-        key="".join(letter if letter.isalnum() else "-" for letter in key),
-        title=title,
-        note=f"{panel.title}. The band is the spread of the students.",
-        x_label=x_label,
-        y_label="top-1, %",
-        series=tuple(lines),
-        log_x=True,
-    )
+            yield Series(
+                name=row.title,
+                x=tuple(x for x, _, _ in points),
+                y=tuple(mean for _, mean, _ in points),
+                low=tuple(mean - spread for _, mean, spread in points),
+                high=tuple(mean + spread for _, mean, spread in points),
+                baseline=row.name == BASELINE,
+            )
 
 
-def _line(row: str, points: list[tuple[float, float, float]]) -> Series:
-    return Series(
-        name=name_of(row),
-        x=tuple(x for x, _, _ in points),
-        y=tuple(mean for _, mean, _ in points),
-        low=tuple(mean - spread for _, mean, spread in points),
-        high=tuple(mean + spread for _, mean, spread in points),
-        reference=row == REFERENCE,
-    )
-
-
-def heats(bench: Bench) -> list[Heat]:
+def heatmaps(bench: Bench) -> list[Heatmap]:
     """Return a table of rows x students wherever several students were trained under one protocol."""
     kinds = dict.fromkeys((panel.protocol, panel.labels) for panel in bench.panels)
-    found: list[Heat] = []
+    found: list[Heatmap] = []
     for protocol, labels in kinds:
         panels = [panel for panel in bench.panels if (panel.protocol, panel.labels) == (protocol, labels)]
         if len(panels) > 1:
-            found += [heat for ipc in bench.ipcs if (heat := _heat(panels, bench, ipc)) is not None]
+            found += [heatmap for ipc in bench.ipcs if (heatmap := _heatmap(panels, bench, ipc)) is not None]
     return found
 
 
-def _heat(panels: list[Panel], bench: Bench, ipc: int) -> Heat | None:
+def _heatmap(panels: list[Panel], bench: Bench, ipc: int) -> Heatmap | None:
     means = {
-        (row.name, panel.student): row.figures[ipc].mean for panel in panels for row in panel.rows if ipc in row.figures
+        (row.name, panel.student): row.accuracies[ipc].mean
+        for panel in panels
+        for row in panel.rows
+        if ipc in row.accuracies
     }
     if not means:
         return None
     students = tuple(panel.student for panel in panels)
-    return Heat(
+    return Heatmap(
         title=f"protocol {panels[0].protocol}, {panels[0].labels} labels, IPC {ipc}",
         students=students,
         rows=tuple(

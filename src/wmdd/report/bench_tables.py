@@ -1,19 +1,16 @@
-"""A bench as Markdown and as LaTeX: one table for each student, protocol and kind of labels, costs beside."""
+"""A bench as lines of tables, costs beside the accuracies, and the sentences that go with them."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from wmdd.report.bench import Bench, Cost, Figure, Panel
-from wmdd.report.collect import REFERENCE, name_of, number
+from wmdd.evaluation.comparison import BASELINE, Row
+from wmdd.report.bench import Bench, Cost, Panel
+from wmdd.report.collect import title_of
 from wmdd.report.tables import duration, human_bytes
+from wmdd.report.templates import ABSENT
 
 COLUMNS = ("time", "memory", "images", "labels")
 """Names of the cost columns."""
-_ABSENT = "–"
-_SPECIAL = {
-    **{character: f"\\{character}" for character in "&%$#_{}"},
-    **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +18,7 @@ class Line:
     """One line of a table."""
 
     title: str
-    figures: tuple[Figure | None, ...]
+    accuracies: tuple[Row | None, ...]
     """One for each number of images per class."""
     costs: tuple[str, ...]
     """In the order of `COLUMNS`."""
@@ -34,34 +31,16 @@ def table_lines(panel: Panel, bench: Bench) -> Iterator[Line]:
     last = max(bench.ipcs)
     for row in panel.rows:
         costs = cost_texts(bench.costs.get((row.name, last)))
-        yield Line(title=row.title, figures=_in_order(row.figures, bench), costs=costs, random=row.name == REFERENCE)
+        yield Line(
+            title=row.title, accuracies=_in_order(row.accuracies, bench), costs=costs, random=row.name == BASELINE
+        )
         if row.random:
-            title = f"{name_of(REFERENCE)}, labels of {row.title}"
-            yield Line(title=title, figures=_in_order(row.random, bench), costs=cost_texts(None), random=True)
+            title = f"{title_of(BASELINE)}, labels of {row.title}"
+            yield Line(title=title, accuracies=_in_order(row.random, bench), costs=cost_texts(None), random=True)
 
 
-def _in_order(figures: Mapping[int, Figure], bench: Bench) -> tuple[Figure | None, ...]:
-    return tuple(figures.get(ipc) for ipc in bench.ipcs)
-
-
-def markdown(bench: Bench) -> str:
-    """Return the tables as Markdown."""
-    parts = [f"# Methods on {bench.results['data']['name']}", _lead(bench), finding(bench)]
-    for panel in bench.panels:
-        head = ["method", *(f"IPC {ipc}" for ipc in bench.ipcs), *COLUMNS]
-        lines = [head, ["---", *["---:"] * (len(head) - 1)]]
-        lines += [[_md(line.title), *map(_md_figure, line.figures), *line.costs] for line in table_lines(panel, bench)]
-        parts += [f"## {_md(panel.title)}", "\n".join(f"| {' | '.join(line)} |" for line in lines)]
-        parts += [reference] if (reference := full_data(panel, bench)) else []
-    parts.append(notes(bench))
-    if bench.failures:
-        parts += ["## Failed", "\n".join(f"- {_md(name)}: {_md(reason)}" for name, reason in bench.failures)]
-    return "\n\n".join(parts) + "\n"
-
-
-def latex(bench: Bench) -> str:
-    """Return the tables as LaTeX, for a document with the package booktabs."""
-    return "\n".join(_latex_table(panel, bench) for panel in bench.panels)
+def _in_order(accuracies: Mapping[int, Row], bench: Bench) -> tuple[Row | None, ...]:
+    return tuple(accuracies.get(ipc) for ipc in bench.ipcs)
 
 
 def full_data(panel: Panel, bench: Bench) -> str:
@@ -85,19 +64,19 @@ def notes(bench: Bench) -> str:
 
 def finding(bench: Bench) -> str:
     """Say in plain words who is ahead in the first table at the largest number of images per class."""
-    last = max((ipc for panel in bench.panels[:1] for row in panel.rows for ipc in row.figures), default=0)
+    last = max((ipc for panel in bench.panels[:1] for row in panel.rows for ipc in row.accuracies), default=0)
     if not last:
         return "No student has been evaluated yet."
     panel = bench.panels[0]
-    at = {row.name: row for row in panel.rows if last in row.figures}
-    leader = max(at.values(), key=lambda row: row.figures[last].mean)
-    first = leader.figures[last]
+    at = {row.name: row for row in panel.rows if last in row.accuracies}
+    leader = max(at.values(), key=lambda row: row.accuracies[last].mean)
+    first = leader.accuracies[last]
     images = f"{last} image{'' if last == 1 else 's'} a class"
     told = f"With {images}, the highest mean is that of {leader.title}: {first.text} % ({panel.title})"
-    if leader.name == REFERENCE or REFERENCE not in at:
+    if leader.name == BASELINE or BASELINE not in at:
         return f"{told}."
-    random = leader.random.get(last, at[REFERENCE].figures[last])
-    gap, spread = first.mean - random.mean, (first.within or 0.0) + (random.within or 0.0)
+    random = leader.random.get(last, at[BASELINE].accuracies[last])
+    gap, spread = first.mean - random.mean, (first.std or 0.0) + (random.std or 0.0)
     side = "more than" if gap > spread else "within"
     return (
         f"{told}; random real images with the same labels reach {random.text} %. The gap is {gap:.1f} points, {side} "
@@ -108,8 +87,8 @@ def finding(bench: Bench) -> str:
 def cost_texts(cost: Cost | None) -> tuple[str, ...]:
     """Return a cost in the order of `COLUMNS`."""
     if cost is None:
-        return (_ABSENT,) * len(COLUMNS)
-    memory = _ABSENT if cost.memory is None else human_bytes(cost.memory)
+        return (ABSENT,) * len(COLUMNS)
+    memory = ABSENT if cost.memory is None else human_bytes(cost.memory)
     return duration(cost.seconds), memory, human_bytes(cost.images), human_bytes(cost.labels)
 
 
@@ -117,61 +96,3 @@ def _memory_of(bench: Bench) -> str:
     """Say what the memory figures count."""
     on_gpu = str(bench.results["run"]["device"]).startswith("cuda")
     return "tensors on the GPU" if on_gpu else "the whole process, libraries included"
-
-
-def _lead(bench: Bench) -> str:
-    data, teacher = bench.results["data"], bench.results["teacher"]
-    top1 = number(teacher.get("top1"))
-    reached = f", which reaches {top1:.1f} %" if top1 is not None else ""
-    unfinished = f" {bench.waiting} sets are still to be made." if bench.waiting else ""
-    return (
-        f"{data['train']:,} training and {data['val']:,} test images at {data['image_size']} px; labels are "
-        f"those of one teacher, {_md(str(teacher['arch']))}{reached}, or of the method's own.{unfinished}"
-    )
-
-
-def _md_figure(figure: Figure | None) -> str:
-    if figure is None:
-        return _ABSENT
-    return f"**{figure.text}**" if figure.best else figure.text
-
-
-def _md(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
-
-
-def _latex_table(panel: Panel, bench: Bench) -> str:
-    columns = len(bench.ipcs) + len(COLUMNS)
-    head = ["Method", *(f"IPC {ipc}" for ipc in bench.ipcs), *(name.capitalize() for name in COLUMNS)]
-    body = [
-        [_tex(line.title), *map(_tex_figure, line.figures), *map(_tex, line.costs)]
-        for line in table_lines(panel, bench)
-    ]
-    told = " ".join(filter(None, (full_data(panel, bench), notes(bench))))
-    caption = f"Top-1 (\\%) on {_tex(bench.results['data']['name'])}: {_tex(panel.title)}. {_tex(told)}"
-    return "\n".join(
-        [
-            r"\begin{table}[t]",
-            r"  \centering",
-            f"  \\caption{{{caption}}}",
-            f"  \\begin{{tabular}}{{l{'r' * columns}}}",
-            r"    \toprule",
-            f"    {' & '.join(head)} \\\\",
-            r"    \midrule",
-            *(f"    {' & '.join(line)} \\\\" for line in body),
-            r"    \bottomrule",
-            r"  \end{tabular}",
-            "\\end{table}\n",
-        ]
-    )
-
-
-def _tex_figure(figure: Figure | None) -> str:
-    if figure is None:
-        return "--"
-    return f"\\textbf{{{_tex(figure.text)}}}" if figure.best else _tex(figure.text)
-
-
-def _tex(text: str) -> str:
-    escaped = "".join(_SPECIAL.get(character, character) for character in text)
-    return escaped.replace("±", r"$\pm$").replace(_ABSENT, "--")

@@ -1,28 +1,25 @@
 """From the rows of `log.jsonl` and the numbers of `metrics.json` to the curves that the page shows; opens no file."""
 
 import json
-import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from wmdd.evaluation.comparison import BASELINE, number
+
 POINTS = 240
 """A curve is thinned to about this many points: more cannot be seen and would only make the page heavier."""
 PANELS = 6
 """Student settings that get a panel of their own."""
-REFERENCE = "random"
-"""The set that every other one is compared with."""
+EVALUATION_STAGES = frozenset({"relabel", "evaluate", "diagnose", "full_data"})
+"""Stages that come after the images, whatever made these."""
 
-_NAMES = {
-    **{name: name.upper() for name in ("wmdd", "cda", "rded", "dm", "dc", "dsa", "mtt", "dd", "kip", "mmd")},
-    **{"sre2l": "SRe2L", "scdd": "SC-DD", "gvbsm": "G-VBSM", REFERENCE: "random real images"},
-}
 _SEED = re.compile(r"^(?P<rest>.+?) seed (?P<seed>\d+)$")
-
-RECOVERIES = ("recover", "invert", "gvbsm")
-"""Stages that optimise images under a teacher; a run has one of them at most."""
+_LOSS = re.compile(r"(?:.+_)?loss")
+"""Columns of losses, also of a stage that no card describes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +33,7 @@ class Series:
     """Smallest value over the units at each `x`; empty where there is a single unit."""
     high: tuple[float, ...] = ()
     units: int = 1
-    reference: bool = False
+    baseline: bool = False
     """Drawn as what others are compared with: grey and dashed."""
 
 
@@ -56,7 +53,7 @@ class Plot:
     """Whether equal factors in x are equally far apart."""
     level: tuple[str, float] | None = None
     """Name and height of a horizontal line."""
-    places: tuple[str, ...] = ()
+    tick_labels: tuple[str, ...] = ()
     """Names of x = 0, 1, ..., where x is not an amount."""
 
 
@@ -68,16 +65,30 @@ class LogRows:
     skipped: int = 0
 
 
-def number(value: object) -> float | None:
-    """Return a finite number as float, and None for everything else (NaN, text, truth values, nothing)."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return float(value)
+# Until the methods' cards are read, this stands in for `wmdd.methods.catalogue`: `from ... import losses_of, title_of`.
+_TITLES = {
+    **{name: name.upper() for name in ("wmdd", "cda", "rded", "dm", "dc", "dsa", "mtt", "dd", "kip", "mmd")},
+    **{"sre2l": "SRe2L", "scdd": "SC-DD", "gvbsm": "G-VBSM", BASELINE: "random real images"},
+}
+_LABELS = {"loss": "total", "feature_loss": "feature term", "bn_loss": "BatchNorm term"}
 
 
-def name_of(method: str) -> str:
-    """Return a method's name as papers write it."""
-    return _NAMES.get(method, method)
+def title_of(method: str) -> str:
+    """Return a method's name as papers write it; an unknown one as it is."""
+    return _TITLES.get(method, method)
+
+
+def losses_of(method: str) -> Mapping[str, str]:
+    """Return the columns of losses that a method logs, and their labels; empty for an unknown one."""
+    return _LABELS if method in {"wmdd", "mmd", "sre2l", "cda", "scdd", "gvbsm"} else {}
+
+
+# End of the stand-in.
+
+
+def slug(text: str) -> str:
+    """Return `text` as part of an id on a page."""
+    return "".join(letter if letter.isalnum() else "-" for letter in text)
 
 
 def parse_log(text: str) -> LogRows:
@@ -96,19 +107,21 @@ def parse_log(text: str) -> LogRows:
     return LogRows(rows=tuple(rows), skipped=skipped)
 
 
-def curves(rows: Iterable[Mapping[str, Any]]) -> list[Plot]:
-    """Return the plots that the log has numbers for: teacher, recovery, students, in this order.
+def curves(rows: Iterable[Mapping[str, Any]], method: str = "") -> list[Plot]:
+    """Return the plots that the log has numbers for: the stages that lead to the images in stored order, then students.
 
     A line needs two points: a teacher that was brought along has an accuracy, but no curve.
+
+    Args:
+        rows: those of the log.
+        method: name of the run's method, whose card says how the losses of its images are called.
     """
     by_stage: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
         by_stage.setdefault(str(row["stage"]), []).append(row)
-    plots = [
-        *_teacher(by_stage.get("squeeze", [])),
-        *_recovery([row for stage in RECOVERIES for row in by_stage.get(stage, [])]),
-        *_students(by_stage.get("evaluate", [])),
-    ]
+    making = {stage: found for stage, found in by_stage.items() if stage not in EVALUATION_STAGES}
+    plots = [plot for stage, found in making.items() for plot in _stage_plots(stage, found, losses_of(method))]
+    plots += _students(by_stage.get("evaluate", []))
     return [plot for plot in plots if any(len(series.x) > 1 for series in plot.series)]
 
 
@@ -124,18 +137,19 @@ def barycenter_plot(barycenter: Mapping[str, Any]) -> Plot | None:
     steps = range(max(map(len, traces)))
     padded = {f"class {k}": {float(i): trace[min(i, len(trace) - 1)] for i in steps} for k, trace in enumerate(traces)}
     floor = number(barycenter.get("floor_mean"))
+    classes = "1 class" if len(traces) == 1 else f"{len(traces)} classes"
     return Plot(
         key="barycenter",
         title="Barycenter cost",
-        note=f"Squared Wasserstein distance to the real features, mean over {_count(len(traces), 'class', 'classes')}.",
+        note=f"Squared Wasserstein distance to the real features, mean over {classes}.",
         x_label="iteration",
         y_label="cost",
-        series=(merged("cost", padded),),
+        series=(mean_series("cost", padded),),
         level=None if floor is None else ("floor (k-means run to convergence)", floor),
     )
 
 
-def merged(name: str, units: Mapping[str, Mapping[float, float]], *, reference: bool = False) -> Series:
+def mean_series(name: str, units: Mapping[str, Mapping[float, float]], *, baseline: bool = False) -> Series:
     """Return the mean over units at every x that some unit has, thinned, with the band between the extremes."""
     at: dict[float, list[float]] = {}
     for unit in units.values():
@@ -150,33 +164,60 @@ def merged(name: str, units: Mapping[str, Mapping[float, float]], *, reference: 
         low=tuple(min(at[x]) for x in xs) if several else (),
         high=tuple(max(at[x]) for x in xs) if several else (),
         units=len(units),
-        reference=reference,
+        baseline=baseline,
     )
 
 
-def _teacher(rows: Sequence[Mapping[str, Any]]) -> list[Plot]:
-    wanted = (("top1", "Teacher accuracy", "top-1, %", False), ("loss", "Teacher training loss", "loss", True))
+def _stage_plots(stage: str, rows: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> list[Plot]:
+    """Return a stage's plots; units whose names differ in more than numbers measure different things: drawn apart.
+
+    What goes by epochs trains a network; everything else optimises images.
+    """
+    kinds: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        name = re.split(r"\d", str(row.get("unit", "")), maxsplit=1)[0].strip(" -_")
+        kinds.setdefault(name or stage.replace("_", " "), []).append(row)
     plots: list[Plot] = []
-    for field, title, label, log in wanted:
-        units = _values(rows, field, positive=log)
-        if units:
-            line = merged(field, units)
-            note = "Real validation images." if field == "top1" else "Real training images, logarithmic scale."
-            plots.append(Plot(key=f"squeeze-{field}", title=title, note=note, x_label=_axis(rows), y_label=label,
-                              series=(line,), log=log))  # fmt: skip
+    for index, (kind, part) in enumerate(kinds.items()):
+        key = slug(stage) + (f"-{index}" if index else "")
+        if _axis(part) == "epoch":
+            plots += _training(key, f"{kind[:1].upper()}{kind[1:]}", part)
+        else:
+            plots += _optimisation(key, f": {kind}" if len(kinds) > 1 else "", part, labels)
     return plots
 
 
-def _recovery(rows: Sequence[Mapping[str, Any]]) -> list[Plot]:
-    names = {"loss": "total", "feature_loss": "feature term", "bn_loss": "BatchNorm term"}
-    found = {name: _values(rows, field, positive=True) for field, name in names.items()}
-    lines = tuple(merged(name, units) for name, units in found.items() if units)
-    if not lines:
-        return []
-    groups = max(line.units for line in lines)
-    note = "Loss of the images, logarithmic scale" + (f", mean over {groups} groups of classes." if groups > 1 else ".")
-    return [Plot(key="recover", title="Recovery losses", note=note, x_label=_axis(rows), y_label="loss", series=lines,
-                 log=True)]  # fmt: skip
+def _training(key: str, network: str, rows: Sequence[Mapping[str, Any]]) -> list[Plot]:
+    accuracy = _values(rows, "top1", positive=False)
+    lines, log = _losses(rows, {})
+    return [
+        Plot(key=f"{key}-top1", title=f"{network} accuracy", note="Real validation images.", x_label=_axis(rows),
+             y_label="top-1, %", series=(mean_series("top1", accuracy),)),
+        Plot(key=f"{key}-loss", title=f"{network} training loss", x_label=_axis(rows), y_label="loss", series=lines,
+             note=f"Real training images{_scale(lines, 'networks', log=log)}.", log=log),
+    ]  # fmt: skip
+
+
+def _optimisation(key: str, kind: str, rows: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> list[Plot]:
+    lines, log = _losses(rows, labels)
+    title = "Recovery losses" if len(lines) > 1 else "Distillation loss"  # a recovery logs the terms of its loss too
+    note = f"Loss of the images{_scale(lines, 'groups of classes', log=log)}."
+    return [
+        Plot(key=key, title=f"{title}{kind}", note=note, x_label=_axis(rows), y_label="loss", series=lines, log=log)
+    ]
+
+
+def _losses(rows: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> tuple[tuple[Series, ...], bool]:
+    """Return a line for each column of losses, those with a label first, and whether a logarithmic axis suits them."""
+    columns = dict.fromkeys((*labels, *(column for row in rows for column in row if _LOSS.fullmatch(column))))
+    log = all((number(row.get(column)) or 0) >= 0 for row in rows for column in columns)
+    found = {labels.get(column, column): _values(rows, column, positive=log) for column in columns}
+    return tuple(mean_series(name, units) for name, units in found.items() if units), log
+
+
+def _scale(lines: Sequence[Series], units: str, *, log: bool) -> str:
+    count = max((line.units for line in lines), default=0)
+    return (", logarithmic scale" if log else "") + (f", mean over {count} {units}" if count > 1 else "")
 
 
 def _students(rows: Sequence[Mapping[str, Any]]) -> list[Plot]:
@@ -195,15 +236,18 @@ def _students(rows: Sequence[Mapping[str, Any]]) -> list[Plot]:
             note="Real validation images; the band spans the seeds." if field == "top1" else "Training loss.",
             x_label=_axis(rows),
             y_label=label,
-            series=tuple(merged(name_of(of), units, reference=of == REFERENCE) for of, units in _reference_last(sets)),
+            series=tuple(
+                mean_series(title_of(of), units, baseline=of == BASELINE) for of, units in baseline_last(sets)
+            ),
             log=field == "loss",
         )
         for index, (setting, sets) in enumerate(list(panels.items())[:PANELS])
     ]
 
 
-def _reference_last(sets: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    return sorted(sets.items(), key=lambda item: item[0] == REFERENCE)
+def baseline_last(sets: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Return sets by name in their order, random images last."""
+    return sorted(sets.items(), key=lambda item: item[0] == BASELINE)
 
 
 def _values(rows: Sequence[Mapping[str, Any]], field: str, *, positive: bool) -> dict[str, dict[float, float]]:
@@ -212,12 +256,14 @@ def _values(rows: Sequence[Mapping[str, Any]], field: str, *, positive: bool) ->
     A row without a place on the axis, such as a stage's closing figure, is no point of a curve.
     """
     axis = _axis(rows)
+    rows_of: Counter[str] = Counter()
     units: dict[str, dict[float, float]] = {}
-    for index, row in enumerate(rows):
-        x, y = float(index) if axis == "row" else number(row.get(axis)), number(row.get(field))
-        if x is None or y is None or (positive and y <= 0):  # a logarithmic axis has no place for zero
-            continue
-        units.setdefault(str(row.get("unit", "")), {})[x] = y
+    for row in rows:
+        unit = str(row.get("unit", ""))
+        x, y = float(rows_of[unit]) if axis == "row" else number(row.get(axis)), number(row.get(field))
+        rows_of[unit] += 1
+        if x is not None and y is not None and (y > 0 or not positive):  # a logarithmic axis has no place for zero
+            units.setdefault(unit, {})[x] = y
     return units
 
 
@@ -230,7 +276,3 @@ def _thinned(xs: Sequence[float]) -> list[float]:
     stride = -(-len(xs) // POINTS) or 1
     kept = list(xs[::stride])
     return kept if not kept or kept[-1] == xs[-1] else [*kept, xs[-1]]
-
-
-def _count(n: int, one: str, many: str) -> str:
-    return f"{n} {one if n == 1 else many}"

@@ -24,7 +24,7 @@ LARGEST = 128
 
 # matplotlib writes fixed colours; each of these placeholders becomes a variable of the page's style sheet, which knows
 # the light and the dark one.
-_INK, _MUTED, _LINE, _REFERENCE, _LEVEL = "#010101", "#020202", "#030303", "#040404", "#050505"
+_INK, _MUTED, _LINE, _BASELINE, _LEVEL = "#010101", "#020202", "#030303", "#040404", "#050505"
 _LINES = ("#060600", "#060601", "#060602", "#060603", "#060604", "#060605")
 _DASHES: dict[str, tuple[str, Any]] = {
     "solid": ("o", "-"),
@@ -36,7 +36,7 @@ _VARIABLES = {
     _INK: "var(--ink)",
     _MUTED: "var(--muted)",
     _LINE: "var(--line)",
-    _REFERENCE: "var(--reference)",
+    _BASELINE: "var(--reference)",
     _LEVEL: "var(--level)",
     **{colour: f"var(--series-{index})" for index, colour in enumerate(_LINES)},
 }
@@ -65,7 +65,7 @@ _STYLE: Any = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Key:
+class LegendEntry:
     """One line of a plot in words and numbers, for its legend and its table."""
 
     name: str
@@ -85,9 +85,7 @@ class Drawing:
 
     plot: Plot
     svg: Markup
-    keys: tuple[Key, ...]
-    x_first: float
-    x_last: float
+    legend: tuple[LegendEntry, ...]
 
 
 def draw(plot: Plot) -> Drawing:
@@ -106,19 +104,13 @@ def draw(plot: Plot) -> Drawing:
         _finish(axes, plot)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return Drawing(
-        plot=plot,
-        svg=_inline(buffer.getvalue(), plot),
-        keys=_keys(plot),
-        x_first=min(series.x[0] for series in plot.series),
-        x_last=max(series.x[-1] for series in plot.series),
-    )
+    return Drawing(plot=plot, svg=_inline(buffer.getvalue(), plot), legend=_legend(plot))
 
 
 def _styles(series: Sequence[Series]) -> list[tuple[str, str]]:
     """Return each line's colour and dashes: once all colours are used they come again with other dashes."""
     free = iter([(colour, dash) for dash in _DASHES for colour in _LINES] * len(series))
-    return [(_REFERENCE, "dashed") if line.reference else next(free) for line in series]
+    return [(_BASELINE, "dashed") if line.baseline else next(free) for line in series]
 
 
 def _draw_line(axes: Axes, series: Series, colour: str, dash: str) -> None:
@@ -133,9 +125,9 @@ def _finish(axes: Axes, plot: Plot) -> None:
     axes.set_xlabel(plot.x_label)
     axes.set_ylabel(plot.y_label)
     axes.margins(x=0.02, y=0.08)
-    if plot.places:
-        axes.set_xticks(range(len(plot.places)), plot.places)
-        if max(map(len, plot.places)) > 3:
+    if plot.tick_labels:
+        axes.set_xticks(range(len(plot.tick_labels)), plot.tick_labels)
+        if max(map(len, plot.tick_labels)) > 3:
             axes.tick_params(axis="x", labelrotation=35)
             for label in axes.get_xticklabels():
                 label.set(horizontalalignment="right", rotation_mode="anchor")
@@ -167,9 +159,9 @@ def _tick(value: float, _position: int | None = None) -> str:
     return f"{value:.10g}" if 1e-4 <= abs(value) < 1e5 else f"{value:.3g}"
 
 
-def _keys(plot: Plot) -> tuple[Key, ...]:
-    keys = [
-        Key(
+def _legend(plot: Plot) -> tuple[LegendEntry, ...]:
+    entries = [
+        LegendEntry(
             name=series.name,
             variable=_VARIABLES[colour],
             dash=dash,
@@ -182,16 +174,16 @@ def _keys(plot: Plot) -> tuple[Key, ...]:
     ]
     if plot.level is not None:
         name, value = plot.level
-        keys.append(Key(name=name, variable=_VARIABLES[_LEVEL], dash="dashed", first=value, lowest=value, highest=value,
-                        last=value))  # fmt: skip
-    return tuple(keys)
+        entries.append(LegendEntry(name=name, variable=_VARIABLES[_LEVEL], dash="dashed", first=value, lowest=value,
+                                   highest=value, last=value))  # fmt: skip
+    return tuple(entries)
 
 
 def alternative(plot: Plot) -> str:
     """Say in words what a plot shows, for readers who cannot see it."""
 
     def at(x: float) -> str:
-        return f"{plot.x_label} {plot.places[int(x)] if plot.places else f'{x:g}'}"
+        return f"{plot.x_label} {plot.tick_labels[int(x)] if plot.tick_labels else f'{x:g}'}"
 
     parts = [f"{s.name} from {s.y[0]:.4g} at {at(s.x[0])} to {s.y[-1]:.4g} at {at(s.x[-1])}" for s in plot.series]
     if plot.level is not None:

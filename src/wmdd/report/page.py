@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,15 +11,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from PIL import Image
 
 from wmdd.errors import ArtifactError
+from wmdd.evaluation.comparison import number, summarise
 from wmdd.report import tables
-from wmdd.report.collect import LogRows, barycenter_plot, curves, name_of, number, parse_log
-from wmdd.report.diagnosis import amount, nearness, nearness_plot
+from wmdd.report.collect import LogRows, barycenter_plot, curves, parse_log, title_of
+from wmdd.report.distances import class_costs, feature_distances, three_digits
 from wmdd.report.figures import LARGEST, LOSSLESS, draw, sprite
-from wmdd.report.ranking import full_data, ranking
+from wmdd.report.templates import ABSENT, render, write_text
 
 SCHEMA = 1
 CLASSES = 20
@@ -44,7 +43,7 @@ class _Known(dict[str, Any]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shelf:
+class ClassImages:
     """The pictures of one class."""
 
     name: str
@@ -57,7 +56,7 @@ class Shelf:
 class Gallery:
     """The pictures that the page shows, and what they were chosen from."""
 
-    shelves: tuple[Shelf, ...] = ()
+    images: tuple[ClassImages, ...] = ()
     classes: int = 0
     per_class: int = 0
     side: int = 0
@@ -91,13 +90,12 @@ def write_report(run: Path) -> Path:
     What an unfinished run does not have yet is left out and named on the page.
 
     Raises:
-        ArtifactError: The folder is missing, or one of its files is damaged or of a newer schema.
+        ArtifactError: The folder is missing, or one of its files is damaged, of a newer schema or cannot be
+            written.
     """
     files = read_run(Path(run))
     target = Path(run) / "report.html"
-    half = target.with_name("report.html.tmp")
-    half.write_text(render(files), encoding="utf-8", newline="\n")
-    os.replace(half, target)
+    write_text(target, render("page.html.j2", **_content(files)))
     return target
 
 
@@ -117,57 +115,46 @@ def read_run(run: Path) -> RunFiles:
     )
 
 
-def render(files: RunFiles) -> str:
-    """Return the page of a run."""
-    return environment().get_template("page.html.j2").render(_content(files))
-
-
-def environment() -> Environment:
-    """Return what turns the templates of this folder into pages."""
-    return Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-
-
 def _content(files: RunFiles) -> dict[str, Any]:
     metrics = files.metrics
-    barycenter = _section(metrics, "barycenter")
-    teacher = _section(metrics, "teacher")
+    data, run, teacher, barycenter, diagnosis = (
+        _section(metrics, name) for name in ("data", "run", "teacher", "barycenter", "diagnosis")
+    )
     teacher["top1"] = number(teacher["top1"])
     trace = barycenter_plot(barycenter)
-    diagnosis = _section(metrics, "diagnosis")
-    near = nearness_plot(diagnosis, _section(metrics, "data")["classes"] or ())
+    costs = class_costs(diagnosis, data["classes"] or ())
+    method = str(run["method"] or files.recipe.get("method") or "")
     return {
-        "plus_minus": tables.plus_minus,
-        "name_of": name_of,
+        "title_of": title_of,
         "real": _real,
         "name": files.name,
-        "data": _section(metrics, "data"),
-        "run": _section(metrics, "run"),
+        "data": data,
+        "run": run,
         "teacher": teacher,
         "verdict": tables.verdict(metrics),
-        "tally": tables.tally(metrics),
-        "comparison": next(iter(tables.comparisons(metrics)), None),
-        "groups": tables.groups(metrics),
-        "full_data": full_data(metrics),
-        "ranking": ranking(metrics),
+        "overall": tables.overall(metrics),
+        "comparison": next(iter(tables.beside_random(metrics)), None),
+        "blocks": tables.evaluated(metrics),
+        "full_data": summarise(metrics.get("full_data") or ()),
+        "ranking": _ranking(metrics),
         "gallery": files.gallery,
-        "drawings": [draw(plot) for plot in curves(files.log.rows)],
-        "barycenter": barycenter,
-        "trace": None if trace is None else draw(trace),
-        "amount": amount,
-        "nearness": nearness(diagnosis),
-        "near": None if near is None else draw(near),
+        "drawings": [draw(plot) for plot in (*curves(files.log.rows, method), trace) if plot is not None],
+        "barycenter": barycenter if trace is not None else None,
+        "three_digits": three_digits,
+        "distances": feature_distances(diagnosis),
+        "class_costs": None if costs is None else draw(costs),
         "seconds": tables.timings(_section(metrics, "seconds")),
         "sizes": tables.sizes(_section(metrics, "bytes")),
         "settings": tables.flattened(files.recipe),
         "missing": files.missing,
         "skipped": files.log.skipped,
     }
+
+
+def _ranking(metrics: Mapping[str, Any]) -> list[_Known]:
+    """Return DD-Ranking's scores, or none if they tell no more than the improvement over random images."""
+    rows = [_Known(row) for row in metrics.get("ranking") or ()]
+    return rows if any(number(row[name]) is not None for row in rows for name in ("hlr", "lrs", "ars")) else []
 
 
 def _section(metrics: Mapping[str, Any], name: str) -> _Known:
@@ -203,7 +190,7 @@ def _gallery(distilled: Path, metrics: Mapping[str, Any]) -> Gallery:
         return Gallery()
     files = sorted((distilled / "data").glob("train-*.parquet"))
     try:
-        return _shelves(files, _class_names(distilled, metrics))
+        return _chosen(files, _class_names(distilled, metrics))
     except (pa.ArrowException, KeyError, OSError, ValueError) as error:
         line = " ".join(str(error).split())
         raise ArtifactError(f"{distilled} cannot be read; got {line}; run the command again to write it anew") from None
@@ -216,7 +203,7 @@ def _class_names(distilled: Path, metrics: Mapping[str, Any]) -> Sequence[str]:
     return [str(name) for name in names or ()]
 
 
-def _shelves(files: Sequence[Path], names: Sequence[str]) -> Gallery:
+def _chosen(files: Sequence[Path], names: Sequence[str]) -> Gallery:
     """Choose by label and weight first, so that only the pictures that are shown get read."""
     rows = [pq.read_table(file, columns=["label", "weight"]) for file in files]
     table = pa.concat_tables(rows).to_pydict()
@@ -229,8 +216,8 @@ def _shelves(files: Sequence[Path], names: Sequence[str]) -> Gallery:
     chosen = {label: sorted(of_class[label], key=lambda at: -weight[at])[:PER_CLASS] for label in shown}
     pictures = _pictures(files, [at for positions in chosen.values() for at in positions])
     return Gallery(
-        shelves=tuple(
-            Shelf(
+        images=tuple(
+            ClassImages(
                 name=names[label] if label < len(names) else f"class {label}",
                 weights=tuple(weight[at] for at in positions),
                 sprite=sprite([pictures[at] for at in positions]),
@@ -262,4 +249,4 @@ def _pictures(files: Sequence[Path], positions: Sequence[int]) -> dict[int, Imag
 def _real(value: object, digits: int = 1) -> str:
     """Format a number of the page; a dash stands for what is not known."""
     known = number(value)
-    return "–" if known is None else f"{known:.{digits}f}"
+    return ABSENT if known is None else f"{known:.{digits}f}"

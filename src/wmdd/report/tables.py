@@ -1,190 +1,69 @@
-"""Mean and spread over seeds, the comparison with random images, and the one sentence that says how a run went."""
+"""The sentences that say how a run went, and its amounts and settings as lines of tables."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from statistics import fmean, stdev
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from wmdd.report.collect import REFERENCE, name_of, number
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """Accuracies in per cent of the students that differ in nothing but their seed."""
-
-    set: str
-    ipc: int
-    student: str
-    protocol: str
-    labels: str
-    n: int
-    """Students."""
-    mean: float
-    """Of `top1`, after the last epoch."""
-    std: float | None
-    """Sample standard deviation (ddof = 1) of `top1`; None of a single student."""
-    top5: float | None
-    best: float | None
-    """Mean of `top1_best`; shown beside, never used."""
-    ahead: bool = False
-    """Above every other set of its group by more than the sum of the two standard deviations."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
-    """The sets that may be compared: one student, protocol, kind of labels and number of images a class."""
-
-    ipc: int
-    student: str
-    protocol: str
-    labels: str
-    rows: tuple[Row, ...]
-    """Random images last."""
-
-    @property
-    def reference(self) -> Row | None:
-        """Random real images under the same conditions."""
-        return next((row for row in self.rows if row.set == REFERENCE), None)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
-    """A method's row beside random images."""
-
-    row: Row
-    random: Row | None
-    gap: float | None
-    """Points by which the method is above random images."""
-    spread: float | None
-    """Sum of the two standard deviations; None while one of them is unknown."""
-
-    @property
-    def clear(self) -> bool:
-        """True if the gap, to either side, is larger than the spread."""
-        return self.gap is not None and self.spread is not None and abs(self.gap) > self.spread
+from wmdd.evaluation.comparison import BASELINE, Block, Comparison, Row, blocks, comparisons, number
+from wmdd.report.collect import title_of
 
 
 def summary_rows(metrics: Mapping[str, Any]) -> list[Row]:
-    """Return one row a set, images a class, student, protocol and labels: groups as stored, random last in each."""
-    return [row for group in groups(metrics) for row in group.rows]
+    """Return one row a set, images a class, student, protocol and labels: blocks as stored, random last in each."""
+    return [row for block in evaluated(metrics) for row in block.rows]
 
 
-def groups(metrics: Mapping[str, Any]) -> list[Group]:
-    """Return the comparable rows side by side."""
-    found: dict[tuple[int, str, str, str], list[Row]] = {}
-    for row in _rows(metrics.get("evaluations") or ()):
-        found.setdefault((row.ipc, row.student, row.protocol, row.labels), []).append(row)
-    return [
-        Group(ipc=ipc, student=student, protocol=protocol, labels=labels, rows=_marked(rows))
-        for (ipc, student, protocol, labels), rows in found.items()
-    ]
+def evaluated(metrics: Mapping[str, Any]) -> list[Block]:
+    """Return the comparable rows of a run side by side."""
+    return blocks(metrics.get("evaluations") or ())
 
 
-def _rows(scores: Sequence[Mapping[str, Any]]) -> list[Row]:
-    """Aggregate over seeds; of a seed that was evaluated twice the last score counts."""
-    cells: dict[tuple[str, int, str, str, str], dict[Any, Mapping[str, Any]]] = {}
-    for score in scores:
-        if number(score.get("top1")) is not None:
-            texts = [str(score.get(name, "")) for name in ("set", "student", "protocol", "labels")]
-            key = (texts[0], int(number(score.get("ipc")) or 0), texts[1], texts[2], texts[3])
-            cells.setdefault(key, {})[score.get("seed", len(cells.get(key, {})))] = score
-    return [_row(key, list(seeds.values())) for key, seeds in cells.items()]
-
-
-def _row(key: tuple[str, int, str, str, str], scores: Sequence[Mapping[str, Any]]) -> Row:
-    columns = {
-        name: [v for v in (number(score.get(name)) for score in scores) if v is not None]
-        for name in ("top1", "top5", "top1_best")
-    }
-    top1 = columns["top1"]
-    return Row(
-        set=key[0],
-        ipc=key[1],
-        student=key[2],
-        protocol=key[3],
-        labels=key[4],
-        n=len(top1),
-        mean=fmean(top1),
-        std=stdev(top1) if len(top1) > 1 else None,
-        top5=fmean(columns["top5"]) if columns["top5"] else None,
-        best=fmean(columns["top1_best"]) if columns["top1_best"] else None,
-    )
-
-
-def _marked(rows: Sequence[Row]) -> tuple[Row, ...]:
-    top = max(rows, key=lambda row: row.mean)
-    others = [row for row in rows if row is not top]
-    comparisons = [compare(top, row) for row in others]
-    ahead = bool(others) and all(c.clear and c.gap is not None and c.gap > 0 for c in comparisons)
-    marked = [replace(row, ahead=ahead) if row is top else row for row in rows]
-    return tuple(sorted(marked, key=lambda row: row.set == REFERENCE))
-
-
-def compare(row: Row, random: Row | None) -> Comparison:
-    """Put a row beside random images, or beside any other row of its group."""
-    if random is None:
-        return Comparison(row=row, random=None, gap=None, spread=None)
-    spread = None if row.std is None or random.std is None else row.std + random.std
-    return Comparison(row=row, random=random, gap=row.mean - random.mean, spread=spread)
-
-
-def comparisons(metrics: Mapping[str, Any]) -> list[Comparison]:
-    """Return the run's own method beside random images, in every group where it was evaluated."""
-    run = metrics.get("run") or {}
-    pairs = [(row, group.reference) for group in groups(metrics) for row in group.rows if row.set != REFERENCE]
-    own = [pair for pair in pairs if pair[0].set == run.get("method")] or pairs
-    of = own[0][0].set if own else None
-    return [compare(row, random) for row, random in own if row.set == of]
+def beside_random(metrics: Mapping[str, Any]) -> list[Comparison]:
+    """Return the run's own method beside random images, under all conditions where it was evaluated."""
+    return comparisons(evaluated(metrics), (metrics.get("run") or {}).get("method"))
 
 
 def verdict(metrics: Mapping[str, Any]) -> str:
     """Say in plain words how the run's first setting went: accuracy, random images, share of the teacher's accuracy."""
-    found = comparisons(metrics)
+    found = beside_random(metrics)
     if found:
         first = found[0]
         return f"{_reached(first.row)}; {_beside_random(first)}.{_share(first.row, metrics)}"
-    only_random = [row for row in summary_rows(metrics) if row.set == REFERENCE]
+    only_random = [row for row in summary_rows(metrics) if row.set == BASELINE]
     if only_random:
         return f"{_reached(only_random[0])}; no distilled set was evaluated.{_share(only_random[0], metrics)}"
     top1 = number((metrics.get("teacher") or {}).get("top1"))
     return "No student has been evaluated yet." + (f" The teacher reaches {top1:.1f} %." if top1 is not None else "")
 
 
-def tally(metrics: Mapping[str, Any]) -> str:
+def overall(metrics: Mapping[str, Any]) -> str:
     """Say how often the method is clearly above random images, when there is more than one comparison; else nothing."""
-    found = [c for c in comparisons(metrics) if c.random is not None]
-    if len(found) < 2:
+    winners = [pair.winner for pair in beside_random(metrics) if pair.baseline is not None]
+    if len(winners) < 2:
         return ""
-    above = sum(c.clear and (c.gap or 0) > 0 for c in found)
-    below = sum(c.clear and (c.gap or 0) < 0 for c in found)
     return (
-        f"Over all {len(found)} settings with random images beside: clearly above in {above}, "
-        f"clearly below in {below}, not separated in {len(found) - above - below}."
+        f"Over all {len(winners)} settings with random images beside: clearly above in {winners.count(1)}, "
+        f"clearly below in {winners.count(-1)}, not separated in {winners.count(0)}."
     )
-
-
-def plus_minus(mean: float, std: float | None) -> str:
-    """Return `78.2 ± 1.1`, or the mean alone where there is no spread."""
-    return f"{mean:.1f}" if std is None else f"{mean:.1f} ± {std:.1f}"
 
 
 def _reached(row: Row) -> str:
     images = f"{row.ipc} image{'' if row.ipc == 1 else 's'} a class"
-    name = name_of(row.set)
-    verb = "reach" if row.set == REFERENCE else "reaches"
-    return f"{name[:1].upper()}{name[1:]} {verb} {plus_minus(row.mean, row.std)} % with {images}"
+    name = title_of(row.set)
+    verb = "reach" if row.set == BASELINE else "reaches"
+    return f"{name[:1].upper()}{name[1:]} {verb} {row.text} % with {images}"
 
 
 def _beside_random(found: Comparison) -> str:
-    if found.random is None or found.gap is None:
+    if found.baseline is None or found.gap is None:
         return "random real images were not evaluated beside, so nothing follows from it yet"
-    random = f"random real images under the same labels reach {plus_minus(found.random.mean, found.random.std)} %"
+    random = f"random real images under the same labels reach {found.baseline.text} %"
     points = f"{abs(found.gap):.1f}"
     side = "better" if found.gap > 0 else "worse"
     if found.spread is None:
         aside = "level" if points == "0.0" else f"{points} points {side}"
         return f"{random}: {aside}, but with a single seed the spread is unknown"
-    if found.clear:
+    if found.winner:
         return f"{random}: {points} points {side}, more than the two standard deviations together ({found.spread:.1f})"
     if points == "0.0":
         return f"{random}: no difference"
@@ -198,7 +77,7 @@ def _share(row: Row, metrics: Mapping[str, Any]) -> str:
     top1 = number((metrics.get("teacher") or {}).get("top1"))
     if not top1:
         return ""
-    subject = "They keep" if row.set == REFERENCE else f"{name_of(row.set)} keeps"
+    subject = "They keep" if row.set == BASELINE else f"{title_of(row.set)} keeps"
     return f" {subject} {100 * row.mean / top1:.0f} % of the teacher's accuracy ({top1:.1f} %)."
 
 

@@ -4,18 +4,18 @@ import pytest
 from run_folders import make_diagnosis
 
 from wmdd.report.collect import POINTS, Plot
-from wmdd.report.diagnosis import NAMED, amount, nearness, nearness_plot
+from wmdd.report.distances import NAMED, class_costs, feature_distances, three_digits
 from wmdd.report.figures import alternative, draw
 
 
 def plotted(classes: int = 3, names: tuple[str, ...] = ("low", "middle", "high")) -> Plot:
-    found = nearness_plot({"random": make_diagnosis(30.0, classes), "wmdd": make_diagnosis(20.0, classes)}, names)
+    found = class_costs({"random": make_diagnosis(30.0, classes), "wmdd": make_diagnosis(20.0, classes)}, names)
     assert found is not None
     return found
 
 
 def test_random_images_come_last_and_what_was_not_measured_is_none() -> None:
-    ours, random = nearness({"random": make_diagnosis(30.0), "wmdd": make_diagnosis(20.0, bounds=False)})
+    ours, random = feature_distances({"random": make_diagnosis(30.0), "wmdd": make_diagnosis(20.0, bounds=False)})
     assert (ours.set, ours.cost, ours.ratio, ours.loss_gap) == ("wmdd", 20.0, 1.25, None)
     assert (random.set, random.head_gap, random.head_bound) == ("random", 1.5, 17.5)
 
@@ -23,23 +23,23 @@ def test_random_images_come_last_and_what_was_not_measured_is_none() -> None:
 def test_a_floor_of_zero_has_no_ratio() -> None:
     diagnosis = make_diagnosis(0.0)
     diagnosis["mean"]["floor"] = 0.0
-    assert nearness({"wmdd": diagnosis})[0].ratio is None
-    assert nearness({"wmdd": {}})[0].cost is None
+    assert feature_distances({"wmdd": diagnosis})[0].ratio is None
+    assert feature_distances({"wmdd": {}})[0].cost is None
 
 
 def test_classes_stand_in_the_order_of_their_floors() -> None:
     diagnosis = make_diagnosis(20.0, 3)
     diagnosis["classes"]["floor"] = [5.0, 9.0, 1.0]
-    plot = nearness_plot({"wmdd": diagnosis}, ["a", "b", "a name that is too long"])
+    plot = class_costs({"wmdd": diagnosis}, ["a", "b", "a name that is too long"])
     assert plot is not None
-    assert plot.places == ("a name that i…", "a", "b")
+    assert plot.tick_labels == ("a name that i…", "a", "b")
     assert [series.y for series in plot.series] == [(22.0, 20.0, 21.0), (34.0, 32.0, 33.0), (1.0, 5.0, 9.0)]
     assert plot.series[1].low == (34.0 - 4.0, 32.0 - 2.0, 33.0 - 3.0)
     assert plot.series[1].high == (38.0, 34.0, 36.0)
 
 
-def test_each_set_is_a_line_and_random_images_are_the_reference() -> None:
-    assert [(series.name, series.reference) for series in plotted().series] == [
+def test_each_set_is_a_line_and_random_images_are_the_baseline() -> None:
+    assert [(series.name, series.baseline) for series in plotted().series] == [
         ("WMDD", False),
         ("random real images", True),
         ("random picks, mean and deviation", False),
@@ -53,7 +53,7 @@ def test_few_classes_are_named_and_many_are_ranks() -> None:
     assert "WMDD from 20 at class low to 22 at class high" in alternative(plotted())
     assert draw(plotted(names=("1", "2", "3"))).svg.count("rotate(-35") == 0
     many = plotted(NAMED + 1)
-    assert (many.places, many.x_label) == ((), "rank of the class by its floor")
+    assert (many.tick_labels, many.x_label) == ((), "rank of the class by its floor")
 
 
 def test_very_many_classes_are_thinned_and_keep_their_ranks() -> None:
@@ -64,7 +64,7 @@ def test_very_many_classes_are_thinned_and_keep_their_ranks() -> None:
 
 @pytest.mark.parametrize("diagnosis", [{}, {"wmdd": {}}, {"wmdd": make_diagnosis(20.0, 1)}])
 def test_no_plot_of_fewer_than_two_classes(diagnosis: dict[str, object]) -> None:
-    assert nearness_plot(diagnosis, ()) is None
+    assert class_costs(diagnosis, ()) is None
 
 
 @pytest.mark.parametrize(
@@ -80,4 +80,4 @@ def test_no_plot_of_fewer_than_two_classes(diagnosis: dict[str, object]) -> None
     ],
 )
 def test_amounts_have_three_digits(value: float | None, text: str) -> None:
-    assert amount(value) == text
+    assert three_digits(value) == text

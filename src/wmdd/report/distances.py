@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wmdd.report.collect import POINTS, REFERENCE, Plot, Series, name_of, number
+from wmdd.evaluation.comparison import BASELINE, number
+from wmdd.report.collect import POINTS, Plot, Series, baseline_last, title_of
 
 NAMED = 12
 """With up to so many classes, each is named on the axis."""
@@ -14,7 +15,7 @@ _FIGURES = ("cost", "floor", "random_cost", "distance", "head_gap", "head_bound"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Nearness:
+class FeatureDistances:
     """One set's figures, means over the classes; None is what was not measured."""
 
     set: str
@@ -33,20 +34,20 @@ class Nearness:
         return self.cost / self.floor if self.cost is not None and self.floor else None
 
 
-def nearness(diagnosis: Mapping[str, Any]) -> list[Nearness]:
+def feature_distances(diagnosis: Mapping[str, Any]) -> list[FeatureDistances]:
     """Return one row a set, random images last."""
     return [
-        Nearness(set=name, **{figure: number((found.get("mean") or {}).get(figure)) for figure in _FIGURES})
-        for name, found in _sets(diagnosis)
+        FeatureDistances(set=name, **{figure: number((found.get("mean") or {}).get(figure)) for figure in _FIGURES})
+        for name, found in baseline_last(diagnosis)
     ]
 
 
-def nearness_plot(diagnosis: Mapping[str, Any], classes: Sequence[str]) -> Plot | None:
+def class_costs(diagnosis: Mapping[str, Any], classes: Sequence[str]) -> Plot | None:
     """Return the cost of every class, from the lowest floor to the highest, or None without a diagnosis.
 
     Every set is one line; floors and random picks are the same for all sets and are those of the first.
     """
-    sets = [(name, found.get("classes") or {}) for name, found in _sets(diagnosis)]
+    sets = [(name, found.get("classes") or {}) for name, found in baseline_last(diagnosis)]
     first = sets[0][1] if sets else {}
     floors = _numbers(first, "floor")
     if len(floors) < 2:
@@ -54,7 +55,7 @@ def nearness_plot(diagnosis: Mapping[str, Any], classes: Sequence[str]) -> Plot 
     ranked = sorted(range(len(floors)), key=lambda label: floors[label])
     order = {rank: ranked[rank] for rank in range(0, len(ranked), -(-len(ranked) // POINTS))}
     named = len(order) <= NAMED
-    lines = [_line(name_of(name), order, _numbers(found, "cost"), reference=name == REFERENCE) for name, found in sets]
+    lines = [_line(title_of(name), order, _numbers(found, "cost"), baseline=name == BASELINE) for name, found in sets]
     spreads, picks = _numbers(first, "random_std"), _numbers(first, "random_cost")
     return Plot(
         key="diagnosis",
@@ -67,19 +68,15 @@ def nearness_plot(diagnosis: Mapping[str, Any], classes: Sequence[str]) -> Plot 
             _line("random picks, mean and deviation", order, picks, spreads),
             _line("floor (k-means)", order, floors),
         ),
-        places=tuple(_short(classes, label) for label in order.values()) if named else (),
+        tick_labels=tuple(_short(classes, label) for label in order.values()) if named else (),
     )
 
 
-def amount(value: float | None) -> str:
+def three_digits(value: float | None) -> str:
     """Return three digits of a figure whose scale depends on the teacher; a dash stands for what is not known."""
     if value is None:
         return "–"
     return f"{value:,.0f}" if abs(value) >= 999.5 else f"{value:#.3g}".rstrip(".")
-
-
-def _sets(diagnosis: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    return sorted(diagnosis.items(), key=lambda item: item[0] == REFERENCE)
 
 
 def _numbers(found: Mapping[str, Any], name: str) -> list[float]:
@@ -92,7 +89,7 @@ def _line(
     values: Sequence[float],
     spreads: Sequence[float] = (),
     *,
-    reference: bool = False,
+    baseline: bool = False,
 ) -> Series:
     """Return the values by rank; `order` says which label has it."""
     return Series(
@@ -101,7 +98,7 @@ def _line(
         y=tuple(values[label] for label in order.values()),
         low=tuple(values[label] - spreads[label] for label in order.values() if spreads),
         high=tuple(values[label] + spreads[label] for label in order.values() if spreads),
-        reference=reference,
+        baseline=baseline,
     )
 
 

@@ -1,0 +1,192 @@
+"""From scores to figures that may be compared: means, spreads within and between sets, the gap to random images.
+
+A score is a row of `evaluations` in `metrics.json`, or of a cell in `bench.json`. One aggregation serves both: a run is
+a bench of one set. Free of torch.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean, stdev, variance
+from typing import Any, NamedTuple
+
+BASELINE = "random"
+"""The set that every other one is compared with: as many random real images."""
+Scores = Iterable[Mapping[str, Any]]
+
+
+class Conditions(NamedTuple):
+    """What two sets must have in common to be compared."""
+
+    ipc: int
+    student: str
+    protocol: str
+    labels: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """Top-1 accuracy in per cent, after the last epoch, of the students that differ in nothing but their seeds."""
+
+    set: str
+    ipc: int
+    student: str
+    protocol: str
+    labels: str
+    mean: float
+    """Of the sets' means."""
+    std: float | None
+    """Sample standard deviation (ddof = 1) of one set's students, pooled over the sets; None of single students."""
+    between: float | None
+    """Sample standard deviation of the sets' means; None of a single set."""
+    n: int
+    """Students, of all sets together."""
+    top5: float | None
+    best: float | None
+    """Mean of `top1_best`; shown beside, never used."""
+    highest: bool = False
+    """No other set of its block has a higher mean."""
+    ahead: bool = False
+    """Above every other set of its block by more than the sum of the two standard deviations."""
+
+    @property
+    def conditions(self) -> Conditions:
+        """What other rows must share to be compared with this one."""
+        return Conditions(self.ipc, self.student, self.protocol, self.labels)
+
+    @property
+    def text(self) -> str:
+        """The mean with the students' spread, and in brackets the spread between sets if there are several."""
+        told = plus_minus(self.mean, self.std)
+        return told if self.between is None else f"{told} (± {self.between:.1f})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """The rows that may be compared."""
+
+    conditions: Conditions
+    rows: tuple[Row, ...]
+    """Random images last."""
+
+    @property
+    def baseline(self) -> Row | None:
+        """Random real images under the same conditions."""
+        return next((row for row in self.rows if row.set == BASELINE), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """A row beside random images, or beside any other row of its block."""
+
+    row: Row
+    baseline: Row | None
+
+    @property
+    def gap(self) -> float | None:
+        """Points by which the row is above the baseline; None without one."""
+        return None if self.baseline is None else self.row.mean - self.baseline.mean
+
+    @property
+    def spread(self) -> float | None:
+        """Sum of the two standard deviations; None while one of them is unknown."""
+        if self.baseline is None or self.row.std is None or self.baseline.std is None:
+            return None
+        return self.row.std + self.baseline.std
+
+    @property
+    def winner(self) -> int:
+        """1 or -1 where the row or the baseline is higher by more than the spread, 0 where they are not separated."""
+        if self.gap is None or self.spread is None or abs(self.gap) <= self.spread:
+            return 0
+        return 1 if self.gap > 0 else -1
+
+
+def summarise(scores: Scores) -> list[Row]:
+    """Return one row for each set and its conditions, in stored order, without marks.
+
+    Of a student (its own seed, and that of its set) that was evaluated twice the last score counts; a score without a
+    finite `top1` does not count.
+    """
+    found: dict[tuple[str, Conditions], dict[Any, dict[Any, Mapping[str, Any]]]] = {}
+    for score in scores:
+        if number(score.get("top1")) is not None:
+            sets = found.setdefault((str(score.get("set", "")), conditions_of(score)), {})
+            students = sets.setdefault(score.get("distill_seed"), {})
+            students[score.get("seed", len(students))] = score
+    return [_row(*key, [list(students.values()) for students in sets.values()]) for key, sets in found.items()]
+
+
+def blocks(scores: Scores) -> list[Block]:
+    """Return the comparable rows side by side, the highest and those clearly ahead marked; blocks in stored order."""
+    found: dict[Conditions, list[Row]] = {}
+    for row in summarise(scores):
+        found.setdefault(row.conditions, []).append(row)
+    return [Block(conditions=conditions, rows=_marked(rows)) for conditions, rows in found.items()]
+
+
+def comparisons(found: Sequence[Block], method: object) -> list[Comparison]:
+    """Return a method's rows beside random images, one for each block where it was evaluated.
+
+    Args:
+        found: the blocks.
+        method: name of the method; one that was not evaluated stands for the first that was.
+    """
+    pairs = [Comparison(row=row, baseline=block.baseline) for block in found for row in block.rows]
+    names = dict.fromkeys(pair.row.set for pair in pairs if pair.row.set != BASELINE)
+    name = method if method in names else next(iter(names), None)
+    return [pair for pair in pairs if pair.row.set == name]
+
+
+def conditions_of(score: Mapping[str, Any]) -> Conditions:
+    """Return the conditions of a score; what it does not tell is empty or 0."""
+    student, protocol, labels = (str(score.get(name, "")) for name in ("student", "protocol", "labels"))
+    return Conditions(int(number(score.get("ipc")) or 0), student, protocol, labels)
+
+
+def number(value: object) -> float | None:
+    """Return a finite number as float, and None for everything else (NaN, text, truth values, nothing)."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def plus_minus(mean: float, std: float | None) -> str:
+    """Return `78.2 ± 1.1`, or the mean alone where there is no spread."""
+    return f"{mean:.1f}" if std is None else f"{mean:.1f} ± {std:.1f}"
+
+
+def _row(name: str, conditions: Conditions, sets: Sequence[Sequence[Mapping[str, Any]]]) -> Row:
+    accuracies = [[float(score["top1"]) for score in students] for students in sets]
+    means = [fmean(students) for students in accuracies]
+    return Row(
+        set=name,
+        **conditions._asdict(),
+        mean=fmean(means),
+        std=_pooled(accuracies),
+        between=stdev(means) if len(means) > 1 else None,
+        n=sum(map(len, sets)),
+        top5=_mean(sets, "top5"),
+        best=_mean(sets, "top1_best"),
+    )
+
+
+def _pooled(sets: Sequence[Sequence[float]]) -> float | None:
+    """Return the standard deviation within sets, each variance weighted by its degrees of freedom."""
+    several = [students for students in sets if len(students) > 1]
+    if not several:
+        return None
+    return math.sqrt(fmean(map(variance, several), weights=[len(students) - 1 for students in several]))
+
+
+def _mean(sets: Sequence[Sequence[Mapping[str, Any]]], column: str) -> float | None:
+    known = [value for students in sets for score in students if (value := number(score.get(column))) is not None]
+    return fmean(known) if known else None
+
+
+def _marked(rows: Sequence[Row]) -> tuple[Row, ...]:
+    top = max(rows, key=lambda row: row.mean)
+    others = [Comparison(row=top, baseline=row) for row in rows if row is not top]
+    ahead = bool(others) and all(other.winner == 1 for other in others)
+    marked = [replace(row, highest=row.mean == top.mean, ahead=ahead and row is top) for row in rows]
+    return tuple(sorted(marked, key=lambda row: row.set == BASELINE))
