@@ -4,8 +4,8 @@
     python benchmarks/equal_bytes.py compare before.json     # at the new one; names every difference and exits with 1
 
 Each case is a whole run with next to no training. Compared are all files of `distilled/`, and `metrics.json` without
-times, memory, versions and result keys. The card's settings and versions are left out too: which settings it lists is
-a matter of presentation. Small changes of accuracies are listed with their values.
+times, memory, versions and result keys. What the card says of title, citation, settings and versions is left out too:
+how a method is called and which of its settings are listed is a matter of presentation.
 """
 
 import argparse
@@ -107,6 +107,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "ls own": ("ls", _OWN),
 }
 """Further cases: settings that take other ways through the code."""
+_PRESENTATION = rb"- Versions: [^\n]*\n|- Settings:\n```yaml\n.*?```|^pretty_name: [^\n]*\n|^# [^\n]*\n|^## Citation.*"
 _UNCOUNTED = ("seconds", "costs")
 _RUN = ("method", "ipc", "seed", "device", "precision")
 _WORDS = {("record", False): "recorded", ("compare", False): "equal", ("compare", True): "differs"}
@@ -132,7 +133,7 @@ def digests(folder: Path) -> dict[str, str]:
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         content = path.read_bytes()
         if path.name == "README.md":
-            content = re.sub(rb"- Versions: .*\n|- Settings:\n```yaml\n.*?```", b"", content, flags=re.DOTALL)
+            content = re.sub(_PRESENTATION, b"", content, flags=re.DOTALL | re.MULTILINE)
         found[path.relative_to(folder).as_posix()] = hashlib.sha256(content).hexdigest()
     return found
 

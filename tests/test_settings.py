@@ -10,7 +10,16 @@ from pydantic import ValidationError
 from wmdd.errors import ConfigError
 from wmdd.methods.catalogue import builtin_methods, complete
 from wmdd.methods.dsa import DsaSettings
-from wmdd.settings import BarycenterSettings, DataSettings, EvaluateSettings, RecoverSettings, Section, SqueezeSettings, StatisticsSettings, TrainSettings
+from wmdd.settings import (
+    BarycenterSettings,
+    DataSettings,
+    EvaluateSettings,
+    RecoverSettings,
+    Section,
+    SqueezeSettings,
+    StatisticsSettings,
+    TrainSettings,
+)
 
 RECIPES = [complete({"method": name}) for name in builtin_methods()]
 SECTIONS = {type(section) for recipe in RECIPES for _, section in recipe if isinstance(section, Section)}

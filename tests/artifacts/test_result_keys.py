@@ -5,7 +5,15 @@ from typing import Any, Literal, get_args, get_origin
 import pytest
 
 from wmdd.artifacts.keys import LENGTH, result_key
-from wmdd.settings import BarycenterSettings, EvaluateSettings, RecoverSettings, RelabelSettings, Section, SqueezeSettings, StatisticsSettings
+from wmdd.settings import (
+    BarycenterSettings,
+    EvaluateSettings,
+    RecoverSettings,
+    RelabelSettings,
+    Section,
+    SqueezeSettings,
+    StatisticsSettings,
+)
 
 SECTIONS = (
     SqueezeSettings,

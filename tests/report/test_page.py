@@ -230,7 +230,7 @@ def test_losses_of_matching_methods_are_drawn(
     (run / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     page = page_of(run)
     assert re.findall(r"<figcaption><h3>(.*? loss)</h3>", page) == titles
-    assert len(re.findall(r"loss from 1 at (?:step|epoch) 1 to 0.3333 at (?:step|epoch) 3", page)) == len(titles)
+    assert len(re.findall(r" from 1 at (?:step|epoch) 1 to 0.3333 at (?:step|epoch) 3", page)) == len(titles)
 
 
 def test_missing_random_row_is_shown_as_missing(make_run: MakeRun) -> None:

@@ -16,8 +16,6 @@ from wmdd.errors import ConfigError, WmddError, did_you_mean
 from wmdd.methods.method import Method
 from wmdd.settings.recipe import Recipe, Tree, dotted, nested, read_tree, recipe_type, setting_names
 
-BASELINE = "random"
-"""The method that is always evaluated beside the others."""
 GROUP = "wmdd.methods"
 _KITS = "kits"
 

@@ -10,7 +10,8 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field, PositiveInt, field_validator
 
 from wmdd.errors import ConfigError, WmddError, did_you_mean
-from wmdd.methods.catalogue import BASELINE, builtin_methods, complete, find_method, known_methods, require_read
+from wmdd.evaluation.comparison import BASELINE
+from wmdd.methods.catalogue import builtin_methods, complete, find_method, known_methods, require_read
 from wmdd.methods.method import Method
 from wmdd.settings import Recipe, Section
 from wmdd.settings.recipe import Tree, dotted, merged

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
+from wmdd.evaluation.comparison import BASELINE, summarise
 from wmdd.evaluation.ranking import ranking_rows
-from wmdd.methods.catalogue import BASELINE
-from wmdd.pipeline.card_facts import result_rows
 from wmdd.pipeline.plan import RunPlan
 from wmdd.pipeline.provenance import versions
 from wmdd.product.reading import EXACT
@@ -169,7 +168,10 @@ def product_facts(metrics: Mapping[str, Any], plan: RunPlan) -> dict[str, Any]:
         "teacher": metrics["teacher"],
         "title": plan.method.title,
         **({"bibtex": plan.method.bibtex} if plan.method.bibtex else {}),
-        "results": result_rows(metrics["evaluations"]),
+        "results": [
+            (row.set, str(row.ipc), row.student, row.protocol, row.labels, row.text, str(row.n))
+            for row in summarise(metrics["evaluations"])
+        ],
         "versions": metrics["run"]["versions"],
         "settings": plan.recipe.model_dump(mode="json"),
     }

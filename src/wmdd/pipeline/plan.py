@@ -7,9 +7,10 @@ from pathlib import Path
 import torch
 
 from wmdd.data.loading import require_images
+from wmdd.evaluation.comparison import BASELINE
 from wmdd.evaluation.protocols import EvaluationProtocol, find_protocol
 from wmdd.methods.algorithm import Algorithm, Size, Work, load_algorithm
-from wmdd.methods.catalogue import BASELINE, find_method
+from wmdd.methods.catalogue import find_method
 from wmdd.methods.method import Method
 from wmdd.models import build_model, load_checkpoint, require_batchnorm
 from wmdd.settings import Recipe

@@ -7,7 +7,7 @@ from typing import Any
 from wmdd.artifacts.files import make_folder, write_bytes, write_json, writing
 from wmdd.artifacts.folder import Store
 from wmdd.data.sources.opening import open_data
-from wmdd.methods.catalogue import BASELINE
+from wmdd.evaluation.comparison import BASELINE
 from wmdd.pipeline.estimate import announce
 from wmdd.pipeline.metrics import product_bytes, product_facts, run_metrics
 from wmdd.pipeline.plan import RunPlan, plan_run

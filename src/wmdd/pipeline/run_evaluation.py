@@ -8,8 +8,9 @@ from wmdd.artifacts.files import make_folder, read_json, write_json
 from wmdd.artifacts.folder import ResultFolder, Store
 from wmdd.data.sources.opening import open_data
 from wmdd.errors import ConfigError, DataError
+from wmdd.evaluation.comparison import BASELINE
 from wmdd.methods.algorithm import Result
-from wmdd.methods.catalogue import BASELINE, complete, read_recipe
+from wmdd.methods.catalogue import complete, read_recipe
 from wmdd.pipeline.metrics import with_scores
 from wmdd.pipeline.plan import RunPlan, plan_run
 from wmdd.pipeline.runner import GivenResult, Runner, given_images

@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from wmdd.errors import ConfigError, did_you_mean
-from wmdd.methods.catalogue import BASELINE, complete, read_recipe
+from wmdd.evaluation.comparison import BASELINE
+from wmdd.methods.catalogue import complete, read_recipe
 from wmdd.pipeline.bench_recipe import BenchRecipe, build_bench, is_bench
 from wmdd.recipes.cifar10 import cifar10
 from wmdd.recipes.digits import digits

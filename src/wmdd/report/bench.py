@@ -10,7 +10,8 @@ from typing import Any
 from wmdd.errors import ArtifactError
 from wmdd.evaluation.comparison import BASELINE, Conditions, Row, Scores, blocks, conditions_of, number, summarise
 from wmdd.evaluation.protocols import FULL_DATA_SET
-from wmdd.report.collect import EVALUATION_STAGES, title_of
+from wmdd.methods.catalogue import title_of
+from wmdd.report.collect import EVALUATION_STAGES
 
 BENCH_SCHEMA = 1
 Cells = Sequence[Mapping[str, Any]]

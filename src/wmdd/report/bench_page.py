@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from wmdd.evaluation.comparison import BASELINE, number
+from wmdd.methods.catalogue import title_of
 from wmdd.report.bench import Bench, Panel, read_bench
 from wmdd.report.bench_tables import COLUMNS, finding, full_data, notes, table_lines
-from wmdd.report.collect import PANELS, Plot, Series, slug, title_of
+from wmdd.report.collect import PANELS, Plot, Series, slug
 from wmdd.report.figures import draw
 from wmdd.report.templates import render, write_text
 

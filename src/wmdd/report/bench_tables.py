@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from wmdd.evaluation.comparison import BASELINE, Row
+from wmdd.methods.catalogue import title_of
 from wmdd.report.bench import Bench, Cost, Panel
-from wmdd.report.collect import title_of
 from wmdd.report.tables import duration, human_bytes
 from wmdd.report.templates import ABSENT
 

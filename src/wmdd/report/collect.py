@@ -9,6 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from wmdd.evaluation.comparison import BASELINE, number
+from wmdd.methods.catalogue import losses_of, title_of
 
 POINTS = 240
 """A curve is thinned to about this many points: more cannot be seen and would only make the page heavier."""
@@ -63,27 +64,6 @@ class LogRows:
 
     rows: tuple[Mapping[str, Any], ...] = ()
     skipped: int = 0
-
-
-# Until the methods' cards are read, this stands in for `wmdd.methods.catalogue`: `from ... import losses_of, title_of`.
-_TITLES = {
-    **{name: name.upper() for name in ("wmdd", "cda", "rded", "dm", "dc", "dsa", "mtt", "dd", "kip", "mmd")},
-    **{"sre2l": "SRe2L", "scdd": "SC-DD", "gvbsm": "G-VBSM", BASELINE: "random real images"},
-}
-_LABELS = {"loss": "total", "feature_loss": "feature term", "bn_loss": "BatchNorm term"}
-
-
-def title_of(method: str) -> str:
-    """Return a method's name as papers write it; an unknown one as it is."""
-    return _TITLES.get(method, method)
-
-
-def losses_of(method: str) -> Mapping[str, str]:
-    """Return the columns of losses that a method logs, and their labels; empty for an unknown one."""
-    return _LABELS if method in {"wmdd", "mmd", "sre2l", "cda", "scdd", "gvbsm"} else {}
-
-
-# End of the stand-in.
 
 
 def slug(text: str) -> str:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from wmdd.evaluation.comparison import BASELINE, number
-from wmdd.report.collect import POINTS, Plot, Series, baseline_last, title_of
+from wmdd.methods.catalogue import title_of
+from wmdd.report.collect import POINTS, Plot, Series, baseline_last
 
 NAMED = 12
 """With up to so many classes, each is named on the axis."""

@@ -15,8 +15,9 @@ from PIL import Image
 
 from wmdd.errors import ArtifactError
 from wmdd.evaluation.comparison import number, summarise
+from wmdd.methods.catalogue import title_of
 from wmdd.report import tables
-from wmdd.report.collect import LogRows, barycenter_plot, curves, parse_log, title_of
+from wmdd.report.collect import LogRows, barycenter_plot, curves, parse_log
 from wmdd.report.distances import class_costs, feature_distances, three_digits
 from wmdd.report.figures import LARGEST, LOSSLESS, draw, sprite
 from wmdd.report.templates import ABSENT, render, write_text

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wmdd.evaluation.comparison import BASELINE, Block, Comparison, Row, blocks, comparisons, number
-from wmdd.report.collect import title_of
+from wmdd.methods.catalogue import title_of
 
 
 def summary_rows(metrics: Mapping[str, Any]) -> list[Row]:
