@@ -29,7 +29,7 @@ def methods_table() -> str:
         (f"[{name}](methods/{name}.md)", card.title, card.summary, card.source)
         for name, card in builtin_methods().items()
     )
-    lines = [("name", "title", "images", "source"), ("---",) * 4, *rows]
+    lines = [("name", "title", "summary", "source"), ("---",) * 4, *rows]
     return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |" for cells in lines)
 
 
