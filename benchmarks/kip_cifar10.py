@@ -1,11 +1,11 @@
-"""KIP's curve on CIFAR-10: accuracy of kernel regression on the test images as the optimisation goes on.
+"""KIP's curve on CIFAR-10: accuracy of kernel regression on the test images during the optimisation.
 
     python benchmarks/kip_cifar10.py DATA [--steps 0 20 300] [--ipc 10] [--batch 5000] [--out FILE.json]
 
 The one published curve of KIP is the log of its authors' notebook: fully connected kernel with one hidden layer, 100
-images, standardised channels, Adam 0.04, 5,000 real images a step: 24.3 % at the start, 41.4 % after 20 steps, 46.7 %
-after 300. The stage itself runs here, under a context that looks at the images when it is asked to save them. The test
-images choose nothing.
+images, standardised channels, Adam 0.04, 5,000 real images per step: 24.3 % at the start, 41.4 % after 20 steps,
+46.7 % after 300. The stage itself runs here, in a context that tests the images instead of saving them. Nothing is
+chosen on the test images.
 """
 
 import argparse
@@ -32,59 +32,59 @@ from wmdd.training.pixels import start_images
 from wmdd.values import ImageSet, Teacher
 
 PUBLISHED = {0: 24.3, 20: 41.4, 300: 46.7}
-PART = 1000
+CHUNK = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tests:
-    """Test images, and how well a set predicts them."""
+    """Test images, and how well a distilled set predicts them."""
 
     val: ImageSet
     teacher: Teacher
     ipc: int
 
     def accuracy(self, images: Tensor) -> float:
-        """Return the per cent of the test images that regression on `images` predicts."""
+        """Return the per cent of the test images that regression on `images` classifies correctly."""
         classes = len(self.val.classes)
         targets = centred_classes(torch.arange(classes).repeat_interleave(self.ipc), classes)
         hits = 0
-        for index in in_order(len(self.val), PART):
+        for index in in_order(len(self.val), CHUNK):
             queries = network_inputs(self.val.images.fetch(index.tolist()), self.teacher)
             hits += int((kernel_regression(images, targets, queries).argmax(1) == self.val.labels[index]).sum())
         return 100 * hits / len(self.val)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Watching(Context):
-    """Looks at the images after some steps; keeps nothing."""
+class TestingContext(Context):
+    """Tests the images after some steps instead of saving them."""
 
     tests: Tests
     steps: frozenset[int]
-    found: list[dict[str, float]] = field(default_factory=list)
-    begun: float = field(default_factory=time.perf_counter)
+    curve: list[dict[str, float]] = field(default_factory=list)
+    started: float = field(default_factory=time.perf_counter)
     done: list[int] = field(default_factory=list)
 
     def due(self) -> bool:
-        """Tell whether this is a step to look at; asked once after each but the last."""
+        """Tell whether to test after this step; called once after each step but the last."""
         self.done.append(len(self.done) + 1)
         return self.done[-1] in self.steps
 
     def save(self, name: str, tensors: Mapping[str, Tensor], **facts: Any) -> bool:
         """Test the images."""
         del name
-        self.look(int(facts["iteration"]), tensors["variable/images"].detach())
+        self.test(int(facts["iteration"]), tensors["variable/images"].detach())
         return False
 
-    def look(self, step: int, images: Tensor) -> None:
-        """Test the images of a step and say how they do."""
-        seconds = time.perf_counter() - self.begun
+    def test(self, step: int, images: Tensor) -> None:
+        """Test the images of a step, record and print the accuracy."""
+        seconds = time.perf_counter() - self.started
         row = {"step": step, "top1": self.tests.accuracy(images), "seconds": round(seconds, 1)}
-        self.found.append(row)
+        self.curve.append(row)
         print(f"step {step}: {row['top1']:.1f} % (published: {PUBLISHED.get(step, '-')}), {seconds:.0f} s", flush=True)
 
 
-def nameless_teacher(train: ImageSet) -> Teacher:
-    """Return the little that KIP asks of a teacher: classes and normalisation."""
+def untrained_teacher(train: ImageSet) -> Teacher:
+    """Return what KIP needs of a teacher: classes and normalisation."""
     spec = resolve_spec(
         "convnet3", num_classes=len(train.classes), channels=train.channels, image_size=train.image_size
     )
@@ -105,17 +105,17 @@ def main() -> None:
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
     train, val = open_data(given.data, DataSettings())
-    teacher = nameless_teacher(train)
+    teacher = untrained_teacher(train)
     tests = Tests(val=val, teacher=teacher, ipc=given.ipc)
-    ctx = Watching(stage="kip", seed=given.seed, tests=tests, steps=frozenset(given.steps))
+    ctx = TestingContext(stage="kip", seed=given.seed, tests=tests, steps=frozenset(given.steps))
     if 0 in given.steps:
         classes = range(len(train.classes))
-        ctx.look(0, start_images(train, teacher, classes, given.ipc, start="real", ctx=ctx))
+        ctx.test(0, start_images(train, teacher, classes, given.ipc, start="real", ctx=ctx))
     settings = KipSettings(iterations=max(given.steps), batch=given.batch)
     kip(train, teacher, settings, ipc=given.ipc, ctx=ctx)
     if given.out is not None:
         facts = {"ipc": given.ipc, "batch": given.batch, "seed": given.seed, "threads": given.threads}
-        given.out.write_text(json.dumps({**facts, "published": PUBLISHED, "curve": ctx.found}, indent=1) + "\n")
+        given.out.write_text(json.dumps({**facts, "published": PUBLISHED, "curve": ctx.curve}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""What the two heavy stages add to the bare network, as ratios of times.
+"""What the two expensive stages add to the bare network, as ratios of times.
 
     python benchmarks/ratios.py [--rounds 10] [--precisions fp32 bf16] [--threads 2]
 
-- recovery: the stage itself over ten steps, set-up included, against as many forward and backward passes of the bare
-  teacher to its input, at the same precision. Limit 1.6.
+- recovery: the stage itself over ten steps, set-up included, against the same number of forward and backward passes
+  of the bare teacher to its input, at the same precision. Limit 1.6.
 - statistics: the stage itself over 3,000 images against the bare forward, fp32. Limit 1.3.
 
 ResNet-18 with ImageNet's stem at 64 pixels, 100 images in 10 classes a step. The two sides alternate within a round,
-so that other load on the machine meets both; the figures are medians over the rounds.
+so that other load on the machine affects both; the figures are medians over the rounds.
 """
 
 import argparse
@@ -30,6 +30,7 @@ from wmdd.values import Barycenters, ClassStatistics, ImageSet, Teacher
 
 SIZE, CLASSES, PER_CLASS, STEPS = 64, 10, 10, 10
 RECOVERY_LIMIT, STATISTICS_LIMIT = 1.6, 1.3
+Work = Callable[[], object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,16 +48,16 @@ class Ratio:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """Random images, an untrained teacher, and what the stages make of them."""
+    """Random images, an untrained teacher, and the results of the stages on them."""
 
     train: ImageSet
     teacher: Teacher
-    found: ClassStatistics
+    statistics: ClassStatistics
     atoms: Barycenters
 
 
 def scene() -> Scene:
-    """Set the stage: 300 images of each of 10 classes."""
+    """Return 300 images of each of 10 classes, with what the stages need."""
     count = CLASSES * PER_CLASS
     pixels = torch.randint(0, 256, (30 * count, 3, SIZE, SIZE), dtype=torch.uint8)
     names = tuple(str(label) for label in range(CLASSES))
@@ -75,24 +76,19 @@ def scene() -> Scene:
     half = (0.5, 0.5, 0.5)
     weights = build_model(spec).state_dict()
     teacher = Teacher(spec=spec, weights=weights, classes=names, mean=half, std=half, top1=10.0)
-    found = run_statistics(train, teacher, StatisticsSettings())
-    atoms = barycenter(found, BarycenterSettings(weights="exact"), ipc=PER_CLASS)
-    return Scene(train=train, teacher=teacher, found=found, atoms=atoms)
+    moments = run_statistics(train, teacher, StatisticsSettings())
+    atoms = barycenter(moments, BarycenterSettings(weights="exact"), ipc=PER_CLASS)
+    return Scene(train=train, teacher=teacher, statistics=moments, atoms=atoms)
 
 
-def recovery(given: Scene, ctx: Context) -> Callable[[], None]:
+def recovery(given: Scene, ctx: Context) -> Work:
     """Return the recovery stage, cut down to a few steps."""
     settings = RecoverSettings(iterations=STEPS, bn_weight=1e-3)
-    return lambda: void(recover(given.train, given.teacher, given.found, given.atoms, settings, ctx=ctx))
+    return lambda: recover(given.train, given.teacher, given.statistics, given.atoms, settings, ctx=ctx)
 
 
-def void(result: object) -> None:
-    """Throw a result away."""
-    del result
-
-
-def bare_steps(model: nn.Module, ctx: Context) -> Callable[[], None]:
-    """Return as many forward and backward passes of the teacher to its input as the stage makes steps."""
+def bare_steps(model: nn.Module, ctx: Context) -> Work:
+    """Return a forward and backward pass of the teacher to its input for each step of the stage."""
     images = torch.randn(CLASSES * PER_CLASS, 3, SIZE, SIZE, device=ctx.device)
     images = images.contiguous(memory_format=torch.channels_last).requires_grad_()
 
@@ -105,8 +101,8 @@ def bare_steps(model: nn.Module, ctx: Context) -> Callable[[], None]:
     return steps
 
 
-def bare_forward(model: nn.Module, given: Scene, device: torch.device) -> Callable[[], None]:
-    """Return the teacher's forward over as many images as the statistics stage passes."""
+def bare_forward(model: nn.Module, given: Scene, device: torch.device) -> Work:
+    """Return the teacher's forward pass over the images of the statistics stage."""
     images = torch.randn(CLASSES * PER_CLASS, 3, SIZE, SIZE, device=device).contiguous(
         memory_format=torch.channels_last
     )
@@ -119,8 +115,8 @@ def bare_forward(model: nn.Module, given: Scene, device: torch.device) -> Callab
     return passes
 
 
-def compare(full: Callable[[], None], bare: Callable[[], None], rounds: int, device: torch.device) -> Ratio:
-    """Time the two in turn, after two rounds of warming up."""
+def compare(full: Work, bare: Work, rounds: int, device: torch.device) -> Ratio:
+    """Time both in turn, after two rounds of warm-up."""
     times = [(_seconds(full, device), _seconds(bare, device)) for _ in range(rounds + 2)][2:]
     return Ratio(full=statistics.median(a for a, _ in times), bare=statistics.median(b for _, b in times))
 
@@ -144,12 +140,12 @@ def main() -> None:
         _show(f"recovery step / forward + backward to the input, {precision}", ratio, RECOVERY_LIMIT)
     ctx = Context(device=device)
     settings = StatisticsSettings(batch=CLASSES * PER_CLASS)
-    whole = lambda: void(run_statistics(given_scene.train, given_scene.teacher, settings, ctx=ctx))  # noqa: E731
+    whole = lambda: run_statistics(given_scene.train, given_scene.teacher, settings, ctx=ctx)  # noqa: E731
     ratio = compare(whole, bare_forward(model, given_scene, device), given.rounds, device)
     _show("statistics pass / forward, fp32", ratio, STATISTICS_LIMIT)
 
 
-def _seconds(step: Callable[[], None], device: torch.device) -> float:
+def _seconds(step: Work, device: torch.device) -> float:
     start = time.perf_counter()
     step()
     if device.type == "cuda":

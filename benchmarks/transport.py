@@ -5,7 +5,7 @@
 - ratios: uniform weights, ten iterations from one start, 1,300 points with 512 features, K = 10, 50, 100; against
   `ot.lp.free_support_barycenter` and against a loop of plain `ot.emd` calls. Eight classes, one thread each; then ours
   in two threads against theirs in one. Limits 3 and 5. Sides alternate within a round, and the figures are the
-  least of all rounds: other load on the machine only ever adds. Costs must agree to 1e-6.
+  minimum over all rounds: other load on the machine only ever adds. Costs must agree to 1e-6.
 - classes: 1,000 classes of 1,300 x 512 float32 in a memory-mapped file, two threads, K_iter = 10, k-means++ included:
   learned within 30, 90 and 180 seconds for K = 10, 50, 100, exact below that, peak memory within 1.5 GB of the
   interpreter with its libraries.
@@ -69,14 +69,14 @@ def ours(points: Array, start: Array) -> ot.Barycenter:
 
 
 def seconds(work: Callable[[], Any]) -> float:
-    """Return how long it takes."""
+    """Return how long `work` takes."""
     begin = time.perf_counter()
     work()
     return time.perf_counter() - begin
 
 
 def compare(num_atoms: int, rounds: int) -> dict[str, Any]:
-    """Return the least seconds per class of all sides, their ratios, and how the costs differ."""
+    """Return the minimum seconds per class of every side, their ratios, and by how much the costs differ."""
     classes = [features(seed) for seed in range(CLASSES)]
     pairs = [(points, ot.kmeans_plus_plus(points, num_atoms, np.random.default_rng(0))) for points in classes]
     cost = ours(*pairs[0]).cost
@@ -109,7 +109,7 @@ def write_classes(path: Path, count: int) -> None:
 
 
 def read_classes(path: Path, count: int) -> Iterator[Array]:
-    """Yield the classes as memory maps, each mapped when it is needed and unmapped when it is done with."""
+    """Yield the classes as memory maps, each mapped when needed and unmapped after use."""
     size = POINTS * FEATURES * 4
     for label in range(count):
         yield np.memmap(path, np.float32, "r", offset=label * size, shape=(POINTS, FEATURES))  # pyright: ignore
@@ -121,7 +121,7 @@ def gigabytes() -> float:
 
 
 def whole(path: Path, count: int, num_atoms: int, weights: str) -> dict[str, Any]:
-    """Return seconds for all classes and the peak memory up to now; atoms are kept as float32, as a caller would."""
+    """Return the seconds for all classes and the peak memory so far; atoms are kept as float32."""
     atoms = np.empty((count, num_atoms, FEATURES), np.float32)
     begin = time.perf_counter()
     found = ot.barycenters(read_classes(path, count), num_atoms, threads=2, weights=weights, iterations=ITERATIONS)
@@ -148,7 +148,7 @@ def _show_run(run: dict[str, Any], start: float) -> None:
 
 
 def main() -> None:
-    """Print every figure beside its limit."""
+    """Print every figure with its limit."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--classes", type=int, default=1000)

@@ -3,10 +3,10 @@
     python examples/barycenter.py
     python examples/barycenter.py --picture barycenter.svg
 
-Three unequal clusters, four atoms. Prints for each kind of weights the cost (squared Wasserstein distance), how many
-iterations it took and the weights that came out, then checks the cost against an independent transport problem. The
+Three unequal clusters, four atoms. For each kind of weights, prints the cost (squared Wasserstein distance), the
+number of iterations and the resulting weights, then checks the cost against an independent transport problem. The
 picture shows the same in the plane: every point has the colour of the atom that it is sent to, discs are atoms and
-their areas are weights. Its last row stands between two measures, a ring and a cross.
+their areas are weights. Its last row shows barycenters of two measures, a ring and a cross.
 """
 
 import argparse
@@ -22,7 +22,7 @@ import wmdd
 
 COLOURS = np.array(["#1b9e77", "#d95f02", "#7570b3", "#e7298a", "#66a61e", "#e6ab02", "#a6761d", "#3182bd"])
 INK, DISC = "#1f1f1f", 1200
-"""Colour of lines and letters; area of the disc of an atom that has all the mass, in square points."""
+"""Colour of lines and text; area of the disc of an atom with all the mass, in square points."""
 
 
 def cloud(seed: int = 0) -> np.ndarray:
@@ -61,7 +61,7 @@ def draw_cloud(axes: Axes, weights: str, num_atoms: int = 8) -> None:
     points = plane()
     found = wmdd.barycenter(points, num_atoms, weights=weights, iterations=10, seed=0)
     plan = wmdd.wasserstein2(found.atoms, points, found.weights)
-    order = np.argsort(plan.mass, kind="stable")  # of a point that is divided, the largest piece is painted last
+    order = np.argsort(plan.mass, kind="stable")  # a point that is split takes the colour of its largest piece
     owner = np.zeros(len(points), int)
     owner[plan.columns[order]] = plan.rows[order]
     dots(axes, points, COLOURS[owner])
@@ -96,7 +96,7 @@ def draw_picture(path: Path) -> None:
 
 
 def main(picture: Path | None = None) -> dict[str, float]:
-    """Print a line for each kind of weights; return their costs. Draw the picture if there is a path for it."""
+    """Print a line for each kind of weights and return their costs; draw the picture if its path is given."""
     points, costs = cloud(), {}
     for weights in ("uniform", "learned", "exact"):
         found = wmdd.barycenter(points, num_atoms=4, weights=weights, iterations=10, seed=0)
@@ -112,5 +112,5 @@ def main(picture: Path | None = None) -> dict[str, float]:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Barycenters without images.")
-    parser.add_argument("--picture", type=Path, help="where to draw those in the plane: a file .svg or .png")
+    parser.add_argument("--picture", type=Path, help="file for the picture, .svg or .png")
     main(parser.parse_args().picture)

@@ -1,9 +1,9 @@
-"""Distil a folder of pictures from Python, and see how far the result is from random real images.
+"""Distil a folder of pictures from Python, and compare the result with random real images.
 
     python examples/distill_a_folder.py path/to/pictures
 
-The folder holds `train/` and `val/` with one folder a class, or class folders alone. The recipe is made for two CPU
-cores: 64 pixels, a ResNet-18 teacher of 20 epochs. Running it again continues, or finds everything finished.
+The folder holds `train/` and `val/` with one folder per class, or just one folder per class. The recipe is made for
+two CPU cores: 64 pixels, a ResNet-18 teacher of 20 epochs. Run again, it continues, or finds everything finished.
 """
 
 import sys
@@ -15,14 +15,14 @@ import wmdd
 
 
 def main(pictures: str | Path, out: str | Path = "runs/mine", **settings: Any) -> wmdd.Run:
-    """Distil `pictures` into `out`; further settings replace those of the recipe: `ipc=1`, `recover={"lr": 0.1}`."""
+    """Distil `pictures` into `out`; other settings replace those of the recipe: `ipc=1`, `recover={"lr": 0.1}`."""
     run = wmdd.distill(pictures, recipe="imagenette64", out=out, **settings)
     scores = run.metrics["evaluations"]
     for method in dict.fromkeys(score["set"] for score in scores):
         for protocol in dict.fromkeys(score["protocol"] for score in scores):
             top1 = [score["top1"] for score in scores if (score["set"], score["protocol"]) == (method, protocol)]
             print(f"{method:8} {protocol:8} top-1 {fmean(top1):5.1f} % over {len(top1)} students")
-    print(f"look at {run.out / 'report.html'}; the set is in {run.out / 'distilled'}")
+    print(f"see {run.out / 'report.html'}; the set is in {run.out / 'distilled'}")
     return run
 
 

@@ -2,8 +2,9 @@
 
     python examples/train_on_a_distilled_set.py runs/mine path/to/pictures/val
 
-The first word is a run's folder, or its `distilled/`, as `wmdd distill` leaves it; the second a folder with one folder
-a class. The loader replays the stored views with the teacher's answers; the loss is the one that our students have.
+The first argument is a run's folder, or its `distilled/`, as `wmdd distill` leaves it; the second a folder with one
+folder per class. The loader replays the stored views with the teacher's soft labels; the loss is that of our own
+students, in which an image's weight is divided by the mean of the set's.
 """
 
 import sys
@@ -39,16 +40,16 @@ def train(small: PortableSet, arch: str = "resnet18", epochs: int = 300) -> nn.M
 
 @torch.inference_mode()
 def accuracy(model: nn.Module, small: PortableSet, pictures: str | Path) -> float:
-    """Return the share of pictures, in per cent, whose class the model names."""
+    """Return the share of pictures, in per cent, that the model classifies correctly."""
     steps = [transforms.Resize(small.image_size), transforms.CenterCrop(small.image_size)]
     grey = [transforms.Grayscale()] if small.images.shape[1] == 1 else []
-    ready = [transforms.ToTensor(), transforms.Normalize(small.mean, small.std)]
-    tests = ImageFolder(pictures, transforms.Compose([*steps, *grey, *ready]))
-    if tuple(tests.classes) != small.classes:
-        raise SystemExit(f"other classes than the set's; got {tests.classes[:3]} ...; give the pictures it came from")
-    batches = torch.utils.data.DataLoader(tests, batch_size=100)
+    normalise = [transforms.ToTensor(), transforms.Normalize(small.mean, small.std)]
+    real = ImageFolder(pictures, transforms.Compose([*steps, *grey, *normalise]))
+    if tuple(real.classes) != small.classes:
+        raise SystemExit(f"other classes than the set's; got {real.classes[:3]} ...; give the pictures it came from")
+    batches = torch.utils.data.DataLoader(real, batch_size=100)
     hits = sum(int((model(images).argmax(dim=1) == labels).sum()) for images, labels in batches)
-    return 100 * hits / len(tests)
+    return 100 * hits / len(real)
 
 
 def main(run: str | Path, pictures: str | Path, arch: str = "resnet18", epochs: int = 300) -> float:

@@ -1,9 +1,12 @@
 """The documents keep their word: links lead somewhere, commands parse, Python blocks run."""
 
+import importlib.util
 import re
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -89,7 +92,46 @@ def test_every_method_has_a_card(name: str) -> None:
     card = (ROOT / "docs" / "methods" / f"{name}.md").read_text()
     parts = ("What it does", "Equation", "Settings", "Numbers to expect", "Cost", "Where it fails")
     assert [part for part in parts if f"## {part}" not in card] == []
-    assert f"methods/{name}\n" in (ROOT / "docs" / "index.md").read_text()
+
+
+def sphinx_settings() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("docs_conf", ROOT / "docs" / "conf.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class Application:
+    """What the settings ask of Sphinx."""
+
+    def connect(self, event: str, callback: Callable[[object, str, list[str]], None]) -> None:
+        assert event == "source-read"
+        self.on_read = callback
+
+
+def test_the_index_has_a_row_for_every_method() -> None:
+    conf, app = sphinx_settings(), Application()
+    conf.setup(app)
+    page, other = [(ROOT / "docs" / "index.md").read_text()], [conf.METHODS_MARK]
+    app.on_read(app, "index", page)
+    app.on_read(app, "bench", other)
+    rows = [line for line in page[0].splitlines() if line.startswith("| [")]
+    assert [row.count("|") for row in rows] == [5] * len(rows)
+    assert {row.split("]")[0].removeprefix("| [") for row in rows} == set(builtin_methods())
+    assert [target for target in LINK.findall(page[0]) if not (ROOT / "docs" / target).exists()] == []
+    assert "\nmethods/*\n" in page[0]
+    assert other == [conf.METHODS_MARK]
+
+
+def test_the_list_of_files_to_read_is_short_and_right() -> None:
+    row = re.compile(r"^\| \[(\S+\.py)\]\(src/wmdd/\1\) \| (\d+) \| \S", re.MULTILINE)
+    listed = {name: int(lines) for name, lines in row.findall((ROOT / "README.md").read_text())}
+    real = {name: len((ROOT / "src" / "wmdd" / name).read_text().splitlines()) for name in listed}
+    assert 10 <= len(listed) <= 15
+    assert sum(real.values()) <= 1800
+    assert {name: real[name] for name, lines in listed.items() if abs(lines - real[name]) > 10 + lines / 4} == {}
 
 
 @pytest.mark.parametrize("name", builtin_methods())
