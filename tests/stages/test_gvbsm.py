@@ -17,7 +17,9 @@ from wmdd.methods.gvbsm.layer_statistics import layer_statistics
 from wmdd.methods.gvbsm.layers import as_channels, statistic_layers
 from wmdd.methods.gvbsm.recovery import recover_gvbsm
 from wmdd.methods.gvbsm.terms import CommitteeForward, committee_loss, layer_targets
-from wmdd.models import Committee, build_teacher, tap_inputs
+from wmdd.models.building import build_teacher
+from wmdd.models.committee import Committee
+from wmdd.models.taps import tap_inputs
 from wmdd.settings import RecoverSettings, StatisticsSettings
 from wmdd.stages.recovery.groups import Group
 from wmdd.stages.recovery.terms import GroupLoss

@@ -13,7 +13,8 @@ from wmdd.context import Context
 from wmdd.data.loading import to_float
 from wmdd.errors import ConfigError, DataError
 from wmdd.methods.kits.inversion import inversion_groups, invert
-from wmdd.models import build_teacher, features_and_logits
+from wmdd.models.building import build_teacher
+from wmdd.models.taps import features_and_logits
 from wmdd.settings import RecoverSettings, StatisticsSettings
 from wmdd.stages.recovery.forward import TeacherForward, teacher_forward
 from wmdd.stages.recovery.groups import Group

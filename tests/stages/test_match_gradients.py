@@ -20,7 +20,8 @@ from wmdd.methods.kits.class_batches import ClassBatches
 from wmdd.methods.kits.gradients import match_gradients
 from wmdd.methods.kits.matching import BATCHNORM_IMAGES, SiameseBatches
 from wmdd.methods.kits.settings import GradientSettings
-from wmdd.models import batchnorm_layers, build_model, fresh_network, network_spec, recalibrate_batchnorm
+from wmdd.models.batchnorm import batchnorm_layers, recalibrate_batchnorm
+from wmdd.models.building import build_model, fresh_network, network_spec
 from wmdd.values import DistilledSet, ImageSet, Teacher
 
 TINY = {"arch": "convnet2_w4", "iterations": 2, "batch_real": 5, "inner": 2, "batch_net": 4}

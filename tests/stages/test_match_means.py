@@ -14,7 +14,8 @@ from wmdd.data.dsa import apply_dsa, draw_dsa
 from wmdd.methods.dm import DmSettings
 from wmdd.methods.dm.distill import match_means
 from wmdd.methods.kits.class_batches import ClassBatches
-from wmdd.models import ConvNet, fresh_network, network_spec
+from wmdd.models.building import fresh_network, network_spec
+from wmdd.models.convnet import ConvNet
 from wmdd.values import DistilledSet, ImageSet, Teacher
 
 

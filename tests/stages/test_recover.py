@@ -12,7 +12,8 @@ from memory_context import KilledError, MemoryContext
 from wmdd.context import Context
 from wmdd.data.loading import to_float
 from wmdd.errors import ConfigError, DataError
-from wmdd.models import build_teacher, features_and_logits
+from wmdd.models.building import build_teacher
+from wmdd.models.taps import features_and_logits
 from wmdd.settings import RecoverSettings, StatisticsSettings
 from wmdd.stages.recover import recover
 from wmdd.stages.recovery.forward import teacher_forward

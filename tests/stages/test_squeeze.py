@@ -14,7 +14,8 @@ from wmdd.context import Context
 from wmdd.data.loading import channel_moments, to_float
 from wmdd.errors import ConfigError
 from wmdd.evaluation.accuracy import accuracies
-from wmdd.models import Pretrained, build_model, build_teacher
+from wmdd.models.building import build_model, build_teacher
+from wmdd.models.checkpoints import Pretrained
 from wmdd.settings import SqueezeSettings
 from wmdd.stages.squeeze import checkpoint_digest, squeeze
 from wmdd.values import ImageSet, ModelSpec, Teacher

@@ -13,7 +13,7 @@ from wmdd.data.dsa import apply_dsa, draw_dsa
 from wmdd.data.inputs import view_inputs
 from wmdd.data.views import cutmix_share, epoch_views
 from wmdd.evaluation.students import Student
-from wmdd.models import batch_statistics
+from wmdd.models.batchnorm import batch_statistics
 from wmdd.product.labels import soft_targets
 from wmdd.training.loop import Batch
 from wmdd.training.losses import distillation_loss, label_loss, logit_loss, target_loss

@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from wmdd.errors import ConfigError
-from wmdd.models._registry import build_model, timm_name, timm_options
+from wmdd.models.building import build_model, timm_name, timm_options
 from wmdd.models.taps import final_classifier
 from wmdd.values import ModelSpec
 

@@ -1,13 +1,11 @@
 """Several teachers that answer as one: the mean of their logits."""
 
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
 
-from wmdd.models._registry import build_teacher
+from wmdd.models.building import build_teacher
 from wmdd.values import Teacher
 
 
@@ -36,22 +34,6 @@ def build_teachers(teachers: Sequence[Teacher], device: torch.device | str = "cp
     if len(teachers) == 1:
         return build_teacher(teachers[0], device)
     return Committee(teachers, device).eval()
-
-
-@contextmanager
-def batch_statistics(model: nn.Module) -> Generator[None]:
-    """Let BatchNorm layers normalise by the statistics of each batch inside the `with`, and learn nothing from them."""
-    layers = [layer for layer in model.modules() if isinstance(layer, _BatchNorm)]
-    before = [(layer.training, layer.momentum) for layer in layers]
-    for layer in layers:
-        layer.train()
-        layer.momentum = 0.0  # running statistics stay as they are
-    try:
-        yield
-    finally:
-        for layer, (training, momentum) in zip(layers, before, strict=True):
-            layer.train(training)
-            layer.momentum = momentum
 
 
 def _change(first: Teacher, other: Teacher, device: torch.device | str) -> tuple[Tensor, Tensor] | None:

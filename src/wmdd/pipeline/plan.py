@@ -12,7 +12,9 @@ from wmdd.evaluation.protocols import EvaluationProtocol, find_protocol
 from wmdd.methods.algorithm import Algorithm, Size, Work, load_algorithm
 from wmdd.methods.catalogue import find_method
 from wmdd.methods.method import Method
-from wmdd.models import build_model, load_checkpoint, require_batchnorm
+from wmdd.models.batchnorm import require_batchnorm
+from wmdd.models.building import build_model
+from wmdd.models.checkpoints import load_checkpoint
 from wmdd.settings import Recipe
 from wmdd.stages.squeeze import teacher_spec
 from wmdd.values import ImageSet, ModelSpec

@@ -20,7 +20,8 @@ from wmdd.context import Context, stream_seed
 from wmdd.data.inputs import distilled_inputs
 from wmdd.errors import DataError
 from wmdd.evaluation.accuracy import BATCH
-from wmdd.models import build_teacher, features_and_logits, final_classifier
+from wmdd.models.building import build_teacher
+from wmdd.models.taps import features_and_logits, final_classifier
 from wmdd.settings import Section
 from wmdd.stages.barycenter import BARYCENTER
 from wmdd.stages.stage import Stage

@@ -19,7 +19,7 @@ from wmdd.evaluation.procedures import PROCEDURES, Test
 from wmdd.evaluation.protocols import Procedure
 from wmdd.evaluation.students import Student, planned_students
 from wmdd.evaluation.supervision import Supervision
-from wmdd.models import build_teachers
+from wmdd.models.committee import build_teachers
 from wmdd.settings import EvaluateSettings
 from wmdd.stages.stage import Stage
 from wmdd.values import DistilledSet, Evaluation, ImageSet, Score, SoftLabels, Teacher

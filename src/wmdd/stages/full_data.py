@@ -3,7 +3,7 @@
 from wmdd.context import Context
 from wmdd.evaluation.accuracy import accuracies
 from wmdd.evaluation.protocols import FULL_DATA_SET
-from wmdd.models import build_teacher
+from wmdd.models.building import build_teacher
 from wmdd.settings import Section
 from wmdd.stages.stage import Stage
 from wmdd.values import Evaluation, ImageSet, Score, Teacher

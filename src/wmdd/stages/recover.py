@@ -14,7 +14,8 @@ are in `recovery/terms.py`; docs/differences.md says what the reference code doe
 from torch import Tensor
 
 from wmdd.context import Context
-from wmdd.models import build_teacher, require_batchnorm
+from wmdd.models.batchnorm import require_batchnorm
+from wmdd.models.building import build_teacher
 from wmdd.settings import RecoverSettings
 from wmdd.stages.recovery.descent import Recovery, recover_groups
 from wmdd.stages.recovery.forward import TeacherForward

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from wmdd.context import Context
 from wmdd.data.inputs import distilled_inputs, view_inputs
 from wmdd.data.views import epoch_views
-from wmdd.models import build_teachers
+from wmdd.models.committee import build_teachers
 from wmdd.settings import RelabelSettings, ViewSettings
 from wmdd.stages.stage import Stage
 from wmdd.values import DistilledSet, EpochLabels, LazyEpochs, SoftLabels, Teacher, Views

@@ -17,7 +17,8 @@ from wmdd.context import Context, seeded, stream_seed
 from wmdd.data.loading import channel_moments, fetch_batches, shuffled, to_float
 from wmdd.data.views import crop_and_flip, draw_views
 from wmdd.evaluation.accuracy import accuracies
-from wmdd.models import Pretrained, build_model, load_checkpoint, pretrained_model, resolve_spec
+from wmdd.models.building import build_model, resolve_spec
+from wmdd.models.checkpoints import Pretrained, load_checkpoint, pretrained_model
 from wmdd.settings import SqueezeSettings, ViewSettings
 from wmdd.stages.stage import Stage
 from wmdd.training.loop import Batch, Task, fit, test_epochs

@@ -15,14 +15,10 @@ from torch import Tensor, nn
 from wmdd.context import Context, Saved
 from wmdd.data.inputs import network_inputs
 from wmdd.data.loading import fetch_batches
-from wmdd.models import (
-    batchnorm_layers,
-    batchnorm_widths,
-    build_teacher,
-    tap_batchnorm,
-    tap_features,
-)
+from wmdd.models.batchnorm import batchnorm_layers, batchnorm_widths
+from wmdd.models.building import build_teacher
 from wmdd.models.streaming_moments import Moments
+from wmdd.models.taps import tap_batchnorm, tap_features
 from wmdd.settings import StatisticsSettings
 from wmdd.stages.stage import Stage
 from wmdd.values import ClassStatistics, ImageSet, Teacher

@@ -23,7 +23,7 @@ from wmdd.data.inputs import network_inputs
 from wmdd.methods.algorithm import Algorithm, Result, Size, Stages, Work
 from wmdd.methods.dd import DdSettings
 from wmdd.methods.kits.unrolling import GRADIENTS, SECOND_ORDER, functional_network
-from wmdd.models import network_spec
+from wmdd.models.building import network_spec
 from wmdd.settings import Recipe
 from wmdd.stages.stage import Stage
 from wmdd.training.images import Descent, Variable, Variables, optimise

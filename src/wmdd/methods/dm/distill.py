@@ -21,7 +21,8 @@ from wmdd.context import Context, seeded, stream_seed
 from wmdd.methods.algorithm import Algorithm, Result, Size, Stages, Work
 from wmdd.methods.dm import DmSettings
 from wmdd.methods.kits.matching import SiameseBatches
-from wmdd.models import features_and_logits, fresh_network
+from wmdd.models.building import fresh_network
+from wmdd.models.taps import features_and_logits
 from wmdd.settings import Recipe
 from wmdd.stages.stage import Stage
 from wmdd.training.images import Descent, Variable, Variables, optimise

@@ -11,8 +11,9 @@ from wmdd.context import Context
 from wmdd.data.inputs import network_inputs
 from wmdd.data.loading import fetch_batches
 from wmdd.methods.gvbsm.layers import as_channels, statistic_layers
-from wmdd.models import build_teacher, tap_inputs
+from wmdd.models.building import build_teacher
 from wmdd.models.streaming_moments import Moments
+from wmdd.models.taps import tap_inputs
 from wmdd.settings import StatisticsSettings
 from wmdd.stages.recovery.targets import merge_classes
 from wmdd.stages.stage import Stage

@@ -21,7 +21,7 @@ from torch import Tensor
 from wmdd.context import Context
 from wmdd.methods.gvbsm import GvbsmRecoverSettings
 from wmdd.methods.gvbsm.terms import CommitteeForward, committee_loss, layer_targets
-from wmdd.models import Committee
+from wmdd.models.committee import Committee
 from wmdd.stages.recovery.descent import Recovery, recover_groups
 from wmdd.stages.recovery.groups import Group, class_groups
 from wmdd.stages.recovery.terms import GroupLoss

@@ -14,7 +14,9 @@ from wmdd.methods.gvbsm import GvbsmRecoverSettings, GvbsmSettings
 from wmdd.methods.gvbsm.averages import MovingAverage
 from wmdd.methods.gvbsm.densification import densification
 from wmdd.methods.gvbsm.layers import as_channels, statistic_layers
-from wmdd.models import Committee, class_moments, tap_inputs
+from wmdd.models.committee import Committee
+from wmdd.models.differentiable_moments import class_moments
+from wmdd.models.taps import tap_inputs
 from wmdd.stages.recovery.forward import Forward
 from wmdd.stages.recovery.groups import Group
 from wmdd.stages.recovery.terms import GroupLoss, Term, cross_entropy

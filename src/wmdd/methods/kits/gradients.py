@@ -26,7 +26,7 @@ from wmdd.methods.algorithm import Result, Size, Stages, Work
 from wmdd.methods.kits.matching import SiameseBatches
 from wmdd.methods.kits.settings import GradientSettings
 from wmdd.methods.kits.unrolling import SECOND_ORDER
-from wmdd.models import fresh_network
+from wmdd.models.building import fresh_network
 from wmdd.settings import Recipe
 from wmdd.stages.stage import Stage
 from wmdd.training.images import Descent, Variable, Variables, optimise

@@ -24,7 +24,8 @@ from torch import Tensor
 from wmdd.context import Context
 from wmdd.errors import ConfigError
 from wmdd.methods.algorithm import Result, Size, Stages, Work
-from wmdd.models import build_teacher, require_batchnorm
+from wmdd.models.batchnorm import require_batchnorm
+from wmdd.models.building import build_teacher
 from wmdd.settings import InversionSettings, OptimisationSettings, Recipe, RecoverSettings, StatisticsSettings
 from wmdd.stages.recovery.descent import Recovery, recover_groups
 from wmdd.stages.recovery.forward import TeacherForward

@@ -9,7 +9,8 @@ from wmdd.context import Context
 from wmdd.data.dsa import apply_dsa, draw_dsa
 from wmdd.methods.kits.class_batches import ClassBatches
 from wmdd.methods.kits.settings import MatchingSettings
-from wmdd.models import batchnorm_layers, network_spec, recalibrate_batchnorm
+from wmdd.models.batchnorm import batchnorm_layers, recalibrate_batchnorm
+from wmdd.models.building import network_spec
 from wmdd.values import ImageSet, ModelSpec, Teacher
 
 BATCHNORM_IMAGES = 16

@@ -6,7 +6,8 @@ from torch import Tensor, nn
 
 from wmdd.context import Context
 from wmdd.errors import ConfigError
-from wmdd.models import batchnorm_layers, fresh_network
+from wmdd.models.batchnorm import batchnorm_layers
+from wmdd.models.building import fresh_network
 from wmdd.training.unroll import Outer, Parameters, Step, swept_loss, unrolled_loss
 from wmdd.values import ModelSpec
 

@@ -16,7 +16,7 @@ from wmdd.data.inputs import network_inputs
 from wmdd.data.loading import fetch_batches, shuffled
 from wmdd.methods.kits.unrolling import functional_network
 from wmdd.methods.mtt import ExpertsSettings
-from wmdd.models import fresh_network, network_spec
+from wmdd.models.building import fresh_network, network_spec
 from wmdd.settings import TrainSettings
 from wmdd.stages.stage import Stage
 from wmdd.training.loop import Batch, Task, fit

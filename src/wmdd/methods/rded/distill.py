@@ -23,7 +23,7 @@ from wmdd.errors import DataError
 from wmdd.evaluation.accuracy import BATCH
 from wmdd.methods.algorithm import Algorithm, Result, Size, Stages, Work
 from wmdd.methods.rded import RdedSettings
-from wmdd.models import build_teacher
+from wmdd.models.building import build_teacher
 from wmdd.settings import Recipe
 from wmdd.stages.relabel import teacher_logits
 from wmdd.stages.stage import Stage

@@ -22,8 +22,10 @@ from wmdd.data.views import crop_and_flip, draw_views
 from wmdd.evaluation.accuracy import BATCH, accuracies
 from wmdd.methods.scdd import ScddSettings, SelfSupervisedSettings
 from wmdd.methods.scdd.contrastive import nt_xent
-from wmdd.models import build_model, final_classifier, recalibrate_batchnorm
+from wmdd.models.batchnorm import recalibrate_batchnorm
+from wmdd.models.building import build_model
 from wmdd.models.stems import replace
+from wmdd.models.taps import final_classifier
 from wmdd.settings import TrainSettings, ViewSettings
 from wmdd.stages.squeeze import as_teacher, teacher_spec
 from wmdd.stages.stage import Stage

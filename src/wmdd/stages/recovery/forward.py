@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from wmdd.context import Context
-from wmdd.models import MomentTap, batchnorm_moments, tap_features
+from wmdd.models.differentiable_moments import MomentTap, batchnorm_moments
+from wmdd.models.taps import tap_features
 from wmdd.settings import RecoverSettings
 from wmdd.stages.recovery.targets import Targets
 
