@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from wmdd.methods.gvbsm.layers import as_channels, statistic_layers
+from wmdd.methods.gvbsm.layer_statistics import as_channels, statistic_layers
 from wmdd.models.building import build_model, resolve_spec
 from wmdd.models.taps import tap_inputs
 

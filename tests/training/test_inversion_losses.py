@@ -5,8 +5,7 @@ import pytest
 import torch
 
 from wmdd import ot
-from wmdd.methods.gvbsm.averages import MovingAverage
-from wmdd.methods.gvbsm.densification import densification
+from wmdd.methods.gvbsm.terms import MovingAverage, densification
 from wmdd.methods.scdd.contrastive import nt_xent
 from wmdd.ot.alternatives.mmd import rbf_objective
 from wmdd.stages.recovery.forward import Forward

@@ -6,7 +6,6 @@ and its cross-entropy against the class. The mathematics is `wmdd.ot`. Real feat
 the images are seen as they are, by the teacher in eval mode and in fp32, as the real ones were.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from wmdd import ot
-from wmdd.context import Context, stream_seed
+from wmdd.context import Context, Saved, stream_seed
 from wmdd.data.inputs import distilled_inputs
 from wmdd.errors import DataError
 from wmdd.evaluation.accuracy import BATCH
@@ -24,6 +23,7 @@ from wmdd.models.building import build_teacher
 from wmdd.models.taps import features_and_logits, final_classifier
 from wmdd.settings import Section
 from wmdd.stages.barycenter import BARYCENTER
+from wmdd.stages.classes import classes_in_threads
 from wmdd.stages.stage import Stage
 from wmdd.values import ClassStatistics, Diagnosis, DistilledSet, Teacher
 
@@ -62,8 +62,8 @@ def diagnose(
 ) -> Diagnosis:
     """Return how near `distilled` lies to the features in `statistics`, which are the same teacher's.
 
-    Classes are measured in threads, and saved as they are measured; each has its own random streams, so neither their
-    number nor a stop changes the answer. Of the classes, memory holds those in flight and the features of all images.
+    Classes are measured in threads, each with random streams of its own. Of the classes, memory holds those in flight
+    and the features of all images.
 
     Raises:
         DataError: set, teacher and statistics disagree about the classes, or a class has no images or more than real
@@ -80,16 +80,14 @@ def diagnose(
     )
     if head is None:
         ctx.log(unit="bounds", left_out="the teacher's logits are not an affine map of its features")
-    saved = ctx.restore("classes")
-    found = [] if saved is None else _rows(saved.tensors)
-    labels = range(len(found), len(statistics.counts))
-    for label, figures in zip(labels, ot.in_threads(partial(_measure_class, inputs), labels), strict=True):
-        found.append(figures)
-        ctx.log(unit=f"class {label}", **figures)
-        if ctx.due():
-            ctx.save("classes", _columns(found))
-        ctx.progress(len(found), len(statistics.counts))
-    return Diagnosis(set=distilled.method, **{f"{name}s": values for name, values in _columns(found).items()})
+    found = classes_in_threads(
+        partial(_measure_class, inputs),
+        len(statistics.counts),
+        name="classes",
+        row=lambda measured: {name: float(value) for name, value in measured.tensors.items()},
+        ctx=ctx,
+    )
+    return Diagnosis(set=distilled.method, **{f"{name}s": values for name, values in found.tensors.items()})
 
 
 def _require_fitting(distilled: DistilledSet, statistics: ClassStatistics) -> None:
@@ -141,7 +139,7 @@ def _array(values: Tensor) -> NDArray[np.float64]:
     return values.detach().cpu().numpy().astype(np.float64)
 
 
-def _measure_class(inputs: _Inputs, label: int) -> dict[str, float]:
+def _measure_class(inputs: _Inputs, label: int) -> Saved:
     members = inputs.distilled.labels == label
     weights = _array(inputs.distilled.weights[members])
     weights /= weights.sum()  # float32 sums to 1 only nearly
@@ -161,25 +159,14 @@ def _measure_class(inputs: _Inputs, label: int) -> dict[str, float]:
         "distance": distance,
     }
     head = inputs.head
-    if head is None:
-        return figures
-    return figures | {
-        "head_gap": ot.affine_gap(head, images, points, weights),
-        "head_bound": inputs.head_lipschitz * distance,
-        "loss_gap": ot.cross_entropy_gap(head, label, images, points, weights),
-        "loss_bound": ot.cross_entropy_lipschitz(head, label) * distance,
-    }
-
-
-def _columns(rows: list[dict[str, float]]) -> dict[str, Tensor]:
-    """Return the figures of several classes by name, `(classes,)` each."""
-    return {name: torch.tensor([row[name] for row in rows], dtype=torch.float64) for name in rows[0]}
-
-
-def _rows(columns: Mapping[str, Tensor]) -> list[dict[str, float]]:
-    """Undo `_columns`."""
-    rows = zip(*(values.tolist() for values in columns.values()), strict=True)
-    return [dict(zip(columns, row, strict=True)) for row in rows]
+    if head is not None:
+        figures |= {
+            "head_gap": ot.affine_gap(head, images, points, weights),
+            "head_bound": inputs.head_lipschitz * distance,
+            "loss_gap": ot.cross_entropy_gap(head, label, images, points, weights),
+            "loss_bound": ot.cross_entropy_lipschitz(head, label) * distance,
+        }
+    return Saved(tensors={name: torch.tensor(value, dtype=torch.float64) for name, value in figures.items()}, facts={})
 
 
 DIAGNOSE = Stage(name="diagnose", version=1, run=diagnose, output=Diagnosis, networks=False)

@@ -12,12 +12,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wmdd import ot
-from wmdd.context import Context
+from wmdd.context import Context, Saved
 from wmdd.data.loading import centre_crop, class_counts, require_images
 from wmdd.errors import DataError
 from wmdd.methods.algorithm import Size, Work
 from wmdd.settings import Recipe
+from wmdd.stages.classes import classes_in_threads
 from wmdd.values import ClassStatistics, DistilledSet, ImageSet, Teacher
 
 Points = NDArray[np.float64]
@@ -43,25 +43,25 @@ def choose_by_features(
 ) -> DistilledSet:
     """Return the images that `choose` takes of each class, by its points and its label, as a distilled set.
 
-    Classes are chosen from in threads; neither their number nor a stop changes the answer.
-
     Raises:
         DataError: a class has fewer images than `ipc`, or teacher, images and statistics do not belong together.
     """
     teacher.require_classes(train.classes)
     require_images(train, ipc)
     _require_same_images(train, statistics)
-    saved = ctx.restore("chosen")
-    found: list[list[int]] = [] if saved is None else saved.tensors["positions"].tolist()
-    labels = range(len(found), len(train.classes))
-    chosen = ot.in_threads(lambda label: choose(unit_rows(statistics.of_class(label)), label), labels)
-    for label, rows in zip(labels, chosen, strict=True):
-        found.append(train.of_class(label)[rows].tolist())
-        ctx.log(unit=f"class {label}", positions=found[-1])
-        if ctx.due():
-            ctx.save("chosen", {"positions": torch.tensor(found)})
-        ctx.progress(len(found), len(train.classes))
-    return real_set(method, train, teacher, [position for positions in found for position in positions], ipc)
+
+    def compute(label: int) -> Saved:
+        rows = choose(unit_rows(statistics.of_class(label)), label)
+        return Saved(tensors={"positions": train.of_class(label)[rows]}, facts={})
+
+    found = classes_in_threads(
+        compute,
+        len(train.classes),
+        name="chosen",
+        row=lambda chosen: {"positions": chosen.tensors["positions"].tolist()},
+        ctx=ctx,
+    )
+    return real_set(method, train, teacher, found.tensors["positions"].flatten().tolist(), ipc)
 
 
 def _require_same_images(train: ImageSet, statistics: ClassStatistics) -> None:

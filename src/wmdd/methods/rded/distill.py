@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wmdd.context import Context
+from wmdd.context import Context, Saved
 from wmdd.data.loading import fetch_batches, to_float
 from wmdd.errors import DataError
 from wmdd.evaluation.accuracy import BATCH
@@ -25,6 +25,7 @@ from wmdd.methods.algorithm import Algorithm, Result, Size, Stages, Work
 from wmdd.methods.rded import RdedSettings
 from wmdd.models.building import build_teacher
 from wmdd.settings import Recipe
+from wmdd.stages.classes import class_by_class
 from wmdd.stages.relabel import teacher_logits
 from wmdd.stages.stage import Stage
 from wmdd.training.pixels import class_major_set
@@ -72,15 +73,10 @@ def rded(
     factor = settings.factor or (1 if train.image_size <= _SMALL else 2)
     model = build_teacher(teacher, ctx.device)
     job = _Job(model=model, train=train, teacher=teacher, settings=settings, factor=factor, ipc=ipc, ctx=ctx)
-    parts: list[Tensor] = []
-    for label in range(len(train.classes)):
-        name = f"class-{label:05d}"
-        saved = ctx.restore(name)
-        parts.append(_one_class(job, label) if saved is None else saved.tensors["images"])
-        if saved is None:
-            ctx.save(name, {"images": parts[-1]})
-        ctx.progress(label + 1, len(train.classes))
-    return class_major_set("rded", torch.cat(parts), teacher)
+    found = class_by_class(
+        lambda label: Saved(tensors={"images": _one_class(job, label)}, facts={}), len(train.classes), ctx=ctx
+    )
+    return class_major_set("rded", found.tensors["images"].flatten(0, 1), teacher)
 
 
 def _one_class(job: _Job, label: int) -> Tensor:
