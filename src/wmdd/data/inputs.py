@@ -1,5 +1,6 @@
 """From pixels to what a network sees: central crop, normalisation, views."""
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -11,7 +12,7 @@ from wmdd.values import DistilledSet, Views
 
 
 class InputForm(Protocol):
-    """What a network expects of its inputs: a teacher says so, and a distilled set."""
+    """What a network expects of its inputs, as a teacher, a distilled set or a `Normalisation` has it."""
 
     @property
     def image_size(self) -> int:
@@ -27,6 +28,15 @@ class InputForm(Protocol):
     def std(self) -> tuple[float, ...]:
         """Per channel."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Normalisation:
+    """The input form of a network that is still in training."""
+
+    image_size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
 
 
 def network_inputs(pixels: Tensor, form: InputForm) -> Tensor:

@@ -45,7 +45,7 @@ class StudentBatches:
         student, distilled, device = self._student, self._supervision.distilled, self._ctx.device
         views, logits = self._views(epoch)
         orders, batch = self._tile_orders(epoch), student.training.batch
-        weights = distilled.weights / distilled.weights.mean()
+        weights = distilled.relative_weights
         for number, start in enumerate(range(0, len(views), batch)):
             rows = views.rows(start, start + batch)
             images = self._augmented(view_inputs(distilled, rows, device, orders), epoch, number)

@@ -42,8 +42,8 @@ def resolve_spec(arch: str, *, num_classes: int, channels: int, image_size: int,
     return ModelSpec(arch=arch, num_classes=num_classes, channels=channels, image_size=image_size, stem=stem)
 
 
-def network_spec(arch: str, train: ImageSet, teacher: Teacher) -> ModelSpec:
-    """Return the specification of a network for `train`, with the teacher's stem, as students have it.
+def network_spec(arch: str, train: ImageSet, stem: str) -> ModelSpec:
+    """Return the specification of a network for `train`; see `resolve_spec`.
 
     Raises:
         ConfigError: the architecture is unknown, or the images do not suit it.
@@ -53,7 +53,7 @@ def network_spec(arch: str, train: ImageSet, teacher: Teacher) -> ModelSpec:
         num_classes=len(train.classes),
         channels=train.channels,
         image_size=train.image_size,
-        stem=teacher.spec.stem,
+        stem=stem,
     )
 
 

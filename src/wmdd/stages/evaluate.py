@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from torch import nn
 
 from wmdd.context import Context
-from wmdd.errors import DataError
 from wmdd.evaluation.accuracy import accuracies
 from wmdd.evaluation.procedures import PROCEDURES, Test
 from wmdd.evaluation.protocols import Procedure
@@ -52,7 +51,8 @@ def evaluate(
         ConfigError: an unknown student or protocol.
     """
     ctx = ctx or Context()
-    _require_same_classes(distilled, teachers, val)
+    for record in (*teachers, distilled):
+        record.require_classes(val.classes)
     supervision = Supervision(
         distilled=distilled,
         soft_labels=soft_labels,
@@ -62,19 +62,9 @@ def evaluate(
     students = planned_students(settings, distilled, own_procedure=own_procedure, stored_epochs=len(soft_labels.epochs))
 
     def test(model: nn.Module) -> dict[str, float]:
-        return accuracies(model, val, distilled.mean, distilled.std, ctx)
+        return accuracies(model, val, distilled, ctx)
 
     return Evaluation(scores=tuple(_score(student, supervision, test, ctx) for student in students))
-
-
-def _require_same_classes(distilled: DistilledSet, teachers: Sequence[Teacher], val: ImageSet) -> None:
-    for teacher in teachers:
-        teacher.require_classes(val.classes)
-    if distilled.classes != val.classes:
-        raise DataError(
-            f"the set and the test images disagree about the classes; got {len(distilled.classes)} and "
-            f"{len(val.classes)}; give the data that the set was distilled from, in the same class order"
-        )
 
 
 def _score(student: Student, supervision: Supervision, test: Test, ctx: Context) -> Score:

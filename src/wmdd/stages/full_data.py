@@ -31,7 +31,7 @@ def assess_full_data(
     del settings
     ctx = ctx or Context()
     trained.require_classes(val.classes)
-    tested = accuracies(build_teacher(trained, ctx.device), val, trained.mean, trained.std, ctx)
+    tested = accuracies(build_teacher(trained, ctx.device), val, trained, ctx)
     score = Score(
         set=FULL_DATA_SET,
         ipc=0,

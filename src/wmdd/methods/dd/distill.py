@@ -68,7 +68,7 @@ def dd(
     ctx = ctx or Context()
     teacher.require_classes(train.classes)
     classes = range(len(train.classes))
-    model = functional_network(network_spec(settings.arch, train, teacher), ctx)
+    model = functional_network(network_spec(settings.arch, train, teacher.spec.stem), ctx)
     labels = class_labels(len(classes), ipc).to(ctx.device)
     job = _Job(model=model, train=train, teacher=teacher, labels=labels, ipc=ipc, settings=settings, ctx=ctx)
     raw = torch.full((ipc * settings.epochs,), settings.rate).expm1().log()  # softplus takes it back

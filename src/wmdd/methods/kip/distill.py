@@ -57,7 +57,7 @@ def kip(
     require_float64(ctx.device)
     num_classes = len(train.classes)
     targets = centred_classes(class_labels(num_classes, ipc), num_classes).to(ctx.device)
-    real = ClassBatches(images=train, mean=teacher.mean, std=teacher.std, device=ctx.device)
+    real = ClassBatches(images=train, form=teacher, device=ctx.device)
     job = _Job(real=real, num_classes=num_classes, targets=targets, settings=settings, ctx=ctx)
     images = start_images(train, teacher, range(num_classes), ipc, start="real", ctx=ctx).double()
     start = {"images": Variable(start=images, lr=settings.lr)}

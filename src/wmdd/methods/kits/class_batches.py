@@ -1,13 +1,12 @@
 """Batches of real images of one class, drawn by the caller's own stream."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
-from wmdd.data.loading import centre_crop, to_float
+from wmdd.data.inputs import InputForm, network_inputs
 from wmdd.values import ImageSet
 
 
@@ -16,8 +15,7 @@ class ClassBatches:
     """Random images of a class at a time, normalised, as networks see them when they are tested."""
 
     images: ImageSet
-    mean: Sequence[float]
-    std: Sequence[float]
+    form: InputForm
     device: torch.device
 
     def draw(self, label: int, count: int, generator: torch.Generator) -> Tensor:
@@ -28,8 +26,7 @@ class ClassBatches:
         """
         members = self._members[label]
         chosen = members[torch.randperm(len(members), generator=generator)[:count]]
-        pixels = centre_crop(self.images.images.fetch(chosen.tolist()), self.images.image_size)
-        return to_float(pixels.to(self.device), self.mean, self.std)
+        return network_inputs(self.images.images.fetch(chosen.tolist()).to(self.device), self.form)
 
     @cached_property
     def _members(self) -> list[Tensor]:

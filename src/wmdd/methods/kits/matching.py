@@ -29,8 +29,10 @@ class SiameseBatches:
     @staticmethod
     def of(train: ImageSet, teacher: Teacher, settings: MatchingSettings, ctx: Context) -> "SiameseBatches":
         """Return those of `train`, normalised as for `teacher`."""
-        real = ClassBatches(images=train, mean=teacher.mean, std=teacher.std, device=ctx.device)
-        return SiameseBatches(spec=network_spec(settings.arch, train, teacher), real=real, settings=settings, ctx=ctx)
+        real = ClassBatches(images=train, form=teacher, device=ctx.device)
+        return SiameseBatches(
+            spec=network_spec(settings.arch, train, teacher.spec.stem), real=real, settings=settings, ctx=ctx
+        )
 
     def pair(self, images: Tensor, label: int, step: int) -> tuple[Tensor, Tensor]:
         """Return real images of class `label` and the distilled ones `(K, ch, R, R)` under one Siamese transform."""

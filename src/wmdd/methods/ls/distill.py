@@ -9,8 +9,8 @@ from dataclasses import replace
 from torch import Tensor
 
 from wmdd.context import Context
-from wmdd.data.inputs import network_inputs
-from wmdd.data.loading import fetch_batches, in_order, to_float
+from wmdd.data.inputs import distilled_inputs, network_inputs
+from wmdd.data.loading import fetch_batches, in_order
 from wmdd.methods.algorithm import Algorithm, Result, Stages
 from wmdd.methods.random.distill import pick_random
 from wmdd.settings import NoSettings, Recipe
@@ -41,7 +41,7 @@ def label_solve(
     teacher.require_classes(train.classes)
     require_float64(ctx.device)
     picked = pick_random(train, teacher, settings, ipc=ipc, ctx=ctx)
-    support = to_float(picked.images.to(ctx.device), teacher.mean, teacher.std)
+    support = distilled_inputs(picked, slice(None), ctx.device)
     targets = solve_labels(support, _with_targets(train, teacher, ctx))
     return replace(picked, method="ls", targets=targets.float().cpu())
 

@@ -52,7 +52,7 @@ def experts(
     """
     ctx = ctx or Context()
     teacher.require_classes(train.classes)
-    spec = network_spec(settings.arch, train, teacher)
+    spec = network_spec(settings.arch, train, teacher.spec.stem)
     width = sum(value.numel() for value in functional_network(spec, ctx).parameters())
     parameters = ctx.array("parameters", (settings.count, settings.epochs + 1, width))
     job = _Job(train=train, teacher=teacher, settings=settings, ctx=ctx)
