@@ -36,15 +36,8 @@ def evaluate(
 ) -> Evaluation:
     """Return the scores of `settings.seeds` students for each architecture and protocol.
 
-    Args:
-        distilled: images to learn from.
-        soft_labels: their stored views and answers.
-        teachers: asked again under protocols with online labels; the first one's stem is the students', and the mean of
-            all logits counts.
-        val: images to test on.
-        settings: students, protocols, seeds.
-        own_procedure: what protocol `own` means for sets of this method.
-        ctx: surroundings; the unit of work is one student.
+    The mean of the teachers' logits labels under protocols with online labels; students have the first one's stem. The
+    unit of work is one student. `own_procedure` is what protocol `own` means for sets of this method.
 
     Raises:
         DataError: the set, the teachers and the validation images disagree about classes.

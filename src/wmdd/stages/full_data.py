@@ -16,14 +16,7 @@ class FullDataSettings(Section):
 def assess_full_data(
     trained: Teacher, val: ImageSet, settings: FullDataSettings, *, seed: int, ctx: Context | None = None
 ) -> Evaluation:
-    """Return the score of a network that squeeze trained on all real images, as if it were a student.
-
-    Args:
-        trained: the network.
-        val: images to test on.
-        settings: nothing to set.
-        seed: which of the students of its kind it is, from 0.
-        ctx: surroundings.
+    """Return the score of a network that squeeze trained on all real images, as that of student number `seed`.
 
     Raises:
         DataError: network and images disagree about the classes.

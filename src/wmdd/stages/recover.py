@@ -36,16 +36,7 @@ def recover(
     method: str = "wmdd",
     ctx: Context | None = None,
 ) -> DistilledSet:
-    """Return as many images per class as there are atoms.
-
-    Args:
-        train: real images, for `start="real"` and for the class order.
-        teacher: a network with BatchNorm.
-        statistics: its moments of each class.
-        barycenters: atoms and weights.
-        settings: losses and optimisation.
-        method: name that the set will carry.
-        ctx: surroundings; the unit of work is a group of classes.
+    """Return as many images per class as there are atoms; the unit of work is a group of classes.
 
     Raises:
         ConfigError: the teacher has no BatchNorm layer.

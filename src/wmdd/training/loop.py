@@ -44,10 +44,10 @@ class Task:
     """Epoch → its batches."""
     loss: Callable[[Tensor, Batch], Tensor]
     """Logits, batch → scalar."""
-    test: Callable[[nn.Module], Mapping[str, float]]
+    test: Callable[[nn.Module], Mapping[str, float]] = lambda _: {}
     """Model in eval mode → named figures."""
-    tests: frozenset[int]
-    """Epochs after which to test; the last one belongs to it."""
+    tests: frozenset[int] = frozenset()
+    """Epochs after which to test; the last one among them if there are any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

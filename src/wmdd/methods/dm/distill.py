@@ -6,8 +6,8 @@ iteration, the same for both sides:
     L = sum_c || mean_b f(A(real_cb)) - mean_i f(A(X_ci)) ||²,   summed over features
 
 Zhao and Bilen, WACV 2023 (arXiv:2110.04181). The network is never trained, and each iteration has a new one. Differs
-from the reference code: every draw has a stream of its own, and networks with BatchNorm are settled on real images as
-in gradient matching (`stages/_networks.py`), where the reference code runs them over all classes in train mode.
+from the reference code: every draw has a stream of its own, and BatchNorm layers are recalibrated on real images as in
+gradient matching (`kits/matching.py`), where the reference code runs them over all classes in train mode.
 """
 
 from collections.abc import Iterator
@@ -33,14 +33,9 @@ from wmdd.values import DistilledSet, ImageSet, Teacher
 def match_means(
     train: ImageSet, teacher: Teacher, settings: DmSettings, *, ipc: int, ctx: Context | None = None
 ) -> DistilledSet:
-    """Return `ipc` images of each class.
+    """Return `ipc` images of each class, under the class order and the normalisation of `teacher`.
 
-    Args:
-        train: real images.
-        teacher: its class order and normalisation; its network is not asked.
-        settings: networks, steps, augmentation.
-        ipc: images of each class.
-        ctx: surroundings; the unit of resuming is one step.
+    The unit of work is an iteration.
 
     Raises:
         ConfigError: the architecture is unknown, or the images do not suit it.

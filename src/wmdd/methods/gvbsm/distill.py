@@ -1,6 +1,6 @@
 """G-VBSM: images on which several teachers agree, under the statistics of all their layers, kept apart in each class.
 
-Shao et al., CVPR 2024, arXiv:2311.17950. Step t asks teacher t mod n:
+Shao et al., CVPR 2024, arXiv:2311.17950. Step t uses teacher t mod n:
 
     L = CE(f(view(x)), y)  +  w * sum_l m_l ( ||EMA(mu_l(x)) - mu_l|| + ||EMA(var_l(x)) - var_l|| )  +  d * DD(view(x))
 
@@ -43,15 +43,9 @@ def recover_gvbsm(
     ipc: int,
     ctx: Context | None = None,
 ) -> DistilledSet:
-    """Return `ipc` images of each class, all of equal weight, normalised as the first teacher wants them.
+    """Return `ipc` images of each class, all of equal weight, normalised as the first teacher expects.
 
-    Args:
-        train: real images, for `start="real"` and for the class order.
-        teachers: at least one.
-        statistics: of each teacher, in the same order.
-        settings: losses, optimisation and views.
-        ipc: images of each class.
-        ctx: surroundings; the unit of work is a group of classes, a step inside it.
+    `statistics` are those of each teacher, in order. The unit of work is a group of classes, a step inside it.
 
     Raises:
         DataError: a teacher and the images disagree about classes.

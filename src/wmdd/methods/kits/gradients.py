@@ -6,10 +6,10 @@ anew for each class and step, the same for both sides):
     L = sum_c D(g(X_c), g(real_c)),   D = `gradient_distance`
 
 Each iteration starts a network from random weights; between its image steps it is trained on the images, so that they
-serve a network on its way too. Zhao, Mopuri and Bilen, ICLR 2021 (arXiv:2006.05929); Zhao and Bilen, ICML 2021
-(arXiv:2102.08259). Differs from the reference code: every draw has a stream of its own (there, making a network seeds
-everything anew, by the clock), and BatchNorm layers are recalibrated exactly (`kits/matching.py`). Networks always
-compute in fp32: second derivatives are too coarse in bf16.
+serve a network in the midst of its training too. Zhao, Mopuri and Bilen, ICLR 2021 (arXiv:2006.05929); Zhao and Bilen,
+ICML 2021 (arXiv:2102.08259). Differs from the reference code: every draw has a stream of its own (there, making a
+network seeds everything anew, by the clock), and BatchNorm layers are recalibrated exactly (`kits/matching.py`).
+Networks always compute in fp32: second derivatives are too coarse in bf16.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -46,15 +46,9 @@ def match_gradients(
     method: str = "dc",
     ctx: Context | None = None,
 ) -> DistilledSet:
-    """Return `ipc` images of each class.
+    """Return `ipc` images of each class, under the class order and the normalisation of `teacher`.
 
-    Args:
-        train: real images.
-        teacher: its class order and normalisation; its network is not asked.
-        settings: networks, loops, augmentation.
-        ipc: images of each class.
-        method: name that the set will carry.
-        ctx: surroundings; the unit of resuming is one image step.
+    The unit of work is an image step; `method` is the name that the set carries.
 
     Raises:
         ConfigError: the architecture is unknown, or the images do not suit it.

@@ -47,16 +47,7 @@ def invert(
     method: str,
     ctx: Context | None = None,
 ) -> DistilledSet:
-    """Return `ipc` images of each class.
-
-    Args:
-        train: real images, for `start="real"` and for the class order.
-        teacher: a network with BatchNorm.
-        statistics: its features and moments of each class.
-        settings: losses and optimisation; `feature_loss` is any but `wasserstein`.
-        ipc: images of each class.
-        method: name that the set will carry.
-        ctx: surroundings; the unit of work is a group, a step inside it.
+    """Return `ipc` images of each class as a set named `method`; the unit of work is a group, a step inside it.
 
     Raises:
         ConfigError: the teacher has no BatchNorm layer, or the feature loss needs atoms.
@@ -98,13 +89,9 @@ def inversion_groups(num_classes: int, ipc: int, settings: RecoverSettings) -> t
 
 
 INVERT = Stage(name="invert", version=1, run=invert, output=DistilledSet)
-
-
+FeatureLoss = Literal["cross_entropy", "mmd_linear", "mmd_rbf"]
 MATCHING = 1.5
 """A step against statistics costs about this much of the bare forward and backward (see benchmarks/)."""
-
-
-FeatureLoss = Literal["cross_entropy", "mmd_linear", "mmd_rbf"]
 
 
 def invert_with(feature_loss: FeatureLoss, stages: Stages, train: Result, teacher: Result, recipe: Recipe) -> Result:
@@ -115,7 +102,7 @@ def invert_with(feature_loss: FeatureLoss, stages: Stages, train: Result, teache
     return stages.run(INVERT, train, teacher, statistics, settings=settings, ipc=recipe.ipc, method=recipe.method)
 
 
-def inverting(recipe: Recipe, size: Size) -> tuple[Work, ...]:
+def recovery_work(recipe: Recipe, size: Size) -> tuple[Work, ...]:
     """Count statistics and recovery under the teacher."""
     steps = recipe.of(OptimisationSettings).iterations * size.classes * recipe.ipc
     return (Work(arch=recipe.squeeze.arch, forward=size.images, both=MATCHING * steps),)

@@ -124,8 +124,6 @@ def _pretrain(inputs: _Inputs, model: nn.Module) -> None:
         steps=len(inputs.train) // inputs.batch,
         batches=lambda epoch: _pairs(inputs, epoch),
         loss=lambda vectors, _: nt_xent(vectors, settings.temperature),
-        test=lambda _: {},
-        tests=frozenset(),
     )
     training = TrainSettings(epochs=settings.epochs, lr=settings.lr, weight_decay=settings.weight_decay)
     fit(model, task, training, ctx=inputs.ctx)
@@ -200,8 +198,6 @@ def _probe(inputs: _Inputs, features: Tensor) -> nn.Module:
         steps=-(-len(features) // inputs.batch),
         batches=batches,
         loss=lambda logits, batch: label_loss(logits, batch.targets),
-        test=lambda _: {},
-        tests=frozenset(),
     )
     training = TrainSettings(epochs=settings.probe_epochs, optimiser="adamw", lr=settings.probe_lr, weight_decay=0.0)
     return fit(layer.to(ctx.device), task, training, ctx=ctx).model
