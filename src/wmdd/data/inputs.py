@@ -57,7 +57,8 @@ def distilled_inputs(distilled: DistilledSet, rows: Tensor | slice, device: torc
 def view_inputs(distilled: DistilledSet, views: Views, device: torch.device, orders: Tensor | None = None) -> Tensor:
     """Return what a network sees under `views`: float32 `(B, ch, R, R)`, normalised, on `device`.
 
-    `orders` `(M, n²)` says how the n x n tiles of each image of the set lie before its view is taken; None = as ever.
+    `orders` `(M, n²)` gives the order of the n x n tiles of each image of the set before its view is taken; None =
+    unchanged.
     """
 
     def fetch(rows: Tensor) -> Tensor:

@@ -31,7 +31,7 @@ def require_batchnorm(model: nn.Module, arch: str) -> None:
 
 @contextmanager
 def batch_statistics(model: nn.Module) -> Generator[None]:
-    """Let BatchNorm layers normalise by the statistics of each batch inside the `with`, and learn nothing from them."""
+    """Let BatchNorm layers normalise by the statistics of each batch inside the `with`, and keep none of them."""
     layers = [layer for layer in model.modules() if isinstance(layer, _BatchNorm)]
     before = [(layer.training, layer.momentum) for layer in layers]
     for layer in layers:
@@ -46,7 +46,7 @@ def batch_statistics(model: nn.Module) -> Generator[None]:
 
 
 def recalibrate_batchnorm(model: nn.Module, batches: Iterable[Tensor]) -> None:
-    """Let the BatchNorm layers normalise by the mean of the batches' moments from now on, until `train()`.
+    """Let the BatchNorm layers normalise by the mean of the batches' moments until `train()` is called.
 
     Each batch counts the same. Differs from the reference code of DC and DM, which moves the running statistics a tenth
     of the way.

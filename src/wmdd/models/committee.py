@@ -1,4 +1,4 @@
-"""Several teachers that answer as one: the mean of their logits."""
+"""Several teachers as one: the mean of their logits."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from wmdd.values import Teacher
 
 
 class Committee(nn.Module):
-    """Answers by the mean of its members' logits (G-VBSM, EDC, FADRM+); each normalises the images as it wants them."""
+    """The mean of its members' logits (G-VBSM, EDC, FADRM+); each member normalises the images as it was trained to."""
 
     def __init__(self, teachers: Sequence[Teacher], device: torch.device | str) -> None:
         super().__init__()
@@ -18,19 +18,19 @@ class Committee(nn.Module):
         self._changes = [_change(teachers[0], teacher, device) for teacher in teachers]
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return float32 logits `(B, C)` of images that are normalised as the first member wants them."""
+        """Return float32 logits `(B, C)` of images that are normalised for the first member."""
         return torch.stack([self.member_logits(number, images).float() for number in range(len(self.members))]).mean(
             dim=0
         )
 
     def member_logits(self, number: int, images: Tensor) -> Tensor:
-        """Return the logits of one member, for images that are normalised as the first member wants them."""
+        """Return the logits of one member, for images that are normalised for the first member."""
         change = self._changes[number]
         return self.members[number](images if change is None else (images * change[0] + change[1]).to(images.dtype))
 
 
 def build_teachers(teachers: Sequence[Teacher], device: torch.device | str = "cpu") -> nn.Module:
-    """Return the network of the only teacher, or of several that answer as one (`Committee`)."""
+    """Return the network of the only teacher, or a `Committee` of several."""
     if len(teachers) == 1:
         return build_teacher(teachers[0], device)
     return Committee(teachers, device).eval()

@@ -1,9 +1,9 @@
-"""Beside the chain, diagnose: how near a distilled set lies to the real features, in the measures of the theory.
+"""Beside the chain, diagnose: how near a distilled set lies to the real features, by the measures of the theory.
 
 Per class, in the teacher's feature space: W2² to the real features beside what k-means reaches and what random picks
 cost; W1; and the bound |E_real g − E_set g| ≤ Lip(g) · W1 for two functions g of the feature, the teacher's last layer
 and its cross-entropy against the class. The mathematics is `wmdd.ot`. Real features are those of the statistics stage;
-the images are seen as they are, by the teacher in eval mode and in fp32, as the real ones were.
+the images are not augmented; the teacher is in eval mode and in fp32, as it was for the real ones.
 """
 
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ class _Inputs:
     features: Tensor
     """float32 `(M, D)`: of the distilled images."""
     head: ot.Affine | None
-    """The teacher's last layer; None if its logits are not what that layer makes of the features."""
+    """The teacher's last layer; None if it does not map the features to the logits."""
     head_lipschitz: float
     """Of that layer; the only constant that all classes share."""
     ctx: Context
@@ -108,7 +108,7 @@ def _require_fitting(distilled: DistilledSet, statistics: ClassStatistics) -> No
 
 
 def _features_and_head(model: nn.Module, distilled: DistilledSet, ctx: Context) -> tuple[Tensor, ot.Affine | None]:
-    """Return the features of the images as they are, `(M, D)`, and the last layer if it makes the logits of them."""
+    """Return the features `(M, D)` of the images, and the last layer if it maps them to the logits."""
     layer = final_classifier(model)
     affine = True
     found: list[Tensor] = []
@@ -123,7 +123,7 @@ def _features_and_head(model: nn.Module, distilled: DistilledSet, ctx: Context) 
 
 
 def _is_affine_head(layer: nn.Linear, features: Tensor, logits: Tensor) -> bool:
-    """Tell whether the layer makes these logits of these features: it may be followed by something, or pooled."""
+    """Return whether the layer alone maps these features to these logits: something may follow it."""
     if features.shape[1] != layer.in_features or logits.shape[1:] != (layer.out_features,):
         return False
     tolerance = _ROUNDING * float(logits.abs().max())

@@ -19,8 +19,7 @@ from wmdd.models.building import build_teacher
 from wmdd.settings import RecoverSettings
 from wmdd.stages.recovery.descent import Recovery, recover_groups
 from wmdd.stages.recovery.forward import TeacherForward
-from wmdd.stages.recovery.groups import Group, class_groups
-from wmdd.stages.recovery.targets import barycenter_targets, image_weights
+from wmdd.stages.recovery.groups import Group, barycenter_targets, class_groups, image_weights
 from wmdd.stages.recovery.terms import GroupLoss, recovery_loss
 from wmdd.stages.stage import Stage
 from wmdd.values import Barycenters, ClassStatistics, DistilledSet, ImageSet, Teacher

@@ -1,7 +1,7 @@
 """The one loop in which images, labels and step sizes are optimised: loss -> step -> projection -> row -> save.
 
 Methods differ in the loss alone: a function of the iteration and the variables. Whatever it draws comes from streams
-that belong to the iteration, so that a run which was stopped goes on to the same bytes.
+that belong to the iteration, so that a run that was stopped and resumed gives the same bytes.
 """
 
 import math
@@ -53,7 +53,7 @@ class Carried(Protocol):
         ...
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take it up again."""
+        """Restore it."""
         ...
 
 
@@ -74,13 +74,13 @@ class Descent:
     schedule: Callable[[int], float] = _constant
     """Iteration from 0 → factor on every learning rate."""
     project: Callable[[Variables], object] | None = None
-    """Puts the variables back, in place, to where they may be; called after each step, without gradients."""
+    """Projects the variables, in place, onto the allowed values; called after each step, without gradients."""
     carried: Carried | None = None
-    """What the loss carries along; saved and restored with the variables."""
+    """State of the loss; saved and restored with the variables."""
     advice: str = "lower the learning rate"
-    """What to do when the loss is not finite any more, for the error's line."""
+    """What to do when the loss is no longer finite, for the error message."""
     before: int = 0
-    """Iterations of the stage's earlier units, for telling how far it is."""
+    """Iterations of the stage's earlier units, for its progress."""
     total: int | None = None
     """Iterations of all its units; none = of this one."""
 
@@ -135,7 +135,7 @@ def _step(
 
 
 def _report(losses: Losses, done: int, descent: Descent, ctx: Context) -> None:
-    """Tell how far we are; log a row now and then, and look then whether the loss is still a number."""
+    """Report progress; now and then log a row and check that the loss is finite."""
     ctx.progress(descent.before + done, descent.total or descent.iterations)
     if done % max(1, descent.iterations // ROWS) != 0 and done != descent.iterations:
         return

@@ -1,6 +1,6 @@
 """The one training loop: squeeze and evaluate hand it a model and a task.
 
-It saves its state when the context says so and continues from there; stopped and resumed equals not stopped, because
+It saves its state when that is due and continues from there; stopped and resumed equals not stopped, because
 every epoch draws its batches and its dropout from a stream of its own.
 """
 
@@ -52,7 +52,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
-    """A trained model and the tests made on the way, in order: `{"epoch": ..., ...}`."""
+    """A trained model and the tests made during training, in order: `{"epoch": ..., ...}`."""
 
     model: nn.Module
     history: tuple[Mapping[str, float], ...]
@@ -123,7 +123,7 @@ def fit(model: nn.Module, task: Task, settings: TrainSettings, *, ctx: Context) 
 
 
 def _epoch(training: _Training, task: Task, ctx: Context) -> None:
-    """Do one epoch, test if it is time, and log a row."""
+    """Train for one epoch, test if it is due, and log a row."""
     epoch = training.epoch
     training.model.train()
     if training.settings.schedule == "step" and epoch == cut_epoch(training.settings):
@@ -147,7 +147,7 @@ def _epoch(training: _Training, task: Task, ctx: Context) -> None:
 
 
 def _step(training: _Training, task: Task, batch: Batch, done: float, ctx: Context) -> Tensor:
-    """Do one step and return its loss, detached."""
+    """Take one step and return its loss, detached."""
     rate = learning_rate(training.settings, training.epoch, done)
     for group in training.optimiser.param_groups:
         group["lr"] = rate

@@ -1,4 +1,4 @@
-"""Distilled sets, and what is found out about them; shapes as in `wmdd.values`."""
+"""Distilled sets, and what is measured of them; shapes as in `wmdd.values`."""
 
 from dataclasses import dataclass, field
 

@@ -22,14 +22,13 @@ from wmdd.context import Context
 from wmdd.data.inputs import network_inputs
 from wmdd.methods.algorithm import Algorithm, Result, Size, Stages, Work
 from wmdd.methods.dd import DdSettings
-from wmdd.methods.kits.unrolling import GRADIENTS, SECOND_ORDER, functional_network
 from wmdd.models.building import network_spec
 from wmdd.settings import Recipe
 from wmdd.stages.stage import Stage
 from wmdd.training.images import Descent, Variable, Variables, optimise
 from wmdd.training.losses import label_loss
 from wmdd.training.pixels import class_labels, start_images, unbounded_set
-from wmdd.training.unroll import schedule, xavier_start
+from wmdd.training.unroll import GRADIENTS, SECOND_ORDER, functional_network, schedule, xavier_start
 from wmdd.values import DistilledSet, ImageSet, Teacher
 
 BETAS = (0.5, 0.999)

@@ -6,7 +6,7 @@ Shao et al., CVPR 2024, arXiv:2311.17950. Step t uses teacher t mod n:
 
 l goes over the moments of what enters each BatchNorm and each convolution (channels, and patches of 4 x 4), m_l is
 `gvbsm.first` for the first layer and 1 for the others; a convolution sits a step out with probability `gvbsm.drop`.
-Moving averages belong to a group and a teacher; they have the value of many visits and the gradient of the latest
+Moving averages belong to a group and a teacher; they have the value of many steps and the gradient of the latest
 (`MovingAverage`). DD is data densification. The terms are in `terms.py`. A group is as many whole
 classes as fit in `recover.batch`, with moments over all its images.
 

@@ -15,7 +15,7 @@ from wmdd.models.streaming_moments import LayerMoments
 from wmdd.models.taps import tap_inputs
 from wmdd.settings import StatisticsSettings
 from wmdd.stages.classes import class_by_class
-from wmdd.stages.recovery.targets import merge_classes
+from wmdd.stages.recovery.groups import merge_classes
 from wmdd.stages.stage import Stage
 from wmdd.stages.statistics import pass_class
 from wmdd.values import ImageSet, LayerStatistics, Teacher

@@ -16,10 +16,9 @@ from wmdd.methods.gvbsm.layer_statistics import as_channels, statistic_layers
 from wmdd.models.committee import Committee
 from wmdd.models.differentiable_moments import class_moments
 from wmdd.models.taps import tap_inputs
-from wmdd.stages.recovery.forward import Forward
+from wmdd.stages.recovery.forward import Forward, step_views
 from wmdd.stages.recovery.groups import Group
 from wmdd.stages.recovery.terms import GroupLoss, Term, cross_entropy
-from wmdd.stages.recovery.views import step_views
 from wmdd.values import LayerStatistics
 
 
@@ -142,7 +141,7 @@ class MovingAverage:
         return cls(decay, torch.zeros_like(like), torch.zeros_like(like))
 
     def follow(self, values: Tensor, taking_part: Tensor) -> Tensor:
-        """Take in `values` `(S,)` where `taking_part`; return the corrected average with the gradient of `values`.
+        """Add `values` `(S,)` where `taking_part`; return the corrected average with the gradient of `values`.
 
         Entries that have never taken part are 0.
         """
@@ -194,14 +193,14 @@ class LayerDistance:
         }
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take up the moving averages that `tensors` gave."""
+        """Restore the moving averages from `tensors`."""
         for number, both in enumerate(self._averages):
             for name, each in both.items():
                 each.average = tensors[f"{number}.{name}.average"].to(each.average.device)
                 each.steps = tensors[f"{number}.{name}.steps"].to(each.steps.device)
 
     def _present(self, targets: LayerTargets, step: int) -> list[bool]:
-        """Tell of each statistic whether its layer takes part: convolutions are dropped at random, each as a whole."""
+        """Return for each statistic whether its layer takes part: whole convolutions are dropped at random."""
         convolutions = dict.fromkeys(
             layer for layer, kind in zip(targets.layers, targets.kinds, strict=True) if kind == "patches"
         )

@@ -25,13 +25,13 @@ from wmdd.data.loading import shuffled
 from wmdd.methods.algorithm import Result, Size, Stages, Work
 from wmdd.methods.kits.matching import SiameseBatches
 from wmdd.methods.kits.settings import GradientSettings
-from wmdd.methods.kits.unrolling import SECOND_ORDER
 from wmdd.models.building import fresh_network
 from wmdd.settings import Recipe
 from wmdd.stages.stage import Stage
 from wmdd.training.images import Descent, Variable, Variables, optimise
 from wmdd.training.losses import label_loss
 from wmdd.training.pixels import class_labels, start_images, unbounded_set
+from wmdd.training.unroll import SECOND_ORDER
 from wmdd.values import DistilledSet, ImageSet, Teacher
 
 _TINY = 1e-6
@@ -111,7 +111,7 @@ class _GradientLoss:
         return gradient_distance(found, wanted, self.settings.distance)
 
     def _train(self, model: nn.Module, images: Tensor, step: int) -> None:
-        """Train the network on the images for `inner` epochs; each look at an image has a transform of its own."""
+        """Train the network on the images for `inner` epochs; every use of an image has its own transform."""
         settings, classes = self.settings, self.meet.spec.num_classes
         labels = class_labels(classes, len(images) // classes).to(images.device)
         optimiser = torch.optim.SGD(model.train().parameters(), settings.lr_net)

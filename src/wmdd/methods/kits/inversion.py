@@ -12,7 +12,7 @@ Under global statistics a group is one image of as many classes as fit in `batch
 fit: moments over many classes are what they are compared with. Else a group is as many whole classes as fit.
 
 Differs from the reference code: the targets are exact moments of the training images as they are, not the running
-buffers, which average batches that were augmented and seen while the weights still changed.
+buffers, which average augmented batches from when the weights were still changing.
 """
 
 from dataclasses import replace
@@ -29,8 +29,7 @@ from wmdd.models.building import build_teacher
 from wmdd.settings import InversionSettings, OptimisationSettings, Recipe, RecoverSettings, StatisticsSettings
 from wmdd.stages.recovery.descent import Recovery, recover_groups
 from wmdd.stages.recovery.forward import TeacherForward
-from wmdd.stages.recovery.groups import Group, class_groups
-from wmdd.stages.recovery.targets import moment_targets
+from wmdd.stages.recovery.groups import Group, class_groups, moment_targets
 from wmdd.stages.recovery.terms import GroupLoss, recovery_loss
 from wmdd.stages.stage import Stage
 from wmdd.stages.statistics import STATISTICS

@@ -23,14 +23,13 @@ from wmdd.context import Context
 from wmdd.data.dsa import apply_dsa, draw_dsa
 from wmdd.errors import ConfigError
 from wmdd.methods.algorithm import Algorithm, Result, Size, Stages, Work
-from wmdd.methods.kits.unrolling import GRADIENTS, SECOND_ORDER, functional_network
 from wmdd.methods.mtt import ExpertsSettings, MttSettings
 from wmdd.methods.mtt.experts import EXPERTS
 from wmdd.settings import Recipe
 from wmdd.stages.stage import Stage
 from wmdd.training.images import Descent, Variable, Variables, optimise
 from wmdd.training.pixels import class_labels, start_images, unbounded_set
-from wmdd.training.unroll import Step, flatten, unflatten
+from wmdd.training.unroll import GRADIENTS, SECOND_ORDER, Step, flatten, functional_network, unflatten
 from wmdd.values import DistilledSet, ImageSet, Teacher, Trajectories
 
 SMALLEST_RATE = 1e-6

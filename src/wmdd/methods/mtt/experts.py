@@ -14,14 +14,13 @@ from wmdd.context import Context
 from wmdd.data.dsa import apply_dsa, draw_dsa
 from wmdd.data.inputs import network_inputs
 from wmdd.data.loading import fetch_batches, shuffled
-from wmdd.methods.kits.unrolling import functional_network
 from wmdd.methods.mtt import ExpertsSettings
 from wmdd.models.building import fresh_network, network_spec
 from wmdd.settings import TrainSettings
 from wmdd.stages.stage import Stage
 from wmdd.training.loop import Batch, Task, fit
 from wmdd.training.losses import label_loss
-from wmdd.training.unroll import flatten
+from wmdd.training.unroll import flatten, functional_network
 from wmdd.values import ImageSet, Teacher, Trajectories
 
 

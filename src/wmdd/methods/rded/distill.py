@@ -1,4 +1,4 @@
-"""RDED: of many random crops of real images those that the teacher finds easiest, tiled; nothing is optimised.
+"""RDED: the random crops of real images that the teacher finds easiest, tiled; nothing is optimised.
 
 For class c (Sun et al., CVPR 2024, arXiv:2312.03526): draw images, and of each some square crops r, resized to the side
 of a tile; s(r) = CE(f(pad(r)), c), padded to the full side with the mean colour; keep each image's crop of lowest loss,
