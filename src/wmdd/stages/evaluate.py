@@ -61,7 +61,6 @@ def evaluate(
 
 
 def _score(student: Student, supervision: Supervision, test: Test, ctx: Context) -> Score:
-    """Return the score of a student: restored, or measured now."""
     saved = ctx.restore(f"{student.name} score")
     if saved is not None:
         return Score(**saved.facts)

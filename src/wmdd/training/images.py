@@ -90,12 +90,6 @@ def optimise(start: Mapping[str, Variable], loss: Loss, descent: Descent, *, ctx
 
     The state is saved when it is due, and once more at the end, so that a stage of several units repeats none.
 
-    Args:
-        start: what is optimised, by name.
-        loss: see `Loss`.
-        descent: how.
-        ctx: saves under `descent.unit`; logs about a hundred rows.
-
     Raises:
         NumericsError: the loss is not finite any more.
     """
@@ -119,7 +113,6 @@ def optimise(start: Mapping[str, Variable], loss: Loss, descent: Descent, *, ctx
 def _step(
     iteration: int, variables: Variables, loss: Loss, optimiser: torch.optim.Optimizer, descent: Descent
 ) -> Losses:
-    """Take one step and return its loss, detached."""
     optimiser.zero_grad(set_to_none=True)
     value = loss(iteration, variables)
     addends, columns = (value.total, value.columns) if isinstance(value, Losses) else (value, {})
@@ -149,7 +142,6 @@ def _report(losses: Losses, done: int, descent: Descent, ctx: Context) -> None:
 
 
 def _state(variables: Variables, optimiser: torch.optim.Optimizer, descent: Descent) -> dict[str, Tensor]:
-    """Return everything that changes from one iteration to the next, as named tensors."""
     carried = descent.carried.tensors() if descent.carried is not None else {}
     return _named("variable", variables) | _named("optimiser", moments(optimiser)) | _named("carried", carried)
 
@@ -172,5 +164,4 @@ def _restore(variables: Variables, optimiser: torch.optim.Optimizer, descent: De
 
 
 def _named(part: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors under names that say what they are part of."""
     return {f"{part}/{name}": value for name, value in tensors.items()}

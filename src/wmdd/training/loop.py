@@ -100,13 +100,7 @@ class _Training:
 
 
 def fit(model: nn.Module, task: Task, settings: TrainSettings, *, ctx: Context) -> Trained:
-    """Train `model` on `task`.
-
-    Args:
-        model: freshly built, on the device.
-        task: data, loss and tests.
-        settings: optimiser, schedule, epochs.
-        ctx: saves under `task.name`, logs a row for each epoch.
+    """Train `model`, freshly built, on `task`, under whose name the state is saved.
 
     Raises:
         NumericsError: the loss is not finite any more.
@@ -123,7 +117,6 @@ def fit(model: nn.Module, task: Task, settings: TrainSettings, *, ctx: Context) 
 
 
 def _epoch(training: _Training, task: Task, ctx: Context) -> None:
-    """Train for one epoch, test if it is due, and log a row."""
     epoch = training.epoch
     training.model.train()
     if training.settings.schedule == "step" and epoch == cut_epoch(training.settings):
@@ -147,7 +140,6 @@ def _epoch(training: _Training, task: Task, ctx: Context) -> None:
 
 
 def _step(training: _Training, task: Task, batch: Batch, done: float, ctx: Context) -> Tensor:
-    """Take one step and return its loss, detached."""
     rate = learning_rate(training.settings, training.epoch, done)
     for group in training.optimiser.param_groups:
         group["lr"] = rate

@@ -43,7 +43,7 @@ def match_means(
     """
     ctx = ctx or Context()
     teacher.require_classes(train.classes)
-    loss = _MeanLoss(meet=SiameseBatches.of(train, teacher, settings, ctx), ctx=ctx)
+    loss = _MeanLoss(batches=SiameseBatches.of(train, teacher, settings, ctx), ctx=ctx)
     start = start_images(train, teacher, range(len(train.classes)), ipc, start=settings.start, ctx=ctx)
     descent = Descent(
         unit="images",
@@ -59,15 +59,15 @@ def match_means(
 class _MeanLoss:
     """The loss of an iteration, class by class."""
 
-    meet: SiameseBatches
+    batches: SiameseBatches
     ctx: Context
 
     def __call__(self, iteration: int, variables: Variables) -> Iterator[Tensor]:
         """Yield the squared distance of each class's mean features."""
-        model = fresh_network(self.meet.spec, self.ctx, "network", iteration).requires_grad_(False)
-        self.meet.recalibrate(model, iteration)
-        for label, images in enumerate(variables["images"].chunk(self.meet.spec.num_classes)):
-            real, distilled = self.meet.pair(images, label, iteration)
+        model = fresh_network(self.batches.spec, self.ctx, "network", iteration).requires_grad_(False)
+        self.batches.recalibrate(model, iteration)
+        for label, images in enumerate(variables["images"].chunk(self.batches.spec.num_classes)):
+            real, distilled = self.batches.pair(images, label, iteration)
             with seeded(stream_seed(self.ctx.seed, self.ctx.stage, "dropout", iteration, label), self.ctx.device):
                 with torch.no_grad(), self.ctx.autocast():
                     wanted = features_and_logits(model, real)[0].float().mean(0)

@@ -99,7 +99,6 @@ def work(recipe: Recipe, size: Size) -> tuple[Work, ...]:
 
 
 def _others(recipe: Recipe) -> list[str]:
-    """Return the networks beside the teacher's."""
     return [arch for arch in dict.fromkeys(recipe.of(GvbsmSettings).teachers) if arch != recipe.squeeze.arch]
 
 

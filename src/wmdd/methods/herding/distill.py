@@ -14,10 +14,6 @@ def herding(points: Points, count: int) -> Rows:
 
     The k-th is the row not taken yet that brings the mean of the first k nearest to the mean of all points:
     argmin_j ||mu - (S + z_j) / k||, S the sum of those before. So a longer choice begins with the shorter one.
-
-    Args:
-        points: `(n, D)`.
-        count: K, at most n.
     """
     mean, norms = points.mean(axis=0), np.square(points).sum(axis=1)
     wanted = np.zeros_like(mean)

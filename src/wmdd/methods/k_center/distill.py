@@ -15,10 +15,6 @@ def k_center(points: Points, count: int) -> Rows:
 
     It begins with the row nearest to the mean; each further one is the row farthest from those that are taken. Here
     too a longer choice begins with the shorter one.
-
-    Args:
-        points: `(n, D)`.
-        count: K, at most n.
     """
     chosen = [int(ot.squared_distances(points.mean(axis=0, keepdims=True), points)[0].argmin())]
     nearest = np.full(len(points), np.inf)

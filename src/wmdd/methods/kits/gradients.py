@@ -56,8 +56,8 @@ def match_gradients(
     """
     ctx = ctx or Context()
     teacher.require_classes(train.classes)
-    meet = SiameseBatches.of(train, teacher, settings, ctx)
-    loss = _GradientLoss(meet=meet, settings=settings, loops=settings.loops(ipc), ctx=ctx)
+    batches = SiameseBatches.of(train, teacher, settings, ctx)
+    loss = _GradientLoss(batches=batches, settings=settings, loops=settings.loops(ipc), ctx=ctx)
     start = start_images(train, teacher, range(len(train.classes)), ipc, start=settings.start, ctx=ctx)
     descent = Descent(
         unit="images",
@@ -74,7 +74,7 @@ def match_gradients(
 class _GradientLoss:
     """The loss of an image step, class by class; it carries the network that is in training."""
 
-    meet: SiameseBatches
+    batches: SiameseBatches
     settings: GradientSettings
     loops: tuple[int, int]
     ctx: Context
@@ -86,11 +86,11 @@ class _GradientLoss:
         iteration, turn = divmod(step, outer)
         images = variables["images"]
         if turn == 0 or self.model is None:
-            self.model = fresh_network(self.meet.spec, self.ctx, "network", iteration)
+            self.model = fresh_network(self.batches.spec, self.ctx, "network", iteration)
         else:
             self._train(self.model, images.detach(), step)
-        self.meet.recalibrate(self.model, step)
-        for label, group in enumerate(images.chunk(self.meet.spec.num_classes)):
+        self.batches.recalibrate(self.model, step)
+        for label, group in enumerate(images.chunk(self.batches.spec.num_classes)):
             yield self._distance(self.model, group, label, step)
 
     def tensors(self) -> Mapping[str, Tensor]:
@@ -99,12 +99,12 @@ class _GradientLoss:
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         """Take up a network in the midst of its training."""
-        self.model = fresh_network(self.meet.spec, self.ctx, "network", 0)
+        self.model = fresh_network(self.batches.spec, self.ctx, "network", 0)
         self.model.load_state_dict(dict(tensors))
 
     def _distance(self, model: nn.Module, images: Tensor, label: int, step: int) -> Tensor:
         """Return the distance of the gradients of one class's real and distilled images `(K, ch, R, R)`."""
-        real, images = self.meet.pair(images, label, step)
+        real, images = self.batches.pair(images, label, step)
         with seeded(stream_seed(self.ctx.seed, self.ctx.stage, "dropout", step, label), self.ctx.device):
             wanted = _gradient(model, real, label, differentiable=False)
             found = _gradient(model, images, label, differentiable=True)
@@ -112,7 +112,7 @@ class _GradientLoss:
 
     def _train(self, model: nn.Module, images: Tensor, step: int) -> None:
         """Train the network on the images for `inner` epochs; every use of an image has its own transform."""
-        settings, classes = self.settings, self.meet.spec.num_classes
+        settings, classes = self.settings, self.batches.spec.num_classes
         labels = class_labels(classes, len(images) // classes).to(images.device)
         optimiser = torch.optim.SGD(model.train().parameters(), settings.lr_net)
         generator = self.ctx.generator("inner", step)
@@ -157,7 +157,6 @@ def gradient_distance(found: Sequence[Tensor], wanted: Sequence[Tensor], form: s
 
 
 def _one_minus_cosine(one: Tensor, other: Tensor) -> Tensor:
-    """Return 1 - cosine along the last axis."""
     lengths = torch.linalg.vector_norm(one, dim=-1) * torch.linalg.vector_norm(other, dim=-1)
     return 1 - (one * other).sum(-1) / (lengths + _TINY)
 

@@ -71,7 +71,6 @@ def invert(
 
 
 def _equal(num_classes: int, ipc: int) -> Tensor:
-    """Return equal weights, float64 `(C, K)`."""
     return torch.full((num_classes, ipc), 1 / ipc, dtype=torch.float64)
 
 

@@ -168,7 +168,6 @@ def _view(inputs: _Inputs, index: Tensor, images: Tensor, generator: torch.Gener
 
 
 def _plain(inputs: _Inputs, batches: list[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield positions and images as they are, normalised."""
     ctx = inputs.ctx
     for index, pixels in fetch_batches(inputs.train, batches, workers=ctx.workers, device=ctx.device):
         yield index, network_inputs(pixels, inputs.form).contiguous(memory_format=torch.channels_last)
