@@ -25,7 +25,7 @@ from wmdd.data.loading import channel_moments, in_order
 from wmdd.data.sources.opening import open_data
 from wmdd.methods.kip import KipSettings
 from wmdd.methods.kip.distill import kip
-from wmdd.models import resolve_spec
+from wmdd.models.building import resolve_spec
 from wmdd.settings import DataSettings
 from wmdd.training.ntk import centred_classes, kernel_regression
 from wmdd.training.pixels import start_images

@@ -21,7 +21,7 @@ from torch import nn
 
 from wmdd.context import Context
 from wmdd.data.sources.pixels import DecodedImages
-from wmdd.models import build_model, build_teacher, resolve_spec
+from wmdd.models.building import build_model, build_teacher, resolve_spec
 from wmdd.settings import BarycenterSettings, RecoverSettings, StatisticsSettings
 from wmdd.stages.barycenter import barycenter
 from wmdd.stages.recover import recover

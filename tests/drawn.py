@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from wmdd.data.loading import to_float
-from wmdd.models import build_model, resolve_spec
+from wmdd.models.building import build_model, resolve_spec
 from wmdd.values import DistilledSet, ImageSet, Teacher
 
 MEAN, STD = (0.45, 0.5, 0.55), (0.25, 0.3, 0.2)

@@ -1,4 +1,4 @@
-"""What a stage may ask of its surroundings: a device, random streams, somewhere to report and to save its state.
+"""The environment of a stage: a device, random streams, and somewhere to report and to save its state.
 
 The default `Context` computes on the CPU, reports nothing and saves nothing, so that a notebook can call a stage as a
 plain function. The runner supplies one that writes (`wmdd.pipeline.stored_context`).
@@ -26,7 +26,7 @@ class Saved:
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """Surroundings of a stage; this base class keeps nothing and says nothing."""
+    """Environment of a stage; this base class saves and reports nothing."""
 
     stage: str = "notebook"
     seed: int = 0
@@ -50,10 +50,10 @@ class Context:
         """Record one row of numbers, such as the losses of a step."""
 
     def progress(self, done: int, total: int) -> None:
-        """Tell how far the stage has come."""
+        """Report the stage's progress."""
 
     def due(self) -> bool:
-        """Tell whether it is time to save (also true when somebody asked the program to stop)."""
+        """Return whether it is time to save (also true once the program was told to stop)."""
         return False
 
     def save(self, name: str, tensors: Mapping[str, Tensor], **facts: Any) -> bool:

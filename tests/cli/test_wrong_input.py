@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from wmdd.cli.main import main
-from wmdd.models import build_model, resolve_spec
+from wmdd.models.building import build_model, resolve_spec
 
 ARCH = "convnet1_w8_bn"
 CHEAP = ["--squeeze.arch", ARCH, "--evaluate.students", ARCH, "--device", "cpu", "--precision", "fp32"]

@@ -4,15 +4,17 @@ from collections.abc import Callable
 
 import torch
 
+from wmdd.data.inputs import Normalisation
 from wmdd.data.loading import to_float
-from wmdd.methods.kits.class_batches import ClassBatches
+from wmdd.methods.kits.matching import ClassBatches
 from wmdd.values import ImageSet
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.3, 0.25)
+FORM = Normalisation(image_size=8, mean=MEAN, std=STD)
 
 
 def batches(images: ImageSet) -> ClassBatches:
-    return ClassBatches(images=images, mean=MEAN, std=STD, device=torch.device("cpu"))
+    return ClassBatches(images=images, form=FORM, device=torch.device("cpu"))
 
 
 def test_images_are_of_the_class_and_without_repeats(image_set: ImageSet) -> None:
@@ -25,7 +27,8 @@ def test_images_are_of_the_class_and_without_repeats(image_set: ImageSet) -> Non
 
 def test_a_class_with_fewer_images_gives_all(make_image_set: Callable[..., ImageSet]) -> None:
     few = make_image_set(per_class=3, channels=1)
-    found = ClassBatches(images=few, mean=(0.5,), std=(0.2,), device=torch.device("cpu"))
+    form = Normalisation(image_size=8, mean=(0.5,), std=(0.2,))
+    found = ClassBatches(images=few, form=form, device=torch.device("cpu"))
     assert found.draw(0, 99, torch.Generator()).shape == (3, 1, 8, 8)
 
 

@@ -13,7 +13,7 @@ from wmdd.data.loading import to_float
 from wmdd.errors import ConfigError
 from wmdd.evaluation.protocols import Procedure, find_protocol
 from wmdd.evaluation.students import procedure_of
-from wmdd.models import build_model, resolve_spec
+from wmdd.models.building import build_model, resolve_spec
 from wmdd.settings import EvaluateSettings, RelabelSettings
 from wmdd.stages.evaluate import evaluate
 from wmdd.stages.relabel import relabel

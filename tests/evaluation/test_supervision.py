@@ -17,7 +17,9 @@ from wmdd.data.loading import to_float
 from wmdd.evaluation.protocols import find_protocol
 from wmdd.evaluation.students import Student, planned_students
 from wmdd.evaluation.supervision import StudentBatches, Supervision, own_targets, student_loss
-from wmdd.models import batch_statistics, build_teacher, build_teachers
+from wmdd.models.batchnorm import batch_statistics
+from wmdd.models.building import build_teacher
+from wmdd.models.committee import build_teachers
 from wmdd.product.reading import load
 from wmdd.product.writing import write_product
 from wmdd.settings import EvaluateSettings, RelabelSettings

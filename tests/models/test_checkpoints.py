@@ -10,7 +10,9 @@ import torch
 from torch import Tensor
 
 from wmdd.errors import ConfigError
-from wmdd.models import build_model, checkpoints, load_checkpoint, pretrained_model, resolve_spec
+from wmdd.models import checkpoints
+from wmdd.models.building import build_model, resolve_spec
+from wmdd.models.checkpoints import load_checkpoint, pretrained_model
 from wmdd.values import ModelSpec
 
 SPEC = resolve_spec("convnet1_w8_bn", num_classes=3, channels=3, image_size=8)

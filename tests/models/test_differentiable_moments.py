@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from wmdd.models import batchnorm_layers, batchnorm_moments, build_model, class_moments, resolve_spec
+from wmdd.models.batchnorm import batchnorm_layers
+from wmdd.models.building import build_model, resolve_spec
+from wmdd.models.differentiable_moments import batchnorm_moments, class_moments
 
 
 def plain_moments(x: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:

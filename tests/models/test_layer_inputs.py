@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from wmdd.methods.gvbsm.layers import as_channels, statistic_layers
-from wmdd.models import build_model, resolve_spec, tap_inputs
+from wmdd.methods.gvbsm.layer_statistics import as_channels, statistic_layers
+from wmdd.models.building import build_model, resolve_spec
+from wmdd.models.taps import tap_inputs
 
 
 def naive_patches(x: Tensor) -> list[tuple[float, float]]:

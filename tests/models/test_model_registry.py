@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from wmdd.errors import ConfigError
-from wmdd.models import build_model, build_teacher, features_and_logits, list_models, resolve_spec
-from wmdd.models.names import check_name, parse_convnet
+from wmdd.models.building import build_model, build_teacher, resolve_spec
+from wmdd.models.names import list_models, parse_convnet
 from wmdd.models.stems import patch_size
+from wmdd.models.taps import features_and_logits
 from wmdd.values import ModelSpec, Teacher
 
 NAMES = [name for name in list_models() if name[-1] not in "]E"]
@@ -154,7 +155,7 @@ def test_a_network_that_timm_cannot_build_is_one_line(monkeypatch: pytest.Monkey
     def fail(*_: object, **__: object) -> None:
         raise AssertionError("grid too\nsmall")
 
-    monkeypatch.setattr("wmdd.models._registry.timm.create_model", fail)
+    monkeypatch.setattr("wmdd.models.building.timm.create_model", fail)
     with pytest.raises(ConfigError, match="cannot be built for 3 x 32 x 32 images; timm says grid too small"):
         build_model(spec("resnet18"))
 
@@ -194,17 +195,7 @@ def test_teacher_with_a_missing_weight_is_refused() -> None:
 
 def test_names_are_listed_and_checked_without_torch() -> None:
     code = (
-        "import sys; from wmdd.models import list_models; from wmdd.models.names import check_name; "
+        "import sys; from wmdd.models.names import check_name, list_models; "
         "check_name('resnet18'); assert list_models() and 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
-
-
-def test_the_package_lists_what_it_offers() -> None:
-    import wmdd.models
-
-    assert all(hasattr(wmdd.models, name) for name in dir(wmdd.models))
-    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
-        wmdd.models.nothing  # noqa: B018
-    for name in NAMES:
-        check_name(name)

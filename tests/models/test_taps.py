@@ -5,16 +5,9 @@ import torch
 from torch import Tensor, nn
 
 from wmdd.errors import ConfigError
-from wmdd.models import (
-    batchnorm_layers,
-    batchnorm_widths,
-    build_model,
-    final_classifier,
-    require_batchnorm,
-    resolve_spec,
-    tap_batchnorm,
-    tap_features,
-)
+from wmdd.models.batchnorm import batchnorm_layers, batchnorm_widths, require_batchnorm
+from wmdd.models.building import build_model, resolve_spec
+from wmdd.models.taps import final_classifier, tap_batchnorm, tap_features
 
 
 def network(arch: str = "convnet2_w8_bn") -> nn.Module:

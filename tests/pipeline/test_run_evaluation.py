@@ -14,7 +14,7 @@ import wmdd
 from wmdd.artifacts.files import read_json, write_json
 from wmdd.cli.main import main
 from wmdd.errors import ConfigError
-from wmdd.models import build_model
+from wmdd.models.building import build_model
 from wmdd.values import ModelSpec
 
 pytestmark = pytest.mark.xdist_group("run-evaluation")

@@ -11,7 +11,8 @@ from memory_context import KilledError, MemoryContext
 from wmdd.context import Context
 from wmdd.data.loading import to_float
 from wmdd.errors import DataError
-from wmdd.models import build_teacher, features_and_logits, final_classifier
+from wmdd.models.building import build_teacher
+from wmdd.models.taps import features_and_logits, final_classifier
 from wmdd.settings import BarycenterSettings, StatisticsSettings
 from wmdd.stages import diagnose as stage
 from wmdd.stages.barycenter import barycenter

@@ -12,12 +12,12 @@ from memory_context import KilledError, MemoryContext
 from wmdd.context import Context
 from wmdd.data.loading import to_float
 from wmdd.methods.gvbsm import GvbsmRecoverSettings, GvbsmSettings
-from wmdd.methods.gvbsm.densification import densification
-from wmdd.methods.gvbsm.layer_statistics import layer_statistics
-from wmdd.methods.gvbsm.layers import as_channels, statistic_layers
-from wmdd.methods.gvbsm.recovery import recover_gvbsm
-from wmdd.methods.gvbsm.terms import CommitteeForward, committee_loss, layer_targets
-from wmdd.models import Committee, build_teacher, tap_inputs
+from wmdd.methods.gvbsm.distill import recover_gvbsm
+from wmdd.methods.gvbsm.layer_statistics import as_channels, layer_statistics, statistic_layers
+from wmdd.methods.gvbsm.terms import CommitteeForward, committee_loss, densification, layer_targets
+from wmdd.models.building import build_teacher
+from wmdd.models.committee import Committee
+from wmdd.models.taps import tap_inputs
 from wmdd.settings import RecoverSettings, StatisticsSettings
 from wmdd.stages.recovery.groups import Group
 from wmdd.stages.recovery.terms import GroupLoss

@@ -16,11 +16,11 @@ from wmdd.errors import ConfigError, DataError
 from wmdd.methods.dc import DcSettings
 from wmdd.methods.dsa import DsaSettings
 from wmdd.methods.kits import gradients as stage
-from wmdd.methods.kits.class_batches import ClassBatches
 from wmdd.methods.kits.gradients import match_gradients
-from wmdd.methods.kits.matching import BATCHNORM_IMAGES, SiameseBatches
+from wmdd.methods.kits.matching import BATCHNORM_IMAGES, ClassBatches, SiameseBatches
 from wmdd.methods.kits.settings import GradientSettings
-from wmdd.models import batchnorm_layers, build_model, fresh_network, network_spec, recalibrate_batchnorm
+from wmdd.models.batchnorm import batchnorm_layers, recalibrate_batchnorm
+from wmdd.models.building import build_model, fresh_network, network_spec
 from wmdd.values import DistilledSet, ImageSet, Teacher
 
 TINY = {"arch": "convnet2_w4", "iterations": 2, "batch_real": 5, "inner": 2, "batch_net": 4}
@@ -48,8 +48,8 @@ def test_first_step_agrees_with_plain_autograd(
     found = exact(match_gradients(image_set, teacher, one, ipc=2, ctx=ctx))
     start = torch.cat([starting(settings, image_set, teacher, ctx, label) for label in range(3)])
     images = start.clone().requires_grad_()
-    model = fresh_network(network_spec("convnet2_w4", image_set, teacher), ctx, "network", 0)
-    real = ClassBatches(images=image_set, mean=teacher.mean, std=teacher.std, device=torch.device("cpu"))
+    model = fresh_network(network_spec("convnet2_w4", image_set, teacher.spec.stem), ctx, "network", 0)
+    real = ClassBatches(images=image_set, form=teacher, device=torch.device("cpu"))
     total = torch.zeros(())
     for label in range(3):
         drawn = draw_dsa(settings.strategy, 8, 1, ctx.generator("dsa", 0, label))
@@ -71,7 +71,7 @@ def starting(settings: GradientSettings, train: ImageSet, teacher: Teacher, ctx:
     generator = ctx.generator("start", label)
     if settings.start == "noise":
         return torch.randn(2, 3, 8, 8, generator=generator)
-    return ClassBatches(images=train, mean=teacher.mean, std=teacher.std, device=ctx.device).draw(label, 2, generator)
+    return ClassBatches(images=train, form=teacher, device=ctx.device).draw(label, 2, generator)
 
 
 def gradients(model: nn.Module, images: Tensor, label: int) -> tuple[Tensor, ...]:
@@ -189,7 +189,7 @@ def test_the_loss_falls(distance: str, lr: float, image_set: ImageSet, teacher: 
 
 
 def test_batchnorm_is_settled_on_real_images_of_all_classes(image_set: ImageSet, teacher: Teacher) -> None:
-    spec = network_spec("convnet2_w4_bn", image_set, teacher)
+    spec = network_spec("convnet2_w4_bn", image_set, teacher.spec.stem)
     model = build_model(spec)
     images = torch.randn(9, 3, 8, 8) + 2
     for _ in range(2):  # what was there before does not matter

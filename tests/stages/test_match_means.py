@@ -13,8 +13,9 @@ from wmdd.context import Context
 from wmdd.data.dsa import apply_dsa, draw_dsa
 from wmdd.methods.dm import DmSettings
 from wmdd.methods.dm.distill import match_means
-from wmdd.methods.kits.class_batches import ClassBatches
-from wmdd.models import ConvNet, fresh_network, network_spec
+from wmdd.methods.kits.matching import ClassBatches
+from wmdd.models.building import fresh_network, network_spec
+from wmdd.models.convnet import ConvNet
 from wmdd.values import DistilledSet, ImageSet, Teacher
 
 
@@ -32,10 +33,10 @@ def test_first_step_agrees_with_plain_means(strategy: str, image_set: ImageSet, 
     ctx = MemoryContext()
     settings = dm(iterations=1, strategy=strategy, lr=0.5)
     found = exact(match_means(image_set, teacher, settings, ipc=2, ctx=ctx))
-    real = ClassBatches(images=image_set, mean=teacher.mean, std=teacher.std, device=torch.device("cpu"))
+    real = ClassBatches(images=image_set, form=teacher, device=torch.device("cpu"))
     start = torch.cat([real.draw(label, 2, ctx.generator("start", label)) for label in range(3)])
     images = start.clone().requires_grad_()
-    model = fresh_network(network_spec("convnet2_w4", image_set, teacher), ctx, "network", 0)
+    model = fresh_network(network_spec("convnet2_w4", image_set, teacher.spec.stem), ctx, "network", 0)
     assert isinstance(model, ConvNet)
     total = torch.zeros(())
     for label in range(3):

@@ -17,7 +17,7 @@ from wmdd.errors import ConfigError, NumericsError
 from wmdd.methods.mtt import ExpertsSettings, MttSettings
 from wmdd.methods.mtt.distill import SMALLEST_RATE, mtt
 from wmdd.methods.mtt.experts import experts
-from wmdd.models import build_model
+from wmdd.models.building import build_model
 from wmdd.training.pixels import start_images
 from wmdd.training.unroll import flatten, unflatten
 from wmdd.values import DistilledSet, ImageSet, Teacher, Trajectories

@@ -14,7 +14,7 @@ from wmdd.data.loading import to_float
 from wmdd.errors import DataError
 from wmdd.methods.rded import RdedSettings
 from wmdd.methods.rded.distill import cut, draw_squares, easiest, pad_centred, rded, tile_images
-from wmdd.models import build_model, build_teacher, resolve_spec
+from wmdd.models.building import build_model, build_teacher, resolve_spec
 from wmdd.values import ImageSet, Teacher
 
 WHOLE = RdedSettings(crops=1, crop_min=1.0)

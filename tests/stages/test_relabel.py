@@ -11,7 +11,7 @@ from plain_views import apply_views, full_views
 from wmdd.context import Context
 from wmdd.data.loading import to_float
 from wmdd.errors import ArtifactError
-from wmdd.models import build_teacher
+from wmdd.models.building import build_teacher
 from wmdd.product.labels import soft_targets
 from wmdd.settings import RelabelSettings
 from wmdd.stages.relabel import keep_largest, relabel

@@ -11,7 +11,7 @@ from wmdd.context import Context
 from wmdd.data.loading import to_float
 from wmdd.methods.scdd import ScddSettings, SelfSupervisedSettings
 from wmdd.methods.scdd.selfsupervised import selfsupervised
-from wmdd.models import build_teacher
+from wmdd.models.building import build_teacher
 from wmdd.values import ImageSet, Teacher
 
 

@@ -11,10 +11,12 @@ from safetensors.torch import save_file
 
 from memory_context import KilledError, MemoryContext
 from wmdd.context import Context
+from wmdd.data.inputs import Normalisation
 from wmdd.data.loading import channel_moments, to_float
 from wmdd.errors import ConfigError
 from wmdd.evaluation.accuracy import accuracies
-from wmdd.models import Pretrained, build_model, build_teacher
+from wmdd.models.building import build_model, build_teacher
+from wmdd.models.checkpoints import Pretrained
 from wmdd.settings import SqueezeSettings
 from wmdd.stages.squeeze import checkpoint_digest, squeeze
 from wmdd.values import ImageSet, ModelSpec, Teacher
@@ -141,7 +143,8 @@ def test_accuracy_counts_by_hand(image_set: ImageSet, val_set: ImageSet) -> None
             return torch.tensor([0.0, 2.0, 1.0]).expand(len(x), 3)
 
     for images in (val_set, image_set):
-        found = accuracies(Constant(), images, (0.5,) * 3, (0.5,) * 3, Context())
+        form = Normalisation(image_size=images.image_size, mean=(0.5,) * 3, std=(0.5,) * 3)
+        found = accuracies(Constant(), images, form, Context())
         assert found == {"top1": pytest.approx(100 / 3), "top5": 100.0}
 
 

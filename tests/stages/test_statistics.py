@@ -12,7 +12,7 @@ from memory_context import KilledError, MemoryContext
 from wmdd.artifacts.folder import ResultFolder
 from wmdd.context import Context
 from wmdd.errors import DataError
-from wmdd.models import build_teacher
+from wmdd.models.building import build_teacher
 from wmdd.settings import StatisticsSettings
 from wmdd.stages.statistics import statistics
 from wmdd.values import ClassStatistics, Images, ImageSet, Teacher

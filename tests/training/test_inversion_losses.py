@@ -5,9 +5,8 @@ import pytest
 import torch
 
 from wmdd import ot
-from wmdd.methods.gvbsm.averages import MovingAverage
-from wmdd.methods.gvbsm.densification import densification
-from wmdd.methods.scdd.contrastive import nt_xent
+from wmdd.methods.gvbsm.terms import MovingAverage, densification
+from wmdd.methods.scdd.selfsupervised import nt_xent
 from wmdd.ot.alternatives.mmd import rbf_objective
 from wmdd.stages.recovery.forward import Forward
 from wmdd.stages.recovery.mmd import linear_discrepancy, rbf_discrepancy

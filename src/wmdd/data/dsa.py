@@ -55,7 +55,7 @@ def draw_dsa(strategy: str, side: int, rows: int, generator: torch.Generator) ->
     if not groups:
         return DsaParameters(group="none", values=torch.zeros(rows, 0))
     group = groups[int(torch.randint(len(groups), (), generator=generator))]
-    return DsaParameters(group=group, values=_DRAW[group](side, rows, generator))
+    return DsaParameters(group=group, values=_OPERATIONS[group][0](side, rows, generator))
 
 
 def apply_dsa(images: Tensor, parameters: DsaParameters) -> Tensor:
@@ -67,7 +67,7 @@ def apply_dsa(images: Tensor, parameters: DsaParameters) -> Tensor:
     """
     if parameters.group == "none":
         return images
-    return _APPLY[parameters.group](images, parameters.values.to(images.device, images.dtype))
+    return _OPERATIONS[parameters.group][1](images, parameters.values.to(images.device, images.dtype))
 
 
 def _draw_color(side: int, rows: int, generator: torch.Generator) -> Tensor:
@@ -157,19 +157,12 @@ def _warp(images: Tensor, matrix: Tensor) -> Tensor:
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
-_DRAW: dict[str, Callable[[int, int, torch.Generator], Tensor]] = {
-    "color": _draw_color,
-    "crop": _draw_crop,
-    "cutout": _draw_cutout,
-    "flip": _draw_flip,
-    "scale": _draw_scale,
-    "rotate": _draw_rotate,
+_OPERATIONS: dict[str, tuple[Callable[[int, int, torch.Generator], Tensor], Callable[[Tensor, Tensor], Tensor]]] = {
+    "color": (_draw_color, _color),
+    "crop": (_draw_crop, _crop),
+    "cutout": (_draw_cutout, _cutout),
+    "flip": (_draw_flip, _flip),
+    "scale": (_draw_scale, _scale),
+    "rotate": (_draw_rotate, _rotate),
 }
-_APPLY: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "color": _color,
-    "crop": _crop,
-    "cutout": _cutout,
-    "flip": _flip,
-    "scale": _scale,
-    "rotate": _rotate,
-}
+"""Group → what draws its parameters, what applies them."""

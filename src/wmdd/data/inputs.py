@@ -1,5 +1,6 @@
 """From pixels to what a network sees: central crop, normalisation, views."""
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -11,7 +12,7 @@ from wmdd.values import DistilledSet, Views
 
 
 class InputForm(Protocol):
-    """What a network expects of its inputs: a teacher says so, and a distilled set."""
+    """What a network expects of its inputs, as a teacher, a distilled set or a `Normalisation` has it."""
 
     @property
     def image_size(self) -> int:
@@ -27,6 +28,15 @@ class InputForm(Protocol):
     def std(self) -> tuple[float, ...]:
         """Per channel."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Normalisation:
+    """The input form of a network that is still in training."""
+
+    image_size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
 
 
 def network_inputs(pixels: Tensor, form: InputForm) -> Tensor:
@@ -47,7 +57,8 @@ def distilled_inputs(distilled: DistilledSet, rows: Tensor | slice, device: torc
 def view_inputs(distilled: DistilledSet, views: Views, device: torch.device, orders: Tensor | None = None) -> Tensor:
     """Return what a network sees under `views`: float32 `(B, ch, R, R)`, normalised, on `device`.
 
-    `orders` `(M, n²)` says how the n x n tiles of each image of the set lie before its view is taken; None = as ever.
+    `orders` `(M, n²)` gives the order of the n x n tiles of each image of the set before its view is taken; None =
+    unchanged.
     """
 
     def fetch(rows: Tensor) -> Tensor:

@@ -4,15 +4,14 @@ import torch
 from torch import nn
 
 from wmdd.context import Context
-from wmdd.data.loading import centre_crop, fetch_batches, in_order, to_float
+from wmdd.data.inputs import InputForm, network_inputs
+from wmdd.data.loading import fetch_batches, in_order
 from wmdd.values import ImageSet
 
 BATCH = 250
 
 
-def accuracies(
-    model: nn.Module, images: ImageSet, mean: tuple[float, ...], std: tuple[float, ...], ctx: Context
-) -> dict[str, float]:
+def accuracies(model: nn.Module, images: ImageSet, form: InputForm, ctx: Context) -> dict[str, float]:
     """Return `top1` and `top5` in per cent on the central crop of every image; `model` is in eval mode."""
     top1 = top5 = 0
     depth = min(5, len(images.classes))
@@ -20,7 +19,7 @@ def accuracies(
         for index, pixels in fetch_batches(
             images, in_order(len(images), BATCH), workers=ctx.workers, device=ctx.device
         ):
-            inputs = to_float(centre_crop(pixels, images.image_size), mean, std)
+            inputs = network_inputs(pixels, form)
             with ctx.autocast():
                 logits = model(inputs.contiguous(memory_format=torch.channels_last))
             ranked = logits.float().topk(depth, dim=1).indices

@@ -11,7 +11,8 @@ from wmdd.errors import ConfigError
 from wmdd.evaluation.protocols import Procedure
 from wmdd.evaluation.students import Student
 from wmdd.evaluation.supervision import StudentBatches, Supervision, student_loss
-from wmdd.models import batchnorm_layers, fresh_network, resolve_spec
+from wmdd.models.batchnorm import batchnorm_layers
+from wmdd.models.building import fresh_network, resolve_spec
 from wmdd.training.loop import Task, fit
 from wmdd.training.ntk import centred_classes, kernel_regression
 from wmdd.training.unroll import schedule, unroll, xavier_start

@@ -13,7 +13,7 @@ from wmdd.data.dsa import apply_dsa, draw_dsa
 from wmdd.data.inputs import view_inputs
 from wmdd.data.views import cutmix_share, epoch_views
 from wmdd.evaluation.students import Student
-from wmdd.models import batch_statistics
+from wmdd.models.batchnorm import batch_statistics
 from wmdd.product.labels import soft_targets
 from wmdd.training.loop import Batch
 from wmdd.training.losses import distillation_loss, label_loss, logit_loss, target_loss
@@ -45,7 +45,7 @@ class StudentBatches:
         student, distilled, device = self._student, self._supervision.distilled, self._ctx.device
         views, logits = self._views(epoch)
         orders, batch = self._tile_orders(epoch), student.training.batch
-        weights = distilled.weights / distilled.weights.mean()
+        weights = distilled.relative_weights
         for number, start in enumerate(range(0, len(views), batch)):
             rows = views.rows(start, start + batch)
             images = self._augmented(view_inputs(distilled, rows, device, orders), epoch, number)

@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from wmdd.errors import ConfigError
-from wmdd.models._registry import build_model, timm_name, timm_options
+from wmdd.models.building import build_model, timm_name, timm_options
 from wmdd.models.taps import final_classifier
 from wmdd.values import ModelSpec
 
@@ -74,7 +74,7 @@ def pretrained_model(spec: ModelSpec) -> Pretrained:
     options = timm_options(spec, name)
     cached = _cached_weights(config.hf_hub_id)
     if cached is not None:
-        # Named outright, so that no server is asked whether the copy is the latest.
+        # Given as a file, so that no server is contacted to see whether the copy is the latest.
         options["pretrained_cfg_overlay"] = {"file": cached}
     elif config.hf_hub_id and not constants.HF_HUB_OFFLINE:
         _require_server(config.hf_hub_id, spec.arch)

@@ -17,8 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from wmdd.models.batchnorm import batchnorm_layers, batchnorm_widths
 from wmdd.models.streaming_moments import shifted_sums, single_or_wider
-from wmdd.models.taps import FeatureTap, batchnorm_layers, batchnorm_widths, tap_batchnorm, tap_features
+from wmdd.models.taps import FeatureTap, tap_batchnorm, tap_features
 
 
 class _ImageMoments(torch.autograd.Function):

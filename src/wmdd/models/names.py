@@ -55,7 +55,7 @@ _CONVNET = re.compile(r"convnet(?P<depth>[1-9])(?:_w(?P<width>[1-9]\d*))?(?:_(?P
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConvNetName:
-    """What the name of a ConvNet says."""
+    """The parts of a ConvNet's name."""
 
     depth: int
     width: int
@@ -77,7 +77,7 @@ def parse_convnet(arch: str) -> ConvNetName | None:
 
 
 def check_name(arch: str) -> None:
-    """Raise `ConfigError` unless `arch` is a network of ours; `timm:NAME` is believed here and looked up later."""
+    """Raise `ConfigError` unless `arch` is a network of ours; `timm:NAME` is accepted here and looked up later."""
     known = {*TIMM_NAMES, "shufflenetv2"}
     if arch in known or parse_convnet(arch) is not None or (arch.startswith(TIMM_PREFIX) and arch != TIMM_PREFIX):
         return

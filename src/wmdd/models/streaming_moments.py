@@ -84,6 +84,35 @@ class Moments:
         return self.m2 / max(self.count, 1)
 
 
+class LayerMoments:
+    """Moments of what enters each of several layers, merged batch by batch: give `take` to a tap."""
+
+    def __init__(self) -> None:
+        self._layers: dict[int, Moments] = {}
+
+    def take(self, layer: int, values: Tensor) -> None:
+        """Merge values `(B, F, ...)` into the moments of layer number `layer`."""
+        before = self._layers.get(layer)
+        latest = Moments.of(values, shift=None if before is None else before.mean)
+        self._layers[layer] = latest if before is None else before.merge(latest)
+
+    @property
+    def widths(self) -> list[int]:
+        """Channels of each layer, in order."""
+        return [len(moments.mean) for moments in self._ordered()]
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return `mean` and `variance`, float64 `(F,)` each on the CPU, the layers side by side."""
+        none = torch.zeros(0, dtype=torch.float64)
+        return {
+            "mean": torch.cat([none, *(moments.mean.cpu() for moments in self._ordered())]),
+            "variance": torch.cat([none, *(moments.variance.cpu() for moments in self._ordered())]),
+        }
+
+    def _ordered(self) -> list[Moments]:
+        return [self._layers[layer] for layer in sorted(self._layers)]
+
+
 def single_or_wider(values: Tensor) -> torch.dtype:
     """Return the floating type that sums of the values are taken in."""
     return torch.promote_types(values.dtype, torch.float32)

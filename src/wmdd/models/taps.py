@@ -5,10 +5,9 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
 
 from wmdd.errors import ConfigError
-from wmdd.models.names import BATCHNORM_EXAMPLES
+from wmdd.models.batchnorm import batchnorm_layers
 
 OnInput = Callable[[int, Tensor], Tensor | None]
 """Called with a layer's position and input; a tensor that it returns takes the input's place."""
@@ -81,24 +80,6 @@ def final_classifier(model: nn.Module) -> nn.Linear:
         got = f"{type(model).__name__} ending in {type(layer).__name__}"
         raise ConfigError(f"networks must end in one linear layer; got {got}; choose another")
     return layer
-
-
-def batchnorm_layers(model: nn.Module) -> list[tuple[str, nn.Module]]:
-    """Return names and modules of the BatchNorm layers, in module order; the order of `ClassStatistics.layers`."""
-    return [(name, module) for name, module in model.named_modules() if isinstance(module, _BatchNorm)]
-
-
-def batchnorm_widths(model: nn.Module) -> tuple[int, ...]:
-    """Return the channels of each layer of `batchnorm_layers`; their sum is F."""
-    return tuple(int(layer.num_features) for _, layer in batchnorm_layers(model) if isinstance(layer, _BatchNorm))
-
-
-def require_batchnorm(model: nn.Module, arch: str) -> None:
-    """Raise `ConfigError` if the network has no BatchNorm layer with running statistics to recover images from."""
-    layers = [layer for _, layer in batchnorm_layers(model) if isinstance(layer, _BatchNorm)]
-    if not layers or any(layer.running_mean is None for layer in layers):
-        usable = ", ".join(BATCHNORM_EXAMPLES)
-        raise ConfigError(f"recovery needs a teacher with BatchNorm; got {arch}, which has none; use one of {usable}")
 
 
 def _offer(

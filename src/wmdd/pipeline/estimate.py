@@ -8,7 +8,7 @@ import torch
 
 from wmdd.context import Context
 from wmdd.methods.algorithm import Work
-from wmdd.models import build_model
+from wmdd.models.building import build_model
 from wmdd.pipeline.plan import RunPlan
 from wmdd.pipeline.watchers import Watcher
 from wmdd.values import ModelSpec

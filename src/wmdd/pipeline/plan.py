@@ -12,9 +12,10 @@ from wmdd.evaluation.protocols import EvaluationProtocol, find_protocol
 from wmdd.methods.algorithm import Algorithm, Size, Work, load_algorithm
 from wmdd.methods.catalogue import find_method
 from wmdd.methods.method import Method
-from wmdd.models import build_model, load_checkpoint, require_batchnorm
+from wmdd.models.batchnorm import require_batchnorm
+from wmdd.models.building import build_model, network_spec
+from wmdd.models.checkpoints import load_checkpoint
 from wmdd.settings import Recipe
-from wmdd.stages.squeeze import teacher_spec
 from wmdd.values import ImageSet, ModelSpec
 
 
@@ -84,7 +85,7 @@ def plan_run(recipe: Recipe, train: ImageSet, val: ImageSet) -> RunPlan:
         protocols=protocols,
         label_epochs=label_epochs,
         label_batch=next(iter([*labelled(protocols), *protocols])).batch(recipe.ipc, len(train.classes)),
-        networks={arch: teacher_spec(train, recipe.squeeze.with_(arch=arch)) for arch in archs},
+        networks={arch: network_spec(arch, train, recipe.squeeze.stem) for arch in archs},
         work=work,
     )
     _check_teacher(plan)

@@ -99,8 +99,7 @@ class Loader:
     def _batch(self, rows: EpochLabels) -> tuple[Tensor, Tensor, Tensor]:
         views, source = rows.views, self.source
         images = view_inputs(source, views, self.device)
-        weights = source.weights[views.index] / source.weights.mean()
-        return images, self._targets(rows).to(self.device), weights.to(self.device)
+        return images, self._targets(rows).to(self.device), source.relative_weights[views.index].to(self.device)
 
     def _targets(self, rows: EpochLabels) -> Tensor:
         """Return probabilities `(B, C)`."""

@@ -13,13 +13,13 @@ import numpy as np
 import torch
 
 from wmdd import ot
-from wmdd.context import Context, stream_seed
+from wmdd.context import Context, Saved, stream_seed
 from wmdd.errors import DataError
 from wmdd.settings import BarycenterSettings
+from wmdd.stages.classes import classes_in_threads
 from wmdd.stages.stage import Stage
 from wmdd.values import Barycenters, ClassStatistics
 
-_TENSORS = ("atoms", "weights", "costs", "floors")
 OBJECTIVES: dict[str, tuple[Callable[..., ot.Barycenter], tuple[str, ...]]] = {
     "wasserstein": (ot.wasserstein_barycenter, ("weights", "iterations", "step")),
     "sliced": (ot.sliced_barycenter, ("iterations",)),
@@ -37,8 +37,7 @@ def barycenter(
 ) -> Barycenters:
     """Return `ipc` atoms with weights for every class.
 
-    Classes are solved in threads, and saved as they are solved; each has its own random stream, so neither their number
-    nor a stop changes the answer.
+    Classes are solved in threads, each with a random stream of its own.
 
     Raises:
         DataError: a class has fewer images than `ipc`.
@@ -49,58 +48,33 @@ def barycenter(
         raise DataError(
             f"a class has too few images for its atoms; got {smallest} images and IPC {ipc}; lower --ipc to {smallest}"
         )
-    parts = _resumed(ctx)
-    labels = range(sum(len(part.costs) for part in parts), len(statistics.counts))
-    found = ot.in_threads(lambda label: _one_class(statistics, settings, label, ipc, ctx), labels)
-    for label, part in zip(labels, found, strict=True):
-        parts.append(part)
-        ctx.log(unit=f"class {label}", costs=list(part.traces[0]), floor=float(part.floors))
-        if ctx.due():
-            _save(_joined(parts), ctx)
-        ctx.progress(label + 1, len(statistics.counts))
-    return _joined(parts)
+    found = classes_in_threads(
+        lambda label: _one_class(statistics, settings, label, ipc, ctx),
+        len(statistics.counts),
+        name="classes",
+        row=lambda solved: {"costs": solved.facts["traces"], "floor": float(solved.tensors["floors"])},
+        ctx=ctx,
+    )
+    traces = tuple(tuple(trace) for trace in found.facts["traces"])
+    return Barycenters(**found.tensors, traces=traces, converged=tuple(found.facts["converged"]))
 
 
-def _one_class(
-    statistics: ClassStatistics, settings: BarycenterSettings, label: int, ipc: int, ctx: Context
-) -> Barycenters:
+def _one_class(statistics: ClassStatistics, settings: BarycenterSettings, label: int, ipc: int, ctx: Context) -> Saved:
     points = statistics.of_class(label).numpy().astype(np.float64)
     seed = stream_seed(ctx.seed, ctx.stage, label)
     start = ot.kmeans_plus_plus(points, ipc, np.random.default_rng(seed))
     problem = ot.Problem.of(points, ipc, start=start, seed=seed)
     solver, names = OBJECTIVES[settings.objective]
-    found = solver(problem, **{name: getattr(settings, name) for name in names})
-    floor = min(found.cost, ot.floor(problem))
-    return Barycenters(
-        atoms=torch.from_numpy(found.atoms).float()[None],
-        weights=torch.from_numpy(found.weights)[None],
-        costs=torch.tensor([found.cost], dtype=torch.float64),
-        floors=torch.tensor([floor], dtype=torch.float64),
-        traces=(tuple(float(cost) for cost in found.trace),),
-        converged=(bool(found.converged),),
+    solved = solver(problem, **{name: getattr(settings, name) for name in names})
+    return Saved(
+        tensors={
+            "atoms": torch.from_numpy(solved.atoms).float(),
+            "weights": torch.from_numpy(solved.weights),
+            "costs": torch.tensor(solved.cost, dtype=torch.float64),
+            "floors": torch.tensor(min(solved.cost, ot.floor(problem)), dtype=torch.float64),
+        },
+        facts={"traces": [float(cost) for cost in solved.trace], "converged": bool(solved.converged)},
     )
-
-
-def _joined(parts: list[Barycenters]) -> Barycenters:
-    """Return the classes of all parts in one record."""
-    tensors = {name: torch.cat([getattr(part, name) for part in parts]) for name in _TENSORS}
-    traces, converged = ([each for part in parts for each in getattr(part, name)] for name in ("traces", "converged"))
-    return Barycenters(**tensors, traces=tuple(traces), converged=tuple(converged))
-
-
-def _save(found: Barycenters, ctx: Context) -> None:
-    """Keep the classes that are solved."""
-    tensors = {name: getattr(found, name) for name in _TENSORS}
-    ctx.save("classes", tensors, traces=found.traces, converged=found.converged)
-
-
-def _resumed(ctx: Context) -> list[Barycenters]:
-    """Return the classes that were kept, as one part or none."""
-    saved = ctx.restore("classes")
-    if saved is None:
-        return []
-    traces = tuple(tuple(trace) for trace in saved.facts["traces"])
-    return [Barycenters(**saved.tensors, traces=traces, converged=tuple(saved.facts["converged"]))]
 
 
 BARYCENTER = Stage(name="barycenter", version=2, run=barycenter, output=Barycenters, networks=False)

@@ -1,12 +1,11 @@
-"""Beside the chain, diagnose: how near a distilled set lies to the real features, in the measures of the theory.
+"""Beside the chain, diagnose: how near a distilled set lies to the real features, by the measures of the theory.
 
 Per class, in the teacher's feature space: W2² to the real features beside what k-means reaches and what random picks
 cost; W1; and the bound |E_real g − E_set g| ≤ Lip(g) · W1 for two functions g of the feature, the teacher's last layer
 and its cross-entropy against the class. The mathematics is `wmdd.ot`. Real features are those of the statistics stage;
-the images are seen as they are, by the teacher in eval mode and in fp32, as the real ones were.
+the images are not augmented; the teacher is in eval mode and in fp32, as it was for the real ones.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,13 +15,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from wmdd import ot
-from wmdd.context import Context, stream_seed
+from wmdd.context import Context, Saved, stream_seed
 from wmdd.data.inputs import distilled_inputs
 from wmdd.errors import DataError
 from wmdd.evaluation.accuracy import BATCH
-from wmdd.models import build_teacher, features_and_logits, final_classifier
+from wmdd.models.building import build_teacher
+from wmdd.models.taps import features_and_logits, final_classifier
 from wmdd.settings import Section
 from wmdd.stages.barycenter import BARYCENTER
+from wmdd.stages.classes import classes_in_threads
 from wmdd.stages.stage import Stage
 from wmdd.values import ClassStatistics, Diagnosis, DistilledSet, Teacher
 
@@ -45,7 +46,7 @@ class _Inputs:
     features: Tensor
     """float32 `(M, D)`: of the distilled images."""
     head: ot.Affine | None
-    """The teacher's last layer; None if its logits are not what that layer makes of the features."""
+    """The teacher's last layer; None if it does not map the features to the logits."""
     head_lipschitz: float
     """Of that layer; the only constant that all classes share."""
     ctx: Context
@@ -61,8 +62,8 @@ def diagnose(
 ) -> Diagnosis:
     """Return how near `distilled` lies to the features in `statistics`, which are the same teacher's.
 
-    Classes are measured in threads, and saved as they are measured; each has its own random streams, so neither their
-    number nor a stop changes the answer. Of the classes, memory holds those in flight and the features of all images.
+    Classes are measured in threads, each with random streams of its own. Of the classes, memory holds those in flight
+    and the features of all images.
 
     Raises:
         DataError: set, teacher and statistics disagree about the classes, or a class has no images or more than real
@@ -79,16 +80,14 @@ def diagnose(
     )
     if head is None:
         ctx.log(unit="bounds", left_out="the teacher's logits are not an affine map of its features")
-    saved = ctx.restore("classes")
-    found = [] if saved is None else _rows(saved.tensors)
-    labels = range(len(found), len(statistics.counts))
-    for label, figures in zip(labels, ot.in_threads(partial(_measure_class, inputs), labels), strict=True):
-        found.append(figures)
-        ctx.log(unit=f"class {label}", **figures)
-        if ctx.due():
-            ctx.save("classes", _columns(found))
-        ctx.progress(len(found), len(statistics.counts))
-    return Diagnosis(set=distilled.method, **{f"{name}s": values for name, values in _columns(found).items()})
+    found = classes_in_threads(
+        partial(_measure_class, inputs),
+        len(statistics.counts),
+        name="classes",
+        row=lambda measured: {name: float(value) for name, value in measured.tensors.items()},
+        ctx=ctx,
+    )
+    return Diagnosis(set=distilled.method, **{f"{name}s": values for name, values in found.tensors.items()})
 
 
 def _require_fitting(distilled: DistilledSet, statistics: ClassStatistics) -> None:
@@ -109,7 +108,7 @@ def _require_fitting(distilled: DistilledSet, statistics: ClassStatistics) -> No
 
 
 def _features_and_head(model: nn.Module, distilled: DistilledSet, ctx: Context) -> tuple[Tensor, ot.Affine | None]:
-    """Return the features of the images as they are, `(M, D)`, and the last layer if it makes the logits of them."""
+    """Return the features `(M, D)` of the images, and the last layer if it maps them to the logits."""
     layer = final_classifier(model)
     affine = True
     found: list[Tensor] = []
@@ -124,7 +123,7 @@ def _features_and_head(model: nn.Module, distilled: DistilledSet, ctx: Context) 
 
 
 def _is_affine_head(layer: nn.Linear, features: Tensor, logits: Tensor) -> bool:
-    """Tell whether the layer makes these logits of these features: it may be followed by something, or pooled."""
+    """Return whether the layer alone maps these features to these logits: something may follow it."""
     if features.shape[1] != layer.in_features or logits.shape[1:] != (layer.out_features,):
         return False
     tolerance = _ROUNDING * float(logits.abs().max())
@@ -140,7 +139,7 @@ def _array(values: Tensor) -> NDArray[np.float64]:
     return values.detach().cpu().numpy().astype(np.float64)
 
 
-def _measure_class(inputs: _Inputs, label: int) -> dict[str, float]:
+def _measure_class(inputs: _Inputs, label: int) -> Saved:
     members = inputs.distilled.labels == label
     weights = _array(inputs.distilled.weights[members])
     weights /= weights.sum()  # float32 sums to 1 only nearly
@@ -160,25 +159,14 @@ def _measure_class(inputs: _Inputs, label: int) -> dict[str, float]:
         "distance": distance,
     }
     head = inputs.head
-    if head is None:
-        return figures
-    return figures | {
-        "head_gap": ot.affine_gap(head, images, points, weights),
-        "head_bound": inputs.head_lipschitz * distance,
-        "loss_gap": ot.cross_entropy_gap(head, label, images, points, weights),
-        "loss_bound": ot.cross_entropy_lipschitz(head, label) * distance,
-    }
-
-
-def _columns(rows: list[dict[str, float]]) -> dict[str, Tensor]:
-    """Return the figures of several classes by name, `(classes,)` each."""
-    return {name: torch.tensor([row[name] for row in rows], dtype=torch.float64) for name in rows[0]}
-
-
-def _rows(columns: Mapping[str, Tensor]) -> list[dict[str, float]]:
-    """Undo `_columns`."""
-    rows = zip(*(values.tolist() for values in columns.values()), strict=True)
-    return [dict(zip(columns, row, strict=True)) for row in rows]
+    if head is not None:
+        figures |= {
+            "head_gap": ot.affine_gap(head, images, points, weights),
+            "head_bound": inputs.head_lipschitz * distance,
+            "loss_gap": ot.cross_entropy_gap(head, label, images, points, weights),
+            "loss_bound": ot.cross_entropy_lipschitz(head, label) * distance,
+        }
+    return Saved(tensors={name: torch.tensor(value, dtype=torch.float64) for name, value in figures.items()}, facts={})
 
 
 DIAGNOSE = Stage(name="diagnose", version=1, run=diagnose, output=Diagnosis, networks=False)

@@ -13,13 +13,12 @@ from collections.abc import Sequence
 from torch import nn
 
 from wmdd.context import Context
-from wmdd.errors import DataError
 from wmdd.evaluation.accuracy import accuracies
 from wmdd.evaluation.procedures import PROCEDURES, Test
 from wmdd.evaluation.protocols import Procedure
 from wmdd.evaluation.students import Student, planned_students
 from wmdd.evaluation.supervision import Supervision
-from wmdd.models import build_teachers
+from wmdd.models.committee import build_teachers
 from wmdd.settings import EvaluateSettings
 from wmdd.stages.stage import Stage
 from wmdd.values import DistilledSet, Evaluation, ImageSet, Score, SoftLabels, Teacher
@@ -37,22 +36,16 @@ def evaluate(
 ) -> Evaluation:
     """Return the scores of `settings.seeds` students for each architecture and protocol.
 
-    Args:
-        distilled: images to learn from.
-        soft_labels: their stored views and answers.
-        teachers: asked again under protocols with online labels; the first one's stem is the students', and the mean of
-            all logits counts.
-        val: images to test on.
-        settings: students, protocols, seeds.
-        own_procedure: what protocol `own` means for sets of this method.
-        ctx: surroundings; the unit of work is one student.
+    The mean of the teachers' logits labels under protocols with online labels; students have the first one's stem. The
+    unit of work is one student. `own_procedure` is what protocol `own` means for sets of this method.
 
     Raises:
         DataError: the set, the teachers and the validation images disagree about classes.
         ConfigError: an unknown student or protocol.
     """
     ctx = ctx or Context()
-    _require_same_classes(distilled, teachers, val)
+    for record in (*teachers, distilled):
+        record.require_classes(val.classes)
     supervision = Supervision(
         distilled=distilled,
         soft_labels=soft_labels,
@@ -62,23 +55,12 @@ def evaluate(
     students = planned_students(settings, distilled, own_procedure=own_procedure, stored_epochs=len(soft_labels.epochs))
 
     def test(model: nn.Module) -> dict[str, float]:
-        return accuracies(model, val, distilled.mean, distilled.std, ctx)
+        return accuracies(model, val, distilled, ctx)
 
     return Evaluation(scores=tuple(_score(student, supervision, test, ctx) for student in students))
 
 
-def _require_same_classes(distilled: DistilledSet, teachers: Sequence[Teacher], val: ImageSet) -> None:
-    for teacher in teachers:
-        teacher.require_classes(val.classes)
-    if distilled.classes != val.classes:
-        raise DataError(
-            f"the set and the test images disagree about the classes; got {len(distilled.classes)} and "
-            f"{len(val.classes)}; give the data that the set was distilled from, in the same class order"
-        )
-
-
 def _score(student: Student, supervision: Supervision, test: Test, ctx: Context) -> Score:
-    """Return the score of a student: saved, or found now."""
     saved = ctx.restore(f"{student.name} score")
     if saved is not None:
         return Score(**saved.facts)

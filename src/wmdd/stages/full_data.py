@@ -3,7 +3,7 @@
 from wmdd.context import Context
 from wmdd.evaluation.accuracy import accuracies
 from wmdd.evaluation.protocols import FULL_DATA_SET
-from wmdd.models import build_teacher
+from wmdd.models.building import build_teacher
 from wmdd.settings import Section
 from wmdd.stages.stage import Stage
 from wmdd.values import Evaluation, ImageSet, Score, Teacher
@@ -16,14 +16,7 @@ class FullDataSettings(Section):
 def assess_full_data(
     trained: Teacher, val: ImageSet, settings: FullDataSettings, *, seed: int, ctx: Context | None = None
 ) -> Evaluation:
-    """Return the score of a network that squeeze trained on all real images, as if it were a student.
-
-    Args:
-        trained: the network.
-        val: images to test on.
-        settings: nothing to set.
-        seed: which of the students of its kind it is, from 0.
-        ctx: surroundings.
+    """Return the score of a network that squeeze trained on all real images, as that of student number `seed`.
 
     Raises:
         DataError: network and images disagree about the classes.
@@ -31,7 +24,7 @@ def assess_full_data(
     del settings
     ctx = ctx or Context()
     trained.require_classes(val.classes)
-    tested = accuracies(build_teacher(trained, ctx.device), val, trained.mean, trained.std, ctx)
+    tested = accuracies(build_teacher(trained, ctx.device), val, trained, ctx)
     score = Score(
         set=FULL_DATA_SET,
         ipc=0,

@@ -14,12 +14,12 @@ are in `recovery/terms.py`; docs/differences.md says what the reference code doe
 from torch import Tensor
 
 from wmdd.context import Context
-from wmdd.models import build_teacher, require_batchnorm
+from wmdd.models.batchnorm import require_batchnorm
+from wmdd.models.building import build_teacher
 from wmdd.settings import RecoverSettings
 from wmdd.stages.recovery.descent import Recovery, recover_groups
 from wmdd.stages.recovery.forward import TeacherForward
-from wmdd.stages.recovery.groups import Group, class_groups
-from wmdd.stages.recovery.targets import barycenter_targets, image_weights
+from wmdd.stages.recovery.groups import Group, barycenter_targets, class_groups, image_weights
 from wmdd.stages.recovery.terms import GroupLoss, recovery_loss
 from wmdd.stages.stage import Stage
 from wmdd.values import Barycenters, ClassStatistics, DistilledSet, ImageSet, Teacher
@@ -35,16 +35,7 @@ def recover(
     method: str = "wmdd",
     ctx: Context | None = None,
 ) -> DistilledSet:
-    """Return as many images per class as there are atoms.
-
-    Args:
-        train: real images, for `start="real"` and for the class order.
-        teacher: a network with BatchNorm.
-        statistics: its moments of each class.
-        barycenters: atoms and weights.
-        settings: losses and optimisation.
-        method: name that the set will carry.
-        ctx: surroundings; the unit of work is a group of classes.
+    """Return as many images per class as there are atoms; the unit of work is a group of classes.
 
     Raises:
         ConfigError: the teacher has no BatchNorm layer.

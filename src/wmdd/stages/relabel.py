@@ -1,6 +1,6 @@
-"""Stage 5, relabel: what the teacher says of every view that students will train on (FKD).
+"""Stage 5, relabel: the teacher's logits of every view that students will train on (FKD).
 
-A view is drawn from (seed, epoch, batch) and stored beside the teacher's logits, so it can be replayed by anybody
+A view is drawn from (seed, epoch, batch) and stored beside the teacher's logits, so anybody can replay it
 (`data/views.py`). Differs from the reference code: CutMix partners and boxes are drawn per image; labels belong to
 images, not to batches, so a student may train with any batch size.
 """
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from wmdd.context import Context
 from wmdd.data.inputs import distilled_inputs, view_inputs
 from wmdd.data.views import epoch_views
-from wmdd.models import build_teachers
+from wmdd.models.committee import build_teachers
 from wmdd.settings import RelabelSettings, ViewSettings
 from wmdd.stages.stage import Stage
 from wmdd.values import DistilledSet, EpochLabels, LazyEpochs, SoftLabels, Teacher, Views
@@ -34,7 +34,7 @@ def relabel(
     """Return views and soft labels of `distilled` for `epochs` epochs of batches of `batch` images.
 
     Of several teachers the mean of their logits counts. The unit of work is an epoch; each is saved as it is made and
-    read back when needed, so memory stays flat. With no epochs the answers to the images as they are, `plain`, are all.
+    read back when needed, so memory stays flat. With no epochs, `plain`, the logits of the images themselves, is all.
     """
     ctx = ctx or Context()
     model = build_teachers(teachers, ctx.device)
@@ -70,7 +70,7 @@ def _plain(model: nn.Module, distilled: DistilledSet, ctx: Context) -> Tensor:
 def _one_epoch(
     model: nn.Module, distilled: DistilledSet, settings: RelabelSettings, epoch: int, *, batch: int, ctx: Context
 ) -> EpochLabels:
-    """Draw one epoch of views and ask the teacher about them."""
+    """Draw the views of one epoch and label them."""
     views = ViewSettings(crop_min=settings.crop_min, flip=settings.flip, cutmix=settings.cutmix)
     size = distilled.image_size
     drawn = epoch_views(

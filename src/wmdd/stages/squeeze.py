@@ -5,19 +5,19 @@ code (SGD, cosine, random resized crops and flips); all numbers are settings.
 """
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from wmdd.context import Context, seeded, stream_seed
+from wmdd.data.inputs import InputForm, Normalisation
 from wmdd.data.loading import channel_moments, fetch_batches, shuffled, to_float
 from wmdd.data.views import crop_and_flip, draw_views
 from wmdd.evaluation.accuracy import accuracies
-from wmdd.models import Pretrained, build_model, load_checkpoint, pretrained_model, resolve_spec
+from wmdd.models.building import build_model, network_spec
+from wmdd.models.checkpoints import Pretrained, load_checkpoint, pretrained_model
 from wmdd.settings import SqueezeSettings, ViewSettings
 from wmdd.stages.stage import Stage
 from wmdd.training.loop import Batch, Task, fit, test_epochs
@@ -27,87 +27,32 @@ from wmdd.values import ImageSet, ModelSpec, Teacher
 NUM_TESTS = 5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Job:
-    """What training and testing the teacher need."""
-
-    train: ImageSet
-    val: ImageSet
-    settings: SqueezeSettings
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    ctx: Context
-
-    def test(self, model: nn.Module) -> dict[str, float]:
-        """Return the accuracies on the validation images."""
-        return accuracies(model, self.val, self.mean, self.std, self.ctx)
-
-
 def squeeze(train: ImageSet, val: ImageSet, settings: SqueezeSettings, *, ctx: Context | None = None) -> Teacher:
-    """Return a teacher for `train`, tested on `val`.
-
-    Args:
-        train: images to learn from.
-        val: images to test on; they choose nothing.
-        settings: architecture and training; with `checkpoint` nothing is trained.
-        ctx: surroundings.
+    """Return a teacher for `train`, tested on `val`, which chooses nothing; with a checkpoint nothing is trained.
 
     Raises:
         ConfigError: the architecture is unknown, or the checkpoint does not fit it or the classes.
     """
     ctx = ctx or Context()
-    spec = teacher_spec(train, settings)
+    spec = network_spec(settings.arch, train, settings.stem)
     start = _begin(train, spec, settings, ctx)
-    job = _Job(train=train, val=val, settings=settings, mean=start.mean, std=start.std, ctx=ctx)
+    form = Normalisation(image_size=spec.image_size, mean=start.mean, std=start.std)
     model = start.model.to(ctx.device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+
+    def test(model: nn.Module) -> dict[str, float]:
+        return accuracies(model, val, form, ctx)
+
     if not start.complete:
-        model = _train(job, model)
-    top1 = job.test(model.eval())["top1"]
+        model = _train(model, train, form, settings, test=test, ctx=ctx)
+    top1 = test(model.eval())["top1"]
     ctx.log(unit="teacher", top1=top1)
-    return as_teacher(model, spec, train, normalisation=(start.mean, start.std), top1=top1)
+    return as_teacher(model, spec, train, form, top1=top1)
 
 
-def as_teacher(
-    model: nn.Module,
-    spec: ModelSpec,
-    train: ImageSet,
-    *,
-    normalisation: tuple[tuple[float, ...], tuple[float, ...]],
-    top1: float,
-) -> Teacher:
-    """Return the record of a network that was trained on `train` under a mean and a deviation per channel."""
-    mean, std = normalisation
+def as_teacher(model: nn.Module, spec: ModelSpec, train: ImageSet, form: InputForm, *, top1: float) -> Teacher:
+    """Return the record of a network that was trained on `train` under the normalisation of `form`."""
     weights = {name: value.detach().cpu().contiguous().clone() for name, value in model.state_dict().items()}
-    return Teacher(spec=spec, weights=weights, classes=train.classes, mean=mean, std=std, top1=top1)
-
-
-class NamesNetwork(Protocol):
-    """Settings that name a teacher's network."""
-
-    @property
-    def arch(self) -> str:
-        """Its name."""
-        ...
-
-    @property
-    def stem(self) -> str:
-        """Its first layers."""
-        ...
-
-
-def teacher_spec(train: ImageSet, settings: NamesNetwork) -> ModelSpec:
-    """Return the specification of a teacher for `train`.
-
-    Raises:
-        ConfigError: the architecture is unknown, or the images do not suit it.
-    """
-    return resolve_spec(
-        settings.arch,
-        num_classes=len(train.classes),
-        channels=train.channels,
-        image_size=train.image_size,
-        stem=settings.stem,
-    )
+    return Teacher(spec=spec, weights=weights, classes=train.classes, mean=form.mean, std=form.std, top1=top1)
 
 
 def _begin(train: ImageSet, spec: ModelSpec, settings: SqueezeSettings, ctx: Context) -> Pretrained:
@@ -122,33 +67,36 @@ def _begin(train: ImageSet, spec: ModelSpec, settings: SqueezeSettings, ctx: Con
     return Pretrained(model=model, mean=mean, std=std, complete=settings.checkpoint is not None)
 
 
-def _train(job: _Job, model: nn.Module) -> nn.Module:
-    settings = job.settings
-    batch = min(settings.batch, len(job.train))
-
-    def loss(logits: Tensor, batch: Batch) -> Tensor:
-        return label_loss(logits, batch.targets, settings.label_smoothing)
-
+def _train(
+    model: nn.Module,
+    train: ImageSet,
+    form: InputForm,
+    settings: SqueezeSettings,
+    *,
+    test: Callable[[nn.Module], dict[str, float]],
+    ctx: Context,
+) -> nn.Module:
+    batch = min(settings.batch, len(train))
     task = Task(
         name="teacher",
-        steps=len(job.train) // batch,
-        batches=lambda epoch: _epoch(job, batch, epoch),
-        loss=loss,
-        test=job.test,
+        steps=len(train) // batch,
+        batches=lambda epoch: _epoch(train, form, settings, epoch, ctx=ctx),
+        loss=lambda logits, batch: label_loss(logits, batch.targets, settings.label_smoothing),
+        test=test,
         tests=test_epochs(settings.epochs, NUM_TESTS),
     )
-    return fit(model, task, settings, ctx=job.ctx).model
+    return fit(model, task, settings, ctx=ctx).model
 
 
-def _epoch(job: _Job, batch: int, epoch: int) -> Iterator[Batch]:
+def _epoch(train: ImageSet, form: InputForm, settings: SqueezeSettings, epoch: int, *, ctx: Context) -> Iterator[Batch]:
     """Yield the batches of one epoch: shuffled, cropped, flipped; a last short batch is dropped."""
-    train, settings, ctx = job.train, job.settings, job.ctx
     chosen = ViewSettings(crop_min=settings.crop_min, flip=settings.flip)
+    batch = min(settings.batch, len(train))
     order = shuffled(len(train), batch, ctx.generator("order", epoch), drop_last=True)
     fetched = fetch_batches(train, order, workers=ctx.workers, device=ctx.device)
     for step, (index, images) in enumerate(fetched):
         drawn = draw_views(index, train.canvas, train.image_size, chosen, ctx.generator("views", epoch, step))
-        views = crop_and_flip(to_float(images, job.mean, job.std), drawn.crop, drawn.flip, train.image_size)
+        views = crop_and_flip(to_float(images, form.mean, form.std), drawn.crop, drawn.flip, train.image_size)
         yield Batch(
             images=views.contiguous(memory_format=torch.channels_last), targets=train.labels[index].to(ctx.device)
         )

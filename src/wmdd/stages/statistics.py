@@ -6,34 +6,22 @@ per-class variance averages the variances within batches and loses the spread be
 not depend on the batch size or on the order.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor, nn
 
 from wmdd.context import Context, Saved
 from wmdd.data.inputs import network_inputs
-from wmdd.data.loading import fetch_batches
-from wmdd.models import (
-    batchnorm_layers,
-    batchnorm_widths,
-    build_teacher,
-    tap_batchnorm,
-    tap_features,
-)
-from wmdd.models.streaming_moments import Moments
+from wmdd.data.loading import class_counts, fetch_batches
+from wmdd.models.batchnorm import batchnorm_layers, batchnorm_widths
+from wmdd.models.building import build_teacher
+from wmdd.models.streaming_moments import LayerMoments
+from wmdd.models.taps import features_and_logits, tap_batchnorm, tap_features
 from wmdd.settings import StatisticsSettings
+from wmdd.stages.classes import class_by_class
 from wmdd.stages.stage import Stage
 from wmdd.values import ClassStatistics, ImageSet, Teacher
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _ClassPass:
-    """What one class gave: features `(n_k, D)` and moments of every layer."""
-
-    features: Tensor
-    moments: list[Moments]
 
 
 def statistics(
@@ -51,70 +39,55 @@ def statistics(
     ctx = ctx or Context()
     teacher.require_classes(train.classes)
     model = build_teacher(teacher, ctx.device)
-    layers = batchnorm_layers(model)
-    counts = tuple(int((train.labels == label).sum()) for label in range(len(train.classes)))
-    features: Tensor | None = None
-    means, variances = [], []
-    for label in range(len(train.classes)):
-        done = ctx.restore(f"class-{label:05d}")
-        if done is None or features is None:
-            result = _one_class(model, train, teacher, label, batch=settings.batch, ctx=ctx)
-            if features is None:
-                features = ctx.array("features", (len(train), result.features.shape[1]))
-            features[sum(counts[:label]) : sum(counts[: label + 1])] = result.features
-            done = _summary(result)
-            ctx.save(f"class-{label:05d}", done.tensors)
-        means.append(done.tensors["mean"])
-        variances.append(done.tensors["variance"])
-        ctx.progress(label + 1, len(train.classes))
-    assert features is not None
+    counts = class_counts(train)
+    features = ctx.array("features", (len(train), _feature_width(model, teacher)))
+
+    def one_class(label: int) -> Saved:
+        moments = LayerMoments()
+        rows = slice(sum(counts[:label]), sum(counts[: label + 1]))
+        tap = tap_batchnorm(model, moments.take)
+        features[rows] = pass_class(model, train, teacher, label, tap=tap, batch=settings.batch, ctx=ctx)
+        return Saved(tensors=moments.tensors(), facts={})
+
+    found = class_by_class(one_class, len(train.classes), ctx=ctx)
     return ClassStatistics(
         features=features,
         counts=counts,
-        layers=tuple(name for name, _ in layers),
+        layers=tuple(name for name, _ in batchnorm_layers(model)),
         widths=batchnorm_widths(model),
-        means=torch.stack(means),
-        variances=torch.stack(variances),
+        means=found.tensors["mean"],
+        variances=found.tensors["variance"],
     )
 
 
-def _summary(result: _ClassPass) -> Saved:
-    """Put the moments of all layers side by side."""
-    none = torch.zeros(0, dtype=torch.float64)
-    return Saved(
-        tensors={
-            "mean": torch.cat([none, *(moments.mean for moments in result.moments)]),
-            "variance": torch.cat([none, *(moments.variance for moments in result.moments)]),
-        },
-        facts={},
-    )
-
-
-def _one_class(
-    model: nn.Module, train: ImageSet, teacher: Teacher, label: int, *, batch: int, ctx: Context
-) -> _ClassPass:
-    """Pass the images of one class through the teacher."""
-    batches = [part.tolist() for part in train.of_class(label).split(batch)]
-    moments: dict[int, Moments] = {}
+def pass_class(
+    model: nn.Module,
+    train: ImageSet,
+    teacher: Teacher,
+    label: int,
+    *,
+    tap: AbstractContextManager[object],
+    batch: int,
+    ctx: Context,
+) -> Tensor:
+    """Pass the images of one class through the teacher inside `tap`; return their features, `(n_k, D)` on the CPU."""
+    batches = [positions.tolist() for positions in train.of_class(label).split(batch)]
     features: list[Tensor] = []
     exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)  # TF32 would cost the targets three digits
-    with exact, torch.inference_mode(), tap_features(model) as tap, tap_batchnorm(model, merging(moments)):
+    with exact, torch.inference_mode(), tap, tap_features(model) as latest:
         for _, pixels in fetch_batches(train, batches, workers=ctx.workers, device=ctx.device):
             inputs = network_inputs(pixels, teacher)
             model(inputs.contiguous(memory_format=torch.channels_last))
-            features.append(tap.features.float().cpu())
-    return _ClassPass(features=torch.cat(features), moments=[moments[layer] for layer in sorted(moments)])
+            features.append(latest.features.float().cpu())
+    return torch.cat(features)
 
 
-def merging(moments: dict[int, Moments]) -> Callable[[int, Tensor], None]:
-    """Return a function that merges each layer's input into `moments`."""
-
-    def take(layer: int, values: Tensor) -> None:
-        before = moments.get(layer)
-        found = Moments.of(values, shift=None if before is None else before.mean)
-        moments[layer] = found if before is None else before.merge(found)
-
-    return take
+def _feature_width(model: nn.Module, teacher: Teacher) -> int:
+    """Return D, from a pass of one grey image."""
+    spec = teacher.spec
+    image = torch.zeros(1, spec.channels, spec.image_size, spec.image_size, device=next(model.parameters()).device)
+    with torch.inference_mode():
+        return features_and_logits(model, image)[0].shape[1]
 
 
 STATISTICS = Stage(name="statistics", version=1, run=statistics, output=ClassStatistics, seeded=False, networks=False)

@@ -1,7 +1,7 @@
 """The one loop in which images, labels and step sizes are optimised: loss -> step -> projection -> row -> save.
 
 Methods differ in the loss alone: a function of the iteration and the variables. Whatever it draws comes from streams
-that belong to the iteration, so that a run which was stopped goes on to the same bytes.
+that belong to the iteration, so that a run that was stopped and resumed gives the same bytes.
 """
 
 import math
@@ -53,7 +53,7 @@ class Carried(Protocol):
         ...
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take it up again."""
+        """Restore it."""
         ...
 
 
@@ -74,13 +74,13 @@ class Descent:
     schedule: Callable[[int], float] = _constant
     """Iteration from 0 → factor on every learning rate."""
     project: Callable[[Variables], object] | None = None
-    """Puts the variables back, in place, to where they may be; called after each step, without gradients."""
+    """Projects the variables, in place, onto the allowed values; called after each step, without gradients."""
     carried: Carried | None = None
-    """What the loss carries along; saved and restored with the variables."""
+    """State of the loss; saved and restored with the variables."""
     advice: str = "lower the learning rate"
-    """What to do when the loss is not finite any more, for the error's line."""
+    """What to do when the loss is no longer finite, for the error message."""
     before: int = 0
-    """Iterations of the stage's earlier units, for telling how far it is."""
+    """Iterations of the stage's earlier units, for its progress."""
     total: int | None = None
     """Iterations of all its units; none = of this one."""
 
@@ -89,12 +89,6 @@ def optimise(start: Mapping[str, Variable], loss: Loss, descent: Descent, *, ctx
     """Return the variables after `descent.iterations` steps, detached, on the device.
 
     The state is saved when it is due, and once more at the end, so that a stage of several units repeats none.
-
-    Args:
-        start: what is optimised, by name.
-        loss: see `Loss`.
-        descent: how.
-        ctx: saves under `descent.unit`; logs about a hundred rows.
 
     Raises:
         NumericsError: the loss is not finite any more.
@@ -119,7 +113,6 @@ def optimise(start: Mapping[str, Variable], loss: Loss, descent: Descent, *, ctx
 def _step(
     iteration: int, variables: Variables, loss: Loss, optimiser: torch.optim.Optimizer, descent: Descent
 ) -> Losses:
-    """Take one step and return its loss, detached."""
     optimiser.zero_grad(set_to_none=True)
     value = loss(iteration, variables)
     addends, columns = (value.total, value.columns) if isinstance(value, Losses) else (value, {})
@@ -135,7 +128,7 @@ def _step(
 
 
 def _report(losses: Losses, done: int, descent: Descent, ctx: Context) -> None:
-    """Tell how far we are; log a row now and then, and look then whether the loss is still a number."""
+    """Report progress; now and then log a row and check that the loss is finite."""
     ctx.progress(descent.before + done, descent.total or descent.iterations)
     if done % max(1, descent.iterations // ROWS) != 0 and done != descent.iterations:
         return
@@ -149,7 +142,6 @@ def _report(losses: Losses, done: int, descent: Descent, ctx: Context) -> None:
 
 
 def _state(variables: Variables, optimiser: torch.optim.Optimizer, descent: Descent) -> dict[str, Tensor]:
-    """Return everything that changes from one iteration to the next, as named tensors."""
     carried = descent.carried.tensors() if descent.carried is not None else {}
     return _named("variable", variables) | _named("optimiser", moments(optimiser)) | _named("carried", carried)
 
@@ -172,5 +164,4 @@ def _restore(variables: Variables, optimiser: torch.optim.Optimizer, descent: De
 
 
 def _named(part: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors under names that say what they are part of."""
     return {f"{part}/{name}": value for name, value in tensors.items()}

@@ -1,6 +1,6 @@
 """The one training loop: squeeze and evaluate hand it a model and a task.
 
-It saves its state when the context says so and continues from there; stopped and resumed equals not stopped, because
+It saves its state when that is due and continues from there; stopped and resumed equals not stopped, because
 every epoch draws its batches and its dropout from a stream of its own.
 """
 
@@ -44,15 +44,15 @@ class Task:
     """Epoch → its batches."""
     loss: Callable[[Tensor, Batch], Tensor]
     """Logits, batch → scalar."""
-    test: Callable[[nn.Module], Mapping[str, float]]
+    test: Callable[[nn.Module], Mapping[str, float]] = lambda _: {}
     """Model in eval mode → named figures."""
-    tests: frozenset[int]
-    """Epochs after which to test; the last one belongs to it."""
+    tests: frozenset[int] = frozenset()
+    """Epochs after which to test; the last one among them if there are any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
-    """A trained model and the tests made on the way, in order: `{"epoch": ..., ...}`."""
+    """A trained model and the tests made during training, in order: `{"epoch": ..., ...}`."""
 
     model: nn.Module
     history: tuple[Mapping[str, float], ...]
@@ -100,13 +100,7 @@ class _Training:
 
 
 def fit(model: nn.Module, task: Task, settings: TrainSettings, *, ctx: Context) -> Trained:
-    """Train `model` on `task`.
-
-    Args:
-        model: freshly built, on the device.
-        task: data, loss and tests.
-        settings: optimiser, schedule, epochs.
-        ctx: saves under `task.name`, logs a row for each epoch.
+    """Train `model`, freshly built, on `task`, under whose name the state is saved.
 
     Raises:
         NumericsError: the loss is not finite any more.
@@ -123,7 +117,6 @@ def fit(model: nn.Module, task: Task, settings: TrainSettings, *, ctx: Context) 
 
 
 def _epoch(training: _Training, task: Task, ctx: Context) -> None:
-    """Do one epoch, test if it is time, and log a row."""
     epoch = training.epoch
     training.model.train()
     if training.settings.schedule == "step" and epoch == cut_epoch(training.settings):
@@ -147,7 +140,6 @@ def _epoch(training: _Training, task: Task, ctx: Context) -> None:
 
 
 def _step(training: _Training, task: Task, batch: Batch, done: float, ctx: Context) -> Tensor:
-    """Do one step and return its loss, detached."""
     rate = learning_rate(training.settings, training.epoch, done)
     for group in training.optimiser.param_groups:
         group["lr"] = rate

@@ -33,16 +33,18 @@ def start_images(
 
 def pixel_limits(teacher: Teacher, device: torch.device) -> tuple[Tensor, Tensor]:
     """Return black and white in normalised pixels, `(1, ch, 1, 1)` each."""
-    mean = torch.tensor(teacher.mean, device=device).view(1, -1, 1, 1)
-    std = torch.tensor(teacher.std, device=device).view(1, -1, 1, 1)
+    mean, std = _normalisation(teacher, device)
     return -mean / std, (1 - mean) / std
 
 
 def to_pixels(images: Tensor, teacher: Teacher) -> Tensor:
     """Return normalised images as uint8 on the CPU, rounded to nearest (the reference code truncates)."""
-    mean = torch.tensor(teacher.mean, device=images.device).view(1, -1, 1, 1)
-    std = torch.tensor(teacher.std, device=images.device).view(1, -1, 1, 1)
+    mean, std = _normalisation(teacher, images.device)
     return ((images * std + mean).clamp(0, 1) * 255).round().to(torch.uint8).cpu().contiguous()
+
+
+def _normalisation(teacher: Teacher, device: torch.device) -> list[Tensor]:
+    return [torch.tensor(values, device=device).view(1, -1, 1, 1) for values in (teacher.mean, teacher.std)]
 
 
 def class_labels(num_classes: int, ipc: int) -> Tensor:

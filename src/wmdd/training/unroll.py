@@ -17,7 +17,12 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from wmdd.context import Context
+from wmdd.errors import ConfigError
+from wmdd.models.batchnorm import batchnorm_layers
+from wmdd.models.building import fresh_network
 from wmdd.training.losses import label_loss
+from wmdd.values import ModelSpec
 
 Parameters = Mapping[str, Tensor]
 """A network's parameters by name."""
@@ -25,6 +30,23 @@ Step = tuple[Tensor, Tensor]
 """Images `(B, ch, R, R)` and labels `(B,)` of one step."""
 Outer = Callable[[dict[str, Tensor]], Tensor]
 """Trained parameters → scalar that is to be minimised."""
+SECOND_ORDER = 3
+"""Cost of a gradient through a gradient, in units of a forward and backward pass."""
+
+
+def functional_network(spec: ModelSpec, ctx: Context) -> nn.Module:
+    """Return a network for functional calls: in eval mode, its output depends on parameters and inputs alone.
+
+    Raises:
+        ConfigError: it has BatchNorm layers, whose statistics are no parameters.
+    """
+    model = fresh_network(spec, ctx, "network", 0).eval()
+    if batchnorm_layers(model):
+        raise ConfigError(
+            f"training cannot be unrolled through BatchNorm; got {spec.arch}; use a network without it, such as "
+            "convnet3 (instance norm) or convnet3_nn"
+        )
+    return model
 
 
 def unroll(
@@ -88,6 +110,10 @@ def swept_loss(model: nn.Module, start: Parameters, steps: Sequence[Step], rates
         cotangent = [part + more for part, more in zip(cotangent, by_weights, strict=True)]
         linear = linear + ((images - images.detach()) * by_images).sum() + (rate - rate.detach()) * by_rate
     return loss.detach() + linear
+
+
+GRADIENTS = {"graph": unrolled_loss, "sweep": swept_loss}
+"""How the gradient through all steps is computed, by the name of the setting."""
 
 
 def schedule(images: Tensor, labels: Tensor, *, ipc: int, steps: int) -> list[Step]:

@@ -7,11 +7,10 @@ channels · `S` side of the canvas that images are stored at · `R` side of the 
 Records are frozen: a stage reads some and returns a new one. They know nothing of networks, disks or settings.
 """
 
-from wmdd.values.features import Barycenters, ClassStatistics, LayerStatistics, ModelSpec, Teacher
+from wmdd.values.features import Barycenters, ClassStatistics, LayerStatistics, ModelSpec, Teacher, Trajectories
 from wmdd.values.images import Images, ImageSet
 from wmdd.values.labels import EpochLabels, LazyEpochs, SoftLabels, Views
 from wmdd.values.sets import Diagnosis, DistilledSet, Evaluation, Score
-from wmdd.values.trajectories import Trajectories
 
 __all__ = [
     "Barycenters",

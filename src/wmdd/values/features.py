@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from wmdd.errors import DataError
+from wmdd.values.classes import require_same_classes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,16 +40,8 @@ class Teacher:
         return self.spec.image_size
 
     def require_classes(self, classes: tuple[str, ...]) -> None:
-        """Refuse images whose class order is not the teacher's.
-
-        Raises:
-            DataError: it is another one.
-        """
-        if classes != self.classes:
-            raise DataError(
-                f"teacher and images disagree about the classes; got {_few(self.classes)} and {_few(classes)}; "
-                "use the data that the teacher was trained on, in the same class order"
-            )
+        """Raise `DataError` if the images have another class order."""
+        require_same_classes("teacher", self.classes, classes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,5 +103,11 @@ class Barycenters:
     converged: tuple[bool, ...]
 
 
-def _few(names: tuple[str, ...]) -> str:
-    return f"{len(names)} classes ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trajectories:
+    """The parameters of X networks, the experts, at the start of their training and after each of its E epochs."""
+
+    spec: ModelSpec
+    """Of all of them."""
+    parameters: Tensor
+    """float32 `(X, E + 1, P)`: all P parameters side by side, in the network's order. May be memory-mapped."""

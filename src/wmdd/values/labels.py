@@ -1,4 +1,4 @@
-"""Views of distilled images and the teacher's answers to them; shapes as in `wmdd.values`."""
+"""Views of distilled images and the teacher's labels of them; shapes as in `wmdd.values`."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -40,12 +40,12 @@ class Views:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochLabels:
-    """The views of one epoch, in training order, and what the teacher says of them."""
+    """The views of one epoch, in training order, and the teacher's logits of them."""
 
     views: Views
     """M rows."""
     logits: Tensor | None
-    """float16 `(M, C)`, or `(M, k)` beside `classes` and `rest`; None when the teacher is asked while training."""
+    """float16 `(M, C)`, or `(M, k)` beside `classes` and `rest`; None if the teacher labels them during training."""
     classes: Tensor | None = None
     """int32 `(M, k)`: which classes `logits` belong to, when only the k largest are kept."""
     rest: Tensor | None = None
@@ -75,7 +75,7 @@ def epoch_name(number: int) -> str:
 
 
 class LazyEpochs(Sequence[EpochLabels]):
-    """Epochs that are read one at a time, when asked for, and not kept."""
+    """Epochs that are read one at a time, on demand, and not kept."""
 
     def __init__(self, count: int, read: Callable[[int], EpochLabels]) -> None:
         self._count = count
@@ -98,7 +98,7 @@ class LazyEpochs(Sequence[EpochLabels]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SoftLabels:
-    """Teacher answers for every view of every epoch (FKD)."""
+    """The teacher's labels of every view of every epoch (FKD)."""
 
     store: str
     """`"full"`, `"topk"` or `"online"`."""

@@ -1,8 +1,10 @@
-"""Distilled sets, and what is found out about them; shapes as in `wmdd.values`."""
+"""Distilled sets, and what is measured of them; shapes as in `wmdd.values`."""
 
 from dataclasses import dataclass, field
 
 from torch import Tensor
+
+from wmdd.values.classes import require_same_classes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +38,15 @@ class DistilledSet:
     def image_size(self) -> int:
         """Side R of the images."""
         return int(self.images.shape[-1])
+
+    @property
+    def relative_weights(self) -> Tensor:
+        """Weights in a student's loss, `(M,)`: w / mean of the set."""
+        return self.weights / self.weights.mean()
+
+    def require_classes(self, classes: tuple[str, ...]) -> None:
+        """Raise `DataError` if the images have another class order."""
+        require_same_classes("set", self.classes, classes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,11 +26,11 @@ class DdSettings(Section):
     decay_every: PositiveInt = 2000
     """Iterations after which it is halved, again and again."""
     batch: PositiveInt = 1024
-    """Real images on which a trained network is judged, in each iteration."""
+    """Real images on which a trained network is tested, in each iteration."""
     networks: PositiveInt = 4
     """Fresh networks in each iteration."""
     gradient: Literal["graph", "sweep"] = "sweep"
-    """Keep the graph of all steps, or make each anew on the way back, in less memory and more time, to the same end."""
+    """Keep the graph of all steps, or recompute each on the backward pass: less memory, more time, same gradient."""
 
 
 METHOD = Method(

@@ -22,31 +22,16 @@ from wmdd.context import Context
 from wmdd.data.inputs import network_inputs
 from wmdd.methods.algorithm import Algorithm, Result, Size, Stages, Work
 from wmdd.methods.dd import DdSettings
-from wmdd.methods.kits.unrolling import GRADIENTS, SECOND_ORDER, functional_network
-from wmdd.models import network_spec
+from wmdd.models.building import network_spec
 from wmdd.settings import Recipe
 from wmdd.stages.stage import Stage
 from wmdd.training.images import Descent, Variable, Variables, optimise
 from wmdd.training.losses import label_loss
 from wmdd.training.pixels import class_labels, start_images, unbounded_set
-from wmdd.training.unroll import schedule, xavier_start
+from wmdd.training.unroll import GRADIENTS, SECOND_ORDER, functional_network, schedule, xavier_start
 from wmdd.values import DistilledSet, ImageSet, Teacher
 
 BETAS = (0.5, 0.999)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Job:
-    """What every iteration needs."""
-
-    model: nn.Module
-    train: ImageSet
-    teacher: Teacher
-    labels: Tensor
-    """Of the distilled images, on the device."""
-    ipc: int
-    settings: DdSettings
-    ctx: Context
 
 
 def dd(
@@ -54,12 +39,7 @@ def dd(
 ) -> DistilledSet:
     """Return `ipc` images of each class, and in `rates` the step size of each of the ipc · E steps.
 
-    Args:
-        train: real images, on which trained students are judged.
-        teacher: gives normalisation and stem.
-        settings: of student and optimisation.
-        ipc: images per class.
-        ctx: surroundings; the state is saved between iterations.
+    `teacher` gives normalisation and stem. The unit of work is an iteration.
 
     Raises:
         ConfigError: the network has BatchNorm.
@@ -68,9 +48,9 @@ def dd(
     ctx = ctx or Context()
     teacher.require_classes(train.classes)
     classes = range(len(train.classes))
-    model = functional_network(network_spec(settings.arch, train, teacher), ctx)
+    model = functional_network(network_spec(settings.arch, train, teacher.spec.stem), ctx)
     labels = class_labels(len(classes), ipc).to(ctx.device)
-    job = _Job(model=model, train=train, teacher=teacher, labels=labels, ipc=ipc, settings=settings, ctx=ctx)
+    loss = _StudentLoss(model=model, train=train, teacher=teacher, labels=labels, ipc=ipc, settings=settings, ctx=ctx)
     raw = torch.full((ipc * settings.epochs,), settings.rate).expm1().log()  # softplus takes it back
     start = {
         "images": Variable(start=start_images(train, teacher, classes, ipc, start="noise", ctx=ctx), lr=settings.lr),
@@ -83,30 +63,43 @@ def dd(
         schedule=lambda iteration: 0.5 ** (iteration // settings.decay_every),
         advice="lower dd.lr or dd.rate",
     )
-    found = optimise(start, partial(_loss, job), descent, ctx=ctx)
+    found = optimise(start, loss, descent, ctx=ctx)
     return replace(unbounded_set("dd", found["images"], teacher), rates=F.softplus(found["raw"]).cpu())
 
 
-def _loss(job: _Job, iteration: int, variables: Variables) -> Iterator[Tensor]:
-    """Yield each fresh network's share of the loss."""
-    settings, ctx = job.settings, job.ctx
-    real, classes = _real_batch(job, iteration)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _StudentLoss:
+    """The loss of real images under students that were trained on the distilled ones."""
 
-    def judged(weights: dict[str, Tensor]) -> Tensor:
-        return label_loss(functional_call(job.model, weights, (real,)), classes) / settings.networks
+    model: nn.Module
+    train: ImageSet
+    teacher: Teacher
+    labels: Tensor
+    """Of the distilled images, on the device."""
+    ipc: int
+    settings: DdSettings
+    ctx: Context
 
-    for network in range(settings.networks):
-        weights = xavier_start(job.model, ctx.generator("weights", iteration, network))
-        rates = F.softplus(variables["raw"])
-        steps = schedule(variables["images"], job.labels, ipc=job.ipc, steps=len(rates))
-        yield GRADIENTS[settings.gradient](job.model, weights, steps, rates, judged)
+    def __call__(self, iteration: int, variables: Variables) -> Iterator[Tensor]:
+        """Yield each fresh network's share."""
+        settings = self.settings
+        real, classes = self._real_batch(iteration)
 
+        def student_loss(weights: dict[str, Tensor]) -> Tensor:
+            return label_loss(functional_call(self.model, weights, (real,)), classes) / settings.networks
 
-def _real_batch(job: _Job, iteration: int) -> tuple[Tensor, Tensor]:
-    """Return the real images of an iteration, drawn without replacement from all classes, and their labels."""
-    order = torch.randperm(len(job.train), generator=job.ctx.generator("real", iteration))[: job.settings.batch]
-    images = network_inputs(job.train.images.fetch(order.tolist()).to(job.ctx.device), job.teacher)
-    return images, job.train.labels[order].to(job.ctx.device)
+        for network in range(settings.networks):
+            weights = xavier_start(self.model, self.ctx.generator("weights", iteration, network))
+            rates = F.softplus(variables["raw"])
+            steps = schedule(variables["images"], self.labels, ipc=self.ipc, steps=len(rates))
+            yield GRADIENTS[settings.gradient](self.model, weights, steps, rates, student_loss)
+
+    def _real_batch(self, iteration: int) -> tuple[Tensor, Tensor]:
+        """Return real images, drawn without replacement from all classes, and their labels."""
+        generator, device = self.ctx.generator("real", iteration), self.ctx.device
+        order = torch.randperm(len(self.train), generator=generator)[: self.settings.batch]
+        images = network_inputs(self.train.images.fetch(order.tolist()).to(device), self.teacher)
+        return images, self.train.labels[order].to(device)
 
 
 DD = Stage(name="dd", version=1, run=dd, output=DistilledSet, networks=False)
@@ -118,7 +111,7 @@ def distill(stages: Stages, train: Result, teachers: tuple[Result, ...], recipe:
 
 
 def work(recipe: Recipe, size: Size) -> tuple[Work, ...]:
-    """Count the students' steps, each on one image of each class, and the real images that judge them."""
+    """Count the students' steps, each on one image of each class, and the real images that they are tested on."""
     settings = recipe.of(DdSettings)
     each = SECOND_ORDER * recipe.ipc * settings.epochs * size.classes + settings.batch
     return (Work(arch=settings.arch, both=settings.iterations * settings.networks * each),)

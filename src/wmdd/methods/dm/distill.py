@@ -6,8 +6,8 @@ iteration, the same for both sides:
     L = sum_c || mean_b f(A(real_cb)) - mean_i f(A(X_ci)) ||²,   summed over features
 
 Zhao and Bilen, WACV 2023 (arXiv:2110.04181). The network is never trained, and each iteration has a new one. Differs
-from the reference code: every draw has a stream of its own, and networks with BatchNorm are settled on real images as
-in gradient matching (`stages/_networks.py`), where the reference code runs them over all classes in train mode.
+from the reference code: every draw has a stream of its own, and BatchNorm layers are recalibrated on real images as in
+gradient matching (`kits/matching.py`), where the reference code runs them over all classes in train mode.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,8 @@ from wmdd.context import Context, seeded, stream_seed
 from wmdd.methods.algorithm import Algorithm, Result, Size, Stages, Work
 from wmdd.methods.dm import DmSettings
 from wmdd.methods.kits.matching import SiameseBatches
-from wmdd.models import features_and_logits, fresh_network
+from wmdd.models.building import fresh_network
+from wmdd.models.taps import features_and_logits
 from wmdd.settings import Recipe
 from wmdd.stages.stage import Stage
 from wmdd.training.images import Descent, Variable, Variables, optimise
@@ -32,14 +33,9 @@ from wmdd.values import DistilledSet, ImageSet, Teacher
 def match_means(
     train: ImageSet, teacher: Teacher, settings: DmSettings, *, ipc: int, ctx: Context | None = None
 ) -> DistilledSet:
-    """Return `ipc` images of each class.
+    """Return `ipc` images of each class, under the class order and the normalisation of `teacher`.
 
-    Args:
-        train: real images.
-        teacher: its class order and normalisation; its network is not asked.
-        settings: networks, steps, augmentation.
-        ipc: images of each class.
-        ctx: surroundings; the unit of resuming is one step.
+    The unit of work is an iteration.
 
     Raises:
         ConfigError: the architecture is unknown, or the images do not suit it.
@@ -47,7 +43,7 @@ def match_means(
     """
     ctx = ctx or Context()
     teacher.require_classes(train.classes)
-    loss = _MeanLoss(meet=SiameseBatches.of(train, teacher, settings, ctx), ctx=ctx)
+    loss = _MeanLoss(batches=SiameseBatches.of(train, teacher, settings, ctx), ctx=ctx)
     start = start_images(train, teacher, range(len(train.classes)), ipc, start=settings.start, ctx=ctx)
     descent = Descent(
         unit="images",
@@ -63,15 +59,15 @@ def match_means(
 class _MeanLoss:
     """The loss of an iteration, class by class."""
 
-    meet: SiameseBatches
+    batches: SiameseBatches
     ctx: Context
 
     def __call__(self, iteration: int, variables: Variables) -> Iterator[Tensor]:
         """Yield the squared distance of each class's mean features."""
-        model = fresh_network(self.meet.spec, self.ctx, "network", iteration).requires_grad_(False)
-        self.meet.recalibrate(model, iteration)
-        for label, images in enumerate(variables["images"].chunk(self.meet.spec.num_classes)):
-            real, distilled = self.meet.pair(images, label, iteration)
+        model = fresh_network(self.batches.spec, self.ctx, "network", iteration).requires_grad_(False)
+        self.batches.recalibrate(model, iteration)
+        for label, images in enumerate(variables["images"].chunk(self.batches.spec.num_classes)):
+            real, distilled = self.batches.pair(images, label, iteration)
             with seeded(stream_seed(self.ctx.seed, self.ctx.stage, "dropout", iteration, label), self.ctx.device):
                 with torch.no_grad(), self.ctx.autocast():
                     wanted = features_and_logits(model, real)[0].float().mean(0)

@@ -1,12 +1,72 @@
-"""G-VBSM's wiring: several teachers, the statistics of each, and one recovery under all of them."""
+"""G-VBSM: images on which several teachers agree, under the statistics of all their layers, kept apart in each class.
 
+Shao et al., CVPR 2024, arXiv:2311.17950. Step t uses teacher t mod n:
+
+    L = CE(f(view(x)), y)  +  w * sum_l m_l ( ||EMA(mu_l(x)) - mu_l|| + ||EMA(var_l(x)) - var_l|| )  +  d * DD(view(x))
+
+l goes over the moments of what enters each BatchNorm and each convolution (channels, and patches of 4 x 4), m_l is
+`gvbsm.first` for the first layer and 1 for the others; a convolution sits a step out with probability `gvbsm.drop`.
+Moving averages belong to a group and a teacher; they have the value of many steps and the gradient of the latest
+(`MovingAverage`). DD is data densification. The terms are in `terms.py`. A group is as many whole
+classes as fit in `recover.batch`, with moments over all its images.
+
+Of `recover` it reads iterations, lr, start, batch and the views; the losses are its own.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from wmdd.context import Context
 from wmdd.methods.algorithm import Algorithm, Result, Size, Stages, Work, squeezed, squeezing
 from wmdd.methods.gvbsm import GvbsmRecoverSettings, GvbsmSettings
 from wmdd.methods.gvbsm.layer_statistics import LAYER_STATISTICS
-from wmdd.methods.gvbsm.recovery import GVBSM
+from wmdd.methods.gvbsm.terms import CommitteeForward, committee_loss, layer_targets
 from wmdd.methods.kits.inversion import MATCHING
+from wmdd.models.committee import Committee
 from wmdd.settings import OptimisationSettings, Recipe, StatisticsSettings
+from wmdd.stages.recovery.descent import Recovery, recover_groups
+from wmdd.stages.recovery.groups import Group, class_groups
+from wmdd.stages.recovery.terms import GroupLoss
 from wmdd.stages.squeeze import SQUEEZE
+from wmdd.stages.stage import Stage
+from wmdd.values import DistilledSet, ImageSet, LayerStatistics, Teacher
+
+
+def recover_gvbsm(
+    train: ImageSet,
+    teachers: Sequence[Teacher],
+    statistics: Sequence[LayerStatistics],
+    settings: GvbsmRecoverSettings,
+    *,
+    ipc: int,
+    ctx: Context | None = None,
+) -> DistilledSet:
+    """Return `ipc` images of each class, all of equal weight, normalised as the first teacher expects.
+
+    `statistics` are those of each teacher, in order. The unit of work is a group of classes, a step inside it.
+
+    Raises:
+        DataError: a teacher and the images disagree about classes.
+        NumericsError: the loss is not finite any more.
+    """
+    ctx = ctx or Context()
+    for teacher in teachers:
+        teacher.require_classes(train.classes)
+    committee = Committee(teachers, ctx.device).eval()
+    targets = [layer_targets(each, settings.gvbsm.first, ctx.device) for each in statistics]
+    groups = class_groups(len(train.classes), ipc, settings.recover.batch)
+    recovery = Recovery(train=train, teacher=teachers[0], settings=settings.recover, groups=groups, ctx=ctx)
+
+    def loss_of(group: Group, start: Tensor) -> GroupLoss[CommitteeForward]:
+        del start
+        return committee_loss(committee, targets, group, settings, ctx)
+
+    return recover_groups(recovery, "gvbsm", loss_of, weights=torch.full((len(train.classes), ipc), 1 / ipc))
+
+
+GVBSM = Stage(name="gvbsm", version=1, run=recover_gvbsm, output=DistilledSet)
 
 
 def teach(stages: Stages, train: Result, val: Result, recipe: Recipe) -> tuple[Result, ...]:
@@ -39,7 +99,6 @@ def work(recipe: Recipe, size: Size) -> tuple[Work, ...]:
 
 
 def _others(recipe: Recipe) -> list[str]:
-    """Return the networks beside the teacher's."""
     return [arch for arch in dict.fromkeys(recipe.of(GvbsmSettings).teachers) if arch != recipe.squeeze.arch]
 
 

@@ -4,20 +4,24 @@ Differs from the reference code, which averages the variances within batches of 
 buffers of BatchNorm layers: these are exact moments of the images as they are, independent of batches and order.
 """
 
-import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPrivateUsage]
 
-from wmdd.context import Context
-from wmdd.data.inputs import network_inputs
-from wmdd.data.loading import fetch_batches
-from wmdd.methods.gvbsm.layers import as_channels, statistic_layers
-from wmdd.models import build_teacher, tap_inputs
-from wmdd.models.streaming_moments import Moments
+from wmdd.context import Context, Saved
+from wmdd.data.loading import class_counts
+from wmdd.models.building import build_teacher
+from wmdd.models.streaming_moments import LayerMoments
+from wmdd.models.taps import tap_inputs
 from wmdd.settings import StatisticsSettings
-from wmdd.stages.recovery.targets import merge_classes
+from wmdd.stages.classes import class_by_class
+from wmdd.stages.recovery.groups import merge_classes
 from wmdd.stages.stage import Stage
-from wmdd.stages.statistics import merging
+from wmdd.stages.statistics import pass_class
 from wmdd.values import ImageSet, LayerStatistics, Teacher
+
+PATCH = 4
+"""Side of a patch in pixels of the feature map (G-VBSM, CVPR 2024)."""
 
 
 def layer_statistics(
@@ -33,54 +37,55 @@ def layer_statistics(
     ctx = ctx or Context()
     teacher.require_classes(train.classes)
     model = build_teacher(teacher, ctx.device)
-    found: list[tuple[Tensor, Tensor]] = []
-    widths: list[int] = []
-    for label in range(len(train.classes)):
-        saved = ctx.restore(f"class-{label:05d}")
-        if saved is None:
-            moments = _one_class(model, train, teacher, label, batch=settings.batch, ctx=ctx)
-            tensors = {
-                "mean": torch.cat([part.mean for part in moments]).cpu(),
-                "variance": torch.cat([part.variance for part in moments]).cpu(),
-            }
-            widths = [len(part.mean) for part in moments]
-            ctx.save(f"class-{label:05d}", tensors, widths=widths)
-        else:
-            tensors, widths = dict(saved.tensors), list(saved.facts["widths"])
-        found.append((tensors["mean"], tensors["variance"]))
-        ctx.progress(label + 1, len(train.classes))
-    counts = [int((train.labels == label).sum()) for label in range(len(train.classes))]
-    means, variances = merge_classes(counts, *(torch.stack(parts) for parts in zip(*found, strict=True)))
-    names = [(name, kind) for name, _, kinds in statistic_layers(model) for kind in kinds]
+    layers = statistic_layers(model)
+    first = [sum(len(kinds) for *_, kinds in layers[:position]) for position in range(len(layers))]
+
+    def one_class(label: int) -> Saved:
+        moments = LayerMoments()
+
+        def take(position: int, x: Tensor) -> None:
+            for offset, kind in enumerate(layers[position][2]):
+                moments.take(first[position] + offset, as_channels(x, kind))
+
+        tap = tap_inputs((layer for _, layer, _ in layers), take)
+        pass_class(model, train, teacher, label, tap=tap, batch=settings.batch, ctx=ctx)
+        return Saved(tensors=moments.tensors(), facts={"widths": moments.widths})
+
+    found = class_by_class(one_class, len(train.classes), ctx=ctx)
+    means, variances = merge_classes(class_counts(train), found.tensors["mean"], found.tensors["variance"])
+    names = [(name, kind) for name, _, kinds in layers for kind in kinds]
     return LayerStatistics(
         layers=tuple(name for name, _ in names),
         kinds=tuple(kind for _, kind in names),
-        widths=tuple(widths),
+        widths=tuple(found.facts["widths"][0]),
         means=means[0],
         variances=variances[0],
     )
 
 
-def _one_class(
-    model: nn.Module, train: ImageSet, teacher: Teacher, label: int, *, batch: int, ctx: Context
-) -> list[Moments]:
-    """Pass the images of one class through the teacher; return the moments of each term."""
-    layers = statistic_layers(model)
-    first = [sum(len(kinds) for *_, kinds in layers[:position]) for position in range(len(layers))]
-    moments: dict[int, Moments] = {}
-    take = merging(moments)
+def statistic_layers(model: nn.Module) -> list[tuple[str, nn.Module, tuple[str, ...]]]:
+    """Return name, module and kinds of statistics of every BatchNorm (channels) and convolution (channels, patches)."""
+    kinds = (
+        (name, module, ("channels",) if isinstance(module, _BatchNorm) else ("channels", "patches"))
+        for name, module in model.named_modules()
+        if isinstance(module, _BatchNorm | nn.Conv2d)
+    )
+    return list(kinds)
 
-    def on_input(position: int, x: Tensor) -> None:
-        for offset, kind in enumerate(layers[position][2]):
-            take(first[position] + offset, as_channels(x, kind))
 
-    batches = [part.tolist() for part in train.of_class(label).split(batch)]
-    exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)  # TF32 would cost the targets three digits
-    with exact, torch.inference_mode(), tap_inputs((layer for _, layer, _ in layers), on_input):
-        for _, pixels in fetch_batches(train, batches, workers=ctx.workers, device=ctx.device):
-            inputs = network_inputs(pixels, teacher)
-            model(inputs.contiguous(memory_format=torch.channels_last))
-    return [moments[term] for term in sorted(moments)]
+def as_channels(x: Tensor, kind: str) -> Tensor:
+    """Return a layer's input `(B, F, ...)` so that the axis whose moments are wanted is the second.
+
+    `channels`: as it is. `patches`: `(B, cells, F * 16)`, the map enlarged bilinearly to sides that are multiples of 4
+    and cut in cells of 4 x 4, row by row; a cell's moments are over images, channels and its 16 pixels.
+    """
+    if kind == "channels":
+        return x
+    height, width = (-(-side // PATCH) for side in x.shape[2:])
+    if x.shape[2:] != (height * PATCH, width * PATCH):
+        x = F.interpolate(x, (height * PATCH, width * PATCH), mode="bilinear", align_corners=False)
+    cells = x.reshape(len(x), x.shape[1], height, PATCH, width, PATCH).permute(0, 2, 4, 1, 3, 5)
+    return cells.reshape(len(x), height * width, -1)
 
 
 LAYER_STATISTICS = Stage(

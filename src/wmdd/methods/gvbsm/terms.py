@@ -7,18 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from wmdd.context import Context
 from wmdd.methods.gvbsm import GvbsmRecoverSettings, GvbsmSettings
-from wmdd.methods.gvbsm.averages import MovingAverage
-from wmdd.methods.gvbsm.densification import densification
-from wmdd.methods.gvbsm.layers import as_channels, statistic_layers
-from wmdd.models import Committee, class_moments, tap_inputs
-from wmdd.stages.recovery.forward import Forward
+from wmdd.methods.gvbsm.layer_statistics import as_channels, statistic_layers
+from wmdd.models.committee import Committee
+from wmdd.models.differentiable_moments import class_moments
+from wmdd.models.taps import tap_inputs
+from wmdd.stages.recovery.forward import Forward, step_views
 from wmdd.stages.recovery.groups import Group
 from wmdd.stages.recovery.terms import GroupLoss, Term, cross_entropy
-from wmdd.stages.recovery.views import step_views
 from wmdd.values import LayerStatistics
 
 
@@ -117,6 +117,41 @@ def committee_forward(
     return CommitteeForward(step=step, views=views, logits=logits, number=number, means=means, variances=variances)
 
 
+@dataclass(slots=True)
+class MovingAverage:
+    """Exponential moving average of statistics, of which parts may sit a step out.
+
+    avg <- alpha avg + (1 - alpha) s, from avg = 0, and avg / (1 - alpha^n) after n steps, so that the first value is s
+    itself. Differs from G-VBSM's code, which starts from 0 without this correction: a fifth of the true value in the
+    first step for alpha = 0.8.
+
+    Shapes: `S` entries.
+    """
+
+    decay: float
+    """alpha; 0 = the latest step alone."""
+    average: Tensor
+    """`(S,)`, uncorrected."""
+    steps: Tensor
+    """`(S,)`: n, how often each entry took part."""
+
+    @classmethod
+    def empty(cls, like: Tensor, decay: float) -> "MovingAverage":
+        """Return the average of nothing yet."""
+        return cls(decay, torch.zeros_like(like), torch.zeros_like(like))
+
+    def follow(self, values: Tensor, taking_part: Tensor) -> Tensor:
+        """Add `values` `(S,)` where `taking_part`; return the corrected average with the gradient of `values`.
+
+        Entries that have never taken part are 0.
+        """
+        latest = values.detach().to(self.average.dtype)
+        self.average = torch.where(taking_part, self.decay * self.average + (1 - self.decay) * latest, self.average)
+        self.steps = self.steps + taking_part
+        corrected = self.average / (1 - self.decay ** self.steps.clamp(min=1))
+        return corrected + values - latest
+
+
 class LayerDistance:
     """Sum over statistics of m ||EMA(s(x)) - s||, for means and for variances; carries the moving averages.
 
@@ -158,14 +193,14 @@ class LayerDistance:
         }
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take up the moving averages that `tensors` gave."""
+        """Restore the moving averages from `tensors`."""
         for number, both in enumerate(self._averages):
             for name, each in both.items():
                 each.average = tensors[f"{number}.{name}.average"].to(each.average.device)
                 each.steps = tensors[f"{number}.{name}.steps"].to(each.steps.device)
 
     def _present(self, targets: LayerTargets, step: int) -> list[bool]:
-        """Tell of each statistic whether its layer takes part: convolutions are dropped at random, each as a whole."""
+        """Return for each statistic whether its layer takes part: whole convolutions are dropped at random."""
         convolutions = dict.fromkeys(
             layer for layer, kind in zip(targets.layers, targets.kinds, strict=True) if kind == "patches"
         )
@@ -173,3 +208,20 @@ class LayerDistance:
         kept = torch.rand(len(convolutions), generator=generator) >= self._settings.drop
         stays = dict(zip(convolutions, kept.tolist(), strict=True))
         return [stays.get(layer, True) for layer in targets.layers]
+
+
+def densification(images: Tensor, temperature: float) -> Tensor:
+    """Return sum_k KL( softmax(l_k / tau) || softmax(l_k) ), l_k the eigenvalues of a class's Gram matrix over D.
+
+    The first argument is held fixed: eigenvalues are drawn towards more equal ones. D = ch * R² is the number of values
+    of an image. Differs from the reference code, which does not divide: there the eigenvalues are in the thousands,
+    both distributions have a single point, and value and gradient are 0 in float32. 0 for one image a class.
+
+    Args:
+        images: `(G, K, ...)`, the K images of each of G classes.
+        temperature: tau, above 1.
+    """
+    flat = images.flatten(2)
+    eigenvalues = torch.linalg.eigvalsh(flat @ flat.mT / flat.shape[2])
+    wanted = F.log_softmax(eigenvalues.detach() / temperature, dim=1)
+    return F.kl_div(F.log_softmax(eigenvalues, dim=1), wanted, reduction="sum", log_target=True)

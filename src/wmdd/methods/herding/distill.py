@@ -3,11 +3,9 @@
 import numpy as np
 
 from wmdd.context import Context
-from wmdd.methods.algorithm import Algorithm, Result, Stages
-from wmdd.methods.kits.coresets import Points, Rows, choose_by_features, passing_all
-from wmdd.settings import NoSettings, Recipe, StatisticsSettings
+from wmdd.methods.kits.coresets import Points, Rows, choose_by_features, choosing
+from wmdd.settings import NoSettings
 from wmdd.stages.stage import Stage
-from wmdd.stages.statistics import STATISTICS
 from wmdd.values import ClassStatistics, DistilledSet, ImageSet, Teacher
 
 
@@ -16,10 +14,6 @@ def herding(points: Points, count: int) -> Rows:
 
     The k-th is the row not taken yet that brings the mean of the first k nearest to the mean of all points:
     argmin_j ||mu - (S + z_j) / k||, S the sum of those before. So a longer choice begins with the shorter one.
-
-    Args:
-        points: `(n, D)`.
-        count: K, at most n.
     """
     mean, norms = points.mean(axis=0), np.square(points).sum(axis=1)
     wanted = np.zeros_like(mean)
@@ -56,11 +50,4 @@ def pick_herding(
 
 HERDING = Stage(name="herding", version=1, run=pick_herding, output=DistilledSet, seeded=False, networks=False)
 
-
-def distill(stages: Stages, train: Result, teachers: tuple[Result, ...], recipe: Recipe) -> Result:
-    """Choose the images by the teacher's features."""
-    statistics = stages.run(STATISTICS, train, teachers[0], settings=recipe.of(StatisticsSettings))
-    return stages.run(HERDING, train, teachers[0], statistics, settings=NoSettings(), ipc=recipe.ipc)
-
-
-ALGORITHM = Algorithm(distill=distill, work=passing_all)
+ALGORITHM = choosing(HERDING, NoSettings)

@@ -4,11 +4,9 @@ import numpy as np
 
 from wmdd import ot
 from wmdd.context import Context
-from wmdd.methods.algorithm import Algorithm, Result, Stages
-from wmdd.methods.kits.coresets import Points, Rows, choose_by_features, passing_all
-from wmdd.settings import NoSettings, Recipe, StatisticsSettings
+from wmdd.methods.kits.coresets import Points, Rows, choose_by_features, choosing
+from wmdd.settings import NoSettings
 from wmdd.stages.stage import Stage
-from wmdd.stages.statistics import STATISTICS
 from wmdd.values import ClassStatistics, DistilledSet, ImageSet, Teacher
 
 
@@ -17,10 +15,6 @@ def k_center(points: Points, count: int) -> Rows:
 
     It begins with the row nearest to the mean; each further one is the row farthest from those that are taken. Here
     too a longer choice begins with the shorter one.
-
-    Args:
-        points: `(n, D)`.
-        count: K, at most n.
     """
     chosen = [int(ot.squared_distances(points.mean(axis=0, keepdims=True), points)[0].argmin())]
     nearest = np.full(len(points), np.inf)
@@ -54,11 +48,4 @@ def pick_k_center(
 
 K_CENTER = Stage(name="k-center", version=1, run=pick_k_center, output=DistilledSet, seeded=False, networks=False)
 
-
-def distill(stages: Stages, train: Result, teachers: tuple[Result, ...], recipe: Recipe) -> Result:
-    """Choose the images by the teacher's features."""
-    statistics = stages.run(STATISTICS, train, teachers[0], settings=recipe.of(StatisticsSettings))
-    return stages.run(K_CENTER, train, teachers[0], statistics, settings=NoSettings(), ipc=recipe.ipc)
-
-
-ALGORITHM = Algorithm(distill=distill, work=passing_all)
+ALGORITHM = choosing(K_CENTER, NoSettings)

@@ -7,12 +7,9 @@ from scipy.optimize import linear_sum_assignment
 
 from wmdd import ot
 from wmdd.context import Context, stream_seed
-from wmdd.methods.algorithm import Algorithm, Result, Stages
 from wmdd.methods.k_means import KMeansSettings
-from wmdd.methods.kits.coresets import Points, Rows, choose_by_features, passing_all
-from wmdd.settings import Recipe, StatisticsSettings
+from wmdd.methods.kits.coresets import Points, Rows, choose_by_features, choosing
 from wmdd.stages.stage import Stage
-from wmdd.stages.statistics import STATISTICS
 from wmdd.values import ClassStatistics, DistilledSet, ImageSet, Teacher
 
 
@@ -57,11 +54,4 @@ def pick_k_means(
 
 K_MEANS = Stage(name="k-means", version=1, run=pick_k_means, output=DistilledSet, networks=False)
 
-
-def distill(stages: Stages, train: Result, teachers: tuple[Result, ...], recipe: Recipe) -> Result:
-    """Choose the images by the teacher's features."""
-    statistics = stages.run(STATISTICS, train, teachers[0], settings=recipe.of(StatisticsSettings))
-    return stages.run(K_MEANS, train, teachers[0], statistics, settings=recipe.of(KMeansSettings), ipc=recipe.ipc)
-
-
-ALGORITHM = Algorithm(distill=distill, work=passing_all)
+ALGORITHM = choosing(K_MEANS, KMeansSettings)

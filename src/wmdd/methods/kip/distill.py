@@ -1,13 +1,12 @@
 """Kernel inducing points: a small set for regression with the kernel of a wide network.
 
 Nguyen et al. 2021 (arXiv:2011.00050, 2107.13034), fully connected kernel with one hidden layer. `kip` optimises the
-images, and the labels if asked to, so that kernel regression on them predicts batches of real images. The mathematics
-is in `training/ntk.py`. Inputs are standardised channel by channel; the papers' best figures use ZCA and convolutional
-kernels, which are not here.
+images, and the labels with `learn_labels`, so that kernel regression on them predicts batches of real images. The
+mathematics is in `training/ntk.py`. Inputs are standardised channel by channel; the papers' best figures use ZCA and
+convolutional kernels, which are not here.
 """
 
 from dataclasses import dataclass, replace
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -15,7 +14,7 @@ from torch import Tensor
 from wmdd.context import Context
 from wmdd.methods.algorithm import Algorithm, Result, Stages
 from wmdd.methods.kip import KipSettings
-from wmdd.methods.kits.class_batches import ClassBatches
+from wmdd.methods.kits.matching import ClassBatches
 from wmdd.settings import Recipe
 from wmdd.stages.stage import Stage
 from wmdd.training.images import Descent, Variable, Variables, optimise
@@ -24,29 +23,12 @@ from wmdd.training.pixels import class_labels, start_images, unbounded_set
 from wmdd.values import DistilledSet, ImageSet, Teacher
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Job:
-    """What every iteration needs."""
-
-    real: ClassBatches
-    num_classes: int
-    targets: Tensor
-    """Labels of the distilled images where they are not optimised, float64 `(M, C)` on the device."""
-    settings: KipSettings
-    ctx: Context
-
-
 def kip(
     train: ImageSet, teacher: Teacher, settings: KipSettings, *, ipc: int, ctx: Context | None = None
 ) -> DistilledSet:
     """Return `ipc` images of each class, and in `targets` their labels if those were optimised too.
 
-    Args:
-        train: real images, to start from and to be predicted.
-        teacher: gives normalisation.
-        settings: of the optimisation.
-        ipc: images per class.
-        ctx: surroundings; the state is saved between iterations.
+    `teacher` gives normalisation. The unit of work is an iteration.
 
     Raises:
         ConfigError: the device does not compute in float64.
@@ -57,28 +39,42 @@ def kip(
     require_float64(ctx.device)
     num_classes = len(train.classes)
     targets = centred_classes(class_labels(num_classes, ipc), num_classes).to(ctx.device)
-    real = ClassBatches(images=train, mean=teacher.mean, std=teacher.std, device=ctx.device)
-    job = _Job(real=real, num_classes=num_classes, targets=targets, settings=settings, ctx=ctx)
+    real = ClassBatches(images=train, form=teacher, device=ctx.device)
+    loss = _RegressionLoss(
+        real=real, num_classes=num_classes, targets=targets, each=max(1, settings.batch // num_classes), ctx=ctx
+    )
     images = start_images(train, teacher, range(num_classes), ipc, start="real", ctx=ctx).double()
     start = {"images": Variable(start=images, lr=settings.lr)}
     if settings.learn_labels:
         start["targets"] = Variable(start=targets, lr=settings.lr)
     descent = Descent(unit="images", iterations=settings.iterations, optimiser=torch.optim.Adam, advice="lower kip.lr")
-    found = optimise(start, partial(_loss, job), descent, ctx=ctx)
+    found = optimise(start, loss, descent, ctx=ctx)
     targets = found["targets"].float().cpu() if settings.learn_labels else None
     return replace(unbounded_set("kip", found["images"], teacher), targets=targets)
 
 
-def _loss(job: _Job, iteration: int, variables: Variables) -> Tensor:
-    """Return the error of kernel regression on a batch of as many real images of each class."""
-    count = max(1, job.settings.batch // job.num_classes)
-    parts = [
-        job.real.draw(label, count, job.ctx.generator("real", iteration, label)) for label in range(job.num_classes)
-    ]
-    labels = torch.repeat_interleave(torch.tensor([len(part) for part in parts]))
-    answers = centred_classes(labels, job.num_classes).to(job.ctx.device)
-    targets = variables.get("targets", job.targets)
-    return regression_loss(variables["images"], targets, torch.cat(parts), answers)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _RegressionLoss:
+    """The error of kernel regression on a batch with as many real images of each class."""
+
+    real: ClassBatches
+    num_classes: int
+    targets: Tensor
+    """Labels of the distilled images where they are not optimised, float64 `(M, C)` on the device."""
+    each: int
+    """Real images of each class."""
+    ctx: Context
+
+    def __call__(self, iteration: int, variables: Variables) -> Tensor:
+        """Return the loss of an iteration."""
+        batches = [
+            self.real.draw(label, self.each, self.ctx.generator("real", iteration, label))
+            for label in range(self.num_classes)
+        ]
+        labels = torch.repeat_interleave(torch.tensor([len(batch) for batch in batches]))
+        answers = centred_classes(labels, self.num_classes).to(self.ctx.device)
+        targets = variables.get("targets", self.targets)
+        return regression_loss(variables["images"], targets, torch.cat(batches), answers)
 
 
 KIP = Stage(name="kip", version=1, run=kip, output=DistilledSet, networks=False)

@@ -1,8 +1,7 @@
-"""Real images instead of synthetic ones: what coresets share, which choose and optimise nothing.
+"""Coresets: real images, chosen by the teacher's features of their class, the rows divided by their norms.
 
-They choose by the teacher's features of each class, the rows divided by their norms; which rows, the method's own
-folder says. All images have equal weight. Ties go to the lowest row, so everything but random starts is a function of
-the points. Shapes: `n` points of a class, `D` features, `K` chosen rows, all different.
+Which rows are chosen is up to each method. All images have equal weight. Ties go to the lowest row, so everything but
+random starts is a function of the points. Shapes: `n` points of a class, `D` features, `K` chosen rows, all different.
 """
 
 from collections.abc import Callable
@@ -12,12 +11,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wmdd import ot
-from wmdd.context import Context
+from wmdd.context import Context, Saved
 from wmdd.data.loading import centre_crop, class_counts, require_images
 from wmdd.errors import DataError
-from wmdd.methods.algorithm import Size, Work
-from wmdd.settings import Recipe
+from wmdd.methods.algorithm import Algorithm, Result, Size, Stages, Work
+from wmdd.settings import NoSettings, Recipe, Section, StatisticsSettings
+from wmdd.stages.classes import classes_in_threads
+from wmdd.stages.stage import Stage
+from wmdd.stages.statistics import STATISTICS
 from wmdd.values import ClassStatistics, DistilledSet, ImageSet, Teacher
 
 Points = NDArray[np.float64]
@@ -43,25 +44,25 @@ def choose_by_features(
 ) -> DistilledSet:
     """Return the images that `choose` takes of each class, by its points and its label, as a distilled set.
 
-    Classes are chosen from in threads; neither their number nor a stop changes the answer.
-
     Raises:
         DataError: a class has fewer images than `ipc`, or teacher, images and statistics do not belong together.
     """
     teacher.require_classes(train.classes)
     require_images(train, ipc)
     _require_same_images(train, statistics)
-    saved = ctx.restore("chosen")
-    found: list[list[int]] = [] if saved is None else saved.tensors["positions"].tolist()
-    labels = range(len(found), len(train.classes))
-    chosen = ot.in_threads(lambda label: choose(unit_rows(statistics.of_class(label)), label), labels)
-    for label, rows in zip(labels, chosen, strict=True):
-        found.append(train.of_class(label)[rows].tolist())
-        ctx.log(unit=f"class {label}", positions=found[-1])
-        if ctx.due():
-            ctx.save("chosen", {"positions": torch.tensor(found)})
-        ctx.progress(len(found), len(train.classes))
-    return real_set(method, train, teacher, [position for positions in found for position in positions], ipc)
+
+    def compute(label: int) -> Saved:
+        rows = choose(unit_rows(statistics.of_class(label)), label)
+        return Saved(tensors={"positions": train.of_class(label)[rows]}, facts={})
+
+    found = classes_in_threads(
+        compute,
+        len(train.classes),
+        name="chosen",
+        row=lambda chosen: {"positions": chosen.tensors["positions"].tolist()},
+        ctx=ctx,
+    )
+    return real_set(method, train, teacher, found.tensors["positions"].flatten().tolist(), ipc)
 
 
 def _require_same_images(train: ImageSet, statistics: ClassStatistics) -> None:
@@ -86,6 +87,15 @@ def real_set(method: str, train: ImageSet, teacher: Teacher, chosen: list[int], 
     )
 
 
-def passing_all(recipe: Recipe, size: Size) -> tuple[Work, ...]:
-    """Count one pass of the teacher over the real images."""
-    return (Work(arch=recipe.squeeze.arch, forward=size.images),)
+def choosing(stage: Stage, kind: type[Section]) -> Algorithm:
+    """Return the algorithm of a method whose `stage` chooses by the teacher's features, under settings of `kind`."""
+
+    def distill(stages: Stages, train: Result, teachers: tuple[Result, ...], recipe: Recipe) -> Result:
+        statistics = stages.run(STATISTICS, train, teachers[0], settings=recipe.of(StatisticsSettings))
+        settings = NoSettings() if kind is NoSettings else recipe.of(kind)
+        return stages.run(stage, train, teachers[0], statistics, settings=settings, ipc=recipe.ipc)
+
+    def work(recipe: Recipe, size: Size) -> tuple[Work, ...]:
+        return (Work(arch=recipe.squeeze.arch, forward=size.images),)
+
+    return Algorithm(distill=distill, work=work)

@@ -6,10 +6,10 @@ anew for each class and step, the same for both sides):
     L = sum_c D(g(X_c), g(real_c)),   D = `gradient_distance`
 
 Each iteration starts a network from random weights; between its image steps it is trained on the images, so that they
-serve a network on its way too. Zhao, Mopuri and Bilen, ICLR 2021 (arXiv:2006.05929); Zhao and Bilen, ICML 2021
-(arXiv:2102.08259). Differs from the reference code: every draw has a stream of its own (there, making a network seeds
-everything anew, by the clock), and BatchNorm layers are recalibrated exactly (`kits/matching.py`). Networks always
-compute in fp32: second derivatives are too coarse in bf16.
+serve a network in the midst of its training too. Zhao, Mopuri and Bilen, ICLR 2021 (arXiv:2006.05929); Zhao and Bilen,
+ICML 2021 (arXiv:2102.08259). Differs from the reference code: every draw has a stream of its own (there, making a
+network seeds everything anew, by the clock), and BatchNorm layers are recalibrated exactly (`kits/matching.py`).
+Networks always compute in fp32: second derivatives are too coarse in bf16.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,13 +25,13 @@ from wmdd.data.loading import shuffled
 from wmdd.methods.algorithm import Result, Size, Stages, Work
 from wmdd.methods.kits.matching import SiameseBatches
 from wmdd.methods.kits.settings import GradientSettings
-from wmdd.methods.kits.unrolling import SECOND_ORDER
-from wmdd.models import fresh_network
+from wmdd.models.building import fresh_network
 from wmdd.settings import Recipe
 from wmdd.stages.stage import Stage
 from wmdd.training.images import Descent, Variable, Variables, optimise
 from wmdd.training.losses import label_loss
 from wmdd.training.pixels import class_labels, start_images, unbounded_set
+from wmdd.training.unroll import SECOND_ORDER
 from wmdd.values import DistilledSet, ImageSet, Teacher
 
 _TINY = 1e-6
@@ -46,15 +46,9 @@ def match_gradients(
     method: str = "dc",
     ctx: Context | None = None,
 ) -> DistilledSet:
-    """Return `ipc` images of each class.
+    """Return `ipc` images of each class, under the class order and the normalisation of `teacher`.
 
-    Args:
-        train: real images.
-        teacher: its class order and normalisation; its network is not asked.
-        settings: networks, loops, augmentation.
-        ipc: images of each class.
-        method: name that the set will carry.
-        ctx: surroundings; the unit of resuming is one image step.
+    The unit of work is an image step; `method` is the name that the set carries.
 
     Raises:
         ConfigError: the architecture is unknown, or the images do not suit it.
@@ -62,8 +56,8 @@ def match_gradients(
     """
     ctx = ctx or Context()
     teacher.require_classes(train.classes)
-    meet = SiameseBatches.of(train, teacher, settings, ctx)
-    loss = _GradientLoss(meet=meet, settings=settings, loops=settings.loops(ipc), ctx=ctx)
+    batches = SiameseBatches.of(train, teacher, settings, ctx)
+    loss = _GradientLoss(batches=batches, settings=settings, loops=settings.loops(ipc), ctx=ctx)
     start = start_images(train, teacher, range(len(train.classes)), ipc, start=settings.start, ctx=ctx)
     descent = Descent(
         unit="images",
@@ -80,7 +74,7 @@ def match_gradients(
 class _GradientLoss:
     """The loss of an image step, class by class; it carries the network that is in training."""
 
-    meet: SiameseBatches
+    batches: SiameseBatches
     settings: GradientSettings
     loops: tuple[int, int]
     ctx: Context
@@ -92,11 +86,11 @@ class _GradientLoss:
         iteration, turn = divmod(step, outer)
         images = variables["images"]
         if turn == 0 or self.model is None:
-            self.model = fresh_network(self.meet.spec, self.ctx, "network", iteration)
+            self.model = fresh_network(self.batches.spec, self.ctx, "network", iteration)
         else:
             self._train(self.model, images.detach(), step)
-        self.meet.recalibrate(self.model, step)
-        for label, group in enumerate(images.chunk(self.meet.spec.num_classes)):
+        self.batches.recalibrate(self.model, step)
+        for label, group in enumerate(images.chunk(self.batches.spec.num_classes)):
             yield self._distance(self.model, group, label, step)
 
     def tensors(self) -> Mapping[str, Tensor]:
@@ -105,20 +99,20 @@ class _GradientLoss:
 
     def load(self, tensors: Mapping[str, Tensor]) -> None:
         """Take up a network in the midst of its training."""
-        self.model = fresh_network(self.meet.spec, self.ctx, "network", 0)
+        self.model = fresh_network(self.batches.spec, self.ctx, "network", 0)
         self.model.load_state_dict(dict(tensors))
 
     def _distance(self, model: nn.Module, images: Tensor, label: int, step: int) -> Tensor:
         """Return the distance of the gradients of one class's real and distilled images `(K, ch, R, R)`."""
-        real, images = self.meet.pair(images, label, step)
+        real, images = self.batches.pair(images, label, step)
         with seeded(stream_seed(self.ctx.seed, self.ctx.stage, "dropout", step, label), self.ctx.device):
             wanted = _gradient(model, real, label, differentiable=False)
             found = _gradient(model, images, label, differentiable=True)
         return gradient_distance(found, wanted, self.settings.distance)
 
     def _train(self, model: nn.Module, images: Tensor, step: int) -> None:
-        """Train the network on the images for `inner` epochs; each look at an image has a transform of its own."""
-        settings, classes = self.settings, self.meet.spec.num_classes
+        """Train the network on the images for `inner` epochs; every use of an image has its own transform."""
+        settings, classes = self.settings, self.batches.spec.num_classes
         labels = class_labels(classes, len(images) // classes).to(images.device)
         optimiser = torch.optim.SGD(model.train().parameters(), settings.lr_net)
         generator = self.ctx.generator("inner", step)
@@ -163,7 +157,6 @@ def gradient_distance(found: Sequence[Tensor], wanted: Sequence[Tensor], form: s
 
 
 def _one_minus_cosine(one: Tensor, other: Tensor) -> Tensor:
-    """Return 1 - cosine along the last axis."""
     lengths = torch.linalg.vector_norm(one, dim=-1) * torch.linalg.vector_norm(other, dim=-1)
     return 1 - (one * other).sum(-1) / (lengths + _TINY)
 

@@ -12,7 +12,7 @@ Under global statistics a group is one image of as many classes as fit in `batch
 fit: moments over many classes are what they are compared with. Else a group is as many whole classes as fit.
 
 Differs from the reference code: the targets are exact moments of the training images as they are, not the running
-buffers, which average batches that were augmented and seen while the weights still changed.
+buffers, which average augmented batches from when the weights were still changing.
 """
 
 from dataclasses import replace
@@ -24,12 +24,12 @@ from torch import Tensor
 from wmdd.context import Context
 from wmdd.errors import ConfigError
 from wmdd.methods.algorithm import Result, Size, Stages, Work
-from wmdd.models import build_teacher, require_batchnorm
+from wmdd.models.batchnorm import require_batchnorm
+from wmdd.models.building import build_teacher
 from wmdd.settings import InversionSettings, OptimisationSettings, Recipe, RecoverSettings, StatisticsSettings
 from wmdd.stages.recovery.descent import Recovery, recover_groups
 from wmdd.stages.recovery.forward import TeacherForward
-from wmdd.stages.recovery.groups import Group, class_groups
-from wmdd.stages.recovery.targets import moment_targets
+from wmdd.stages.recovery.groups import Group, class_groups, moment_targets
 from wmdd.stages.recovery.terms import GroupLoss, recovery_loss
 from wmdd.stages.stage import Stage
 from wmdd.stages.statistics import STATISTICS
@@ -46,16 +46,7 @@ def invert(
     method: str,
     ctx: Context | None = None,
 ) -> DistilledSet:
-    """Return `ipc` images of each class.
-
-    Args:
-        train: real images, for `start="real"` and for the class order.
-        teacher: a network with BatchNorm.
-        statistics: its features and moments of each class.
-        settings: losses and optimisation; `feature_loss` is any but `wasserstein`.
-        ipc: images of each class.
-        method: name that the set will carry.
-        ctx: surroundings; the unit of work is a group, a step inside it.
+    """Return `ipc` images of each class as a set named `method`; the unit of work is a group, a step inside it.
 
     Raises:
         ConfigError: the teacher has no BatchNorm layer, or the feature loss needs atoms.
@@ -80,7 +71,6 @@ def invert(
 
 
 def _equal(num_classes: int, ipc: int) -> Tensor:
-    """Return equal weights, float64 `(C, K)`."""
     return torch.full((num_classes, ipc), 1 / ipc, dtype=torch.float64)
 
 
@@ -97,13 +87,9 @@ def inversion_groups(num_classes: int, ipc: int, settings: RecoverSettings) -> t
 
 
 INVERT = Stage(name="invert", version=1, run=invert, output=DistilledSet)
-
-
+FeatureLoss = Literal["cross_entropy", "mmd_linear", "mmd_rbf"]
 MATCHING = 1.5
 """A step against statistics costs about this much of the bare forward and backward (see benchmarks/)."""
-
-
-FeatureLoss = Literal["cross_entropy", "mmd_linear", "mmd_rbf"]
 
 
 def invert_with(feature_loss: FeatureLoss, stages: Stages, train: Result, teacher: Result, recipe: Recipe) -> Result:
@@ -114,7 +100,7 @@ def invert_with(feature_loss: FeatureLoss, stages: Stages, train: Result, teache
     return stages.run(INVERT, train, teacher, statistics, settings=settings, ipc=recipe.ipc, method=recipe.method)
 
 
-def inverting(recipe: Recipe, size: Size) -> tuple[Work, ...]:
+def recovery_work(recipe: Recipe, size: Size) -> tuple[Work, ...]:
     """Count statistics and recovery under the teacher."""
     steps = recipe.of(OptimisationSettings).iterations * size.classes * recipe.ipc
     return (Work(arch=recipe.squeeze.arch, forward=size.images, both=MATCHING * steps),)

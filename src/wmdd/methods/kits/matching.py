@@ -1,24 +1,49 @@
-"""Fresh random networks, one after the other, and what they are shown: real and distilled images of a class."""
+"""Real and distilled images of a class, as fresh random networks are given them, one after the other."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
 from wmdd.context import Context
 from wmdd.data.dsa import apply_dsa, draw_dsa
-from wmdd.methods.kits.class_batches import ClassBatches
+from wmdd.data.inputs import InputForm, network_inputs
 from wmdd.methods.kits.settings import MatchingSettings
-from wmdd.models import batchnorm_layers, network_spec, recalibrate_batchnorm
+from wmdd.models.batchnorm import batchnorm_layers, recalibrate_batchnorm
+from wmdd.models.building import network_spec
 from wmdd.values import ImageSet, ModelSpec, Teacher
 
 BATCHNORM_IMAGES = 16
 """Real images of each class by which BatchNorm layers are recalibrated."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class ClassBatches:
+    """Random real images of a class at a time, cropped and normalised, drawn from the caller's own stream."""
+
+    images: ImageSet
+    form: InputForm
+    device: torch.device
+
+    def draw(self, label: int, count: int, generator: torch.Generator) -> Tensor:
+        """Return `count` images of class `label`, or all if there are fewer, drawn without replacement.
+
+        Returns:
+            float32 `(count, ch, R, R)` on the device. Images that are not in memory are decoded here.
+        """
+        members = self._members[label]
+        chosen = members[torch.randperm(len(members), generator=generator)[:count]]
+        return network_inputs(self.images.images.fetch(chosen.tolist()).to(self.device), self.form)
+
+    @cached_property
+    def _members(self) -> list[Tensor]:
+        return [self.images.of_class(label) for label in range(len(self.images.classes))]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiameseBatches:
-    """What a random network sees in a step: real and distilled images of a class under one Siamese transform."""
+    """Inputs of a random network in a step: real and distilled images of a class under one Siamese transform."""
 
     spec: ModelSpec
     real: ClassBatches
@@ -28,8 +53,10 @@ class SiameseBatches:
     @staticmethod
     def of(train: ImageSet, teacher: Teacher, settings: MatchingSettings, ctx: Context) -> "SiameseBatches":
         """Return those of `train`, normalised as for `teacher`."""
-        real = ClassBatches(images=train, mean=teacher.mean, std=teacher.std, device=ctx.device)
-        return SiameseBatches(spec=network_spec(settings.arch, train, teacher), real=real, settings=settings, ctx=ctx)
+        real = ClassBatches(images=train, form=teacher, device=ctx.device)
+        return SiameseBatches(
+            spec=network_spec(settings.arch, train, teacher.spec.stem), real=real, settings=settings, ctx=ctx
+        )
 
     def pair(self, images: Tensor, label: int, step: int) -> tuple[Tensor, Tensor]:
         """Return real images of class `label` and the distilled ones `(K, ch, R, R)` under one Siamese transform."""

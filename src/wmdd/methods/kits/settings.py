@@ -1,4 +1,4 @@
-"""Settings of the methods that match what fresh random networks make of images: gradients (DC, DSA), means (DM)."""
+"""Settings of the methods that match gradients (DC, DSA) or mean features (DM) under fresh random networks."""
 
 from typing import Annotated, Literal
 
@@ -17,7 +17,7 @@ class MatchingSettings(Section):
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.5
     """Of the SGD on the images."""
     batch_real: PositiveInt = 256
-    """Real images of each class that a step looks at."""
+    """Real images of each class in a step."""
     start: Literal["noise", "real"] = "real"
     """Start from Gaussian noise, or from random real images of the class."""
     strategy: Strategy = FULL_DSA

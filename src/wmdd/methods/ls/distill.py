@@ -9,8 +9,8 @@ from dataclasses import replace
 from torch import Tensor
 
 from wmdd.context import Context
-from wmdd.data.inputs import network_inputs
-from wmdd.data.loading import fetch_batches, in_order, to_float
+from wmdd.data.inputs import distilled_inputs, network_inputs
+from wmdd.data.loading import fetch_batches, in_order
 from wmdd.methods.algorithm import Algorithm, Result, Stages
 from wmdd.methods.random.distill import pick_random
 from wmdd.settings import NoSettings, Recipe
@@ -19,20 +19,13 @@ from wmdd.training.ntk import centred_classes, require_float64, solve_labels
 from wmdd.values import DistilledSet, ImageSet, Teacher
 
 PART = 1000
-"""Real images that are looked at together."""
+"""Real images in a part of the solution."""
 
 
 def label_solve(
     train: ImageSet, teacher: Teacher, settings: NoSettings, *, ipc: int, ctx: Context | None = None
 ) -> DistilledSet:
     """Return `ipc` random real images of each class, and in `targets` the labels that predict all real images best.
-
-    Args:
-        train: real images.
-        teacher: gives normalisation.
-        settings: nothing to set.
-        ipc: images per class.
-        ctx: surroundings.
 
     Raises:
         ConfigError: the device does not compute in float64.
@@ -41,13 +34,13 @@ def label_solve(
     teacher.require_classes(train.classes)
     require_float64(ctx.device)
     picked = pick_random(train, teacher, settings, ipc=ipc, ctx=ctx)
-    support = to_float(picked.images.to(ctx.device), teacher.mean, teacher.std)
+    support = distilled_inputs(picked, slice(None), ctx.device)
     targets = solve_labels(support, _with_targets(train, teacher, ctx))
     return replace(picked, method="ls", targets=targets.float().cpu())
 
 
 def _with_targets(train: ImageSet, teacher: Teacher, ctx: Context) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield all real images, part by part, with the labels that they are to get."""
+    """Yield all real images, part by part, with their centred labels."""
     order = in_order(len(train), PART)
     fetched = fetch_batches(train, order, workers=ctx.workers, device=ctx.device)
     for done, (index, pixels) in enumerate(fetched, start=1):

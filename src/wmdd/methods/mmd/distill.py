@@ -1,7 +1,7 @@
 """MMD's wiring: statistics → inversion under a kernel."""
 
 from wmdd.methods.algorithm import Algorithm, Result, Stages
-from wmdd.methods.kits.inversion import invert_with, inverting
+from wmdd.methods.kits.inversion import invert_with, recovery_work
 from wmdd.methods.mmd import MmdSettings
 from wmdd.settings import Recipe
 
@@ -12,4 +12,4 @@ def distill(stages: Stages, train: Result, teachers: tuple[Result, ...], recipe:
     return invert_with("mmd_rbf" if kernel == "rbf" else "mmd_linear", stages, train, teachers[0], recipe)
 
 
-ALGORITHM = Algorithm(distill=distill, work=inverting)
+ALGORITHM = Algorithm(distill=distill, work=recovery_work)

@@ -53,7 +53,7 @@ class MttSettings(Section):
     strategy: Strategy = FULL_DSA
     """Augmentation in the student's steps: groups joined by underscores, or none; parameters for each image."""
     gradient: Literal["graph", "sweep"] = "graph"
-    """Keep the graph of all steps, or make each anew on the way back, in less memory and more time, to the same end."""
+    """Keep the graph of all steps, or recompute each on the backward pass: less memory, more time, same gradient."""
 
 
 METHOD = Method(

@@ -23,30 +23,16 @@ from wmdd.context import Context
 from wmdd.data.dsa import apply_dsa, draw_dsa
 from wmdd.errors import ConfigError
 from wmdd.methods.algorithm import Algorithm, Result, Size, Stages, Work
-from wmdd.methods.kits.unrolling import GRADIENTS, SECOND_ORDER, functional_network
 from wmdd.methods.mtt import ExpertsSettings, MttSettings
 from wmdd.methods.mtt.experts import EXPERTS
 from wmdd.settings import Recipe
 from wmdd.stages.stage import Stage
 from wmdd.training.images import Descent, Variable, Variables, optimise
 from wmdd.training.pixels import class_labels, start_images, unbounded_set
-from wmdd.training.unroll import Step, flatten, unflatten
+from wmdd.training.unroll import GRADIENTS, SECOND_ORDER, Step, flatten, functional_network, unflatten
 from wmdd.values import DistilledSet, ImageSet, Teacher, Trajectories
 
 SMALLEST_RATE = 1e-6
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Job:
-    """What every iteration needs."""
-
-    model: nn.Module
-    experts: Tensor
-    """`(X, E + 1, P)`."""
-    labels: Tensor
-    """Of the distilled images, on the device."""
-    settings: MttSettings
-    ctx: Context
 
 
 def mtt(
@@ -60,13 +46,8 @@ def mtt(
 ) -> DistilledSet:
     """Return `ipc` images of each class, and in `rates` the student's learning rate alpha.
 
-    Args:
-        train: real images, of which the optimisation starts.
-        teacher: gives normalisation.
-        trajectories: of experts that were trained on `train` under the same normalisation.
-        settings: of student and optimisation.
-        ipc: images per class.
-        ctx: surroundings; the state is saved between iterations.
+    `teacher` gives normalisation, under which the experts were trained on `train` too. The unit of work is an
+    iteration.
 
     Raises:
         ConfigError: the experts' trajectories are too short.
@@ -76,7 +57,7 @@ def mtt(
     teacher.require_classes(train.classes)
     require_long_trajectories(settings, trajectories.parameters.shape[1] - 1)
     classes = range(len(train.classes))
-    job = _Job(
+    loss = _TrajectoryLoss(
         model=functional_network(trajectories.spec, ctx),
         experts=trajectories.parameters,
         labels=class_labels(len(classes), ipc).to(ctx.device),
@@ -94,12 +75,12 @@ def mtt(
         project=lambda variables: variables["rate"].clamp_(min=SMALLEST_RATE),
         advice="lower mtt.lr or mtt.rate_lr, or mtt.start_max if experts hardly move that late",
     )
-    found = optimise(start, partial(_loss, job), descent, ctx=ctx)
+    found = optimise(start, loss, descent, ctx=ctx)
     return replace(unbounded_set("mtt", found["images"], teacher), rates=found["rate"].cpu())
 
 
 def require_long_trajectories(settings: MttSettings, epochs: int) -> None:
-    """Raise `ConfigError` unless experts of so many epochs go on for long enough after the latest start."""
+    """Raise `ConfigError` unless experts of `epochs` epochs reach beyond the latest start by `span` epochs."""
     last = settings.start_max - 1 + settings.span
     if last > epochs:
         raise ConfigError(
@@ -108,33 +89,44 @@ def require_long_trajectories(settings: MttSettings, epochs: int) -> None:
         )
 
 
-def _loss(job: _Job, iteration: int, variables: Variables) -> Tensor:
-    """Return the distance that is left, relative to the first, for an expert and an epoch drawn at random."""
-    settings, ctx = job.settings, job.ctx
-    generator = ctx.generator("match", iteration)
-    expert = int(torch.randint(len(job.experts), (), generator=generator))
-    begin = int(torch.randint(settings.start_max, (), generator=generator))
-    first, last = (job.experts[expert, epoch].to(ctx.device) for epoch in (begin, begin + settings.span))
-    whole = (first - last).square().sum()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _TrajectoryLoss:
+    """The distance between a student's parameters and an expert's, relative to what the expert covered."""
 
-    def left(weights: dict[str, Tensor]) -> Tensor:
-        return (flatten(weights) - last).square().sum() / whole
+    model: nn.Module
+    experts: Tensor
+    """`(X, E + 1, P)`."""
+    labels: Tensor
+    """Of the distilled images, on the device."""
+    settings: MttSettings
+    ctx: Context
 
-    steps = list(_steps(job, variables["images"], generator))
-    rates = variables["rate"].expand(settings.steps)
-    return GRADIENTS[settings.gradient](job.model, unflatten(first, job.model), steps, rates, left)
+    def __call__(self, iteration: int, variables: Variables) -> Tensor:
+        """Return the loss for an expert and an epoch drawn at random."""
+        settings = self.settings
+        generator = self.ctx.generator("match", iteration)
+        expert = int(torch.randint(len(self.experts), (), generator=generator))
+        begin = int(torch.randint(settings.start_max, (), generator=generator))
+        first, last = (self.experts[expert, at].to(self.ctx.device) for at in (begin, begin + settings.span))
+        covered = (first - last).square().sum()
 
+        def distance(weights: dict[str, Tensor]) -> Tensor:
+            return (flatten(weights) - last).square().sum() / covered
 
-def _steps(job: _Job, images: Tensor, generator: torch.Generator) -> Iterator[Step]:
-    """Yield the student's batches: the images in random order, again and again, each time augmented anew."""
-    waiting: list[Tensor] = []
-    for _ in range(job.settings.steps):
-        if not waiting:
-            order = torch.randperm(len(images), generator=generator)
-            waiting = list(order.split(job.settings.batch or len(images)))
-        index = waiting.pop(0)
-        drawn = draw_dsa(job.settings.strategy, images.shape[-1], len(index), generator)
-        yield apply_dsa(images[index], drawn), job.labels[index]
+        steps = list(self._steps(variables["images"], generator))
+        rates = variables["rate"].expand(settings.steps)
+        return GRADIENTS[settings.gradient](self.model, unflatten(first, self.model), steps, rates, distance)
+
+    def _steps(self, images: Tensor, generator: torch.Generator) -> Iterator[Step]:
+        """Yield the student's batches: the images in random order, again and again, each time augmented anew."""
+        waiting: list[Tensor] = []
+        for _ in range(self.settings.steps):
+            if not waiting:
+                order = torch.randperm(len(images), generator=generator)
+                waiting = list(order.split(self.settings.batch or len(images)))
+            index = waiting.pop(0)
+            drawn = draw_dsa(self.settings.strategy, images.shape[-1], len(index), generator)
+            yield apply_dsa(images[index], drawn), self.labels[index]
 
 
 MTT = Stage(name="mtt", version=1, run=mtt, output=DistilledSet, networks=False)

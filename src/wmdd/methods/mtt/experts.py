@@ -14,25 +14,14 @@ from wmdd.context import Context
 from wmdd.data.dsa import apply_dsa, draw_dsa
 from wmdd.data.inputs import network_inputs
 from wmdd.data.loading import fetch_batches, shuffled
-from wmdd.methods.kits.unrolling import functional_network
 from wmdd.methods.mtt import ExpertsSettings
-from wmdd.models import fresh_network, network_spec
+from wmdd.models.building import fresh_network, network_spec
 from wmdd.settings import TrainSettings
 from wmdd.stages.stage import Stage
 from wmdd.training.loop import Batch, Task, fit
 from wmdd.training.losses import label_loss
-from wmdd.training.unroll import flatten
+from wmdd.training.unroll import flatten, functional_network
 from wmdd.values import ImageSet, Teacher, Trajectories
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Job:
-    """What all experts have in common."""
-
-    train: ImageSet
-    teacher: Teacher
-    settings: ExpertsSettings
-    ctx: Context
 
 
 def experts(
@@ -40,11 +29,7 @@ def experts(
 ) -> Trajectories:
     """Return the parameters of `settings.count` networks after each epoch of their training.
 
-    Args:
-        train: images to learn from.
-        teacher: gives normalisation and stem, nothing else.
-        settings: of the training.
-        ctx: surroundings; the unit of work is one expert, and an epoch inside it.
+    `teacher` gives normalisation and stem. The unit of work is one expert, and an epoch inside it.
 
     Raises:
         ConfigError: the network has BatchNorm.
@@ -52,65 +37,73 @@ def experts(
     """
     ctx = ctx or Context()
     teacher.require_classes(train.classes)
-    spec = network_spec(settings.arch, train, teacher)
+    spec = network_spec(settings.arch, train, teacher.spec.stem)
     width = sum(value.numel() for value in functional_network(spec, ctx).parameters())
     parameters = ctx.array("parameters", (settings.count, settings.epochs + 1, width))
-    job = _Job(train=train, teacher=teacher, settings=settings, ctx=ctx)
     for number in range(settings.count):
-        name = f"expert-{number:05d}"
-        if ctx.restore(f"{name} done") is None:
-            _train(job, fresh_network(spec, ctx, "network", number), number, parameters[number])
-            ctx.save(f"{name} done", {})
+        expert = _Expert(number=number, train=train, teacher=teacher, settings=settings, ctx=ctx)
+        if ctx.restore(f"{expert.name} done") is None:
+            expert.fit(fresh_network(spec, ctx, "network", number), parameters[number])
+            ctx.save(f"{expert.name} done", {})
     return Trajectories(spec=spec, parameters=parameters)
 
 
-def _train(job: _Job, model: nn.Module, number: int, places: Tensor) -> None:
-    """Train one expert; write its parameters at the start and after each epoch into `places` `(E + 1, P)`."""
-    settings = job.settings
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Expert:
+    """The training of one network."""
 
-    def epoch_batches(epoch: int) -> Iterator[Batch]:
-        # The beginning of an epoch is where the one before has ended; a resumed run writes the same numbers again.
-        places[epoch] = _flat(model)
-        yield from _epoch(job, number, epoch)
-        job.ctx.progress(number * settings.epochs + epoch + 1, settings.count * settings.epochs)
+    number: int
+    train: ImageSet
+    teacher: Teacher
+    settings: ExpertsSettings
+    ctx: Context
 
-    def loss(logits: Tensor, batch: Batch) -> Tensor:
-        return label_loss(logits, batch.targets)
+    @property
+    def name(self) -> str:
+        """Of its saved state."""
+        return f"expert-{self.number:05d}"
 
-    task = Task(
-        name=f"expert-{number:05d}",
-        steps=-(-len(job.train) // settings.batch),
-        batches=epoch_batches,
-        loss=loss,
-        test=lambda _: {},
-        tests=frozenset(),
-    )
-    training = TrainSettings(
-        epochs=settings.epochs,
-        batch=settings.batch,
-        lr=settings.lr,
-        momentum=0.0,
-        weight_decay=0.0,
-        schedule="constant",
-    )
-    places[settings.epochs] = _flat(fit(model, task, training, ctx=job.ctx).model)
+    def fit(self, model: nn.Module, trajectory: Tensor) -> None:
+        """Train `model`; write its parameters at the start and after each epoch into `trajectory` `(E + 1, P)`."""
+        settings = self.settings
+
+        def epoch_batches(epoch: int) -> Iterator[Batch]:
+            # The beginning of an epoch is where the one before has ended; a resumed run writes the same numbers again.
+            trajectory[epoch] = _flat(model)
+            yield from self._batches(epoch)
+            self.ctx.progress(self.number * settings.epochs + epoch + 1, settings.count * settings.epochs)
+
+        task = Task(
+            name=self.name,
+            steps=-(-len(self.train) // settings.batch),
+            batches=epoch_batches,
+            loss=lambda logits, batch: label_loss(logits, batch.targets),
+        )
+        training = TrainSettings(
+            epochs=settings.epochs,
+            batch=settings.batch,
+            lr=settings.lr,
+            momentum=0.0,
+            weight_decay=0.0,
+            schedule="constant",
+        )
+        trajectory[settings.epochs] = _flat(fit(model, task, training, ctx=self.ctx).model)
+
+    def _batches(self, epoch: int) -> Iterator[Batch]:
+        """Yield the batches of an epoch: shuffled, augmented image by image; the last may be short."""
+        train, settings, ctx = self.train, self.settings, self.ctx
+        order = shuffled(len(train), settings.batch, ctx.generator("order", self.number, epoch))
+        fetched = fetch_batches(train, order, workers=ctx.workers, device=ctx.device)
+        for step, (index, pixels) in enumerate(fetched):
+            images = network_inputs(pixels, self.teacher)
+            generator = ctx.generator("dsa", self.number, epoch, step)
+            drawn = draw_dsa(settings.strategy, train.image_size, len(index), generator)
+            yield Batch(images=apply_dsa(images, drawn), targets=train.labels[index].to(ctx.device))
 
 
 def _flat(model: nn.Module) -> Tensor:
     """Return all parameters side by side, `(P,)`, on the CPU."""
     return flatten(dict(model.named_parameters())).detach().cpu()
-
-
-def _epoch(job: _Job, number: int, epoch: int) -> Iterator[Batch]:
-    """Yield the batches of one expert's epoch: shuffled, augmented image by image; the last may be short."""
-    train, settings, ctx = job.train, job.settings, job.ctx
-    order = shuffled(len(train), settings.batch, ctx.generator("order", number, epoch))
-    fetched = fetch_batches(train, order, workers=ctx.workers, device=ctx.device)
-    for step, (index, pixels) in enumerate(fetched):
-        images = network_inputs(pixels, job.teacher)
-        generator = ctx.generator("dsa", number, epoch, step)
-        drawn = draw_dsa(settings.strategy, train.image_size, len(index), generator)
-        yield Batch(images=apply_dsa(images, drawn), targets=train.labels[index].to(ctx.device))
 
 
 EXPERTS = Stage(name="experts", version=1, run=experts, output=Trajectories, networks=False)

@@ -1,4 +1,4 @@
-"""RDED: of many random crops of real images those that the teacher finds easiest, tiled; nothing is optimised.
+"""RDED: the random crops of real images that the teacher finds easiest, tiled; nothing is optimised.
 
 For class c (Sun et al., CVPR 2024, arXiv:2312.03526): draw images, and of each some square crops r, resized to the side
 of a tile; s(r) = CE(f(pad(r)), c), padded to the full side with the mean colour; keep each image's crop of lowest loss,
@@ -17,14 +17,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wmdd.context import Context
+from wmdd.context import Context, Saved
 from wmdd.data.loading import fetch_batches, to_float
 from wmdd.errors import DataError
 from wmdd.evaluation.accuracy import BATCH
 from wmdd.methods.algorithm import Algorithm, Result, Size, Stages, Work
 from wmdd.methods.rded import RdedSettings
-from wmdd.models import build_teacher
+from wmdd.models.building import build_teacher
 from wmdd.settings import Recipe
+from wmdd.stages.classes import class_by_class
 from wmdd.stages.relabel import teacher_logits
 from wmdd.stages.stage import Stage
 from wmdd.training.pixels import class_major_set
@@ -32,29 +33,6 @@ from wmdd.values import DistilledSet, ImageSet, Teacher
 
 _SMALL = 64
 """Sides up to this many pixels hold one crop unless `factor` says otherwise: RDED's rule, CIFAR and Tiny-ImageNet."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Job:
-    """What all classes have in common."""
-
-    model: nn.Module
-    train: ImageSet
-    teacher: Teacher
-    settings: RdedSettings
-    factor: int
-    ipc: int
-    ctx: Context
-
-    @property
-    def tile(self) -> int:
-        """Side of a crop in pixels."""
-        return -(-self.train.image_size // self.factor)
-
-    @property
-    def pieces(self) -> int:
-        """Crops that a class needs."""
-        return self.ipc * self.factor**2
 
 
 def rded(
@@ -71,50 +49,62 @@ def rded(
     teacher.require_classes(train.classes)
     factor = settings.factor or (1 if train.image_size <= _SMALL else 2)
     model = build_teacher(teacher, ctx.device)
-    job = _Job(model=model, train=train, teacher=teacher, settings=settings, factor=factor, ipc=ipc, ctx=ctx)
-    parts: list[Tensor] = []
-    for label in range(len(train.classes)):
-        name = f"class-{label:05d}"
-        saved = ctx.restore(name)
-        parts.append(_one_class(job, label) if saved is None else saved.tensors["images"])
-        if saved is None:
-            ctx.save(name, {"images": parts[-1]})
-        ctx.progress(label + 1, len(train.classes))
-    return class_major_set("rded", torch.cat(parts), teacher)
+    tiling = _Tiling(model=model, train=train, teacher=teacher, settings=settings, factor=factor, ipc=ipc, ctx=ctx)
+    found = class_by_class(
+        lambda label: Saved(tensors={"images": tiling.of_class(label)}, facts={}), len(train.classes), ctx=ctx
+    )
+    return class_major_set("rded", found.tensors["images"].flatten(0, 1), teacher)
 
 
-def _one_class(job: _Job, label: int) -> Tensor:
-    """Return the distilled images of a class, uint8 `(ipc, ch, R, R)`."""
-    settings, generator = job.settings, job.ctx.generator(label)
-    members = job.train.of_class(label)
-    count = min(len(members), max(settings.sample, job.pieces))
-    if count * settings.crops < job.pieces:
-        raise DataError(
-            f"class {job.train.classes[label]!r} has too few crops for its tiles; got {count} images, "
-            f"{settings.crops} crops of each and {job.pieces} tiles; raise rded.crops, or lower --ipc or rded.factor"
-        )
-    sampled = members[torch.randperm(len(members), generator=generator)[:count]]
-    boxes = draw_squares(count * settings.crops, job.train.canvas, settings.crop_min, generator)
-    boxes = boxes.view(count, settings.crops, 3)
-    losses = _losses(job, sampled, boxes, label)
-    image, crop = easiest(losses, job.pieces)
-    job.ctx.log(unit=f"class {label}", loss=float(losses[image, crop].mean()), loss_of_all=float(losses.mean()))
-    pixels = job.train.images.fetch(sampled[image].tolist())
-    return tile_images(cut(pixels, boxes[image, crop], job.tile), job.factor, job.train.image_size)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tiling:
+    """Makes the images of a class."""
 
+    model: nn.Module
+    train: ImageSet
+    teacher: Teacher
+    settings: RdedSettings
+    factor: int
+    ipc: int
+    ctx: Context
 
-def _losses(job: _Job, sampled: Tensor, boxes: Tensor, label: int) -> Tensor:
-    """Return the teacher's cross-entropy of every crop, float32 `(n, crops)`; boxes are `(n, crops, 3)`."""
-    rows = max(1, BATCH // job.settings.crops)
-    device, workers = job.ctx.device, job.ctx.workers
-    found: list[Tensor] = []
-    fetched = fetch_batches(job.train, sampled.split(rows), workers=workers)
-    for (_, pixels), some in zip(fetched, boxes.split(rows), strict=True):
-        crops = cut(pixels.repeat_interleave(job.settings.crops, dim=0), some.flatten(0, 1), job.tile).to(device)
-        inputs = pad_centred(to_float(crops, job.teacher.mean, job.teacher.std), job.train.image_size)
-        logits = teacher_logits(job.model, inputs, job.ctx)
-        found.append(F.cross_entropy(logits, torch.full((len(logits),), label), reduction="none"))
-    return torch.cat(found).view(boxes.shape[:2])
+    @property
+    def side(self) -> int:
+        """Of a tile in pixels."""
+        return -(-self.train.image_size // self.factor)
+
+    def of_class(self, label: int) -> Tensor:
+        """Return the distilled images of a class, uint8 `(ipc, ch, R, R)`."""
+        settings, train, generator = self.settings, self.train, self.ctx.generator(label)
+        members, tiles = train.of_class(label), self.ipc * self.factor**2
+        count = min(len(members), max(settings.sample, tiles))
+        if count * settings.crops < tiles:
+            raise DataError(
+                f"class {train.classes[label]!r} has too few crops for its tiles; got {count} images, "
+                f"{settings.crops} crops of each and {tiles} tiles; raise rded.crops, or lower --ipc or rded.factor"
+            )
+        sampled = members[torch.randperm(len(members), generator=generator)[:count]]
+        boxes = draw_squares(count * settings.crops, train.canvas, settings.crop_min, generator)
+        boxes = boxes.view(count, settings.crops, 3)
+        losses = self._losses(sampled, boxes, label)
+        image, crop = easiest(losses, tiles)
+        self.ctx.log(unit=f"class {label}", loss=float(losses[image, crop].mean()), loss_of_all=float(losses.mean()))
+        pixels = train.images.fetch(sampled[image].tolist())
+        return tile_images(cut(pixels, boxes[image, crop], self.side), self.factor, train.image_size)
+
+    def _losses(self, sampled: Tensor, boxes: Tensor, label: int) -> Tensor:
+        """Return the teacher's cross-entropy of every crop, float32 `(n, crops)`; boxes are `(n, crops, 3)`."""
+        train, teacher, device = self.train, self.teacher, self.ctx.device
+        rows = max(1, BATCH // self.settings.crops)
+        losses: list[Tensor] = []
+        fetched = fetch_batches(train, sampled.split(rows), workers=self.ctx.workers)
+        for (_, pixels), some in zip(fetched, boxes.split(rows), strict=True):
+            pixels = pixels.repeat_interleave(self.settings.crops, dim=0)
+            crops = cut(pixels, some.flatten(0, 1), self.side).to(device)
+            inputs = pad_centred(to_float(crops, teacher.mean, teacher.std), train.image_size)
+            logits = teacher_logits(self.model, inputs, self.ctx)
+            losses.append(F.cross_entropy(logits, torch.full((len(logits),), label), reduction="none"))
+        return torch.cat(losses).view(boxes.shape[:2])
 
 
 def draw_squares(count: int, canvas: int, crop_min: float, generator: torch.Generator) -> Tensor:
@@ -174,7 +164,7 @@ def distill(stages: Stages, train: Result, teachers: tuple[Result, ...], recipe:
 
 
 def work(recipe: Recipe, size: Size) -> tuple[Work, ...]:
-    """Count the crops that the teacher looks at."""
+    """Count the crops that the teacher scores."""
     settings = recipe.of(RdedSettings)
     sampled = min(size.classes * settings.sample, size.images)
     return (Work(arch=recipe.squeeze.arch, forward=sampled * settings.crops),)

@@ -1,4 +1,4 @@
-"""SCDD: SRe2L under a teacher whose backbone has learnt without labels."""
+"""SC-DD: SRe2L under a teacher whose backbone was trained without labels."""
 
 from typing import Annotated, ClassVar
 
@@ -17,7 +17,7 @@ class ScddSettings(Section):
     epochs: PositiveInt = 200
     """Passes over the images without labels."""
     batch: PositiveInt = 256
-    """Images a step, each seen twice."""
+    """Images per step, two views of each."""
     lr: PositiveFloat = 0.06
     """Learning rate at the start; SGD with momentum 0.9, cosine."""
     weight_decay: NonNegativeFloat = 1e-4
@@ -56,7 +56,7 @@ class SelfSupervisedSettings(Section):
 METHOD = Method(
     name="scdd",
     title="SC-DD",
-    summary="sre2l under a teacher whose backbone has learnt without labels (2024)",
+    summary="sre2l under a teacher whose backbone was trained without labels (2024)",
     source="Self-supervised Dataset Distillation: A Good Compression Is All You Need, 2024, arXiv:2404.07976",
     algorithm="wmdd.methods.scdd.distill",
     settings=(StatisticsSettings, GlobalRecoverSettings, ScddSettings),

@@ -2,7 +2,7 @@
 
 from wmdd.errors import ConfigError
 from wmdd.methods.algorithm import Algorithm, Result, Size, Stages, Work
-from wmdd.methods.kits.inversion import inverting
+from wmdd.methods.kits.inversion import recovery_work
 from wmdd.methods.scdd import ScddSettings, SelfSupervisedSettings
 from wmdd.methods.scdd.selfsupervised import SELF_SUPERVISED
 from wmdd.methods.sre2l.distill import distill
@@ -26,4 +26,4 @@ def teach_work(recipe: Recipe, size: Size) -> tuple[Work, ...]:
     return (Work(arch=recipe.squeeze.arch, both=2 * recipe.of(ScddSettings).epochs * size.images),)
 
 
-ALGORITHM = Algorithm(distill=distill, teach=teach, teach_work=teach_work, work=inverting)
+ALGORITHM = Algorithm(distill=distill, teach=teach, teach_work=teach_work, work=recovery_work)

@@ -1,7 +1,7 @@
 """SRe2L's wiring: statistics → inversion under cross-entropy and global statistics."""
 
 from wmdd.methods.algorithm import Algorithm, Result, Stages
-from wmdd.methods.kits.inversion import invert_with, inverting
+from wmdd.methods.kits.inversion import invert_with, recovery_work
 from wmdd.settings import Recipe
 
 
@@ -10,4 +10,4 @@ def distill(stages: Stages, train: Result, teachers: tuple[Result, ...], recipe:
     return invert_with("cross_entropy", stages, train, teachers[0], recipe)
 
 
-ALGORITHM = Algorithm(distill=distill, work=inverting)
+ALGORITHM = Algorithm(distill=distill, work=recovery_work)

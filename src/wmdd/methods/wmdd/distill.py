@@ -1,7 +1,7 @@
 """WMDD's wiring: statistics → barycenter → recover (arXiv:2311.18531)."""
 
 from wmdd.methods.algorithm import Algorithm, Result, Stages
-from wmdd.methods.kits.inversion import inverting
+from wmdd.methods.kits.inversion import recovery_work
 from wmdd.settings import BarycenterSettings, Recipe, RecoverSettings, StatisticsSettings
 from wmdd.stages.barycenter import BARYCENTER
 from wmdd.stages.recover import RECOVER
@@ -17,4 +17,4 @@ def distill(stages: Stages, train: Result, teachers: tuple[Result, ...], recipe:
     return stages.run(RECOVER, train, teacher, statistics, barycenters, settings=settings, method="wmdd")
 
 
-ALGORITHM = Algorithm(distill=distill, work=inverting)
+ALGORITHM = Algorithm(distill=distill, work=recovery_work)

@@ -35,13 +35,9 @@ class Recovery:
 def recover_groups(
     recovery: Recovery, method: str, loss_of: Callable[[Group, Tensor], GroupLoss[Any]], *, weights: Tensor
 ) -> DistilledSet:
-    """Return the set that all groups make up, one group after the other.
+    """Return the set `method` that all groups make up, one after the other; `loss_of` takes a group and its start.
 
-    Args:
-        recovery: what they have in common.
-        method: name that the set carries.
-        loss_of: a group and the images it starts from → its loss.
-        weights: of the images in their classes, `(C, K)`.
+    `weights` are those of the images in their classes, `(C, K)`.
 
     Raises:
         NumericsError: the loss is not finite any more.
@@ -59,7 +55,6 @@ def recover_groups(
 
 
 def _start(recovery: Recovery, group: Group) -> Tensor:
-    """Return the images that a group starts from, on the device."""
     images = start_images(
         recovery.train,
         recovery.teacher,

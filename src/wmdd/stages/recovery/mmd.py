@@ -86,5 +86,4 @@ def _kernel(one: Tensor, other: Tensor, median: float) -> Tensor:
 
 
 def _draw(rows: Tensor, generator: torch.Generator) -> Tensor:
-    """Return at most `ROWS` of the rows, drawn without replacement."""
     return rows if len(rows) <= ROWS else rows[torch.randperm(len(rows), generator=generator)[:ROWS]]

@@ -4,7 +4,7 @@ To add a term, write its function of a forward pass here and give it a row in `s
 too, if the reference form should have it. Its name is its column in the log. A term of weight 0 is neither computed nor
 logged.
 
-Equations: `stages/recover.py`. `recover.form` chooses the list; `views.py` and `targets.py` say how views and weights
+Equations: `stages/recover.py`. `recover.form` chooses the list; `forward.py` and `groups.py` say how views and weights
 follow it, docs/differences.md where each form comes from:
 
 - squared: every term is a sum over classes, so that a class's loss is its own;
@@ -24,11 +24,9 @@ from torch import Tensor, nn
 
 from wmdd.context import Context
 from wmdd.settings import RecoverSettings
-from wmdd.stages.recovery.forward import Forward, TeacherForward, batchnorm_weight, teacher_forward
-from wmdd.stages.recovery.groups import Group
+from wmdd.stages.recovery.forward import Forward, TeacherForward, batchnorm_weight, step_views, teacher_forward
+from wmdd.stages.recovery.groups import Group, Targets
 from wmdd.stages.recovery.mmd import KERNELS, RealFeatures, class_discrepancies, real_features
-from wmdd.stages.recovery.targets import Targets
-from wmdd.stages.recovery.views import step_views
 from wmdd.training.images import Carried, Losses
 from wmdd.values import ClassStatistics
 

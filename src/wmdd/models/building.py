@@ -1,4 +1,4 @@
-"""From a name to a network: one registry over timm, torchvision and our own ConvNet."""
+"""From a name to a network of timm, of torchvision or our own ConvNet: fresh, or a teacher with its weights."""
 
 import re
 from typing import Any
@@ -8,12 +8,13 @@ import torch
 from torch import nn
 from torchvision.models import shufflenet_v2_x1_0
 
+from wmdd.context import Context, seeded, stream_seed
 from wmdd.errors import ConfigError, did_you_mean
 from wmdd.models.convnet import ConvNet
 from wmdd.models.names import SMALL_BELOW, TIMM_NAMES, TIMM_PREFIX, check_name, parse_convnet
 from wmdd.models.stems import apply_small_stem, conv_like, patch_size, replace
 from wmdd.models.taps import final_classifier
-from wmdd.values import ModelSpec, Teacher
+from wmdd.values import ImageSet, ModelSpec, Teacher
 
 _STEMS = ("auto", "imagenet", "small")
 _PATCH = re.compile(r"_patch(\d+)_")
@@ -41,6 +42,21 @@ def resolve_spec(arch: str, *, num_classes: int, channels: int, image_size: int,
     return ModelSpec(arch=arch, num_classes=num_classes, channels=channels, image_size=image_size, stem=stem)
 
 
+def network_spec(arch: str, train: ImageSet, stem: str) -> ModelSpec:
+    """Return the specification of a network for `train`; see `resolve_spec`.
+
+    Raises:
+        ConfigError: the architecture is unknown, or the images do not suit it.
+    """
+    return resolve_spec(
+        arch,
+        num_classes=len(train.classes),
+        channels=train.channels,
+        image_size=train.image_size,
+        stem=stem,
+    )
+
+
 def build_model(spec: ModelSpec) -> nn.Module:
     """Return a fresh network, initialised from torch's global random stream; the caller seeds it.
 
@@ -52,6 +68,13 @@ def build_model(spec: ModelSpec) -> nn.Module:
     if spec.stem == "small":
         apply_small_stem(model)
     return model
+
+
+def fresh_network(spec: ModelSpec, ctx: Context, *names: str | int) -> nn.Module:
+    """Return the random network that belongs to `names`, in train mode, on the device of `ctx`."""
+    with seeded(stream_seed(ctx.seed, ctx.stage, *names), torch.device("cpu")):
+        model = build_model(spec)
+    return model.to(ctx.device).train()
 
 
 def build_teacher(teacher: Teacher, device: torch.device | str = "cpu", *, channels_last: bool = True) -> nn.Module:
