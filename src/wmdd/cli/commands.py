@@ -4,8 +4,9 @@ from collections.abc import Callable, Sequence
 
 from wmdd.cli.arguments import Action
 from wmdd.cli.bench import bench
+from wmdd.cli.distill import distill
+from wmdd.cli.evaluate import evaluate
 from wmdd.cli.inspect import doctor, export, report, show_list, status, version
-from wmdd.cli.runs import distill, evaluate
 
 COMMANDS: dict[str, Callable[[Sequence[str]], Action]] = {
     "distill": distill,

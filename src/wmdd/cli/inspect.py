@@ -3,31 +3,37 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from wmdd.cli.arguments import Action, asks_help, split_words
+from wmdd.cli.arguments import Action, asks_help, read_flags, refuse, target_of
 from wmdd.cli.render import say, show_names, show_table
 from wmdd.errors import ConfigError, did_you_mean
 from wmdd.recipes import BENCHES, RECIPES
+from wmdd.settings import Section
+
+_FORMATS = ("imagefolder", "parquet", "safetensors")
 
 
-def _show_usage(usage: str) -> int:
-    """Show what to type."""
-    say(usage)
-    return 0
+class ExportFlags(Section):
+    """Flags of `wmdd export`."""
+
+    format: str | None = None
+    """imagefolder, parquet or safetensors."""
+    to: str | None = None
+    """Folder to make."""
 
 
 def report(words: Sequence[str]) -> Action:
     """`wmdd report RUN`."""
     usage = "wmdd report RUN: make RUN/report.html again; of a bench, its tables and bench.html"
     if asks_help(words):
-        return lambda: _show_usage(usage)
-    run = split_words("report", usage, words, {}, ()).target
+        return lambda: say(usage)
+    run = Path(target_of("report", usage, words))
+    refuse(words[1:], ())
 
     def act() -> int:
         from wmdd.report import write_bench, write_report  # noqa: PLC0415
 
-        write = write_bench if (Path(run) / "bench.json").exists() else write_report
-        say(str(write(Path(run))))
-        return 0
+        write = write_bench if (run / "bench.json").exists() else write_report
+        return say(str(write(run)))
 
     return act
 
@@ -36,8 +42,9 @@ def status(words: Sequence[str]) -> Action:
     """`wmdd status RUN`."""
     usage = "wmdd status RUN: how far a run is"
     if asks_help(words):
-        return lambda: _show_usage(usage)
-    run = split_words("status", usage, words, {}, ()).target
+        return lambda: say(usage)
+    run = target_of("status", usage, words)
+    refuse(words[1:], ())
 
     def act() -> int:
         from wmdd.pipeline.status import run_status  # noqa: PLC0415
@@ -52,28 +59,24 @@ def status(words: Sequence[str]) -> Action:
 
 def export(words: Sequence[str]) -> Action:
     """`wmdd export RUN --format F --to DIR`."""
-    formats = ("imagefolder", "parquet", "safetensors")
-    usage = f"wmdd export RUN --format {'|'.join(formats)} --to DIR"
-    own = {"format": "imagefolder, parquet or safetensors", "to": "folder to make"}
+    usage = f"wmdd export RUN --format {'|'.join(_FORMATS)} --to DIR"
     if asks_help(words):
-        return lambda: _show_usage(usage)
-    found = split_words("export", usage, words, own, ())
-    missing = [name for name in own if name not in found.own]
-    if missing:
-        raise ConfigError(f"export needs --{missing[0]}; got none; type {usage}")
-    form = found.own["format"]
-    if form not in formats:
-        raise ConfigError(f"--format: unknown; got {form!r}{did_you_mean(form, formats)}")
+        return lambda: say(usage)
+    run, flags = target_of("export", usage, words), read_flags(ExportFlags, words[1:])
+    form, to = flags.format, flags.to
+    if form is None or to is None:
+        raise ConfigError(f"export needs --{'format' if form is None else 'to'}; got none; type {usage}")
+    if form not in _FORMATS:
+        raise ConfigError(f"--format: unknown; got {form!r}{did_you_mean(form, _FORMATS)}")
 
     def act() -> int:
         from wmdd.methods.catalogue import title_of  # noqa: PLC0415
         from wmdd.product.reading import load  # noqa: PLC0415
         from wmdd.product.writing import export_set  # noqa: PLC0415
 
-        distilled, to = load(found.target), Path(found.own["to"])
-        export_set(distilled, to, form, facts={"title": title_of(distilled.method)})  # pyright: ignore[reportArgumentType] - checked above
-        say(found.own["to"])
-        return 0
+        distilled = load(run)
+        export_set(distilled, Path(to), form, facts={"title": title_of(distilled.method)})
+        return say(to)
 
     return act
 
@@ -81,7 +84,7 @@ def export(words: Sequence[str]) -> Action:
 def show_list(words: Sequence[str]) -> Action:
     """`wmdd list WHAT`."""
     if asks_help(words):
-        return lambda: _show_usage("wmdd list methods|recipes|protocols|models|data")
+        return lambda: say("wmdd list methods|recipes|protocols|models|data")
     what = words[0] if words else ""
     kinds: dict[str, Callable[[], dict[str, str]]] = {
         "methods": _methods,
@@ -133,7 +136,7 @@ def _data() -> dict[str, str]:
 def doctor(words: Sequence[str]) -> Action:
     """`wmdd doctor`."""
     if asks_help(words):
-        return lambda: _show_usage("wmdd doctor: what this machine has, and what is missing")
+        return lambda: say("wmdd doctor: what this machine has, and what is missing")
     if words:
         raise ConfigError(f"doctor takes no words; got {' '.join(words)}; type `wmdd doctor`")
 
@@ -149,14 +152,13 @@ def doctor(words: Sequence[str]) -> Action:
 def version(words: Sequence[str]) -> Action:
     """`wmdd version`."""
     if asks_help(words):
-        return lambda: _show_usage("wmdd version: which wmdd this is")
+        return lambda: say("wmdd version: which wmdd this is")
     if words:
         raise ConfigError(f"version takes no words; got {' '.join(words)}; type `wmdd version`")
 
     def act() -> int:
         from wmdd import __version__  # noqa: PLC0415
 
-        say(__version__)
-        return 0
+        return say(__version__)
 
     return act

@@ -99,6 +99,15 @@ def _summary(point: EntryPoint) -> str:
     return f"{summary} (package {_owner(point)})"
 
 
+def method_of(tree: Tree) -> Method:
+    """Return the method that settings name, or the default one.
+
+    Raises:
+        ConfigError: it is unknown or broken.
+    """
+    return find_method(str(tree.get("method", Recipe.model_fields["method"].default)))
+
+
 def complete(tree: Tree, given: Tree | None = None) -> Recipe:
     """Return the recipe of the method that the settings name, every setting included.
 
@@ -111,7 +120,7 @@ def complete(tree: Tree, given: Tree | None = None) -> Recipe:
     """
     asked = dotted(given or {})
     settings = {**dotted(tree), **asked}
-    method = find_method(str(settings.get("method", Recipe.model_fields["method"].default)))
+    method = method_of(settings)
     kind = recipe_type(method.settings)
     require_read(asked, [method])
     _require_known(name for name in settings if name not in setting_names(kind))
@@ -119,7 +128,7 @@ def complete(tree: Tree, given: Tree | None = None) -> Recipe:
 
 
 def require_read(names: Iterable[str], methods: Iterable[Method]) -> None:
-    """Refuse dotted settings that none of the methods reads.
+    """Refuse dotted settings that none of the methods reads: that of a run, or those of a bench's rows.
 
     Raises:
         ConfigError: it is unknown, or belongs to other methods; the message says what these methods read.
@@ -129,10 +138,8 @@ def require_read(names: Iterable[str], methods: Iterable[Method]) -> None:
     for name in names:
         if name not in read:
             _require_known([name], read)
-            told = " or ".join(card.name for card in cards)
-            raise ConfigError(
-                f"{name}: method {told} does not read it; leave it out, or set what it reads: {_listed(read)}"
-            )
+            none = f"method {cards[0].name} does not read it" if len(cards) == 1 else "no row reads it"
+            raise ConfigError(f"{name}: {none}; leave it out, or set what is read: {_listed(read)}")
 
 
 def _listed(read: Iterable[str]) -> str:

@@ -1,17 +1,16 @@
 """A bench recipe: which rows, at how many images per class, from how many seeds, on one recipe. Free of torch."""
 
-import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from pydantic import Field, PositiveInt, field_validator
+from pydantic import Field, PositiveInt
 
 from wmdd.errors import ConfigError, WmddError, did_you_mean
 from wmdd.evaluation.comparison import BASELINE
-from wmdd.methods.catalogue import builtin_methods, complete, find_method, known_methods, require_read
+from wmdd.methods.catalogue import builtin_methods, complete, find_method, known_methods
 from wmdd.methods.method import Method
 from wmdd.settings import Recipe, Section
 from wmdd.settings.recipe import Tree, dotted, merged
@@ -27,8 +26,6 @@ class BenchRecipe(Section):
 
     base: dict[str, Any] = Field(default_factory=dict)
     """Settings of every cell: the teacher, the students, what each method needs; a row takes those that it reads."""
-    given: tuple[str, ...] = ()
-    """Names of settings in `base` that somebody asked for in this very run: some row must read each."""
     methods: Annotated[tuple[str, ...], Field(min_length=1)] = (BASELINE, "wmdd")
     """The rows in order: methods, and names of `variants`; random real images always come first."""
     ipcs: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (10,)
@@ -38,12 +35,6 @@ class BenchRecipe(Section):
     variants: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Rows that differ from the base: name → settings. A variant called like a method changes that method's row;
     another one may name its `method`, else it is the base's."""
-
-    @field_validator("base", "variants")
-    @classmethod
-    def _as_in_a_file(cls, tree: dict[str, Any]) -> dict[str, Any]:
-        """Make tuples lists, so that what was read is equal to what was written."""
-        return json.loads(json.dumps(tree))
 
     @property
     def shared(self) -> Recipe:
@@ -92,10 +83,10 @@ def cells(bench: BenchRecipe) -> list[Cell]:
     """Return all cells: those of random real images first, as all others are evaluated beside them.
 
     Raises:
-        ConfigError: a row is neither a method nor a variant, a given setting is read by none of them, or a variant
-            changes what all rows share.
+        ConfigError: a row is neither a method nor a variant, a setting does not fit, or a variant changes what all rows
+            share.
     """
-    require_read(bench.given, bench.cards())
+    bench.cards()
     _check_variants(bench)
     seed = bench.shared.seed
     return [
