@@ -78,6 +78,11 @@ class Cell:
         """Name of its folder."""
         return f"{self.row}-ipc{self.recipe.ipc}-seed{self.recipe.seed}"
 
+    @property
+    def folder(self) -> str:
+        """Its folder in that of the bench."""
+        return f"cells/{self.name}"
+
 
 def cells(bench: BenchRecipe) -> list[Cell]:
     """Return all cells: those of random real images first, as all others are evaluated beside them.
@@ -86,7 +91,7 @@ def cells(bench: BenchRecipe) -> list[Cell]:
         ConfigError: a row is neither a method nor a variant, a setting does not fit, or a variant changes what all rows
             share.
     """
-    bench.cards()
+    bench.cards()  # refuses unknown rows
     _check_variants(bench)
     seed = bench.shared.seed
     return [

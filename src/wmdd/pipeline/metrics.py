@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from wmdd.evaluation.comparison import BASELINE, summarise
+from wmdd.artifacts.files import read_json, write_json
+from wmdd.evaluation.comparison import BASELINE, Scores, summarise
 from wmdd.evaluation.ranking import ranking_rows
 from wmdd.pipeline.plan import RunPlan
 from wmdd.pipeline.provenance import versions
+from wmdd.pipeline.status import METRICS_FILE, RUN_FILE
 from wmdd.product.reading import EXACT
 from wmdd.stages.barycenter import BARYCENTER
 from wmdd.values import Diagnosis, ImageSet, Score, Teacher
@@ -20,8 +22,9 @@ if TYPE_CHECKING:
     from wmdd.pipeline.set_evaluation import EvaluatedSet
 
 SCHEMA = 1
+JOINED_FILE = "evaluations/scores.json"
 _SAME = ("set", "ipc", "student", "protocol", "labels", "seed")
-"""Of two scores that agree in these, the newer one counts."""
+"""Two scores that agree in these are of the same student."""
 
 
 def run_metrics(
@@ -53,12 +56,37 @@ def run_metrics(
     }
 
 
-def with_scores(metrics: Mapping[str, Any], scores: Iterable[Score]) -> dict[str, Any]:
+def with_scores(metrics: Mapping[str, Any], scores: Scores) -> dict[str, Any]:
     """Return the metrics of a finished run with further scores, and the ranking of all."""
-    rows = (*metrics["evaluations"], *map(asdict, scores))
-    evaluations = list({tuple(row[name] for name in _SAME): row for row in rows}.values())
+    evaluations = merged_scores(metrics["evaluations"], scores)
     ranking = ranking_rows(evaluations, metrics["full_data"], random=BASELINE)
     return {**metrics, "evaluations": evaluations, "ranking": ranking}
+
+
+def merged_scores(*groups: Scores) -> list[Mapping[str, Any]]:
+    """Return all scores; of those of the same student under the same conditions, the last counts."""
+    rows = (row for group in groups for row in group)
+    return list({tuple(row[name] for name in _SAME): row for row in rows}.values())
+
+
+def joined_scores(run: Path) -> list[Mapping[str, Any]]:
+    """Return the scores that `wmdd evaluate` has added to a run, if its sets and who labels them are still the same."""
+    path = run / JOINED_FILE
+    joined = read_json(path) if path.exists() else {}
+    return joined["scores"] if joined.get("of") == _scored(run) else []
+
+
+def join_scores(run: Path, scores: Scores) -> None:
+    """Add scores to a finished run: to its metrics, and to a file of their own, so that they outlive the metrics."""
+    rows = list(scores)
+    write_json(run / JOINED_FILE, {"of": _scored(run), "scores": merged_scores(joined_scores(run), rows)})
+    write_json(run / METRICS_FILE, with_scores(read_json(run / METRICS_FILE), rows))
+
+
+def _scored(run: Path) -> dict[str, Any]:
+    """Return the identities of the sets whose students a run trains, and of who labels them."""
+    known = read_json(run / RUN_FILE)
+    return {role: known.get(role) for role in ("sets", "labelling")}
 
 
 def data_facts(train: ImageSet, val: ImageSet) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from wmdd.artifacts.folder import Store
 from wmdd.data.sources.opening import open_data
 from wmdd.evaluation.comparison import BASELINE
 from wmdd.pipeline.estimate import announce
-from wmdd.pipeline.metrics import product_bytes, product_facts, run_metrics
+from wmdd.pipeline.metrics import joined_scores, product_bytes, product_facts, run_metrics, with_scores
 from wmdd.pipeline.plan import RunPlan, plan_run
 from wmdd.pipeline.runner import Runner, Stopped, given_images
 from wmdd.pipeline.set_evaluation import evaluate_set, full_data_scores, labelling_teachers
@@ -63,7 +63,7 @@ def distill(
     make_folder(store)
     write_bytes(out / "recipe.yaml", write_recipe(recipe).encode())
     runner = Runner(recipe=recipe, store=Store(root=store), out=out, watcher=watcher, until=until)
-    announce(plan, runner.device, runner.precision, watcher)
+    announce(plan, runner)
     try:
         metrics = run_stages(runner, plan, command)
     except Stopped:
@@ -78,12 +78,13 @@ def run_stages(runner: Runner, plan: RunPlan, command: str) -> dict[str, Any]:
     makers = {plan.method.name: plan.algorithm, BASELINE: plan.baseline}.values()
     distilled = [maker.distill(runner, train, teachers, recipe) for maker in makers]
     labelling = labelling_teachers(runner, plan, teachers)
-    runner.name_teachers(teachers, labelling)
+    runner.name_roles(sets=distilled, teachers=teachers, labelling=labelling)
     sets = [evaluate_set(runner, plan, each, labelling) for each in distilled]
     metrics = run_metrics(runner, plan, sets, full_data=full_data_scores(runner, plan), command=command)
     place, facts = runner.out / "distilled", product_facts(metrics, plan)
     with writing(place):
         write_product(sets[0].distilled.record, sets[0].labels.record, place, facts=facts)
     metrics["bytes"] = product_bytes(place)
+    metrics = with_scores(metrics, (*joined_scores(runner.out), *metrics["evaluations"]))
     write_json(runner.out / METRICS_FILE, metrics)
     return metrics

@@ -1,17 +1,18 @@
 """Train further students on the set of a finished run, and on random images beside; their scores join the run's."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from wmdd.artifacts.files import make_folder, read_json, write_json
+from wmdd.artifacts.files import make_folder, read_json
 from wmdd.artifacts.folder import ResultFolder, Store
 from wmdd.data.sources.opening import open_data
 from wmdd.errors import ConfigError, DataError
 from wmdd.evaluation.comparison import BASELINE
 from wmdd.methods.algorithm import Result
 from wmdd.methods.catalogue import complete, read_recipe
-from wmdd.pipeline.metrics import with_scores
+from wmdd.pipeline.metrics import join_scores
 from wmdd.pipeline.plan import RunPlan, plan_run
 from wmdd.pipeline.runner import GivenResult, Runner, given_images
 from wmdd.pipeline.set_evaluation import evaluate_set, labelling_teachers
@@ -54,7 +55,7 @@ def evaluate_run(path: Path, data: str, changes: Mapping[str, Any], *, watcher: 
         sets.append(plan.baseline.distill(runner, given_images(plan.train), teachers, plan.recipe))
     evaluated = [evaluate_set(runner, plan, each, labelling) for each in sets]
     scores = tuple(score for each in evaluated for score in each.evaluation.record.scores)
-    write_json(run / METRICS_FILE, with_scores(read_json(run / METRICS_FILE), scores))
+    join_scores(run, map(asdict, scores))
     return Evaluation(scores=scores)
 
 

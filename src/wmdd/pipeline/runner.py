@@ -75,7 +75,7 @@ class Runner:
     def __post_init__(self) -> None:
         self.device = choose_device(self.recipe.device)
         self.precision = choose_precision(self.recipe.precision, self.device)
-        self._teachers: dict[str, list[str]] = {}
+        self._roles: dict[str, list[str]] = {}
 
     def run(self, stage: Stage, *inputs: Result | tuple[Result, ...], settings: Section, **facts: Any) -> StoredResult:
         """Return the result of `stage`, found or made; a tuple of results reaches it as a tuple of records.
@@ -99,11 +99,10 @@ class Runner:
             raise Stopped
         return result
 
-    def name_teachers(self, teachers: Sequence[Result], labelling: Sequence[Result]) -> None:
-        """Write into `run.json` which results are the run's teachers and which label, its own in front."""
+    def name_roles(self, **roles: Sequence[Result]) -> None:
+        """Write into `run.json` which results are the run's `sets`, its `teachers`, and who is `labelling`."""
         folders = {result.key: result.folder.path.name for result in self.results}
-        roles = {"teachers": teachers, "labelling": labelling}
-        self._teachers = {role: [folders[each.key] for each in results] for role, results in roles.items()}
+        self._roles = {role: [folders[each.key] for each in results] for role, results in roles.items()}
         self._tell(current=None)
 
     def _key(self, stage: Stage, settings: Section, facts: dict[str, Any], inputs: InputKeys) -> str:
@@ -164,13 +163,13 @@ class Runner:
         result.folder.commit(record, provenance)
 
     def _tell(self, current: ResultFolder | None) -> None:
-        """Write `run.json`: results and what the run is at, for `wmdd status`; its teachers, for `wmdd evaluate`."""
+        """Write `run.json`: results and the current one, for `wmdd status`; their roles, for `wmdd evaluate`."""
         write_json(
             self.out / RUN_FILE,
             {
                 "store": str(self.store.root.resolve()),
                 "results": [{"stage": result.stage.name, "folder": result.folder.path.name} for result in self.results],
-                **self._teachers,
+                **self._roles,
                 "current": current.path.name if current else None,
             },
         )
