@@ -1,4 +1,4 @@
-"""The table of commands: each parses its words at once and returns what to do."""
+"""The table of commands: each checks its words at once and returns what to do."""
 
 from collections.abc import Callable, Sequence
 
@@ -20,3 +20,5 @@ COMMANDS: dict[str, Callable[[Sequence[str]], Action]] = {
     "version": version,
     "--version": version,
 }
+WITH_HELP = {"distill", "evaluate", "bench"}
+"""Commands with a help of their own; that of the others is their line of the usage."""

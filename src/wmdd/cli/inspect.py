@@ -3,30 +3,26 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from wmdd.cli.arguments import Action, asks_help, read_flags, refuse, target_of
+from wmdd.cli.arguments import Action, read_flags, refuse, target_of
 from wmdd.cli.render import say, show_names, show_table
 from wmdd.errors import ConfigError, did_you_mean
+from wmdd.evaluation.protocols import PROTOCOLS
+from wmdd.methods.catalogue import known_methods, title_of
+from wmdd.models.names import list_models
 from wmdd.recipes import BENCHES, RECIPES
 from wmdd.settings import Section
 
-_FORMATS = ("imagefolder", "parquet", "safetensors")
-
 
 class ExportFlags(Section):
-    """Flags of `wmdd export`."""
+    """Flags of `wmdd export`, both required."""
 
     format: str | None = None
-    """imagefolder, parquet or safetensors."""
     to: str | None = None
-    """Folder to make."""
 
 
 def report(words: Sequence[str]) -> Action:
     """`wmdd report RUN`."""
-    usage = "wmdd report RUN: make RUN/report.html again; of a bench, its tables and bench.html"
-    if asks_help(words):
-        return lambda: say(usage)
-    run = Path(target_of("report", usage, words))
+    run = Path(target_of("report", "`wmdd report RUN`", words))
     refuse(words[1:], ())
 
     def act() -> int:
@@ -40,37 +36,31 @@ def report(words: Sequence[str]) -> Action:
 
 def status(words: Sequence[str]) -> Action:
     """`wmdd status RUN`."""
-    usage = "wmdd status RUN: how far a run is"
-    if asks_help(words):
-        return lambda: say(usage)
-    run = target_of("status", usage, words)
+    run = target_of("status", "`wmdd status RUN`", words)
     refuse(words[1:], ())
 
     def act() -> int:
         from wmdd.pipeline.status import run_status  # noqa: PLC0415
 
-        found = run_status(Path(run))
-        say(f"{run}: {found.sentence}")
-        show_table("", ("stage", "state", "seconds", "result"), found.rows)
-        return 0
+        progress = run_status(Path(run))
+        say(f"{run}: {progress.sentence}")
+        return show_table("", ("stage", "state", "seconds", "result"), progress.rows)
 
     return act
 
 
 def export(words: Sequence[str]) -> Action:
     """`wmdd export RUN --format F --to DIR`."""
-    usage = f"wmdd export RUN --format {'|'.join(_FORMATS)} --to DIR"
-    if asks_help(words):
-        return lambda: say(usage)
+    formats = ("imagefolder", "parquet", "safetensors")
+    usage = f"`wmdd export RUN --format {'|'.join(formats)} --to DIR`"
     run, flags = target_of("export", usage, words), read_flags(ExportFlags, words[1:])
     form, to = flags.format, flags.to
     if form is None or to is None:
         raise ConfigError(f"export needs --{'format' if form is None else 'to'}; got none; type {usage}")
-    if form not in _FORMATS:
-        raise ConfigError(f"--format: unknown; got {form!r}{did_you_mean(form, _FORMATS)}")
+    if form not in formats:
+        raise ConfigError(f"--format: unknown; got {form!r}{did_you_mean(form, formats)}")
 
     def act() -> int:
-        from wmdd.methods.catalogue import title_of  # noqa: PLC0415
         from wmdd.product.reading import load  # noqa: PLC0415
         from wmdd.product.writing import export_set  # noqa: PLC0415
 
@@ -83,30 +73,17 @@ def export(words: Sequence[str]) -> Action:
 
 def show_list(words: Sequence[str]) -> Action:
     """`wmdd list WHAT`."""
-    if asks_help(words):
-        return lambda: say("wmdd list methods|recipes|protocols|models|data")
     what = words[0] if words else ""
     kinds: dict[str, Callable[[], dict[str, str]]] = {
-        "methods": _methods,
+        "methods": known_methods,
         "recipes": _recipes,
-        "protocols": _protocols,
-        "models": _models,
+        "protocols": lambda: {name: f"{each.summary} ({each.source})" for name, each in PROTOCOLS.items()},
+        "models": list_models,
         "data": _data,
     }
     if what not in kinds:
         raise ConfigError(f"list: unknown kind; got {what!r}{did_you_mean(what, kinds)}")
-
-    def act() -> int:
-        show_names(f"{what}:", kinds[what]())
-        return 0
-
-    return act
-
-
-def _methods() -> dict[str, str]:
-    from wmdd.methods.catalogue import known_methods  # noqa: PLC0415
-
-    return known_methods()
+    return lambda: show_names(f"{what}:", kinds[what]())
 
 
 def _recipes() -> dict[str, str]:
@@ -115,50 +92,27 @@ def _recipes() -> dict[str, str]:
     return {name: f"bench: {line}" if name in BENCHES else line for name, line in first.items()}
 
 
-def _protocols() -> dict[str, str]:
-    from wmdd.evaluation.protocols import PROTOCOLS  # noqa: PLC0415
-
-    return {name: f"{protocol.summary} ({protocol.source})" for name, protocol in PROTOCOLS.items()}
-
-
-def _models() -> dict[str, str]:
-    from wmdd.models.names import list_models  # noqa: PLC0415
-
-    return list_models()
-
-
 def _data() -> dict[str, str]:
-    from wmdd.data.sources.table import list_forms  # noqa: PLC0415
+    from wmdd.data.sources.table import list_forms  # noqa: PLC0415 - imports pyarrow
 
     return list_forms()
 
 
 def doctor(words: Sequence[str]) -> Action:
     """`wmdd doctor`."""
-    if asks_help(words):
-        return lambda: say("wmdd doctor: what this machine has, and what is missing")
-    if words:
-        raise ConfigError(f"doctor takes no words; got {' '.join(words)}; type `wmdd doctor`")
+    refuse(words, ())
 
     def act() -> int:
         from wmdd.pipeline.doctor import examine  # noqa: PLC0415
 
-        show_names("This machine:", examine())
-        return 0
+        return show_names("This machine:", examine())
 
     return act
 
 
 def version(words: Sequence[str]) -> Action:
     """`wmdd version`."""
-    if asks_help(words):
-        return lambda: say("wmdd version: which wmdd this is")
-    if words:
-        raise ConfigError(f"version takes no words; got {' '.join(words)}; type `wmdd version`")
+    from wmdd import __version__  # noqa: PLC0415 - reads the installed package's metadata
 
-    def act() -> int:
-        from wmdd import __version__  # noqa: PLC0415
-
-        return say(__version__)
-
-    return act
+    refuse(words, ())
+    return lambda: say(__version__)

@@ -99,14 +99,15 @@ def say(text: str) -> int:
     return 0
 
 
-def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print a table of the answer."""
+def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> int:
+    """Print a table of the answer; return the exit code of success."""
     table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
     for number, column in enumerate(columns):
         table.add_column(column, justify="left" if number == 0 else "right", overflow="fold")
     for row in rows:
         table.add_row(*(str(cell) for cell in row))
     Console(highlight=False, markup=False).print(table)
+    return 0
 
 
 def show_scores(evaluations: Sequence[dict[str, Any]]) -> None:
@@ -122,11 +123,12 @@ def show_scores(evaluations: Sequence[dict[str, Any]]) -> None:
     say(verdict(metrics))
 
 
-def show_names(title: str, names: dict[str, str]) -> None:
-    """Print names and what they mean."""
+def show_names(title: str, names: dict[str, str]) -> int:
+    """Print names and what they mean; return the exit code of success."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for name, meaning in names.items():
         table.add_row(name, meaning)
     Console(highlight=False, markup=False).print(table)
+    return 0
