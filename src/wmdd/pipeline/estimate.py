@@ -33,7 +33,7 @@ Speed = tuple[float, float]
 
 
 class Speeds(dict[str, Speed]):
-    """What an image costs in each network, timed when first asked for."""
+    """The cost of an image in each network, timed on first use."""
 
     def __init__(self, networks: Mapping[str, ModelSpec], device: torch.device, precision: str) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class Speeds(dict[str, Speed]):
         return self[arch]
 
     def seconds(self, work: Iterable[Work]) -> float:
-        """Return what this work takes."""
+        """Return the seconds of this work."""
         return sum(part.forward * self[part.arch][0] + part.both * self[part.arch][1] for part in work)
 
 
@@ -92,14 +92,13 @@ def _total(seconds: Mapping[str, float]) -> str:
 
 
 def estimate(plan: RunPlan, device: torch.device, precision: str) -> Estimate:
-    """Return the expected cost of a run from scratch."""
+    """Return the expected cost of a run from scratch; random images are labelled and evaluated beside the set."""
     train, recipe, work, speeds = plan.train, plan.recipe, plan.work, Speeds(plan.networks, device, precision)
     classes = len(train.classes)
     images = classes * recipe.ipc
     pixels = train.channels * train.canvas**2
     labels = plan.label_epochs * images * (classes * 2 + 53) * (recipe.relabel.store != "online")
     decoded = len(train) * pixels if train.images.in_memory else 0
-    # Random images are labelled and evaluated beside the set.
     return Estimate(
         seconds={
             "teacher": speeds.seconds(work.teachers),
