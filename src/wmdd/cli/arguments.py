@@ -120,7 +120,7 @@ def _take(types: Mapping[str, Any], words: Sequence[str]) -> tuple[dict[str, Any
 
 def _value(name: str, kind: Any, value: bool | tuple[str, ...]) -> Any:
     """Return the value of a flag as pydantic takes it."""
-    if isinstance(value, bool) or get_origin(kind) is tuple:
+    if isinstance(value, bool) or {get_origin(each) for each in (kind, *get_args(kind))} & {tuple, list}:
         return value
     flag = f"--{name.replace('_', '-')}"
     if len(value) != 1:
