@@ -63,8 +63,8 @@ def bench(words: Sequence[str]) -> Action:
     def act() -> int:
         from wmdd import api  # noqa: PLC0415 - torch is imported here, once the words are known to be right
 
-        out, screen = flags.out or api.default_bench_out(data, flags.recipe), Screen()
-        with screen.listening():
+        out = flags.out or api.default_bench_out(data, flags.recipe)
+        with Screen().listening() as screen:
             run = api.bench(data, recipe=recipe, out=out, watcher=screen, command=command, **store)
         say((run.out / "bench.md").read_text(encoding="utf-8").rstrip())
         say(f"\nreport: {run.out / 'bench.html'}")

@@ -58,8 +58,7 @@ def distill(words: Sequence[str]) -> Action:
     def act() -> int:
         from wmdd import api  # noqa: PLC0415 - torch is imported here, once the words are known to be right
 
-        screen = Screen()
-        with screen.listening():
+        with Screen().listening() as screen:
             run = api.distill(data, recipe=recipe, until=own.get("until"), watcher=screen, command=command, **paths)
         if run.metrics:
             show_scores(run.metrics["evaluations"])

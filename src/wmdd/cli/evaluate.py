@@ -49,8 +49,7 @@ def evaluate(words: Sequence[str]) -> Action:
     def act() -> int:
         from wmdd import api  # noqa: PLC0415 - torch is imported here, once the words are known to be right
 
-        screen = Screen()
-        with screen.listening():
+        with Screen().listening() as screen:
             evaluation = api.evaluate(
                 run,
                 data,

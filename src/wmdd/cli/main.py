@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from wmdd.errors import ConfigError, WmddError, did_you_mean
 
@@ -28,22 +27,14 @@ Exit codes: 0 done; 2 something in the input is wrong (one line says what); 1 a 
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parsed:
-    """A valid command line, ready to run."""
-
-    command: str
-    action: Callable[[], int]
-
-
-def parse(words: Sequence[str]) -> Parsed:
-    """Check the words of a command line, without running it and without importing torch.
+def parse(words: Sequence[str]) -> Callable[[], int]:
+    """Check a command line without importing torch; return what runs it and gives the exit code.
 
     Raises:
         ConfigError: a word is wrong.
     """
     if not words or words[0] in {"-h", "--help", "help"}:
-        return Parsed(command="help", action=_help)
+        return _help
     from wmdd.cli.arguments import asks_help  # noqa: PLC0415 - `wmdd --help` must not wait for settings and tyro
     from wmdd.cli.commands import COMMANDS, WITH_HELP  # noqa: PLC0415
 
@@ -51,8 +42,8 @@ def parse(words: Sequence[str]) -> Parsed:
     if name not in COMMANDS:
         raise ConfigError(f"unknown command; got {name!r}{did_you_mean(name, [*COMMANDS, 'help'])}")
     if name not in WITH_HELP and asks_help(rest):
-        return Parsed(command=name, action=lambda: _help(name.removeprefix("--")))
-    return Parsed(command=name, action=COMMANDS[name](rest))
+        return lambda: _help(name.removeprefix("--"))
+    return COMMANDS[name](rest)
 
 
 def _help(command: str = "") -> int:
@@ -65,7 +56,7 @@ def _help(command: str = "") -> int:
 def main(words: Sequence[str] | None = None) -> int:
     """Run a command line; return the exit code."""
     try:
-        return parse(sys.argv[1:] if words is None else words).action()
+        return parse(sys.argv[1:] if words is None else words)()
     except WmddError as error:
         sys.stderr.write(f"wmdd: error: {' '.join(str(error).split())}\n")
         return 2

@@ -75,11 +75,11 @@ class Screen(Watcher):
         return self._stop
 
     @contextmanager
-    def listening(self) -> Generator[None]:
+    def listening(self) -> Generator["Screen"]:
         """Stop at the first Ctrl-C (or SIGTERM) once the state is saved, at the second at once."""
         before = {name: signal.signal(name, self._on_signal) for name in (signal.SIGINT, signal.SIGTERM)}
         try:
-            yield
+            yield self
         finally:
             self.close()
             for name, handler in before.items():
