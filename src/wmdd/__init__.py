@@ -17,17 +17,13 @@ if TYPE_CHECKING:
     from wmdd.values import DistilledSet, Evaluation
 
 _HOMES = {
-    "DistilledSet": "wmdd.values",
-    "Evaluation": "wmdd.values",
-    "Recipe": "wmdd.settings",
-    "Run": "wmdd.pipeline.run",
-    "WmddError": "wmdd.errors",
-    "barycenter": "wmdd.ot",
-    "bench": "wmdd.api",
-    "distill": "wmdd.api",
-    "evaluate": "wmdd.api",
-    "load": "wmdd.product.reading",
-    "wasserstein2": "wmdd.ot",
+    "wmdd.api": ("bench", "distill", "evaluate"),
+    "wmdd.errors": ("WmddError",),
+    "wmdd.ot": ("barycenter", "wasserstein2"),
+    "wmdd.pipeline.run": ("Run",),
+    "wmdd.product.reading": ("load",),
+    "wmdd.settings": ("Recipe",),
+    "wmdd.values": ("DistilledSet", "Evaluation"),
 }
 
 __all__ = [
@@ -51,9 +47,10 @@ except PackageNotFoundError:  # pragma: no cover - a source tree that was not in
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    home = next((home for home, names in _HOMES.items() if name in names), None)
+    if home is None:
         raise AttributeError(f"module 'wmdd' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    return getattr(import_module(home), name)
 
 
 def __dir__() -> list[str]:

@@ -37,10 +37,10 @@ def distill(
     Args:
         data: folder of pictures, or any other source that `wmdd list data` names.
         recipe: name of a recipe, file with one, or a recipe; None = the one called like the data, else the defaults.
-        out: folder for what the run leaves behind; None = `runs/DATA-METHOD-ipcN`.
+        out: folder of the run; None = `runs/DATA-METHOD-ipcN`.
         store: folder of stage results, shared between runs.
         until: stop after this stage.
-        watcher: hears how the run goes.
+        watcher: follows the progress of the run.
         command: for the record.
         **settings: settings that replace the recipe's: `ipc=1`, `recover={"lr": 0.1}`.
 
@@ -53,8 +53,8 @@ def distill(
     source = str(data)
     base = recipe.model_dump() if isinstance(recipe, Recipe) else choose_recipe(source, recipe)
     chosen = complete(base, settings)
-    place = Path(out) if out is not None else default_out(source, chosen)
-    run = run_distill(source, chosen, out=place, store=Path(store), until=until, watcher=watcher, command=command)
+    folder = Path(out) if out is not None else default_out(source, chosen)
+    run = run_distill(source, chosen, out=folder, store=Path(store), until=until, watcher=watcher, command=command)
     if run.metrics:
         write_report(run.out)
     return run
@@ -78,7 +78,7 @@ def bench(
         recipe: name of a bench recipe or of a recipe, file with one, or a bench recipe; None = that of the data.
         out: folder of the bench; None = `runs/bench-DATA`, or `runs/bench-DATA-RECIPE`.
         store: folder of stage results, shared between runs.
-        watcher: hears how it goes.
+        watcher: follows the progress.
         command: for the record.
         **changes: fields of `BenchRecipe` to replace: `methods=("random", "dm")`, `ipcs=(1, 10)`, `distill_seeds=3`.
 
@@ -86,13 +86,13 @@ def bench(
         The folder and the contents of its `bench.json`.
 
     Raises:
-        WmddError: the input cannot be used; one line says why. What fails in one cell is told in the results.
+        WmddError: the input cannot be used; one line says why. A failure in one cell is reported in the results.
     """
     source = str(data)
     given = recipe if isinstance(recipe, BenchRecipe) else choose_bench(source, recipe)
     name = None if isinstance(recipe, BenchRecipe) else recipe
-    place = Path(out) if out is not None else default_bench_out(source, name)
-    run = run_bench(source, given.with_(**changes), out=place, store=Path(store), watcher=watcher, command=command)
+    folder = Path(out) if out is not None else default_bench_out(source, name)
+    run = run_bench(source, given.with_(**changes), out=folder, store=Path(store), watcher=watcher, command=command)
     write_bench(run.out)
     return run
 
@@ -113,14 +113,14 @@ def evaluate(
     The scores join the run's `metrics.json` and report, where they replace older ones of the same students.
 
     Args:
-        distilled: folder of a run, or what `wmdd.load` gave for it.
+        distilled: folder of a run, or the set that `wmdd.load` reads from it.
         data: source of the real images that the set was distilled from.
         students: networks.
         protocols: how they are trained.
         seeds: students for each row.
         labels: `"soft"`, `"hard"` or `"both"`.
         settings: more settings that replace the run's, such as `{"evaluate.epochs": 50, "device": "cpu"}`.
-        watcher: hears how it goes.
+        watcher: follows the progress.
 
     Raises:
         WmddError: the input cannot be used; one line says why.
@@ -138,12 +138,12 @@ def evaluate(
 
 
 def default_out(data: str, recipe: Recipe) -> Path:
-    """Return the folder of a run that was not told where to go."""
+    """Return the folder of a run without `--out`."""
     return Path("runs") / f"{_plain_name(data)}-{recipe.method}-ipc{recipe.ipc}"
 
 
 def default_bench_out(data: str, recipe: str | Path | None) -> Path:
-    """Return the folder of a bench that was not told where to go."""
+    """Return the folder of a bench without `--out`."""
     return Path("runs") / "-".join(["bench", _plain_name(data), *([Path(recipe).stem] if recipe else [])])
 
 

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 import wmdd
-from wmdd.cli.arguments import split_words, value_of_flag
-from wmdd.cli.bench import BENCH_FLAGS, BenchWords
+from wmdd.cli.arguments import take_flags
+from wmdd.cli.bench import BenchFlags
 from wmdd.cli.commands import COMMANDS
+from wmdd.cli.distill import DistillFlags
+from wmdd.cli.evaluate import EvaluateFlags
 from wmdd.cli.main import USAGE, main, parse
 from wmdd.cli.render import Screen
-from wmdd.cli.runs import _DISTILL_FLAGS, EvaluateWords
 from wmdd.evaluation.protocols import PROTOCOLS
 from wmdd.methods.catalogue import builtin_methods, complete, known_settings
 from wmdd.pipeline.bench_recipe import cells
@@ -64,11 +65,12 @@ def test_the_pinned_surface() -> None:
     assert set(COMMANDS) == {
         *("distill", "evaluate", "bench", "report", "status", "export", "list", "doctor", "version", "--version")
     }
-    assert set(_DISTILL_FLAGS) == {"recipe", "out", "store", "until"}
-    assert set(BENCH_FLAGS) == {"recipe", "out", "store"}
-    assert set(BenchWords.model_fields) == {"methods", "ipc", "students", "protocols", "seeds", "distill_seeds"}
-    assert set(EvaluateWords.model_fields) == {
-        *("student", "protocol", "seeds", "labels", "epochs", "device", "precision")
+    assert set(DistillFlags.model_fields) == {"method", "recipe", "out", "store", "until"}
+    assert set(BenchFlags.model_fields) == {
+        *("recipe", "out", "store", "methods", "ipc", "students", "protocols", "seeds", "distill_seeds")
+    }
+    assert set(EvaluateFlags.model_fields) == {
+        *("data", "student", "protocol", "seeds", "labels", "epochs", "device", "precision")
     }
     assert set(known_settings()) == set(SETTINGS.split())
     stages = {stage for card in builtin_methods().values() for stage in card.stages}
@@ -114,8 +116,8 @@ def test_help_of_distill_shows_settings_with_the_defaults_of_the_recipe(capsys: 
     for text, arch in ((plain, "resnet18"), (digits, complete(RECIPES["digits"]()).squeeze.arch)):
         flat = " ".join(text.replace("│", " ").split())
         assert f"(default: {arch})" in flat
-        for name in (*_DISTILL_FLAGS, *(name.replace("_", "-") for name in setting_names(type(complete({}))))):
-            assert f"--{name}" in flat, name
+        for name in (*DistillFlags.model_fields, *setting_names(type(complete({})))):
+            assert f"--{name.replace('_', '-')}" in flat, name
 
 
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name not in {"doctor", "version", "--version"}])
@@ -191,13 +193,15 @@ def test_a_reader_that_went_away_is_no_bug() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_words_are_sorted_into_flags_and_settings() -> None:
-    own, known = {"out": "folder"}, ["ipc", "recover.lr", "squeeze.flip"]
-    words = ["digits", "--out=a=b", "--recover.lr=-1e-3", "--ipc", "-3", "--squeeze.no-flip", "--out", "c"]
-    found = split_words("distill", "usage", words, own, known)
-    assert found.target == "digits"
-    assert found.own == {"out": "c"}
-    assert found.rest == ("--recover.lr=-1e-3", "--ipc", "-3", "--squeeze.no-flip")
+def test_a_commands_own_flags_are_taken_and_the_rest_is_left_in_order() -> None:
+    words = ["--out=a=b", "--recover.lr=-1e-3", "--ipc", "-3", "--squeeze.no-flip", "--out", "c", "--until=recover"]
+    own, rest = take_flags(DistillFlags, words)
+    assert own == {"out": "c", "until": "recover"}
+    assert rest == ["--recover.lr=-1e-3", "--ipc", "-3", "--squeeze.no-flip"]
+    assert take_flags(BenchFlags, ["--students", "a", "b", "--mmd.kernel", "rbf", "--distill_seeds", "2"]) == (
+        {"students": ("a", "b"), "distill_seeds": "2"},
+        ["--mmd.kernel", "rbf"],
+    )
 
 
 def test_settings_arrive_in_every_spelling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,14 +226,28 @@ def test_settings_arrive_in_every_spelling(tmp_path: Path, monkeypatch: pytest.M
     assert (seen["data"], seen["out"], seen["until"]) == ("a/folder", "there", None)
 
 
-def test_the_value_of_a_flag() -> None:
-    words = ["digits", "--method=dm", "--recipe", "mine.yaml", "--out"]
-    assert [value_of_flag(words, name) for name in ("method", "recipe", "out", "ipc")] == [
-        "dm",
-        "mine.yaml",
-        None,
-        None,
-    ]
+def test_a_setting_may_be_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from wmdd import api  # noqa: PLC0415
+
+    (tmp_path / "mine.yaml").write_text("method: dm\nevaluate: {epochs: 3, students: [convnet2]}\n", encoding="utf-8")
+    chosen: list[Any] = []
+
+    def catch(_: str, **facts: Any) -> object:
+        chosen.append(facts["recipe"])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(api, "distill", catch)
+    words = ["--recipe", str(tmp_path / "mine.yaml"), "--evaluate.epochs", "None", "--dm.lr", "2"]
+    assert main(["distill", "digits", *words]) == 130
+    assert (chosen[0].method, chosen[0].dm.lr, chosen[0].evaluate.epochs) == ("dm", 2.0, None)
+    assert chosen[0].evaluate.students == ("convnet2",)
+
+
+def test_help_of_a_method_shows_its_settings(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["distill", "digits", "--method", "dm", "--help"]) == 0
+    flat = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "--dm.batch-real" in flat
+    assert "--recover.lr" not in flat
 
 
 def caught_bench(monkeypatch: pytest.MonkeyPatch, *words: str) -> dict[str, Any]:
@@ -273,7 +291,9 @@ def test_all_methods_are_the_methods_and_the_variants_of_the_recipe(monkeypatch:
         ("--methods herdin", "did you mean 'herding'?"),
         ("--method dm", "did you mean --methods?"),
         ("--ipc 0", "ipc.0"),
-        ("--ipc ten", "--ipc"),
+        ("--ipc ten", "ipc.0: input should be a valid integer"),
+        ("--methods random wmdd --dm.lr 3", "dm.lr: no row reads it"),
+        ("--methods random wmdd --dmm.lr 3", "unknown flag; got --dmm.lr; did you mean"),
         ("--seeds", "--seeds"),
         ("--seeds 0", "seeds"),
         ("--recipe paper_mian", "did you mean 'paper_main'?"),
@@ -296,13 +316,12 @@ def test_wrong_words_of_bench_are_one_line(
 def test_bench_help_shows_rows_columns_and_settings(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "digits", "--help"]) == 0
     flat = " ".join(capsys.readouterr().out.replace("│", " ").split())
-    for name in (*BENCH_FLAGS, "methods", "ipc", "students", "protocols", "seeds", "distill-seeds", "recover.lr"):
-        assert f"--{name}" in flat, name
+    for name in (*BenchFlags.model_fields, "recover.lr"):
+        assert f"--{name.replace('_', '-')}" in flat, name
 
 
 def test_parsing_does_nothing() -> None:
-    parsed = parse(["distill", "nowhere/at/all", "--ipc", "3"])
-    assert parsed.command == "distill"
+    assert callable(parse(["distill", "nowhere/at/all", "--ipc", "3"]))
 
 
 class _Terminal:

@@ -86,7 +86,7 @@ def test_the_documented_method_runs_on_digits_with_its_settings(install: Install
     ("words", "message"),
     [
         (["--method", "means", "--means.numbr", "3"], "unknown flag; got --means.numbr; did you mean --means.number?"),
-        (["--method", "means", "--means.number", "many"], "--means.number"),
+        (["--method", "means", "--means.number", "many"], "means.number: input should be a valid integer"),
         (["--method", "wmdd", "--means.number", "3"], "unknown flag; got --means.number"),
         (["--method", "means", "--recover.lr", "3"], "method means does not read it; leave it out"),
         (["--method", "meens"], "did you mean 'means'?"),

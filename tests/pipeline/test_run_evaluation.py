@@ -152,6 +152,38 @@ def test_a_newer_score_replaces_the_older_one(run: Path) -> None:
     assert [row["set"] for row in old] == ["herding", "random"]
 
 
+def test_joined_scores_stay_when_the_run_is_repeated_and_go_with_its_sets(tmp_path: Path) -> None:
+    place = {"out": tmp_path / "run", "store": tmp_path / "store"}
+    own = wmdd.distill("digits", method="herding", **place, **TINY).metrics["evaluations"]
+    wmdd.evaluate(tmp_path / "run", "digits", protocols=("hard",), **FACTS)
+    wmdd.evaluate(tmp_path / "run", "digits", protocols=("wmdd",), **{**FACTS, "settings": {"evaluate.epochs": 3}})
+    hard = [row for row in read_json(tmp_path / "run" / "metrics.json")["evaluations"] if row["protocol"] == "hard"]
+    again = wmdd.distill("digits", method="herding", **place, **TINY).metrics
+    assert again == read_json(tmp_path / "run" / "metrics.json")
+    assert again["evaluations"] == [*own, *hard]  # its own scores count, not those of 3 epochs
+    assert [row["protocol"] for row in again["ranking"]] == ["wmdd", "hard"]
+    other = wmdd.distill("digits", method="herding", seed=1, **place, **TINY).metrics
+    assert figures(other["evaluations"]) == figures(own)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--student", "resnet81"], "did you mean 'resnet18'"),
+        (["--student", "convnet5"], "convnet5 halves images 5 times"),
+        (["--protocol", "wmd"], "did you mean 'wmdd'"),
+    ],
+)
+def test_wrong_students_are_refused_before_any_work(
+    run: Path, words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", str(run), "--data", "digits", *words]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (run / "evaluations").exists()
+
+
 def test_the_command_and_the_function_are_the_same(
     finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

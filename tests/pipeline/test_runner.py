@@ -156,7 +156,7 @@ def test_a_run_says_who_its_teachers_are(make_runner: Callable[..., Runner], tmp
     runner, counted = make_runner(), Counted()
     own, other, late = (runner.run(counted.stage(name), given(), settings=RecoverSettings()) for name in "abc")
     assert "teachers" not in json.loads((tmp_path / "out" / "run.json").read_text("utf-8"))
-    runner.name_teachers((own, other), (own, other, late))
+    runner.name_roles(teachers=(own, other), labelling=(own, other, late))
     runner.run(counted.stage("relabel"), given(), settings=RecoverSettings())
     known = json.loads((tmp_path / "out" / "run.json").read_text("utf-8"))
     folders = [f"{name}-{result.key}" for name, result in zip("abc", (own, other, late), strict=True)]

@@ -1,128 +1,132 @@
-"""From words to settings. Free of torch: every answer to a wrong word comes at once.
+"""From words to flags and settings. Free of torch, so that a wrong word is answered at once.
 
-A command has flags of its own, which take one value each; every other `--flag` must be a setting of the command's
-settings class, and is parsed by tyro with the recipe's values as defaults.
+tyro sorts the words of a command line and shows its help. What the values mean is left to pydantic, which checks recipe
+files too: a wrong value gets the same answer in both, and never in tyro's or Python's own words.
 """
 
 import difflib
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypedDict, TypeVar, get_args, get_origin
 
 import tyro
 
 from wmdd.errors import ConfigError
+from wmdd.methods.catalogue import known_settings, require_read
+from wmdd.methods.method import Method
 from wmdd.settings import Section
+from wmdd.settings.recipe import recipe_type, setting_names
 
-Settings = TypeVar("Settings", bound=Section)
+Flags = TypeVar("Flags", bound=Section)
 Action = Callable[[], int]
 """What a command does once its words are known to be right; returns the exit code."""
+_HELP = {"-h", "--help"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Words:
-    """The words of a command line, sorted."""
-
-    target: str
-    """The one word that stands alone."""
-    own: dict[str, str]
-    """Flags of the command itself."""
-    rest: tuple[str, ...]
-    """Settings, for tyro."""
+def asks_help(words: Collection[str]) -> bool:
+    """Return whether the words ask for help."""
+    return not _HELP.isdisjoint(words)
 
 
-def asks_help(words: Sequence[str]) -> bool:
-    """Tell whether somebody asks for help."""
-    return any(word in {"-h", "--help"} for word in words)
+def without_help(words: Sequence[str]) -> tuple[str, list[str]]:
+    """Return the target (empty if there is none) and the flags of a command line that asks for help."""
+    rest = [word for word in words if word not in _HELP]
+    return (rest[0], rest[1:]) if rest and not rest[0].startswith("-") else ("", rest)
 
 
-def split_words(
-    command: str, usage: str, words: Sequence[str], own: Mapping[str, str], known: Collection[str] | None = None
-) -> Words:
-    """Sort the words of a command line.
+def target_of(command: str, usage: str, words: Sequence[str]) -> str:
+    """Return the target, which is the first word.
 
-    Args:
-        command: its name, for messages.
-        usage: what to type, for messages.
-        words: after the command's name.
-        own: flags of the command → help.
-        known: dotted names of settings; None = the caller checks them with `check_flags`.
+    tyro's positional arguments cannot find it: in `--dm.lr 3 digits` the flag is not yet known when the command's own
+    flags are parsed, and the target would be 3.
 
     Raises:
-        ConfigError: the target is missing, or a flag is unknown or lacks its value.
+        ConfigError: there is none.
     """
     if not words or words[0].startswith("-"):
         raise ConfigError(f"{command} needs its target first; got {words[0] if words else 'nothing'}; type {usage}")
-    found: dict[str, str] = {}
-    rest: list[str] = []
-    position = 1
-    while position < len(words):
-        name, equals, value = words[position].partition("=")
-        if name.removeprefix("--") in own and name.startswith("--"):
-            if not equals:
-                position += 1
-                if position == len(words) or words[position].startswith("--"):
-                    raise ConfigError(f"{name} needs a value; got none; type {name} VALUE")
-                value = words[position]
-            found[name.removeprefix("--")] = value
-        else:
-            if known is not None:
-                check_flags([name], own, known)
-            rest.append(words[position])
-        position += 1
-    return Words(target=words[0], own=found, rest=tuple(rest))
+    return words[0]
 
 
-def _is_number(word: str) -> bool:
-    """Tell whether a word that begins with a minus is a number."""
-    try:
-        float(word)
-    except ValueError:
-        return False
-    return True
-
-
-def check_flags(words: Sequence[str], own: Mapping[str, str], known: Collection[str]) -> None:
-    """Raise `ConfigError` unless every flag among words is a setting, or `no-` and a setting."""
-    for word in words:
-        name = word.partition("=")[0]
-        plain = _setting_of(name, known)
-        if not name.startswith("-") or _is_number(name) or (name.startswith("--") and plain in known):
-            continue
-        near = difflib.get_close_matches(plain, [*own, *known], n=1, cutoff=0.6)
-        raise ConfigError(f"unknown flag; got {name}; {f'did you mean --{near[0]}?' if near else 'see --help'}")
-
-
-def named_settings(words: Sequence[str], known: Collection[str]) -> list[str]:
-    """Return the dotted names of the settings that flags among `words` set; `--no-NAME` sets NAME."""
-    flags = (word.partition("=")[0] for word in words if word.startswith("--"))
-    return [_setting_of(flag, known) for flag in flags]
-
-
-def _setting_of(flag: str, known: Collection[str]) -> str:
-    plain = flag.lstrip("-").replace("-", "_")
-    section, dot, last = plain.rpartition(".")
-    return f"{section}{dot}{last.removeprefix('no_')}" if plain not in known else plain
-
-
-def value_of_flag(words: Sequence[str], flag: str) -> str | None:
-    """Return the word after `--FLAG`, or behind its equals sign; None if it is not there."""
-    for position, word in enumerate(words):
-        name, equals, value = word.partition("=")
-        if name == f"--{flag}":
-            return value if equals else next(iter(words[position + 1 : position + 2]), None)
-    return None
-
-
-def parse_settings(prog: str, default: Settings, words: Sequence[str]) -> Settings:
-    """Return `default` with the settings on the command line replaced.
+def read_flags(kind: type[Flags], words: Sequence[str]) -> Flags:
+    """Return the flags of a command that has no settings.
 
     Raises:
-        ConfigError: a value does not fit its setting.
+        ConfigError: a word is no such flag, or a value does not fit.
     """
-    with _one_line_errors():
-        return tyro.cli(type(default), default=default, args=list(words), prog=prog, description="")
+    given, rest = take_flags(kind, words)
+    refuse(rest, kind.model_fields)
+    return kind(**given)
+
+
+def take_flags(kind: type[Section], words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    """Return the values of a command's own flags among words, unchecked, and all other words.
+
+    Raises:
+        ConfigError: a flag lacks its value, or has several.
+    """
+    return _take({name: field.annotation for name, field in kind.model_fields.items()}, words)
+
+
+def read_settings(words: Sequence[str], methods: Sequence[Method], own: type[Section]) -> dict[str, Any]:
+    """Return the settings of a run that words give, by dotted name; their values are checked by its recipe.
+
+    Args:
+        words: what `take_flags` has left.
+        methods: the run's method, or those of a bench's rows.
+        own: the command's own flags; `--method` is never a setting of one run.
+
+    Raises:
+        ConfigError: a word is no setting that one of the methods reads.
+    """
+    kinds = (setting_names(recipe_type(method.settings)) for method in methods)
+    types = {name: kind for names in kinds for name, kind in names.items() if name != "method"}
+    given, rest = _take(types, words)
+    refuse(rest, [*own.model_fields, *types, *(name for name in known_settings() if name != "method")], methods)
+    return given
+
+
+def refuse(words: Sequence[str], known: Collection[str], methods: Sequence[Method] = ()) -> None:
+    """Refuse words that nobody has taken; `known` are the names of flags that exist.
+
+    Raises:
+        ConfigError: there are such words.
+    """
+    if not words:
+        return
+    flag = words[0].partition("=")[0]
+    if not flag.startswith("-"):
+        raise ConfigError(f"unexpected word; got {words[0]}; see --help")
+    name = flag.lstrip("-").replace("-", "_").replace(".no_", ".")
+    if methods and name in known_settings():
+        require_read([name], methods)
+    near = difflib.get_close_matches(name, [*known], n=1, cutoff=0.6)
+    raise ConfigError(f"unknown flag; got {flag}; {f'did you mean --{near[0]}?' if near else 'see --help'}")
+
+
+def _take(types: Mapping[str, Any], words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    """Return the values of those flags among words that `types` names, and all other words.
+
+    tyro would complain about a missing or a wrong value in a box of its own and exit. So for tyro every flag but a
+    switch takes any number of words.
+    """
+    kinds = {
+        name: Annotated[bool if kind is bool else tuple[str, ...], tyro.conf.arg(name=name)]
+        for name, kind in types.items()
+    }
+    given_type: Any = TypedDict("given_type", kinds, total=False)  # pyright: ignore[reportArgumentType] - made here
+    given, rest = tyro.cli(given_type, args=list(words), return_unknown_args=True)
+    return {name: _value(name, types[name], value) for name, value in given.items()}, rest
+
+
+def _value(name: str, kind: Any, value: bool | tuple[str, ...]) -> Any:
+    """Return the value of a flag as pydantic takes it."""
+    if isinstance(value, bool) or {get_origin(each) for each in (kind, *get_args(kind))} & {tuple, list}:
+        return value
+    flag = f"--{name.replace('_', '-')}"
+    if len(value) != 1:
+        got = " ".join(value) or "none"
+        raise ConfigError(f"{flag} needs {'one' if value else 'a'} value; got {got}; type {flag} VALUE")
+    return None if value == ("None",) and type(None) in get_args(kind) else value[0]
 
 
 def show_settings(prog: str, default: Section, description: str) -> None:
@@ -131,26 +135,3 @@ def show_settings(prog: str, default: Section, description: str) -> None:
         tyro.cli(type(default), default=default, args=["--help"], prog=prog, description=description)
     except SystemExit:
         return
-
-
-def _one_line_errors() -> AbstractContextManager[Any]:
-    """Return a context in which tyro's complaints are `ConfigError`s; without its hook, tyro's own box is shown."""
-    try:
-        from tyro._errors import on_parse_error  # noqa: PLC0415 - private: may be gone
-    except ImportError:
-        return nullcontext()
-    return on_parse_error(_complain)
-
-
-def _complain(event: Any) -> None:
-    """Turn a complaint of tyro's into one line."""
-    argument = getattr(event, "argument", None)
-    name = getattr(getattr(argument, "lowered", None), "name_or_flags", None) or ()
-    flag = next(iter(name), "")
-    reason = getattr(event, "reason", None) or getattr(event, "message", None)
-    if reason is None and hasattr(event, "value"):
-        reason = f"got {event.value!r}; choose one of {', '.join(map(str, getattr(event, 'choices', ()) or ()))}"
-    if reason is None and hasattr(event, "tokens"):
-        reason = f"unknown words; got {' '.join(event.tokens)}; see --help"
-    text = " ".join(str(reason or type(event).__name__).split())
-    raise ConfigError(f"{flag}: {text}" if flag else text)

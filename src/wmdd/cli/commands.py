@@ -1,11 +1,12 @@
-"""The table of commands: each parses its words at once and returns what to do."""
+"""The table of commands: each checks its words at once and returns what to do."""
 
 from collections.abc import Callable, Sequence
 
 from wmdd.cli.arguments import Action
 from wmdd.cli.bench import bench
+from wmdd.cli.distill import distill
+from wmdd.cli.evaluate import evaluate
 from wmdd.cli.inspect import doctor, export, report, show_list, status, version
-from wmdd.cli.runs import distill, evaluate
 
 COMMANDS: dict[str, Callable[[Sequence[str]], Action]] = {
     "distill": distill,
@@ -19,3 +20,5 @@ COMMANDS: dict[str, Callable[[Sequence[str]], Action]] = {
     "version": version,
     "--version": version,
 }
+WITH_HELP = {"distill", "evaluate", "bench"}
+"""Commands with a help of their own; that of the others is their line of the usage."""

@@ -1,8 +1,7 @@
-"""`wmdd`: few verbs, each an ordinary function in a table. Torch is imported only by a command that computes."""
+"""`wmdd`: a few verbs, each a function in a table. Torch is imported only by commands that compute."""
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from wmdd.errors import ConfigError, WmddError, did_you_mean
 
@@ -14,54 +13,50 @@ wmdd shrinks an image-classification data set to a few synthetic images per clas
   wmdd evaluate RUN --data DATA [--student resnet18 ...] [--protocol NAME ...] [--seeds 3] [--labels soft|hard|both]
   wmdd bench    DATA [--methods all|NAME ...] [--ipc 1 10 ...] [--students NAME ...] [--protocols NAME ...] [--seeds 3]
                     [--distill-seeds 1] [--recipe NAME|FILE] [--out DIR] [--store DIR] [--SECTION.SETTING VALUE ...]
-  wmdd report   RUN                       make RUN/report.html again; of a bench, its tables and its page
-  wmdd status   RUN                       how far a run is
+  wmdd report   RUN                       write RUN/report.html again; of a bench, its tables and its page
+  wmdd status   RUN                       how far a run has come
   wmdd export   RUN --format imagefolder|parquet|safetensors --to DIR
   wmdd list     methods|recipes|protocols|models|data
-  wmdd doctor                             what this machine has, and what is missing
-  wmdd version
+  wmdd doctor                             what this machine has and what is missing
+  wmdd version                            which wmdd this is
 
 DATA is digits, a torchvision name such as cifar10, a folder of class folders, Parquet files, or hf:owner/name
 (`wmdd list data`). Running the same command again resumes. `wmdd COMMAND --help` shows every setting with its default.
-Exit codes: 0 done, 2 something in the input is wrong (one line says what), 1 a bug or a failed cell of a bench,
-130 interrupted, state saved.
+Exit codes: 0 done; 2 something in the input is wrong (one line says what); 1 a bug, or a failed cell of a bench;
+130 interrupted, with the state saved.
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parsed:
-    """A command line that makes sense, ready to be carried out."""
-
-    command: str
-    action: Callable[[], int]
-
-
-def parse(words: Sequence[str]) -> Parsed:
-    """Turn words into something to do, without doing it and without importing torch.
+def parse(words: Sequence[str]) -> Callable[[], int]:
+    """Check a command line without importing torch; return what runs it and gives the exit code.
 
     Raises:
         ConfigError: a word is wrong.
     """
     if not words or words[0] in {"-h", "--help", "help"}:
-        return Parsed(command="help", action=_help)
-    from wmdd.cli.commands import COMMANDS  # noqa: PLC0415 - `wmdd --help` must not wait for settings and tyro
+        return _help
+    from wmdd.cli.arguments import asks_help  # noqa: PLC0415 - `wmdd --help` must not wait for settings and tyro
+    from wmdd.cli.commands import COMMANDS, WITH_HELP  # noqa: PLC0415
 
-    if words[0] not in COMMANDS:
-        known = [*COMMANDS, "help"]
-        raise ConfigError(f"unknown command; got {words[0]!r}{did_you_mean(words[0], known)}")
-    return Parsed(command=words[0], action=COMMANDS[words[0]](words[1:]))
+    name, rest = words[0], words[1:]
+    if name not in COMMANDS:
+        raise ConfigError(f"unknown command; got {name!r}{did_you_mean(name, [*COMMANDS, 'help'])}")
+    if name not in WITH_HELP and asks_help(rest):
+        return lambda: _help(name.removeprefix("--"))
+    return COMMANDS[name](rest)
 
 
-def _help() -> int:
-    """Show the usage."""
-    sys.stdout.write(USAGE)
+def _help(command: str = "") -> int:
+    """Print the usage, or a command's line of it."""
+    lines = [line.strip() for line in USAGE.splitlines() if line.startswith(f"  wmdd {command} ")]
+    sys.stdout.write("\n".join([*lines, ""]) if command else USAGE)
     return 0
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Carry out a command line; return the exit code."""
+    """Run a command line; return the exit code."""
     try:
-        return parse(sys.argv[1:] if words is None else words).action()
+        return parse(sys.argv[1:] if words is None else words)()
     except WmddError as error:
         sys.stderr.write(f"wmdd: error: {' '.join(str(error).split())}\n")
         return 2

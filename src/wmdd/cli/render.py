@@ -1,4 +1,4 @@
-"""Everything a person sees on the console."""
+"""What the commands print."""
 
 import signal
 import sys
@@ -18,7 +18,7 @@ LINE_EVERY = 30.0
 
 
 class Screen(Watcher):
-    """Shows a run, with bars on a terminal and lines elsewhere, and passes on the wish to stop."""
+    """Shows the progress of a run, with bars on a terminal and lines elsewhere; Ctrl-C asks the run to stop."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True, soft_wrap=True, highlight=False)
@@ -28,11 +28,11 @@ class Screen(Watcher):
         self._stop = False
 
     def note(self, text: str) -> None:
-        """Show a sentence."""
+        """Print a sentence."""
         self._console.print(text, markup=False)
 
     def begin(self, stage: str) -> None:
-        """Show that a stage begins."""
+        """Print that a stage begins."""
         self._began = self._said = time.monotonic()
         if self._console.is_terminal:
             self._progress = Progress(
@@ -51,7 +51,7 @@ class Screen(Watcher):
             self.note(f"{stage} ...")
 
     def progress(self, stage: str, done: int, total: int) -> None:
-        """Show how far it is."""
+        """Move the bar, or print a line now and then."""
         if self._progress is not None and self._task is not None:
             self._progress.update(self._task, completed=done, total=total)
         elif time.monotonic() - self._said > LINE_EVERY:
@@ -60,33 +60,32 @@ class Screen(Watcher):
             self.note(f"{stage} {100 * done / total:.0f} %, about {left:.0f} s left")
 
     def end(self, stage: str, seconds: float, reused: bool) -> None:
-        """Show that it is finished."""
+        """Print that a stage is finished."""
         self.close()
         self.note(f"{stage:<11} {'found finished' if reused else f'{seconds:.1f} s'}")
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the progress bar."""
         if self._progress is not None:
             self._progress.stop()
             self._progress = self._task = None
 
     def stop_asked(self) -> bool:
-        """Tell whether Ctrl-C was pressed."""
+        """Return whether Ctrl-C was pressed."""
         return self._stop
 
     @contextmanager
-    def listening(self) -> Generator[None]:
-        """Take the first Ctrl-C (or SIGTERM) as a wish to stop once the state is saved, the second as an order."""
+    def listening(self) -> Generator["Screen"]:
+        """Stop at the first Ctrl-C (or SIGTERM) once the state is saved, at the second at once."""
         before = {name: signal.signal(name, self._on_signal) for name in (signal.SIGINT, signal.SIGTERM)}
         try:
-            yield
+            yield self
         finally:
             self.close()
             for name, handler in before.items():
                 signal.signal(name, handler)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        """Remember the wish; at the second time stop here and now."""
         del number, frame
         if self._stop:
             raise KeyboardInterrupt
@@ -94,26 +93,42 @@ class Screen(Watcher):
         self.note("stopping as soon as the state is saved; press Ctrl-C again to stop at once")
 
 
-def say(text: str) -> None:
-    """Print a line of the answer."""
+def say(text: str) -> int:
+    """Print a line of the answer; return the exit code of success."""
     sys.stdout.write(f"{text}\n")
+    return 0
 
 
-def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """Print a table of the answer."""
+def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> int:
+    """Print a table of the answer; return the exit code of success."""
     table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
     for number, column in enumerate(columns):
         table.add_column(column, justify="left" if number == 0 else "right", overflow="fold")
     for row in rows:
         table.add_row(*(str(cell) for cell in row))
     Console(highlight=False, markup=False).print(table)
+    return 0
 
 
-def show_names(title: str, names: dict[str, str]) -> None:
-    """Print names and what they mean."""
+def show_scores(evaluations: Sequence[dict[str, Any]]) -> None:
+    """Print the accuracy table and the verdict."""
+    from wmdd.report import plus_minus, summary_rows, verdict  # noqa: PLC0415 - imports torch
+
+    metrics = {"schema": 1, "evaluations": list(evaluations)}
+    rows = [
+        (row.set, row.ipc, row.student, row.protocol, row.labels, plus_minus(row.mean, row.std), row.n)
+        for row in summary_rows(metrics)
+    ]
+    show_table("Top-1 accuracy, last epoch", ("set", "ipc", "student", "protocol", "labels", "top-1 %", "seeds"), rows)
+    say(verdict(metrics))
+
+
+def show_names(title: str, names: dict[str, str]) -> int:
+    """Print names and what they mean; return the exit code of success."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for name, meaning in names.items():
         table.add_row(name, meaning)
     Console(highlight=False, markup=False).print(table)
+    return 0

@@ -1,7 +1,7 @@
-"""Methods: a folder each, with its card (`__init__.py`) and what it does (`distill.py`); `kits/` is what several share.
+"""Methods: a folder each, with its card (`__init__.py`) and its algorithm (`distill.py`); several share `kits/`.
 
-What a method of your own needs is here; docs/extending.md shows how to add one. Names are loaded on first use, because
-cards are listed without what the methods need.
+The names here are all that a method of your own needs; docs/extending.md shows how to add one. They are loaded on first
+use, because cards are listed without torch.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""What a method does: how it wires stages, and what it may ask of the runner."""
+"""The algorithm of a method: how it wires stages, and what the runner offers for it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from wmdd.stages.stage import Stage
 
 
 class Result(Protocol):
-    """A record that is, or will be, in the store; it is read only if somebody needs it."""
+    """A record in the store, read only when it is needed."""
 
     @property
     def key(self) -> str:
@@ -27,7 +27,7 @@ class Result(Protocol):
 
 
 class Stages(Protocol):
-    """Runs stages: skips what is finished, resumes what is not."""
+    """Runs stages: reuses finished results, resumes unfinished ones."""
 
     def run(self, stage: Stage, *inputs: Result | tuple[Result, ...], settings: Section, **facts: Any) -> Result:
         """Return the result of `stage` on `inputs`; `facts` go to the stage as keyword arguments.
@@ -52,7 +52,7 @@ class Size:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """Images that pass through a network, counted beforehand, so that a run can say how long it will take."""
+    """Images that pass through a network, counted beforehand for the estimate of a run's time."""
 
     arch: str
     forward: float = 0.0
@@ -73,33 +73,33 @@ def squeezing(recipe: Recipe, size: Size) -> tuple[Work, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Algorithm:
-    """A way from real images and teachers to a distilled set."""
+    """How real images and teachers become a distilled set."""
 
     distill: Callable[[Stages, Result, tuple[Result, ...], Recipe], Result]
     """`distill(stages, train, teachers, recipe)` → result with a `DistilledSet`."""
     teach: Callable[[Stages, Result, Result, Recipe], tuple[Result, ...]] = squeezed
     """`teach(stages, train, val, recipe)` → results with a `Teacher` each: the first is the run's, whose normalisation
-    the images have; all of them label."""
+    the images have; all of them label the set."""
     teach_work: CountWork = squeezing
-    """What `teach` passes through networks."""
+    """Counts what `teach` passes through networks."""
     work: CountWork | None = None
-    """What `distill` does; None = that is not known beforehand."""
+    """Counts what `distill` passes through networks; None = not known beforehand."""
 
 
 def load_algorithm(method: Method) -> Algorithm:
-    """Import what a method does.
+    """Import the algorithm of a method.
 
     Raises:
         ConfigError: it cannot be imported, or its module has no `ALGORITHM`.
     """
     try:
-        found = getattr(import_module(method.algorithm), "ALGORITHM", None)
+        algorithm = getattr(import_module(method.algorithm), "ALGORITHM", None)
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise ConfigError(f"method {method.name!r} cannot be loaded; got {reason}; mend {method.algorithm}") from error
-    if not isinstance(found, Algorithm):
+    if not isinstance(algorithm, Algorithm):
         raise ConfigError(
             f"method {method.name!r}: {method.algorithm} must hold ALGORITHM, a wmdd.methods.Algorithm; got "
-            f"{type(found).__name__}; mend that module"
+            f"{type(algorithm).__name__}; mend that module"
         )
-    return found
+    return algorithm

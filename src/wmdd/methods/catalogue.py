@@ -1,8 +1,8 @@
 """The catalogue of methods: those in this folder, and those of other installed packages, alike. Free of torch.
 
 A built-in method is a folder here with a card called `METHOD`. A package joins by an entry point of the group
-`wmdd.methods` that has the method's name and points to its card; of equal names ours is meant. Packages are imported
-only when their method is asked for.
+`wmdd.methods` that has the method's name and points to its card; a built-in method of that name takes precedence.
+Packages are imported only when their method is used.
 """
 
 from collections.abc import Iterable, Mapping
@@ -22,14 +22,14 @@ _KITS = "kits"
 
 @cache
 def builtin_methods() -> dict[str, Method]:
-    """Return the cards of our own methods by name, in alphabetical order."""
+    """Return the cards of the built-in methods by name, in alphabetical order."""
     folders = [module.name for module in iter_modules([str(Path(__file__).parent)]) if module.ispkg]
     cards: list[Method] = [import_module(f"wmdd.methods.{name}").METHOD for name in folders if name != _KITS]
     return {card.name: card for card in sorted(cards, key=lambda card: card.name)}
 
 
 def known_methods() -> dict[str, str]:
-    """Return name → line of our methods and then of those that installed packages register; imports none of these."""
+    """Return name → summary of the built-in methods, then of those of installed packages, which are not imported."""
     ours = {name: card.summary for name, card in builtin_methods().items()}
     points = sorted(entry_points(group=GROUP), key=lambda point: point.name)
     return {**ours, **{point.name: _summary(point) for point in points if point.name not in ours}}
@@ -39,7 +39,7 @@ def find_method(name: str) -> Method:
     """Return the card of the method called `name`.
 
     Raises:
-        ConfigError: there is none, and the message names the nearest; or it is another package's, and broken.
+        ConfigError: it is unknown, and the message names the nearest; or it is another package's, and broken.
     """
     card = builtin_methods().get(name)
     if card is not None:
@@ -50,13 +50,13 @@ def find_method(name: str) -> Method:
 
 
 def title_of(name: str) -> str:
-    """Return a method's name as papers write it; a name that is nobody's is returned as it is."""
+    """Return a method's name as papers write it; an unknown name as it is."""
     card = _card_if_sound(name)
     return name if card is None else card.title
 
 
 def losses_of(name: str) -> Mapping[str, str]:
-    """Return the columns of losses that a method logs, and their labels; empty if it is not known."""
+    """Return the columns of losses that a method logs, and their labels; empty for an unknown name."""
     card = _card_if_sound(name)
     return {} if card is None else card.losses
 
@@ -99,27 +99,37 @@ def _summary(point: EntryPoint) -> str:
     return f"{summary} (package {_owner(point)})"
 
 
+def method_of(tree: Tree) -> Method:
+    """Return the method that settings name, or the default one.
+
+    Raises:
+        ConfigError: it is unknown or broken.
+    """
+    return find_method(str(tree.get("method", Recipe.model_fields["method"].default)))
+
+
 def complete(tree: Tree, given: Tree | None = None) -> Recipe:
     """Return the recipe of the method that the settings name, every setting included.
 
     Args:
         tree: settings of a named recipe or a bench; those that belong to other methods are left out.
-        given: settings that somebody asked for in this very run: each must be one that the method reads.
+        given: settings of this very run, which come first: the method must read each.
 
     Raises:
         ConfigError: the method or a setting is unknown, a given one is not read, or a value does not fit.
     """
-    asked = dotted(given or {})
-    settings = {**dotted(tree), **asked}
-    method = find_method(str(settings.get("method", Recipe.model_fields["method"].default)))
+    required = dotted(given or {})
+    settings = {**dotted(tree), **required}
+    method = method_of(settings)
     kind = recipe_type(method.settings)
-    require_read(asked, [method])
-    _require_known(name for name in settings if name not in setting_names(kind))
-    return kind(**nested({name: value for name, value in settings.items() if name in setting_names(kind)}))
+    read = setting_names(kind)
+    require_read(required, [method])
+    _require_known(name for name in settings if name not in read)
+    return kind(**nested({name: value for name, value in settings.items() if name in read}))
 
 
 def require_read(names: Iterable[str], methods: Iterable[Method]) -> None:
-    """Refuse dotted settings that none of the methods reads.
+    """Refuse dotted settings that none of the methods reads: that of a run, or those of a bench's rows.
 
     Raises:
         ConfigError: it is unknown, or belongs to other methods; the message says what these methods read.
@@ -129,14 +139,12 @@ def require_read(names: Iterable[str], methods: Iterable[Method]) -> None:
     for name in names:
         if name not in read:
             _require_known([name], read)
-            told = " or ".join(card.name for card in cards)
-            raise ConfigError(
-                f"{name}: method {told} does not read it; leave it out, or set what it reads: {_listed(read)}"
-            )
+            none = f"method {cards[0].name} does not read it" if len(cards) == 1 else "no row reads it"
+            raise ConfigError(f"{name}: {none}; leave it out, or set what is read: {_listed(read)}")
 
 
 def _listed(read: Iterable[str]) -> str:
-    """Name settings: those of every run by section, those of the method one by one."""
+    """List settings in words: those of every run by section, those of the method one by one."""
     shared = {*Recipe.model_fields}
     sections = dict.fromkeys(f"{name.partition('.')[0]}.*" for name in read if "." in name)
     own = [name for name in read if name.partition(".")[0] not in shared]
@@ -144,25 +152,25 @@ def _listed(read: Iterable[str]) -> str:
 
 
 def _require_known(names: Iterable[str], read: Iterable[str] = ()) -> None:
-    """Refuse settings that no method has; sections called like another package's method are that package's business."""
-    ours = known_settings()
+    """Refuse settings that no method has; sections called like another package's method are left to that package."""
+    builtin = known_settings()
     packages = {point.name.replace("-", "_") for point in entry_points(group=GROUP)}
     for name in names:
-        if name not in ours and name.partition(".")[0] not in packages:
-            raise ConfigError(f"{name}: unknown setting{did_you_mean(name, [*(read or ours)])}")
+        if name not in builtin and name.partition(".")[0] not in packages:
+            raise ConfigError(f"{name}: unknown setting{did_you_mean(name, [*(read or builtin)])}")
 
 
 @cache
 def known_settings() -> dict[str, None]:
-    """Return the dotted settings of all our methods."""
+    """Return the dotted settings of all built-in methods."""
     kinds = [recipe_type(card.settings) for card in builtin_methods().values()]
     return dict.fromkeys(name for kind in kinds for name in setting_names(kind))
 
 
 def read_recipe(path: Path) -> Tree:
-    """Read settings from a YAML file, such as the recipe that a run leaves.
+    """Read settings from a YAML file, such as a run's `recipe.yaml`.
 
-    A file that names its method may hold what that method reads; one that does not may hold settings of several.
+    A file that names its method may hold only what that method reads; one that does not may hold settings of several.
 
     Raises:
         ConfigError: the file cannot be read or has wrong settings; the message names the file.

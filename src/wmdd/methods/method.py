@@ -1,7 +1,8 @@
-"""A method as data: its card. Free of torch: what the method does is imported when it is run."""
+"""A method as data: its card. Free of torch: the algorithm is imported when it runs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from wmdd.settings import Recipe, Section
 
@@ -24,9 +25,9 @@ class Method:
     stages: tuple[str, ...] = ()
     """Names of the stages that it runs, in order, beside those of every run."""
     losses: Mapping[str, str] = field(default_factory=dict)
-    """Columns of the log that its stages write, and what they are called in the report."""
+    """Columns of the log that its stages write, and their labels in the report."""
     networks: tuple[str, ...] = ()
-    """Settings that name networks which it builds beside the teacher's; checked before anything is run."""
+    """Settings that name further networks, which are checked before anything runs."""
     bibtex: str = ""
     """What to cite; empty = `source` alone."""
     real: bool = False
@@ -34,13 +35,9 @@ class Method:
     needs_batchnorm: bool = False
     """Whether it works only with a teacher that has BatchNorm layers."""
     own_procedure: str = "training"
-    """What protocol `own` does with its sets: `"training"`, or `"kernel"` for kernel regression."""
+    """How protocol `own` evaluates its sets: `"training"`, or `"kernel"` for kernel regression."""
 
     def network_names(self, recipe: Recipe) -> tuple[str, ...]:
         """Return the networks that the method builds under the settings of `recipe`."""
-        found: list[str] = []
-        for setting in self.networks:
-            section, _, name = setting.partition(".")
-            value = getattr(getattr(recipe, section), name)
-            found += [value] if isinstance(value, str) else value
-        return tuple(found)
+        values = (attrgetter(setting)(recipe) for setting in self.networks)
+        return tuple(name for value in values for name in ([value] if isinstance(value, str) else value))

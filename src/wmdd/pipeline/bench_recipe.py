@@ -1,23 +1,20 @@
-"""A bench recipe: which rows, at how many images per class, from how many seeds, on one recipe. Free of torch."""
+"""A bench recipe: rows, numbers of images per class and seeds, on one recipe. Free of torch."""
 
-import json
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from pydantic import Field, PositiveInt, field_validator
+from pydantic import Field, PositiveInt
 
 from wmdd.errors import ConfigError, WmddError, did_you_mean
 from wmdd.evaluation.comparison import BASELINE
-from wmdd.methods.catalogue import builtin_methods, complete, find_method, known_methods, require_read
+from wmdd.methods.catalogue import builtin_methods, complete, find_method, known_methods
 from wmdd.methods.method import Method
 from wmdd.settings import Recipe, Section
-from wmdd.settings.recipe import Tree, dotted, merged
+from wmdd.settings.recipe import dotted, merged
 
 _SHARED = ("data.", "squeeze.", "ipc", "seed", "device", "precision", "save_every")
-"""Settings that all rows have in common, or they could not be compared."""
+"""Settings that all rows share, or they could not be compared."""
 
 
 class BenchRecipe(Section):
@@ -26,9 +23,7 @@ class BenchRecipe(Section):
     section: ClassVar[str] = "bench"
 
     base: dict[str, Any] = Field(default_factory=dict)
-    """Settings of every cell: the teacher, the students, what each method needs; a row takes those that it reads."""
-    given: tuple[str, ...] = ()
-    """Names of settings in `base` that somebody asked for in this very run: some row must read each."""
+    """Settings of every cell: of the teacher, the students and each method; a row takes those that it reads."""
     methods: Annotated[tuple[str, ...], Field(min_length=1)] = (BASELINE, "wmdd")
     """The rows in order: methods, and names of `variants`; random real images always come first."""
     ipcs: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (10,)
@@ -36,18 +31,12 @@ class BenchRecipe(Section):
     distill_seeds: PositiveInt = 1
     """Sets distilled for each row, from seeds counted up from the base's; all share one teacher."""
     variants: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    """Rows that differ from the base: name → settings. A variant called like a method changes that method's row;
+    """Rows that differ from the base: name → settings. A variant with the name of a method changes that method's row;
     another one may name its `method`, else it is the base's."""
-
-    @field_validator("base", "variants")
-    @classmethod
-    def _as_in_a_file(cls, tree: dict[str, Any]) -> dict[str, Any]:
-        """Make tuples lists, so that what was read is equal to what was written."""
-        return json.loads(json.dumps(tree))
 
     @property
     def shared(self) -> Recipe:
-        """What all rows have in common, as the recipe of random real images."""
+        """The settings that all rows share, as the recipe of random real images."""
         return complete(merged(self.base, {"method": BASELINE}))
 
     @property
@@ -87,15 +76,20 @@ class Cell:
         """Name of its folder."""
         return f"{self.row}-ipc{self.recipe.ipc}-seed{self.recipe.seed}"
 
+    @property
+    def folder(self) -> str:
+        """Its folder in that of the bench."""
+        return f"cells/{self.name}"
+
 
 def cells(bench: BenchRecipe) -> list[Cell]:
-    """Return all cells: those of random real images first, as all others are evaluated beside them.
+    """Return all cells: those of random real images first, since all others are evaluated beside them.
 
     Raises:
-        ConfigError: a row is neither a method nor a variant, a given setting is read by none of them, or a variant
-            changes what all rows share.
+        ConfigError: a row is neither a method nor a variant, a setting does not fit, or a variant changes what all rows
+            share.
     """
-    require_read(bench.given, bench.cards())
+    bench.cards()  # refuses unknown rows
     _check_variants(bench)
     seed = bench.shared.seed
     return [
@@ -121,24 +115,3 @@ def _settings(bench: BenchRecipe, row: str, ipc: int, seed: int) -> Recipe:
         return complete(tree, bench.variants.get(row, {}))
     except WmddError as error:
         raise ConfigError(f"variants.{row}: {error}" if row in bench.variants else str(error)) from None
-
-
-def is_bench(tree: Any) -> bool:
-    """Tell whether the contents of a YAML file are a bench recipe rather than a recipe."""
-    return isinstance(tree, dict) and ("base" in tree or "methods" in tree)
-
-
-def build_bench(tree: dict[str, Any], named: Callable[[str], Tree], path: Path) -> BenchRecipe:
-    """Return the bench recipe that a YAML file at `path` holds; its `base` is a recipe's name or settings.
-
-    Raises:
-        ConfigError: it has wrong settings; the message names the file.
-    """
-    base = tree.get("base", {})
-    try:
-        values: dict[str, Any] = {**tree, "base": named(base) if isinstance(base, str) else base}
-        bench = BenchRecipe(**values)
-        complete(merged(bench.base, {"method": BASELINE}))
-    except WmddError as error:
-        raise ConfigError(f"{path}: {error}") from None
-    return bench

@@ -1,4 +1,4 @@
-"""On which device a run computes, and in which type."""
+"""The device and the floating-point type of a run."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def choose_device(wanted: str) -> torch.device:
 
 
 def choose_precision(wanted: str, device: torch.device) -> str:
-    """Return `fp32` or `bf16`; auto = bf16 where the machine computes in it, else fp32."""
+    """Return `fp32` or `bf16`; auto = bf16 where the hardware supports it, else fp32."""
     if wanted != "auto":
         return wanted
     if device.type == "cuda":
@@ -38,7 +38,7 @@ def choose_precision(wanted: str, device: torch.device) -> str:
 
 
 def _has_bf16_instructions() -> bool:
-    """Tell whether this CPU multiplies in bf16 (AVX512-BF16 or AMX); without it, bf16 is far slower than fp32."""
+    """Return whether this CPU multiplies in bf16 (AVX512-BF16 or AMX); without it, bf16 is far slower than fp32."""
     info = Path("/proc/cpuinfo")
     flags = info.read_text() if info.exists() else ""
     return "avx512_bf16" in flags or "amx_bf16" in flags

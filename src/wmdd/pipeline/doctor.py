@@ -1,4 +1,4 @@
-"""What this machine has, and what is missing."""
+"""What this machine has and what is missing."""
 
 import os
 import shutil

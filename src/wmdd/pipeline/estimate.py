@@ -1,7 +1,7 @@
-"""What a run will cost, said before it starts: seconds from a few steps timed here and now, bytes from sizes."""
+"""What a run will cost, announced before it starts: seconds from a few steps timed here and now, bytes from sizes."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -9,13 +9,14 @@ import torch
 from wmdd.context import Context
 from wmdd.methods.algorithm import Work
 from wmdd.models.building import build_model
+from wmdd.pipeline.bench_recipe import Cell
 from wmdd.pipeline.plan import RunPlan
-from wmdd.pipeline.watchers import Watcher
+from wmdd.pipeline.runner import Runner
 from wmdd.values import ModelSpec
 
 PROBE = 32
 PATIENCE = 4.0
-"""Seconds after which a probe is not repeated any more; the first calls are slow, while kernels are made."""
+"""Seconds after which a probe is no longer repeated; the first calls are slow while kernels are compiled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +33,7 @@ Speed = tuple[float, float]
 
 
 class Speeds(dict[str, Speed]):
-    """What an image costs in each network, timed when first asked for."""
+    """The cost of an image in each network, timed on first use."""
 
     def __init__(self, networks: Mapping[str, ModelSpec], device: torch.device, precision: str) -> None:
         super().__init__()
@@ -43,31 +44,61 @@ class Speeds(dict[str, Speed]):
         return self[arch]
 
     def seconds(self, work: Iterable[Work]) -> float:
-        """Return what this work takes."""
+        """Return the seconds of this work."""
         return sum(part.forward * self[part.arch][0] + part.both * self[part.arch][1] for part in work)
 
 
-def announce(plan: RunPlan, device: torch.device, precision: str, watcher: Watcher) -> None:
+def announce(plan: RunPlan, runner: Runner) -> None:
     """Tell the watcher what the run will cost if nothing of it is finished yet."""
-    cost, train, method = estimate(plan, device, precision), plan.train, plan.method.name
-    parts = ", ".join(f"{part} {span(seconds)}" for part, seconds in cost.seconds.items())
+    cost, method = estimate(plan, runner.device, runner.precision), plan.method.name
     unknown = "" if method in cost.seconds else f", not counting {method} itself"
-    watcher.note(
-        f"{len(train):,} images of {len(train.classes)} classes at {train.image_size} px on {device} in {precision}. "
-        f"If nothing is finished yet: about {span(sum(cost.seconds.values()))} ({parts}){unknown}, "
-        f"{_size(cost.memory)} of memory, {_size(cost.disk)} of disk."
+    runner.watcher.note(
+        f"{_images(plan)} on {runner.device} in {runner.precision}. If nothing is finished yet: "
+        f"{_total(cost.seconds)}{unknown}, {_size(cost.memory)} of memory, {_size(cost.disk)} of disk."
     )
 
 
+def announce_bench(base: RunPlan, plans: Sequence[tuple[Cell, RunPlan | Exception]], runner: Runner) -> None:
+    """Tell the watcher what the bench will cost if nothing of it is finished yet, as far as that can be known."""
+    sound = [(cell, plan) for cell, plan in plans if isinstance(plan, RunPlan)]
+    work = [plan.work for _, plan in sound]
+    networks = {arch: spec for _, plan in sound for arch, spec in plan.networks.items()}
+    speeds = Speeds(networks, runner.device, runner.precision)
+    seconds = {
+        "teachers": speeds.seconds({part for each in work for part in each.teachers}),  # shared by rows that have them
+        "methods": sum(speeds.seconds(each.method or ()) for each in work),
+        "labels": sum(speeds.seconds(each.labels) for each in work),
+        "students": sum(speeds.seconds(each.students) for each in work),
+    }
+    rows = dict.fromkeys(cell.row for cell, plan in sound if plan.work.method is None)
+    unknown = f", not counting {', '.join(rows)} themselves" if rows else ""
+    evaluation = base.recipe.evaluate
+    count = evaluation.seeds * len(evaluation.students) * len(evaluation.protocols)
+    students = f"{count} student{'' if count == 1 else 's'} each"
+    runner.watcher.note(
+        f"{len(plans)} sets of {base.train.name} ({_images(base)}), {students}, on {runner.device} in "
+        f"{runner.precision}. If nothing is finished yet: {_total(seconds)}{unknown}."
+    )
+
+
+def _images(plan: RunPlan) -> str:
+    train = plan.train
+    return f"{len(train):,} images of {len(train.classes)} classes at {train.image_size} px"
+
+
+def _total(seconds: Mapping[str, float]) -> str:
+    parts = ", ".join(f"{part} {span(cost)}" for part, cost in seconds.items())
+    return f"about {span(sum(seconds.values()))} ({parts})"
+
+
 def estimate(plan: RunPlan, device: torch.device, precision: str) -> Estimate:
-    """Return the expected cost of a run from scratch."""
+    """Return the expected cost of a run from scratch; random images are labelled and evaluated beside the set."""
     train, recipe, work, speeds = plan.train, plan.recipe, plan.work, Speeds(plan.networks, device, precision)
     classes = len(train.classes)
     images = classes * recipe.ipc
     pixels = train.channels * train.canvas**2
     labels = plan.label_epochs * images * (classes * 2 + 53) * (recipe.relabel.store != "online")
     decoded = len(train) * pixels if train.images.in_memory else 0
-    # Random images are labelled and evaluated beside the set.
     return Estimate(
         seconds={
             "teacher": speeds.seconds(work.teachers),
@@ -110,14 +141,14 @@ def _fastest(work: Callable[[], object], device: torch.device) -> float:
 
 
 def span(seconds: float) -> str:
-    """Return seconds as a person says them."""
+    """Return seconds in words."""
     if seconds < 60:
         return f"{max(1, round(seconds))} s"
     return f"{round(seconds / 60)} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _size(count: float) -> str:
-    """Return bytes as a person says them."""
+    """Return bytes in words."""
     for unit in ("kB", "MB", "GB"):
         count /= 1000
         if count < 1000:

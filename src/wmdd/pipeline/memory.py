@@ -1,4 +1,4 @@
-"""How much memory a stage took at most: of the GPU's, or of the whole process on other devices."""
+"""Peak memory of a stage: the GPU's, or on other devices that of the whole process."""
 
 import resource
 import sys
@@ -11,21 +11,20 @@ _CLEAR = Path("/proc/self/clear_refs")
 
 
 def forget_peak(device: torch.device) -> None:
-    """Begin to measure anew. Where the system cannot (outside Linux), the peak of the process's whole life remains."""
+    """Reset the peak. Where the system cannot (outside Linux), the peak since the start of the process remains."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return
     try:
-        _CLEAR.write_text("5", encoding="ascii")  # Linux: the high-water mark of resident memory falls to what is used
+        _CLEAR.write_text("5", encoding="ascii")  # Linux: resets the high-water mark of resident memory
     except OSError:
         return
 
 
 def peak_memory(device: torch.device) -> int:
-    """Return the bytes in use at the highest point since `forget_peak`.
+    """Return the largest number of bytes in use since `forget_peak`.
 
-    On CUDA: what tensors took on `device`. Elsewhere: resident memory of this process, libraries and decoded images
-    included.
+    On CUDA: of tensors on `device`. Elsewhere: resident memory of this process, with libraries and decoded images.
     """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)

@@ -1,33 +1,34 @@
-"""`metrics.json`: what a run found, for machines; docs/data-flow.md has its fields."""
+"""`metrics.json`: the findings of a run, for programs; docs/data-flow.md has its fields."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor
 
-from wmdd.evaluation.comparison import BASELINE, summarise
+from wmdd.artifacts.files import read_json, write_json
+from wmdd.evaluation.comparison import BASELINE, Scores, summarise
 from wmdd.evaluation.ranking import ranking_rows
 from wmdd.pipeline.plan import RunPlan
 from wmdd.pipeline.provenance import versions
+from wmdd.pipeline.runner import Runner, StoredResult
+from wmdd.pipeline.set_evaluation import EvaluatedSet
+from wmdd.pipeline.status import METRICS_FILE, RUN_FILE
 from wmdd.product.reading import EXACT
 from wmdd.stages.barycenter import BARYCENTER
 from wmdd.values import Diagnosis, ImageSet, Score, Teacher
 
-if TYPE_CHECKING:
-    from wmdd.pipeline.runner import Runner, StoredResult
-    from wmdd.pipeline.set_evaluation import EvaluatedSet
-
 SCHEMA = 1
+JOINED_FILE = "evaluations/scores.json"
 _SAME = ("set", "ipc", "student", "protocol", "labels", "seed")
-"""Of two scores that agree in these, the newer one counts."""
+"""Two scores that agree in these are of the same student."""
 
 
 def run_metrics(
-    runner: "Runner", plan: RunPlan, sets: "Sequence[EvaluatedSet]", *, full_data: Sequence[Score], command: str
+    runner: Runner, plan: RunPlan, sets: Sequence[EvaluatedSet], *, full_data: Sequence[Score], command: str
 ) -> dict[str, Any]:
-    """Return everything that a run found, ready for JSON."""
+    """Return all findings of a run, ready for JSON."""
     evaluations = [asdict(score) for each in sets for score in each.evaluation.record.scores]
     references = [asdict(score) for score in full_data]
     diagnoses = [each.diagnosis.record for each in sets if each.diagnosis is not None]
@@ -53,16 +54,41 @@ def run_metrics(
     }
 
 
-def with_scores(metrics: Mapping[str, Any], scores: Iterable[Score]) -> dict[str, Any]:
+def with_scores(metrics: Mapping[str, Any], scores: Scores) -> dict[str, Any]:
     """Return the metrics of a finished run with further scores, and the ranking of all."""
-    rows = (*metrics["evaluations"], *map(asdict, scores))
-    evaluations = list({tuple(row[name] for name in _SAME): row for row in rows}.values())
+    evaluations = merged_scores(metrics["evaluations"], scores)
     ranking = ranking_rows(evaluations, metrics["full_data"], random=BASELINE)
     return {**metrics, "evaluations": evaluations, "ranking": ranking}
 
 
+def merged_scores(*groups: Scores) -> list[Mapping[str, Any]]:
+    """Return all scores; of those of the same student under the same conditions, the last counts."""
+    rows = (row for group in groups for row in group)
+    return list({tuple(row[name] for name in _SAME): row for row in rows}.values())
+
+
+def joined_scores(run: Path) -> list[Mapping[str, Any]]:
+    """Return the scores that `wmdd evaluate` added to a run, if its sets and their labelling teachers are the same."""
+    path = run / JOINED_FILE
+    joined = read_json(path) if path.exists() else {}
+    return joined["scores"] if joined.get("of") == _scored(run) else []
+
+
+def join_scores(run: Path, scores: Scores) -> None:
+    """Add scores to a finished run: to its metrics, and to a file of their own, so that they outlive the metrics."""
+    rows = list(scores)
+    write_json(run / JOINED_FILE, {"of": _scored(run), "scores": merged_scores(joined_scores(run), rows)})
+    write_json(run / METRICS_FILE, with_scores(read_json(run / METRICS_FILE), rows))
+
+
+def _scored(run: Path) -> dict[str, Any]:
+    """Return the identities of a run's sets and of the teachers that label them."""
+    known = read_json(run / RUN_FILE)
+    return {role: known.get(role) for role in ("sets", "labelling")}
+
+
 def data_facts(train: ImageSet, val: ImageSet) -> dict[str, Any]:
-    """Return what is said of the real images."""
+    """Return the figures of the real images."""
     return {
         "name": train.name,
         "classes": list(train.classes),
@@ -75,12 +101,12 @@ def data_facts(train: ImageSet, val: ImageSet) -> dict[str, Any]:
 
 
 def teacher_facts(teacher: Teacher) -> dict[str, Any]:
-    """Return what is said of the teacher."""
+    """Return the figures of the teacher."""
     return {"arch": teacher.spec.arch, "stem": teacher.spec.stem, "top1": teacher.top1}
 
 
-def machine_facts(runner: "Runner", command: str) -> dict[str, Any]:
-    """Return on what, by which code and by which command a run was made."""
+def machine_facts(runner: Runner, command: str) -> dict[str, Any]:
+    """Return the machine, the code and the command that made a run."""
     return {
         "device": str(runner.device),
         "precision": runner.precision,
@@ -91,7 +117,7 @@ def machine_facts(runner: "Runner", command: str) -> dict[str, Any]:
     }
 
 
-def barycenter_facts(results: "Iterable[StoredResult]") -> dict[str, Any]:
+def barycenter_facts(results: Iterable[StoredResult]) -> dict[str, Any]:
     """Return the figures of the barycenter stage; empty where it is not among the results."""
     found = next((result for result in results if result.stage is BARYCENTER), None)
     if found is None:
@@ -108,7 +134,7 @@ def barycenter_facts(results: "Iterable[StoredResult]") -> dict[str, Any]:
 
 
 def _figures(diagnosis: Diagnosis) -> dict[str, dict[str, Any]]:
-    """Return what a diagnosis measured, class by class and as means over the classes."""
+    """Return the measurements of a diagnosis, class by class and as means over the classes."""
     values = {field.name.removesuffix("s"): getattr(diagnosis, field.name) for field in fields(diagnosis)}
     measured = {name: value for name, value in values.items() if isinstance(value, Tensor)}
     return {
@@ -117,7 +143,7 @@ def _figures(diagnosis: Diagnosis) -> dict[str, dict[str, Any]]:
     }
 
 
-def _seconds(results: "Sequence[StoredResult]") -> dict[str, float]:
+def _seconds(results: Sequence[StoredResult]) -> dict[str, float]:
     """Return the seconds of each stage, those of all sets added up, whenever they were spent."""
     seconds: dict[str, float] = {}
     for result in results:
@@ -126,10 +152,10 @@ def _seconds(results: "Sequence[StoredResult]") -> dict[str, float]:
     return seconds
 
 
-def _costs(results: "Sequence[StoredResult]", evaluated: "EvaluatedSet") -> dict[str, dict[str, float]]:
-    """Return what one set cost by stage, from its teacher to its students: `seconds`, added up, and peak `memory`.
+def _costs(results: Sequence[StoredResult], evaluated: EvaluatedSet) -> dict[str, dict[str, float]]:
+    """Return the costs of one set by stage, from its teacher to its students: `seconds`, added up, and peak `memory`.
 
-    Counted is everything that the set's evaluation was made from, whichever run made it.
+    They include everything that the set's evaluation was made from, whichever run made it.
     """
     known = {result.key: result for result in results}
     seconds: dict[str, float] = {}
@@ -160,7 +186,7 @@ def product_bytes(distilled: Path) -> dict[str, int]:
 
 
 def product_facts(metrics: Mapping[str, Any], plan: RunPlan) -> dict[str, Any]:
-    """Return what the data-set card tells of the run that made it."""
+    """Return what the data-set card says about the run that made the set."""
     return {
         "source": plan.method.source,
         "real": plan.method.real,

@@ -1,4 +1,4 @@
-"""What a run will do, resolved and checked once, before anything of it is made."""
+"""What a run will do, resolved and checked once, before any stage runs."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,11 +21,11 @@ from wmdd.values import ImageSet, ModelSpec
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunWork:
-    """What the parts of a run pass through networks if nothing of it is finished."""
+    """The images that the parts of a run pass through networks if nothing of it is finished."""
 
     teachers: tuple[Work, ...]
     method: tuple[Work, ...] | None
-    """None = that is not known beforehand."""
+    """None = not known beforehand."""
     labels: tuple[Work, ...]
     """Of one set."""
     students: tuple[Work, ...]
@@ -34,23 +34,22 @@ class RunWork:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunPlan:
-    """A run: its settings, and all that follows from them and the data before anything is made."""
+    """A run: its settings, and what follows from them and the data."""
 
     recipe: Recipe
     train: ImageSet
     val: ImageSet
     method: Method
     algorithm: Algorithm
-    """What the method does."""
     baseline: Algorithm
-    """Makes the set that is evaluated beside: random real images."""
+    """Makes the set that every run is compared with: random real images."""
     protocols: tuple[EvaluationProtocol, ...]
     label_epochs: int
     """Epochs for which labels are stored: those of the longest protocol that needs them, or 0."""
     label_batch: int
     """Images in a batch of the stored views."""
     networks: Mapping[str, ModelSpec]
-    """Every network that is built, by architecture: teachers, students, the method's own; all have one stem."""
+    """Every network of the run, by architecture: teachers, all who label, students, the method's own; with one stem."""
     work: RunWork
 
 
@@ -61,19 +60,18 @@ def plan_run(recipe: Recipe, train: ImageSet, val: ImageSet) -> RunPlan:
         WmddError: a class has fewer images than the set needs; or a setting does not fit the method, the data or the
             checkpoint, or names something that does not exist.
     """
-    method, evaluation = find_method(recipe.method), recipe.evaluate
+    method = find_method(recipe.method)
     algorithm = load_algorithm(method)
     require_images(train, recipe.ipc)
-    protocols = tuple(find_protocol(name) for name in evaluation.protocols)
-    label_epochs = _label_epochs(protocols, evaluation.epochs)
+    protocols = tuple(find_protocol(name) for name in recipe.evaluate.protocols)
+    label_epochs = _label_epochs(protocols, recipe.evaluate.epochs)
     work = _work(recipe, algorithm, train, protocols, label_epochs)
-    counted = (part.arch for part in (*work.teachers, *(work.method or ())))
     archs = (
         recipe.squeeze.arch,
-        *evaluation.students,
+        *recipe.evaluate.students,
         *recipe.relabel.teachers,
         *method.network_names(recipe),
-        *counted,
+        *(part.arch for part in (*work.teachers, *(work.method or ()))),
     )
     plan = RunPlan(
         recipe=recipe,
@@ -95,8 +93,8 @@ def plan_run(recipe: Recipe, train: ImageSet, val: ImageSet) -> RunPlan:
 def labelled(protocols: Sequence[EvaluationProtocol]) -> list[EvaluationProtocol]:
     """Return the protocols for whose epochs, in whose batches, labels are stored: those that replay them.
 
-    Where teachers are asked online only, it is these protocols: the teacher is not part of the product, so stored
-    answers are all that its users have of it. Protocols that ask no teacher need none.
+    If all ask their teachers online, it is these protocols: the teacher is not part of the product, so its users have
+    nothing but stored answers. Protocols that ask no teacher need none.
     """
     return [each for each in protocols if each.labels == "stored"] or [
         each for each in protocols if each.labels == "online"

@@ -1,4 +1,4 @@
-"""Which code made a result."""
+"""The code that makes a result."""
 
 import platform
 import subprocess
@@ -11,7 +11,7 @@ PACKAGES = ("wmdd", "torch", "torchvision", "timm", "POT", "numpy")
 
 @cache
 def versions() -> dict[str, str]:
-    """Return the versions of Python and of the packages that decide results, and our commit if we are in a checkout."""
+    """Return the versions of Python and of the packages that decide results, and the commit of a checkout."""
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
@@ -23,7 +23,7 @@ def versions() -> dict[str, str]:
 
 
 def _commit() -> str:
-    """Return the commit of the checkout that this very file is tracked in; empty outside one."""
+    """Return the commit of the checkout in which this very file is tracked; empty outside one."""
     tracked = _git("ls-files", "--error-unmatch", Path(__file__).name)
     return _git("describe", "--always", "--dirty", "--abbrev=12") if tracked else ""
 

@@ -1,17 +1,18 @@
 """Train further students on the set of a finished run, and on random images beside; their scores join the run's."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from wmdd.artifacts.files import make_folder, read_json, write_json
+from wmdd.artifacts.files import make_folder, read_json
 from wmdd.artifacts.folder import ResultFolder, Store
 from wmdd.data.sources.opening import open_data
 from wmdd.errors import ConfigError, DataError
 from wmdd.evaluation.comparison import BASELINE
 from wmdd.methods.algorithm import Result
 from wmdd.methods.catalogue import complete, read_recipe
-from wmdd.pipeline.metrics import with_scores
+from wmdd.pipeline.metrics import join_scores
 from wmdd.pipeline.plan import RunPlan, plan_run
 from wmdd.pipeline.runner import GivenResult, Runner, given_images
 from wmdd.pipeline.set_evaluation import evaluate_set, labelling_teachers
@@ -25,13 +26,9 @@ from wmdd.values import Evaluation, Teacher
 def evaluate_run(path: Path, data: str, changes: Mapping[str, Any], *, watcher: Watcher | None = None) -> Evaluation:
     """Return the scores of students trained on a run's set, and of others on random images under the same teachers.
 
-    They join `metrics.json`; a score of the same set, student, protocol, labels and seed replaces the older one.
-
-    Args:
-        path: folder of a run, or of the set in it.
-        data: source of the real images.
-        changes: settings that replace the run's; image size and channels are the set's.
-        watcher: hears how it goes.
+    They join `metrics.json`; a score of the same set, student, protocol, labels and seed replaces the older one. `path`
+    is the folder of a run, or of the set in it; `changes` replace the run's settings, but image size and channels are
+    the set's.
 
     Raises:
         ArtifactError: there is no set.
@@ -39,14 +36,14 @@ def evaluate_run(path: Path, data: str, changes: Mapping[str, Any], *, watcher: 
         DataError: the data are not those of the set.
     """
     product, run = load(path), run_folder(path)
-    known, before = _known(run), complete(read_recipe(run / "recipe.yaml"))
+    record, before = _record(run), complete(read_recipe(run / "recipe.yaml"))
     plan = _plan(before.with_settings(changes), product, data)
     out = run / "evaluations"
     make_folder(out)
-    runner = Runner(recipe=plan.recipe, store=Store(root=Path(known["store"])), out=out, watcher=watcher or Watcher())
-    teachers = _teachers(known, "teachers")
+    runner = Runner(recipe=plan.recipe, store=Store(root=Path(record["store"])), out=out, watcher=watcher or Watcher())
+    teachers = _teachers(record, "teachers")
     if plan.recipe.relabel.teachers == before.relabel.teachers:
-        labelling = _teachers(known, "labelling")
+        labelling = _teachers(record, "labelling")
     else:
         labelling = labelling_teachers(runner, plan, teachers)
     sets: list[Result] = [GivenResult(key=_product_key(run), record=product)]
@@ -54,29 +51,29 @@ def evaluate_run(path: Path, data: str, changes: Mapping[str, Any], *, watcher: 
         sets.append(plan.baseline.distill(runner, given_images(plan.train), teachers, plan.recipe))
     evaluated = [evaluate_set(runner, plan, each, labelling) for each in sets]
     scores = tuple(score for each in evaluated for score in each.evaluation.record.scores)
-    write_json(run / METRICS_FILE, with_scores(read_json(run / METRICS_FILE), scores))
+    join_scores(run, map(asdict, scores))
     return Evaluation(scores=scores)
 
 
 def run_folder(path: Path) -> Path:
-    """Return the folder of a run, given that or the set in it."""
+    """Return the folder of a run, given that folder or the set in it."""
     return path.parent if path.name == "distilled" else path
 
 
-def _known(run: Path) -> dict[str, Any]:
-    """Return what `run.json` says of a finished run."""
+def _record(run: Path) -> dict[str, Any]:
+    """Return the contents of `run.json` of a finished run."""
     if not (run / RUN_FILE).exists():
         raise ConfigError(
             f"students are compared with random images under the same teacher; got a set in {run}, which is not the "
             "folder of its run; give the run's folder, or train with wmdd.load(PATH).loader()"
         )
-    known = read_json(run / RUN_FILE)
-    if "teachers" not in known or not (run / METRICS_FILE).exists():
+    record = read_json(run / RUN_FILE)
+    if "teachers" not in record or not (run / METRICS_FILE).exists():
         raise ConfigError(
             f"the run is unfinished, or of an older wmdd that did not note its teachers; got {run}; "
             "run `wmdd distill` again"
         )
-    return known
+    return record
 
 
 def _plan(recipe: Recipe, product: PortableSet, data: str) -> RunPlan:
@@ -92,9 +89,9 @@ def _plan(recipe: Recipe, product: PortableSet, data: str) -> RunPlan:
     return plan_run(recipe, train, val)
 
 
-def _teachers(known: Mapping[str, Any], role: str) -> tuple[Result, ...]:
+def _teachers(record: Mapping[str, Any], role: str) -> tuple[Result, ...]:
     """Return the teachers that `run.json` names in a role, whichever stages made them."""
-    folders = [ResultFolder(path=Path(known["store"]) / name) for name in known[role]]
+    folders = [ResultFolder(path=Path(record["store"]) / name) for name in record[role]]
     gone = next((folder.path for folder in folders if not folder.finished), None)
     if gone is not None:
         raise ConfigError(f"a teacher of the run is gone; got no {gone}; run `wmdd distill` again")

@@ -1,7 +1,7 @@
-"""The runner: gives stages identity, storage and resume, none of which they know.
+"""The runner: gives stages identity, storage and resume, of which they know nothing.
 
-A stage's result is a folder named by stage and key (`artifacts/folder.py`). If it is finished it is used as it is; else
-the stage runs, from where it was stopped if it was.
+A stage's result is a folder named by stage and key (`artifacts/folder.py`). If it is finished it is reused; else the
+stage runs, from its saved state if it was stopped.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ from wmdd.values import ImageSet, Teacher
 
 
 class Stopped(Exception):  # noqa: N818 - not an error: the user asked for it with --until
-    """The last stage that was asked for is finished."""
+    """The stage that `--until` names is finished."""
 
 
 class StoredResult:
@@ -49,7 +49,7 @@ class StoredResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GivenResult:
-    """A record that is at hand."""
+    """A record in memory."""
 
     key: str
     record: Any
@@ -70,19 +70,19 @@ class Runner:
     watcher: Watcher
     until: str | None = None
     results: list[StoredResult] = field(default_factory=list)
-    """Every result of the run, in the order in which they were asked for."""
+    """Every result of the run, in the order of the requests."""
 
     def __post_init__(self) -> None:
         self.device = choose_device(self.recipe.device)
         self.precision = choose_precision(self.recipe.precision, self.device)
-        self._teachers: dict[str, list[str]] = {}
+        self._roles: dict[str, list[str]] = {}
 
     def run(self, stage: Stage, *inputs: Result | tuple[Result, ...], settings: Section, **facts: Any) -> StoredResult:
-        """Return the result of `stage`, found or made; a tuple of results reaches it as a tuple of records.
+        """Return the result of `stage`, from the store or made; a tuple of results reaches it as a tuple of records.
 
         Raises:
-            Stopped: this was the stage after which to stop.
-            WmddError: the stage's own complaints; its saved state stays where it is.
+            Stopped: this was the last stage to run.
+            WmddError: the stage failed; its saved state is kept.
         """
         keys = [[each.key for each in part] if isinstance(part, tuple) else part.key for part in inputs]
         key = self._key(stage, settings, facts, keys)
@@ -99,15 +99,13 @@ class Runner:
             raise Stopped
         return result
 
-    def name_teachers(self, teachers: Sequence[Result], labelling: Sequence[Result]) -> None:
-        """Write into `run.json` which results are the run's teachers and which label, its own in front."""
+    def name_roles(self, **roles: Sequence[Result]) -> None:
+        """Write into `run.json` which results are the run's `sets`, its `teachers`, and who is `labelling`."""
         folders = {result.key: result.folder.path.name for result in self.results}
-        roles = {"teachers": teachers, "labelling": labelling}
-        self._teachers = {role: [folders[each.key] for each in results] for role, results in roles.items()}
+        self._roles = {role: [folders[each.key] for each in results] for role, results in roles.items()}
         self._tell(current=None)
 
     def _key(self, stage: Stage, settings: Section, facts: dict[str, Any], inputs: InputKeys) -> str:
-        """Return the key of a stage's result under these settings."""
         counted = {**settings.counted(), **facts}
         if isinstance(settings, SqueezeSettings) and settings.checkpoint is not None:
             counted["checkpoint"] = checkpoint_digest(settings.checkpoint)
@@ -129,7 +127,6 @@ class Runner:
         facts: dict[str, Any],
         keys: InputKeys,
     ) -> None:
-        """Run a stage and store its record."""
         self.watcher.begin(result.stage.name)
         self._tell(current=result.folder)
         ctx = StoredContext(
@@ -164,23 +161,22 @@ class Runner:
         result.folder.commit(record, provenance)
 
     def _tell(self, current: ResultFolder | None) -> None:
-        """Write `run.json`: results and what the run is at, for `wmdd status`; its teachers, for `wmdd evaluate`."""
+        """Write `run.json`: results and the current one, for `wmdd status`; their roles, for `wmdd evaluate`."""
         write_json(
             self.out / RUN_FILE,
             {
                 "store": str(self.store.root.resolve()),
                 "results": [{"stage": result.stage.name, "folder": result.folder.path.name} for result in self.results],
-                **self._teachers,
+                **self._roles,
                 "current": current.path.name if current else None,
             },
         )
 
     def _copy_log(self) -> None:
-        """Make the run's log the logs of its results, in order; rows of stages that were found finished come in so."""
+        """Write the run's log as the logs of its results, in order, so that those of reused results are in it."""
         rows = [result.folder.log.read_text(encoding="utf-8") for result in self.results if result.folder.log.exists()]
         write_bytes(self.out / "log.jsonl", "".join(rows).encode())
 
 
 def _device_name(device: torch.device) -> str:
-    """Name the device as a person would."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

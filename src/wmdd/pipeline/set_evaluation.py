@@ -22,9 +22,9 @@ class EvaluatedSet:
 
     distilled: Result
     teachers: tuple[Result, ...]
-    """All who label, the run's own in front."""
+    """All that label, the run's own in front."""
     diagnosis: StoredResult | None
-    """None where no features of the real images were computed."""
+    """None if no features of the real images were computed."""
     labels: StoredResult
     evaluation: StoredResult
 
@@ -49,7 +49,7 @@ def evaluate_set(runner: Runner, plan: RunPlan, distilled: Result, teachers: tup
 
 
 def labelling_teachers(runner: Runner, plan: RunPlan, teachers: tuple[Result, ...]) -> tuple[Result, ...]:
-    """Return who labels: the run's teachers, and the networks of `relabel.teachers`, trained as the first is."""
+    """Return the run's teachers and the networks of `relabel.teachers`, trained as the first is: all of them label."""
     settings = plan.recipe.squeeze.with_(checkpoint=None)
     images = (given_images(plan.train), given_images(plan.val))
     further = (
@@ -60,10 +60,10 @@ def labelling_teachers(runner: Runner, plan: RunPlan, teachers: tuple[Result, ..
 
 
 def full_data_scores(runner: Runner, plan: RunPlan) -> tuple[Score, ...]:
-    """Return the scores of students trained on all real images, if the run asks for them: the reference above.
+    """Return the scores of students trained on all real images, if `evaluate.full_data` is set: the upper reference.
 
-    They are trained as the teacher is, from seeds counted up from its own; the first of its kind is the teacher itself,
-    if that was trained here.
+    They are trained as the teacher is, from its seed and those after it; the first of the teacher's architecture is the
+    teacher itself, if that was trained here.
     """
     recipe, train, val = plan.recipe, given_images(plan.train), given_images(plan.val)
     if not recipe.evaluate.full_data:
@@ -78,8 +78,6 @@ def full_data_scores(runner: Runner, plan: RunPlan) -> tuple[Score, ...]:
 
 
 def _diagnosed(runner: Runner, distilled: Result, teacher: Result) -> StoredResult | None:
-    """Return the diagnosis of a set; no pass over the real images is made for it."""
-    statistics = next((known for known in runner.results if known.stage is STATISTICS), None)
-    if statistics is None:
-        return None
-    return runner.run(DIAGNOSE, distilled, teacher, statistics, settings=DiagnoseSettings())
+    """Return the diagnosis of a set if the run has statistics; no pass over the real images is made for it."""
+    statistics = next((result for result in runner.results if result.stage is STATISTICS), None)
+    return statistics and runner.run(DIAGNOSE, distilled, teacher, statistics, settings=DiagnoseSettings())

@@ -1,4 +1,4 @@
-"""How far a run is, from what it has written; needs no torch and disturbs nothing."""
+"""The progress of a run, from the files that it has written. Free of torch; changes nothing."""
 
 import json
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Status:
 
 
 def run_status(run: Path) -> Status:
-    """Return how far the run, or the bench, in folder `run` is.
+    """Return the progress of the run, or the bench, in folder `run`.
 
     Raises:
         ArtifactError: it is not the folder of one.
@@ -28,31 +28,22 @@ def run_status(run: Path) -> Status:
     if (run / BENCH_FILE).exists():
         return _bench_status(run / BENCH_FILE)
     try:
-        known = json.loads((run / RUN_FILE).read_text(encoding="utf-8"))
+        record = json.loads((run / RUN_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ArtifactError(f"not the folder of a run; got {run}; give the --out of `wmdd distill`") from error
-    store = Path(known["store"])
-    rows = [_row(result["stage"], store / result["folder"]) for result in known["results"]]
-    if known["current"]:
-        name = known["current"]
+    store = Path(record["store"])
+    rows = [_row(result["stage"], store / result["folder"]) for result in record["results"]]
+    if record["current"]:
+        name = record["current"]
         rows.append((name.rpartition("-")[0], _last(store / name), "", name))
-    finished = (run / METRICS_FILE).exists() and not known["current"]
+    finished = (run / METRICS_FILE).exists() and not record["current"]
     return Status(sentence="finished" if finished else "unfinished; the same command continues", rows=tuple(rows))
 
 
 def _bench_status(path: Path) -> Status:
-    """Return how far a bench is, cell by cell."""
     try:
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-        rows = [
-            (
-                cell["row"],
-                cell["state"],
-                f"{sum(cell['seconds'].values()):.1f}" if cell["seconds"] else "",
-                cell["folder"],
-            )
-            for cell in cells
-        ]
+        rows = [(cell["row"], cell["state"], _total(cell["seconds"]), cell["folder"]) for cell in cells]
     except (OSError, ValueError, KeyError) as error:
         raise ArtifactError(f"cannot read {path}; got {type(error).__name__}; run `wmdd bench` again") from error
     left = sum(cell["state"] != "finished" for cell in cells)
@@ -62,8 +53,11 @@ def _bench_status(path: Path) -> Status:
     return Status(sentence=sentence, rows=tuple(rows))
 
 
+def _total(seconds: dict[str, float]) -> str:
+    return f"{sum(seconds.values()):.1f}" if seconds else ""
+
+
 def _row(stage: str, folder: Path) -> tuple[str, str, str, str]:
-    """Return the row of a finished stage."""
     try:
         seconds = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["seconds"]
     except (OSError, ValueError, KeyError):
@@ -72,7 +66,7 @@ def _row(stage: str, folder: Path) -> tuple[str, str, str, str]:
 
 
 def _last(folder: Path) -> str:
-    """Return what the stage that is under way logged last."""
+    """Return the last row of the log of an unfinished stage, in words."""
     log = folder / "log.jsonl"
     lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
     if not lines:

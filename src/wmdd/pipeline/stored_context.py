@@ -1,4 +1,4 @@
-"""The context that writes: saved state in a result's folder, rows in its log, progress to whoever watches."""
+"""The context that writes: saved state in a result's folder, rows in its log, progress to the watcher."""
 
 import json
 import time
@@ -23,12 +23,12 @@ class _Clock:
     started: float = field(default_factory=time.monotonic)
     saved: float = field(default_factory=time.monotonic)
     noted: float = 0.0
-    """When the seconds were last written down."""
+    """When the seconds were last written to disk."""
     polled: bool = False
-    """Whether the stage asks when to save; it then saves before it stops."""
+    """Whether the stage has called `due`: then it saves before it stops."""
 
     def seconds(self) -> float:
-        """Return the seconds spent so far."""
+        """Return the seconds spent so far, in this and in earlier attempts."""
         return self.before + time.monotonic() - self.started
 
 
@@ -54,18 +54,18 @@ class StoredContext(Context):
             append_text(path, line)
 
     def progress(self, done: int, total: int) -> None:
-        """Pass it on; a stage that keeps no state of its own is stopped here if somebody asked for it."""
+        """Forward the progress; a stage that saves no state is stopped here if the watcher asks for it."""
         self.watcher.progress(self.stage, done, total)
         if self.watcher.stop_asked() and not self.clock.polled:
             raise KeyboardInterrupt
 
     def due(self) -> bool:
-        """Tell whether `save_every` seconds are over, or somebody asked to stop."""
+        """Return whether `save_every` seconds have passed, or the watcher asks the run to stop."""
         self.clock.polled = True
         return self.watcher.stop_asked() or time.monotonic() - self.clock.saved >= self.save_every
 
     def save(self, name: str, tensors: Mapping[str, Tensor], **facts: Any) -> bool:
-        """Write the state; then stop if somebody asked for it."""
+        """Write the state; then stop if the watcher asks for it."""
         write_tensors(self._file(name), tensors, facts)
         self.clock.saved = time.monotonic()
         if self.clock.saved - self.clock.noted > 1:
@@ -88,5 +88,4 @@ class StoredContext(Context):
         return mapped_tensor(self.folder.path / f"{name}.safetensors", name, tuple(shape))
 
     def _file(self, name: str) -> Path:
-        """Return the file of a saved state."""
         return self.folder.work / f"{name.replace('/', '_').replace(' ', '_')}.safetensors"

@@ -1,34 +1,34 @@
-"""Who hears how a run goes, and may ask it to stop."""
+"""Watchers follow the progress of a run, and may stop it."""
 
 
 class Watcher:
-    """Somebody who wants to know how a run goes, such as the command line; this base class ignores everything."""
+    """Follows the progress of a run, as the command line does; this base class ignores everything."""
 
     def note(self, text: str) -> None:
-        """Hear a sentence."""
+        """Receive a sentence."""
 
     def begin(self, stage: str) -> None:
-        """Hear that a stage begins."""
+        """Receive the name of a stage that begins."""
 
     def progress(self, stage: str, done: int, total: int) -> None:
-        """Hear how far it is."""
+        """Receive the progress of a stage."""
 
     def end(self, stage: str, seconds: float, reused: bool) -> None:
-        """Hear that it is finished, or was found finished."""
+        """Receive that a stage is finished, or that its stored result is reused."""
 
     def stop_asked(self) -> bool:
-        """Tell whether the run should stop at the next good moment."""
+        """Return whether the run should stop once its state is saved."""
         return False
 
 
 class OnlyNew(Watcher):
-    """Passes on to another watcher all but that something was found finished."""
+    """Forwards to another watcher everything but the end of stages whose stored result is reused."""
 
     def __init__(self, watcher: Watcher) -> None:
         self.note, self.begin, self.progress = watcher.note, watcher.begin, watcher.progress
         self.stop_asked, self._end = watcher.stop_asked, watcher.end
 
     def end(self, stage: str, seconds: float, reused: bool) -> None:
-        """Pass it on if the stage was made here."""
+        """Forward the end of a stage that ran."""
         if not reused:
             self._end(stage, seconds, reused)

@@ -1,12 +1,13 @@
-"""Recipes: complete settings of a run or of a bench, as functions; each docstring is a lab card."""
+"""Recipes: settings of a run or of a bench, as functions; each docstring is a lab card."""
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from wmdd.errors import ConfigError, did_you_mean
+from wmdd.errors import ConfigError, WmddError, did_you_mean
 from wmdd.evaluation.comparison import BASELINE
 from wmdd.methods.catalogue import complete, read_recipe
-from wmdd.pipeline.bench_recipe import BenchRecipe, build_bench, is_bench
+from wmdd.pipeline.bench_recipe import BenchRecipe
 from wmdd.recipes.cifar10 import cifar10
 from wmdd.recipes.digits import digits
 from wmdd.recipes.imagenet1k import imagenet1k
@@ -14,7 +15,7 @@ from wmdd.recipes.imagenette import imagenette, imagenette64
 from wmdd.recipes.paper import PAPER_TABLES
 from wmdd.recipes.tables import SMALL_TABLES
 from wmdd.recipes.tiny_imagenet import tiny_imagenet
-from wmdd.settings.recipe import Tree, read_tree
+from wmdd.settings.recipe import Tree, merged, read_tree
 
 RECIPES: dict[str, Callable[[], Tree]] = {
     recipe.__name__.replace("tiny_imagenet", "tiny-imagenet"): recipe
@@ -37,7 +38,7 @@ def find_recipe(name: str) -> Tree:
 
 
 def choose_recipe(data: str, recipe: str | Path | None) -> Tree:
-    """Return the settings that are meant: of a file, a name, or for None the recipe called like the data, if any.
+    """Return the settings of a file or of a named recipe; for None those of the recipe called like the data, if any.
 
     Raises:
         ConfigError: there is no such recipe, or the file cannot be read or names a setting that its method does not
@@ -52,7 +53,7 @@ def choose_recipe(data: str, recipe: str | Path | None) -> Tree:
 
 
 def choose_bench(data: str, recipe: str | Path | None) -> BenchRecipe:
-    """Return the bench recipe that is meant: a name or a file; of a plain recipe, its method beside random images.
+    """Return the bench recipe of a name or a file; of a plain recipe, that of its method beside random images.
 
     Raises:
         ConfigError: there is no such recipe, or the file cannot be read.
@@ -63,11 +64,23 @@ def choose_bench(data: str, recipe: str | Path | None) -> BenchRecipe:
             return BENCHES[str(recipe)]()
         if path.suffix in {".yaml", ".yml"} or path.exists():
             tree = read_tree(path)
-            if is_bench(tree):
-                return build_bench(tree, find_recipe, path)
+            if "base" in tree or "methods" in tree:
+                return _bench_of_file(tree, path)
         elif str(recipe) not in RECIPES:
             known = [*BENCHES, *RECIPES]
             raise ConfigError(f"unknown recipe; got {str(recipe)!r}{did_you_mean(str(recipe), known)}")
     base = choose_recipe(data, recipe)
     own = complete(base)
     return BenchRecipe(base=dict(base), methods=(BASELINE, own.method), ipcs=(own.ipc,))
+
+
+def _bench_of_file(tree: dict[str, Any], path: Path) -> BenchRecipe:
+    """Return the bench recipe that a YAML file at `path` holds; its `base` is a recipe's name or settings."""
+    base = tree.get("base", {})
+    try:
+        tree["base"] = find_recipe(base) if isinstance(base, str) else base
+        bench = BenchRecipe(**tree)
+        complete(merged(bench.base, {"method": BASELINE}))
+    except WmddError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    return bench

@@ -1,6 +1,6 @@
 """Typed settings, one section for each stage; the sentence under a field is its help text.
 
-Free of torch, so that the command line can answer quickly. `recipe` puts the sections of a run together.
+Free of torch, so that the command line answers quickly. `recipe` puts the sections of a run together.
 """
 
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
@@ -19,7 +19,7 @@ from wmdd.settings.chain import (
     ViewSettings,
 )
 from wmdd.settings.recipe import Recipe
-from wmdd.settings.section import Fraction, NoSettings, Section, one_line
+from wmdd.settings.section import Fraction, NoSettings, Section
 from wmdd.settings.strategy import DSA_GROUPS, FULL_DSA, NO_DSA, Strategy, strategy_groups
 
 __all__ = [
@@ -46,6 +46,5 @@ __all__ = [
     "Strategy",
     "TrainSettings",
     "ViewSettings",
-    "one_line",
     "strategy_groups",
 ]

@@ -1,4 +1,4 @@
-"""Settings of the stages that every run passes through."""
+"""Settings of the stages."""
 
 from typing import Annotated, ClassVar, Literal
 
@@ -18,11 +18,11 @@ class DataSettings(Section):
     channels: PositiveInt | None = None
     """Colour channels; none = 1 if the first images are all grey, else 3."""
     holdout: Annotated[float, Field(gt=0, lt=1)] = 0.1
-    """Share of each class held out for validation where the data bring no split of their own."""
+    """Share of each class held out for validation if the data have no split of their own."""
     holdout_seed: int = 0
     """Seed of that split."""
     max_broken: NonNegativeInt = 0
-    """How many unreadable images may be left out before the run stops."""
+    """Number of unreadable images that may be left out before the run stops."""
     memory_gb: PositiveFloat = 2.0
     """Decoded sets up to this size are kept in memory; larger ones are read as needed."""
     workers: NonNegativeInt = 2
@@ -30,7 +30,7 @@ class DataSettings(Section):
 
 
 class ViewSettings(Section):
-    """Random views: how an image is cropped, flipped and mixed each time it is looked at."""
+    """Random views: how an image is cropped, flipped and mixed in each view."""
 
     crop_min: Annotated[float, Field(gt=0, le=1)] = 0.08
     """Smallest share of the area that a random crop keeps; 1 = the whole image, always."""
@@ -58,17 +58,17 @@ class TrainSettings(Section):
     warmup: NonNegativeFloat = 0.0
     """Epochs of linear warm-up."""
     schedule: Literal["cosine", "step", "constant"] = "cosine"
-    """Cosine, see zeta; step = past half of the epochs a tenth, and the optimiser begins anew; or constant."""
+    """Cosine, see zeta; step = a tenth after half of the epochs, with the optimiser reset; or constant."""
     zeta: Annotated[float, Field(ge=1)] = 1.0
     """Cosine over zeta times the epochs: lr (1 + cos(pi i / (zeta epochs))) / 2; 1 ends at zero, 2 at half."""
     label_smoothing: Fraction = 0.0
     """Of the cross-entropy with hard labels."""
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Decay of an exponential moving average of the weights, which is then what is tested; 0 = none."""
+    """Decay of an exponential moving average of the weights, which is then tested; 0 = none."""
 
 
 class SqueezeSettings(TrainSettings):
-    """Stage 1: train the teacher, or bring your own."""
+    """Stage 1: train the teacher, or use your own."""
 
     section: ClassVar[str] = "squeeze"
 
@@ -77,7 +77,7 @@ class SqueezeSettings(TrainSettings):
     stem: Literal["auto", "imagenet", "small"] = "auto"
     """First layers: ImageNet's, or stride 1 without pooling for small images; auto = small below 96 pixels."""
     checkpoint: str | None = None
-    """File with a teacher's state dict; nothing is trained then."""
+    """File with a teacher's state dict; then nothing is trained."""
     pretrained: bool = False
     """Start from timm's pretrained weights of `arch`; with the same classes nothing is trained."""
     crop_min: Annotated[float, Field(gt=0, le=1)] = 0.08
@@ -99,12 +99,12 @@ class StatisticsSettings(Section):
 
 
 class BarycenterSettings(Section):
-    """Stage 3: a Wasserstein barycenter of each class's features, or what the ablation puts in its place."""
+    """Stage 3: a Wasserstein barycenter of each class's features, or an alternative of the ablation."""
 
     section: ClassVar[str] = "barycenter"
 
     objective: Literal["wasserstein", "sliced", "entropic", "mmd_linear", "mmd_rbf", "mean", "kmeans"] = "wasserstein"
-    """What the atoms minimise. All but wasserstein and kmeans have weights 1/IPC."""
+    """The objective of the atoms. All but wasserstein and kmeans have weights 1/IPC."""
     weights: Literal["learned", "uniform", "exact"] = "learned"
     """Of wasserstein only: learned = projected subgradient (the paper's); uniform = 1/IPC; exact = Voronoi shares."""
     iterations: PositiveInt = 10
@@ -114,7 +114,7 @@ class BarycenterSettings(Section):
 
 
 class OptimisationSettings(Section):
-    """Stage 4: how images are optimised, and how they look in a step."""
+    """Stage 4: how images are optimised, and their views in a step."""
 
     section: ClassVar[str] = "recover"
 
@@ -129,11 +129,11 @@ class OptimisationSettings(Section):
     flip: bool = True
     """Mirror half of the views."""
     roll: NonNegativeInt = 0
-    """Largest shift of a step's views in pixels, down and to the right; what leaves comes in at the other side."""
+    """Largest cyclic shift of a step's views in pixels, down and to the right."""
     curriculum: Literal["none", "cosine", "linear", "step"] = "none"
-    """How the smallest crop goes from the whole image to curriculum_end; none = crop_min in every step."""
+    """How the smallest crop shrinks from the whole image to curriculum_end; none = crop_min in every step."""
     curriculum_milestone: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Share of the steps after which the curriculum has come to its end."""
+    """Share of the steps after which the curriculum has reached its end."""
     curriculum_end: Annotated[float, Field(gt=0, le=1)] = 0.08
     """Smallest share of the area that a crop keeps at the end of a curriculum."""
     batch: PositiveInt = 100
@@ -146,14 +146,14 @@ class OptimisationSettings(Section):
 
 
 class InversionSettings(OptimisationSettings):
-    """Stage 4: optimise images under BatchNorm statistics and what ties them to their class."""
+    """Stage 4: optimise images under BatchNorm statistics and a loss that ties them to their class."""
 
     form: Literal["squared", "reference"] = "squared"
-    """squared = the paper's losses; reference = what the authors' code computes."""
+    """squared = the paper's losses; reference = those of the authors' code."""
     ce_weight: NonNegativeFloat = 0.0
     """Weight of a cross-entropy term added to the feature loss; the authors' script has 1, their final runs 0."""
     bn: Literal["per_class", "global", "none"] = "per_class"
-    """Which BatchNorm statistics the images should have."""
+    """BatchNorm statistics that the images should match."""
     bn_weight: NonNegativeFloat = 0.1
     """Weight lambda of the BatchNorm term."""
     bn_first: NonNegativeFloat = 1.0
@@ -161,15 +161,15 @@ class InversionSettings(OptimisationSettings):
 
     @property
     def shared_view(self) -> bool:
-        """Whether all images of a group have the same crop and flip in a step: so the reference code has it."""
+        """Whether all images of a group have the same crop and flip in a step, as in the reference code."""
         return self.form == "reference"
 
 
 class RecoverSettings(InversionSettings):
-    """Stage 4: optimise images until their features hit the atoms."""
+    """Stage 4: optimise images until their features match the atoms."""
 
     feature_loss: Literal["wasserstein", "cross_entropy", "mmd_linear", "mmd_rbf", "none"] = "wasserstein"
-    """What ties an image to its class; mmd_* takes both terms in units of their values at the start."""
+    """The loss that ties an image to its class; mmd_* takes both terms in units of their values at the start."""
 
 
 class RelabelSettings(Section):
@@ -179,11 +179,11 @@ class RelabelSettings(Section):
     free: ClassVar[frozenset[str]] = frozenset({"teachers"})  # they count as the stage's inputs
 
     teachers: tuple[str, ...] = ()
-    """Networks trained as the teacher is, that label beside it: the mean of all logits counts, stored or online."""
+    """Networks that are trained as the teacher is and label beside it: the mean of all logits counts."""
     store: Literal["full", "topk", "online"] = "full"
-    """Keep all logits, the largest ones, or none and ask the teacher again while training."""
+    """Store all logits, the largest ones, or none and recompute the teacher's logits while training."""
     top_k: PositiveInt = 10
-    """Logits kept by `topk`, beside the mean of the rest."""
+    """Logits stored by `topk`, beside the mean of the rest."""
     temperature: PositiveFloat = 20.0
     """Temperature T of the soft labels."""
     crop_min: Annotated[float, Field(gt=0, le=1)] = 0.08
@@ -207,13 +207,13 @@ class EvaluateSettings(Section):
     seeds: PositiveInt = 3
     """Students trained for each row."""
     labels: Literal["soft", "hard", "both"] = "soft"
-    """Learn from the teacher's answers; or from what the set brings itself, its fixed targets or the class; or both."""
+    """Learn from the teacher's answers; or from the set's own labels, its fixed targets or the class; or both."""
     epochs: PositiveInt | None = None
     """Epochs instead of the protocol's own."""
     tests: PositiveInt = 5
     """Tests during training, the last one after the last epoch."""
     full_data: bool = False
-    """Also train each student on all real images, as the teacher is trained: the reference above."""
+    """Also train each student on all real images, as the teacher is trained: the upper reference."""
 
     @model_validator(mode="after")
     def _not_empty(self) -> "EvaluateSettings":

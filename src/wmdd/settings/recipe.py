@@ -23,7 +23,7 @@ Kind = TypeVar("Kind", bound=Section)
 
 
 class Recipe(Section):
-    """What all runs have in common; `recipe_type` adds the sections of a method."""
+    """The settings of every run; `recipe_type` adds the sections of a method."""
 
     method: str = "wmdd"
     """How images are distilled; `wmdd list methods` names them."""
@@ -67,7 +67,7 @@ class Recipe(Section):
 
 @cache
 def recipe_type(sections: tuple[type[Section], ...]) -> type[Recipe]:
-    """Return the type of the recipes of methods that read `sections` beside those of every run."""
+    """Return the type of the recipes of a method that reads `sections` beside those of every run."""
     fields: dict[str, Any] = {
         kind.section: (kind, Field(default=kind(), description=(kind.__doc__ or "").split("\n")[0]))
         for kind in sections
@@ -100,15 +100,15 @@ def nested(flat: Tree) -> dict[str, Any]:
     tree: dict[str, Any] = {}
     for name, value in flat.items():
         *sections, last = name.split(".")
-        place = tree
+        branch = tree
         for section in sections:
-            place = place.setdefault(section, {})
-        place[last] = value
+            branch = branch.setdefault(section, {})
+        branch[last] = value
     return tree
 
 
 def merged(*trees: Tree) -> dict[str, Any]:
-    """Return the settings of all trees, nested; of a setting that several have, the last counts."""
+    """Return the settings of all trees, nested; if several have a setting, the last counts."""
     return nested({name: value for tree in trees for name, value in dotted(tree).items()})
 
 

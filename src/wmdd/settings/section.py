@@ -1,4 +1,4 @@
-"""What all settings are built on."""
+"""The base of all settings."""
 
 from typing import Annotated, Any, ClassVar
 
@@ -37,11 +37,11 @@ class Section(BaseModel):
 
 
 class NoSettings(Section):
-    """Nothing to set: the seed is the run's."""
+    """No settings: the seed is the run's."""
 
 
 def one_line(error: ValidationError, model: type[Section]) -> str:
-    """Say the first mistake of a pydantic report in one line."""
+    """Return the first mistake of a pydantic report in one line."""
     first = error.errors()[0]
     path = ".".join(str(part) for part in (model.section, *first["loc"]) if part != "")
     if first["type"] == "extra_forbidden":

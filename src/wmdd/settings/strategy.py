@@ -1,11 +1,11 @@
-"""Strategies of differentiable Siamese augmentation (DSA), as strings; what the operations do is in `wmdd.data.dsa`."""
+"""Strategies of differentiable Siamese augmentation (DSA), as strings; the operations are in `wmdd.data.dsa`."""
 
 from typing import Annotated
 
 from pydantic import AfterValidator
 
 DSA_GROUPS = ("color", "crop", "cutout", "flip", "scale", "rotate")
-"""Groups of operations; each draw takes one of those that a strategy names."""
+"""Groups of operations; each draw takes one of the groups in the strategy."""
 NO_DSA = "none"
 FULL_DSA = "color_crop_cutout_flip_scale_rotate"
 """The usual strategy (Zhao and Bilen 2021)."""

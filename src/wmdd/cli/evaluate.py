@@ -1,0 +1,72 @@
+"""`wmdd evaluate`: train further students on the set of a run. Parses its words at once and returns what to do."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Literal
+
+from pydantic import PositiveInt
+
+from wmdd.cli.arguments import Action, asks_help, read_flags, show_settings, target_of
+from wmdd.cli.render import Screen, show_scores
+from wmdd.errors import ConfigError
+from wmdd.settings import Section
+
+_USAGE = "`wmdd evaluate RUN --data DATA`"
+
+
+class EvaluateFlags(Section):
+    """Flags of `wmdd evaluate`."""
+
+    data: str | None = None
+    """Source of the real images that the set was distilled from; must be given."""
+    student: tuple[str, ...] = ("resnet18",)
+    """Networks to train; `wmdd list models` names them."""
+    protocol: tuple[str, ...] = ("wmdd",)
+    """How they are trained; `wmdd list protocols` names them."""
+    seeds: PositiveInt = 3
+    """Students for each row."""
+    labels: Literal["soft", "hard", "both"] = "soft"
+    """Learn from the teacher's answers; or from the set's own labels, its fixed targets or the class; or both."""
+    epochs: PositiveInt | None = None
+    """Epochs instead of the protocol's own; none = as in the run."""
+    device: str | None = None
+    """auto = CUDA, else MPS, else CPU; none = as in the run."""
+    precision: Literal["auto", "fp32", "bf16"] | None = None
+    """Type in which networks compute; none = as in the run."""
+
+
+def evaluate(words: Sequence[str]) -> Action:
+    """`wmdd evaluate RUN --data DATA ...`."""
+    if asks_help(words):
+        return _help
+    run = target_of("evaluate", _USAGE, words)
+    flags = read_flags(EvaluateFlags, words[1:])
+    data = flags.data
+    if data is None:
+        raise ConfigError(f"evaluate needs the real images; got no --data; type {_USAGE}")
+    more = {"evaluate.epochs": flags.epochs, "device": flags.device, "precision": flags.precision}
+
+    def act() -> int:
+        from wmdd import api  # noqa: PLC0415 - torch is imported here, once the words are known to be right
+
+        with Screen().listening() as screen:
+            evaluation = api.evaluate(
+                run,
+                data,
+                students=flags.student,
+                protocols=flags.protocol,
+                seeds=flags.seeds,
+                labels=flags.labels,
+                settings={name: value for name, value in more.items() if value is not None},
+                watcher=screen,
+            )
+        show_scores([asdict(score) for score in evaluation.scores])
+        return 0
+
+    return act
+
+
+def _help() -> int:
+    text = "Train students on the set of RUN and on random real images."
+    show_settings("wmdd evaluate RUN --data DATA", EvaluateFlags(), text)
+    return 0
