@@ -5,6 +5,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from wmdd.artifacts.files import write_bytes
+
 ABSENT = "–"
 """Stands for what is not known."""
 _LATEX = str.maketrans(
@@ -29,8 +31,6 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         ArtifactError: it cannot be written; what stood there is untouched.
     """
-    from wmdd.artifacts.files import write_bytes  # noqa: PLC0415 - brings torch, which reading a page does without
-
     write_bytes(path, text.encode())
 
 
