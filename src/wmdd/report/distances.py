@@ -62,7 +62,7 @@ def class_costs(diagnosis: Mapping[str, Any], classes: Sequence[str]) -> Plot | 
     return Plot(
         key="diagnosis",
         title="Cost of every class",
-        note="W2² to the real features. Classes stand in the order of their floors.",
+        note="W2² to the real features. Classes are in the order of their floors.",
         x_label="class" if named else "rank of the class by its floor",
         y_label="W2²",
         series=(

@@ -163,7 +163,7 @@ def _legend(plot: Plot) -> tuple[LegendEntry, ...]:
     lines = [(s.name, *style, s.y) for s, style in zip(plot.series, _styles(plot.series), strict=True)]
     if plot.level is not None:
         name, value = plot.level
-        lines.append((name, _LEVEL, "dashed", (value,)))
+        lines.append((name, _LEVEL, "dotted", (value,)))
     return tuple(
         LegendEntry(
             name=name,

@@ -36,6 +36,8 @@ _PARTS = {
     "recipe.yaml": "settings",
     "distilled/manifest.json": "images",
 }
+_LOGS = ("log.jsonl", "evaluations/log.jsonl")
+"""The run's own, and that of the students evaluated later."""
 
 
 class _Known(dict[str, Any]):
@@ -91,8 +93,9 @@ def write_report(run: Path) -> Path:
 
 
 def _content(folder: Path) -> dict[str, Any]:
-    metrics, recipe, log = _metrics(folder / "metrics.json"), _recipe(folder / "recipe.yaml"), folder / "log.jsonl"
-    rows, skipped = parse_log(log.read_text(encoding="utf-8", errors="replace") if log.is_file() else "")
+    metrics, recipe = _metrics(folder / "metrics.json"), _recipe(folder / "recipe.yaml")
+    logs = [folder / log for log in _LOGS if (folder / log).is_file()]
+    rows, skipped = parse_log("\n".join(log.read_text(encoding="utf-8", errors="replace") for log in logs))
     data, run, teacher, barycenter, diagnosis = (
         _section(metrics, name) for name in ("data", "run", "teacher", "barycenter", "diagnosis")
     )
@@ -163,13 +166,13 @@ def _recipe(path: Path) -> Mapping[str, Any]:
     return recipe if isinstance(recipe, dict) else {}
 
 
-def _gallery(distilled: Path, names: Sequence[str] | None) -> Gallery:
+def _gallery(distilled: Path, classes: Sequence[str] | None) -> Gallery:
     """Return the pictures; the manifest names the classes until there are metrics."""
     manifest = distilled / "manifest.json"
     if not manifest.is_file():  # written last: without it the folder is not finished
         return Gallery()
     with _reading(distilled, "cannot be read"):
-        names = names or json.loads(manifest.read_text(encoding="utf-8")).get("classes") or ()
+        names: Sequence[str] = classes or json.loads(manifest.read_text(encoding="utf-8")).get("classes") or ()
         return _chosen(sorted((distilled / "data").glob("train-*.parquet")), [str(name) for name in names])
 
 
