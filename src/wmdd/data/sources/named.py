@@ -1,6 +1,6 @@
-"""Data sets that are called by name: scikit-learn's digits, and torchvision's.
+"""Data sets called by name: scikit-learn's digits, and torchvision's.
 
-They are kept in `$WMDD_DATA`, or `~/.cache/wmdd`, and downloaded when missing.
+They are stored in `$WMDD_DATA`, or `~/.cache/wmdd`, and downloaded if missing.
 """
 
 import gzip
@@ -18,13 +18,13 @@ from wmdd.data.sources.listing import ArrayStore, FileStore, Listing, Source, Sp
 from wmdd.errors import DataError
 
 DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")
-"""Where Debian's package dataset-fashion-mnist puts its files."""
+"""Folder of Debian's package dataset-fashion-mnist."""
 _DIGITS_HOLDOUT = 0.2  # a tenth of 1,797 images would make a coarse test
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Torchvision:
-    """How to construct a torchvision data set's two splits."""
+    """How to construct the two splits of a torchvision data set."""
 
     about: str
     cls: str
@@ -178,7 +178,7 @@ def _construct(name: str, entry: _Torchvision, options: Mapping[str, Any]) -> An
 
 
 def _files(name: str, split: str, dataset: Any) -> Listing:
-    """List a torchvision data set whose images are files; few of them say in public which."""
+    """List a torchvision data set whose images are files; few have a public attribute with their paths."""
     if pairs := getattr(dataset, "samples", None) or getattr(dataset, "_samples", None):
         paths, labels = zip(*pairs, strict=True)
     else:
@@ -207,4 +207,4 @@ NAMED = Source(
     claims=lambda data: _name_of(data) in NAMED.forms,
     list_splits=lambda data: list_named(_name_of(data)),
 )
-"""A known name goes before a folder of that name. All but `digits` are downloaded by torchvision when missing."""
+"""A known name takes precedence over a folder of that name."""
