@@ -173,28 +173,27 @@ def _stage_plots(stage: str, rows: Sequence[Mapping[str, Any]], labels: Mapping[
         if _axis(part) == "epoch":
             plots += _training(key, f"{kind[:1].upper()}{kind[1:]}", part)
         else:
-            plots += _optimisation(key, f": {kind}" if len(kinds) > 1 else "", part, labels)
+            plots.append(_optimisation(key, f": {kind}" if len(kinds) > 1 else "", part, labels))
     return plots
 
 
 def _training(key: str, network: str, rows: Sequence[Mapping[str, Any]]) -> list[Plot]:
-    accuracy = _values(rows, "top1", positive=False)
+    accuracy = mean_series("top1", _values(rows, "top1", positive=False))
     lines, log = _losses(rows, {})
+    note = f"Real training images{_scale(lines, 'networks', log=log)}."
     return [
         Plot(key=f"{key}-top1", title=f"{network} accuracy", note="Real validation images.", x_label=_axis(rows),
-             y_label="top-1, %", series=(mean_series("top1", accuracy),)),
-        Plot(key=f"{key}-loss", title=f"{network} training loss", x_label=_axis(rows), y_label="loss", series=lines,
-             note=f"Real training images{_scale(lines, 'networks', log=log)}.", log=log),
+             y_label="top-1, %", series=(accuracy,)),
+        Plot(key=f"{key}-loss", title=f"{network} training loss", note=note, x_label=_axis(rows), y_label="loss",
+             series=lines, log=log),
     ]  # fmt: skip
 
 
-def _optimisation(key: str, kind: str, rows: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> list[Plot]:
+def _optimisation(key: str, kind: str, rows: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> Plot:
     lines, log = _losses(rows, labels)
     title = "Recovery losses" if len(lines) > 1 else "Distillation loss"  # a recovery logs the terms of its loss too
     note = f"Loss of the images{_scale(lines, 'groups of classes', log=log)}."
-    return [
-        Plot(key=key, title=f"{title}{kind}", note=note, x_label=_axis(rows), y_label="loss", series=lines, log=log)
-    ]
+    return Plot(key=key, title=f"{title}{kind}", note=note, x_label=_axis(rows), y_label="loss", series=lines, log=log)
 
 
 def _losses(rows: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> tuple[tuple[Series, ...], bool]:
