@@ -109,7 +109,6 @@ def _fresh(student: Student, supervision: Supervision, ctx: Context) -> nn.Modul
 
 
 def _only_test(student: Student, model: nn.Module, test: Test, ctx: Context) -> History:
-    """Return, and log, the test of a network that needs no epochs."""
     figures = test(model)
     ctx.log(unit=student.name, **figures)
     ctx.progress(student.number + 1, student.total)

@@ -82,7 +82,6 @@ def _means(scores: Scores) -> Means:
 
 
 def _row(means: Means, real: Mapping[str, float], key: tuple[str, str, str, str], random: str) -> dict[str, Any]:
-    """Return one row: the names, and the scores that can be computed."""
     name, student, protocol, labels = key
     row: dict[str, Any] = dict(zip(_NAMES, key, strict=True))
     ior = _gain(means, key, random)

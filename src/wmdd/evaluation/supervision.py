@@ -94,7 +94,6 @@ class StudentBatches:
         return apply_dsa(images, draw_dsa(self._student.protocol.dsa, images.shape[-1], len(images), generator))
 
     def _answers(self, images: Tensor, stored: Tensor | None) -> Tensor:
-        """Return the teachers' logits, `(B, C)`."""
         if stored is not None:
             return stored.to(images.device)
         teacher = self._supervision.teacher

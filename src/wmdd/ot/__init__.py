@@ -8,6 +8,8 @@ In reading order:
 - `alternatives`: the other solvers of a `Problem`, which the ablation compares.
 - `diagnosis`: yardsticks and bounds.
 
+Shapes: `K` atoms (points of a small set), `n` points (of a large one), `D` features.
+
 Importing this package does not import POT, which only problems too large for our own solver need.
 """
 

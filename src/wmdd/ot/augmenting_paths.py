@@ -119,7 +119,6 @@ def _first_cells(cost: Float64, supply: Int64, demand: Int64, duals: Float64) ->
 
 @compiled
 def _find_edges(cost: Float64, cells: Cells, j: int) -> None:
-    """Compute all edges that leave atom j."""
     edge, via = cells.edge[j], cells.via[j]
     edge[:] = np.inf
     via[:] = -1
@@ -135,7 +134,6 @@ def _find_edges(cost: Float64, cells: Cells, j: int) -> None:
 
 @compiled
 def _find_edge(cost: Float64, cells: Cells, j: int, k: int) -> None:
-    """Compute the edge from atom j to atom k."""
     least, found = np.inf, -1
     for place in range(cells.held[j]):
         i = cells.members[j, place]
@@ -198,7 +196,6 @@ def _nearest_open(search: Search) -> int:
 
 @compiled
 def _push(cost: Float64, cells: Cells, after: Int32, source: int, sink: int) -> None:
-    """Send as much as the path can carry from source to sink."""
     amount = min(cells.excess[source], -cells.excess[sink])
     j = source
     while j != sink:
@@ -220,7 +217,6 @@ def _push(cost: Float64, cells: Cells, after: Int32, source: int, sink: int) -> 
 
 @compiled
 def _receive(cost: Float64, cells: Cells, k: int, amount: int, i: Any) -> None:
-    """Add a piece of point i to atom k."""
     for place in range(cells.held[k]):
         if cells.members[k, place] == i:
             cells.units[k, place] += amount

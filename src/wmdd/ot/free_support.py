@@ -21,8 +21,6 @@ Where the paper leaves choices open, and where we differ:
 - **Atoms without mass** are re-seeded on the piece of mass that costs most (`feed_empty`).
 - **Warm starts**: each transport problem starts from the duals of the previous one, shifted by how much nearer the
   atoms came to their mass.
-
-Shapes: `K` atoms, `n` points, `D` features.
 """
 
 from collections.abc import Callable
@@ -137,8 +135,6 @@ def _check(weights: str, schedule: str | None, *, iterations: int, step: float, 
 
 
 class _Run(NamedTuple):
-    """The best state of a finished alternation, and how it was reached."""
-
     state: State
     trace: tuple[float, ...]
     converged: bool

@@ -182,7 +182,6 @@ def _allowed(cost: Float64, duals: Float64) -> Float64:
 def _checked(
     points_a: Points, points_b: Points, weights_a: Points | None, weights_b: Points | None
 ) -> tuple[Float64, Float64, Float64]:
-    """Return the squared distances between two point sets, and both masses."""
     first, second = as_points(points_a, "points_a"), as_points(points_b, "points_b")
     if first.shape[1] != second.shape[1]:
         raise DataError(

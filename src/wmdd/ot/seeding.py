@@ -1,7 +1,4 @@
-"""k-means++: the points that barycenters start from.
-
-Shapes: `K` atoms, `n` points, `D` features.
-"""
+"""k-means++: the points that barycenters start from."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,7 +1,4 @@
-"""The state of an alternation: atoms, the mass sent to each, and the move of the atoms to that mass.
-
-Shapes: `K` atoms, `n` points, `D` features.
-"""
+"""The state of an alternation: atoms, the mass sent to each, and the move of the atoms to that mass."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -103,7 +100,6 @@ def plans_of(problem: Problem, weights: Float64, distances: Float64, duals: Sequ
 
 
 def _joined(problem: Problem, plans: tuple[Plan, ...]) -> Pieces:
-    """Return the plans of all measures as one plan between the atoms and all points."""
     if len(plans) == 1:
         return plans[0].pieces
     starts = [measure.start for measure in problem.measures]

@@ -102,7 +102,6 @@ class Loader:
         return images, self._targets(rows).to(self.device), weights.to(self.device)
 
     def _targets(self, rows: EpochLabels) -> Tensor:
-        """Return probabilities `(B, C)`."""
         temperature = self.labels.temperature
         if rows.logits is not None:
             return torch.softmax(soft_targets(rows, self.labels.num_classes) / temperature, dim=1)
@@ -177,7 +176,6 @@ def _read(folder: Path, manifest: Mapping[str, Any]) -> PortableSet:
 
 
 def _pixels(column: pa.ChunkedArray) -> Tensor:
-    """Decode a column of pictures, uint8 `(M, ch, R, R)`."""
 
     def picture(row: int) -> Tensor:
         return decode_png(column[row].as_py()["bytes"])
@@ -203,7 +201,6 @@ def _soft_labels(manifest: Mapping[str, Any], plain: Tensor | None, files: list[
 
 
 def _stored_epochs(files: Sequence[CheckedFile]) -> LazyEpochs:
-    """Return the epochs of soft labels, read one row group at a time."""
     stops = list(accumulate(file.epochs for file in files))
 
     def read(number: int) -> EpochLabels:

@@ -131,7 +131,6 @@ def _write_product(
 
 
 def _manifest(distilled: DistilledSet, soft_labels: SoftLabels | None) -> dict[str, Any]:
-    """Return whatever a reader needs besides the tables."""
     facts: dict[str, Any] = {
         "format": FORMAT,
         "schema": SCHEMA,
@@ -168,7 +167,6 @@ def _write_card(
 
 
 def _write_images(distilled: DistilledSet, plain: Tensor | None, folder: Path) -> Path:
-    """Write `data/`: one row per image."""
     path = folder / "data" / "train-00000-of-00001.parquet"
     path.parent.mkdir()
     names = _file_names(distilled.labels)
@@ -181,7 +179,6 @@ def _write_images(distilled: DistilledSet, plain: Tensor | None, folder: Path) -
 
 
 def _image_table(distilled: DistilledSet, plain: Tensor | None, names: Sequence[str], rows: slice) -> pa.Table:
-    """Return some rows of the table of images."""
     with ThreadPoolExecutor() as pool:
         pngs = list(pool.map(encode_png, distilled.images[rows]))
     pictures = [{"bytes": png, "path": name} for png, name in zip(pngs, names[rows], strict=True)]
@@ -196,7 +193,6 @@ def _image_table(distilled: DistilledSet, plain: Tensor | None, names: Sequence[
 
 
 def _file_names(labels: Tensor) -> list[str]:
-    """Return `<label>_<number within the class>.png` for every image."""
     numbers: defaultdict[int, count[int]] = defaultdict(count)
     return [f"{label:05d}_{next(numbers[label]):04d}.png" for label in labels.tolist()]
 

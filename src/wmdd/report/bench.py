@@ -176,7 +176,6 @@ def _by_ipc(rows: Sequence[Row], setting: tuple[str, str, str], name: str) -> di
 
 
 def _cost(cells: Cells, row: str, ipc: int) -> Cost | None:
-    """Return the mean cost of a row's finished sets."""
     done = [cell for cell in cells if (cell["row"], cell["ipc"], cell["state"]) == (row, ipc, "finished")]
     if not done:
         return None
@@ -189,5 +188,4 @@ def _cost(cells: Cells, row: str, ipc: int) -> Cost | None:
 
 
 def _making(cell: Mapping[str, Any], amount: str) -> list[float]:
-    """Return an amount for each stage up to the images."""
     return [value for stage, value in cell[amount].items() if stage not in EVALUATION_STAGES]

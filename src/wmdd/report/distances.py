@@ -93,7 +93,6 @@ def _line(
     *,
     baseline: bool = False,
 ) -> Series:
-    """Return values by rank; `order` maps a rank to its label."""
     return Series(
         name=name,
         x=tuple(map(float, order)),

@@ -219,6 +219,5 @@ def _pictures(files: Sequence[Path], positions: Sequence[int]) -> dict[int, Imag
 
 
 def _real(value: object, digits: int = 1) -> str:
-    """Format a number for the page; a dash if it is unknown."""
     known = number(value)
     return ABSENT if known is None else f"{known:.{digits}f}"

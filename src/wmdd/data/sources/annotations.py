@@ -27,7 +27,6 @@ def flat_classes(files: Sequence[str], folder: Path, roots: Sequence[Path]) -> l
 
 
 def _read_list(folder: Path, places: Sequence[Path]) -> dict[str, str]:
-    """Return the table of class names by file stem."""
     if (folder / "val_annotations.txt").is_file():
         rows = _rows(folder / "val_annotations.txt", "\t")
         return {Path(row[0]).stem: row[1] for row in rows}

@@ -89,8 +89,6 @@ def _by_split(files: Sequence[str]) -> dict[str, list[str]]:
 
 
 class _Table:
-    """The files of one split: their columns, labels and row groups."""
-
     def __init__(self, root: Path, files: Sequence[str], name: str) -> None:
         self.root, self.files, self.name = root, files, name
         try:

@@ -17,8 +17,6 @@ bias vanishes and the iteration is that of `barycenter(weights="uniform")`, at a
 class mean is left. The default, 0.05, makes the bias small while sweeps are still few: on features of Imagenette ten
 iterations ended at or below the W2² of ten exact ones with equal weights, since blur also helps atoms out of poor
 local minima.
-
-Shapes: `K` atoms, `n` points, `D` features.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,4 @@
-"""The loop shared by the solvers that move K atoms of equal weight: exact transport gives the cost of every move.
-
-Shapes: `K` atoms, `n` points, `D` features.
-"""
+"""The loop shared by the solvers that move K atoms of equal weight: exact transport gives the cost of every move."""
 
 from collections.abc import Iterator
 from itertools import islice

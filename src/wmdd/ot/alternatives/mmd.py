@@ -7,8 +7,6 @@ kept, so it is never negative and makes sense for one atom. Two kernels:
 - a mixture of Gaussians, `k(a, b) = Σ_q exp(−‖a − b‖² / (2 s_q²))`, `s_q² = q · median ‖x − x'‖² / 2` over pairs of
   different points, q in {1/4, 1/2, 1, 2, 4}. The widths come from the points alone, so they cannot shrink with the
   atoms, and follow the scale of the features.
-
-Shapes: `K` atoms, `n` points, `D` features.
 """
 
 from collections.abc import Iterator

@@ -48,7 +48,6 @@ def sliced_barycenter(problem: Problem, *, iterations: int = 10, directions: int
 
 
 def _moves(problem: Problem, directions: int, generator: np.random.Generator) -> Iterator[Float64]:
-    """Yield the atoms after each frame."""
     atoms, features = problem.atoms, problem.points.shape[1]
     slices = slice_means(len(atoms), len(problem.points))
     for drawn in count(1):
