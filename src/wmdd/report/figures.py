@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 from markupsafe import Markup, escape
@@ -64,8 +64,7 @@ _STYLE: Any = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LegendEntry:
+class LegendEntry(NamedTuple):
     """One line of a plot, for its legend and its table."""
 
     name: str
@@ -165,16 +164,7 @@ def _legend(plot: Plot) -> tuple[LegendEntry, ...]:
         name, value = plot.level
         lines.append((name, _LEVEL, "dotted", (value,)))
     return tuple(
-        LegendEntry(
-            name=name,
-            variable=_VARIABLES[colour],
-            dash=dash,
-            first=ys[0],
-            lowest=min(ys),
-            highest=max(ys),
-            last=ys[-1],
-        )
-        for name, colour, dash, ys in lines
+        LegendEntry(name, _VARIABLES[colour], dash, ys[0], min(ys), max(ys), ys[-1]) for name, colour, dash, ys in lines
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -47,8 +47,7 @@ class _Known(dict[str, Any]):
         return None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClassImages:
+class ClassImages(NamedTuple):
     """The pictures of one class."""
 
     name: str
