@@ -1,7 +1,7 @@
-"""The few errors that wmdd raises on purpose.
+"""The errors that wmdd raises on purpose.
 
-Every message is one line of the form *what is wrong; got X; do Y*. The command line shows that line and exits with code
-2; anything that is not a `WmddError` is a bug of ours and shows a traceback.
+Every message is one line of the form *what is wrong; got X; do Y*. The command line prints it and exits with code 2;
+any other exception is a bug in wmdd and shows a traceback.
 """
 
 import difflib
@@ -9,18 +9,18 @@ from collections.abc import Iterable
 
 
 class WmddError(Exception):
-    """Base of every error that tells the user something about their input or their machine."""
+    """Base of all errors about the user's input or machine."""
 
 
 class ConfigError(WmddError):
     """A setting, a flag or a recipe is wrong.
 
-    Deliberately not a `ValueError`: pydantic and tyro catch those and would bury the line in their own report.
+    Deliberately not a `ValueError`: pydantic and tyro catch those and would bury the line in a report of their own.
     """
 
 
 class DataError(WmddError, ValueError):
-    """The images or labels that were given cannot be used as they are."""
+    """The given images or labels cannot be used as they are."""
 
 
 class ArtifactError(WmddError, OSError):
@@ -28,7 +28,7 @@ class ArtifactError(WmddError, OSError):
 
 
 class NumericsError(WmddError, ArithmeticError):
-    """A computation left the range in which its answer means anything (NaN, infinity, a failed solver)."""
+    """A computation has no meaningful result (NaN, infinity, a failed solver)."""
 
 
 class MissingExtraError(WmddError, ImportError):

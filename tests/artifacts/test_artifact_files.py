@@ -12,14 +12,12 @@ from wmdd.artifacts.files import (
     append_text,
     fsync_folder,
     make_folder,
-    mapped_tensor,
     read_json,
-    read_tensors,
     write_bytes,
     write_json,
-    write_tensors,
     writing,
 )
+from wmdd.artifacts.tensors import mapped_tensor, read_tensors, write_tensors
 from wmdd.errors import ArtifactError
 
 

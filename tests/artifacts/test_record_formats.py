@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from wmdd.artifacts.files import mapped_tensor, write_tensors
 from wmdd.artifacts.formats import read_record, write_record
+from wmdd.artifacts.tensors import mapped_tensor, write_tensors
 from wmdd.errors import ArtifactError
 from wmdd.values import (
     Barycenters,

@@ -14,6 +14,7 @@ import pytest
 from run_folders import make_diagnosis, make_metrics, score
 
 from wmdd.errors import ArtifactError
+from wmdd.methods.catalogue import losses_of
 from wmdd.report import verdict, write_report
 
 MakeRun = Callable[..., Path]
@@ -208,18 +209,19 @@ def test_worse_than_random_is_said_and_signed(make_run: MakeRun) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "stages", "titles"),
+    ("method", "stages", "titles", "labels"),
     [
-        ("dc", {"match_gradients": ("images", "step")}, ["Distillation loss"]),
+        ("dc", {"match_gradients": ("images", "step")}, ["Distillation loss"], ["distance of gradients"]),
         (
             "mtt",
             {"experts": ("expert-00000", "epoch"), "mtt": ("images", "step")},
             ["Expert training loss", "Distillation loss"],
+            ["loss", "distance from the expert, relative"],
         ),
     ],
 )
 def test_losses_of_matching_methods_are_drawn(
-    make_run: MakeRun, method: str, stages: dict[str, tuple[str, str]], titles: list[str]
+    make_run: MakeRun, method: str, stages: dict[str, tuple[str, str]], titles: list[str], labels: list[str]
 ) -> None:
     run = make_run(metrics=make_metrics(run={"method": method}))
     rows = [
@@ -230,7 +232,35 @@ def test_losses_of_matching_methods_are_drawn(
     (run / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     page = page_of(run)
     assert re.findall(r"<figcaption><h3>(.*? loss)</h3>", page) == titles
-    assert len(re.findall(r" from 1 at (?:step|epoch) 1 to 0.3333 at (?:step|epoch) 3", page)) == len(titles)
+    assert re.findall(r"loss: (.*?) from 1 at (?:step|epoch) 1 to 0.3333 at (?:step|epoch) 3", page) == labels
+
+
+@pytest.mark.parametrize("method", ["scdd", "gvbsm"])
+def test_terms_of_a_recovery_are_called_as_the_card_calls_them(make_run: MakeRun, method: str) -> None:
+    run = make_run(metrics=make_metrics(run={"method": method}))
+    columns = losses_of(method)
+    rows = [{"stage": "invert", "unit": "classes 0 to 9", "step": x, **dict.fromkeys(columns, 1 / x)} for x in (1, 2)]
+    (run / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    page = page_of(run)
+    assert len(columns) > 2
+    for label in columns.values():
+        assert f"{label} from 1 at step 1 to 0.5 at step 2" in page
+        assert f"</i>{label}</li>" in page
+
+
+def test_students_evaluated_later_are_shown_with_those_of_the_run(make_run: MakeRun) -> None:
+    scores = [score(of, seed, 90.0 + seed, protocol="rded") for of in ("wmdd", "random") for seed in range(2)]
+    run = make_run(curves=True, metrics=make_metrics(evaluations=[*make_metrics()["evaluations"], *scores]))
+    (run / "evaluations").mkdir()
+    rows = [{"stage": "evaluate", "unit": "wmdd resnet18 rded seed 0", "epoch": e, "top1": 90.0} for e in (1, 2)]
+    (run / "evaluations" / "log.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    text = words(page_of(run))
+    assert "resnet18 wmdd, soft labels" in text
+    assert "resnet18 rded, soft labels" in text
+    assert "78.2 ± 1.1" in text
+    assert "90.5 ± 0.7" in text
+    assert "Students: resnet18, wmdd" in text
+    assert "Students: resnet18, rded" in text
 
 
 def test_missing_random_row_is_shown_as_missing(make_run: MakeRun) -> None:

@@ -1,8 +1,9 @@
-"""Where results live: one folder for each, named by stage and key.
+"""Where results live: one folder each, named by stage and key.
 
-`manifest.json` is written last and by rename. There = finished, and never changed again; not there = unfinished, with
-the saved state of its units of work in `work/`, which is removed once the manifest stands. Units that are part of the
-record move from `work/` into the folder; if the manifest then never comes, whoever claims the folder moves them back.
+`manifest.json` is written last and by rename. With it a result is finished and never changes again; without it the
+result is unfinished and the saved state of its units of work is in `work/`, which is removed after the manifest is
+written. Units that are part of the record move from `work/` into the folder; if the process dies before the manifest
+is written, the next one to claim the folder moves them back.
 """
 
 import fcntl
@@ -46,7 +47,7 @@ class ResultFolder:
         return self.path / LOG
 
     def manifest(self) -> dict[str, Any]:
-        """Return what is known of a finished result."""
+        """Return the facts about a finished result."""
         return read_json(self.path / MANIFEST)
 
     def read(self, kind: type[Record]) -> Record:
@@ -54,7 +55,7 @@ class ResultFolder:
         return read_record(kind, self.path)
 
     def commit(self, record: Any, facts: Mapping[str, Any]) -> None:
-        """Write the record, then the manifest; from then on the folder is finished."""
+        """Write the record, then the manifest, which makes the folder finished."""
         with writing(self.path):
             write_record(record, self.path, units=self.work)
         sizes = {file.name: file.stat().st_size for file in sorted(self.path.glob("*.safetensors"))}
@@ -64,10 +65,10 @@ class ResultFolder:
 
     @contextmanager
     def claimed(self) -> Generator[None]:
-        """Hold the folder for this process; a second one that wants the same result is told so.
+        """Hold the folder for this process.
 
         Raises:
-            ArtifactError: another process is at work here.
+            ArtifactError: another process is working on the same result.
         """
         make_folder(self.work)
         lock = self.path.with_name(f".{self.path.name}.lock")
@@ -86,7 +87,7 @@ class ResultFolder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Store:
-    """All results of a place."""
+    """A folder of results, shared by runs."""
 
     root: Path
 

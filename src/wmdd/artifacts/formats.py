@@ -1,8 +1,8 @@
 """Record ↔ files: tensors as safetensors, everything else as JSON, each with a format version. No pickle.
 
-A record is stored as `record.json` (plain fields) and `tensors.safetensors`. Three kinds of content are too large for
-that at scale and have files of their own: the features, which the statistics stage wrote in place, the experts'
-parameters likewise, and soft labels, one file an epoch: the very file that the relabel stage saved as a unit of work.
+A record is stored as `record.json` (plain fields) and `tensors.safetensors`. Three kinds of content get too large for
+that and have files of their own: the features and the experts' parameters, which their stages wrote in place, and the
+soft labels, one file per epoch: the very file that the relabel stage saved as a unit of work.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
-from wmdd.artifacts.files import mapped_tensor, read_json, read_tensors, write_json, write_tensors
+from wmdd.artifacts.files import read_json, write_json
+from wmdd.artifacts.tensors import mapped_tensor, read_tensors, write_tensors
 from wmdd.errors import ArtifactError
 from wmdd.values import ClassStatistics, EpochLabels, LazyEpochs, ModelSpec, Score, SoftLabels, Trajectories
 from wmdd.values.labels import epoch_name
@@ -29,12 +30,9 @@ _REVIVE: dict[str, Callable[[Any], Any]] = {
 
 
 def write_record(record: Any, folder: Path, *, units: Path | None = None) -> None:
-    """Write a record into `folder`.
+    """Write a record of `wmdd.values` into `folder`.
 
-    Args:
-        record: One of the records of `wmdd.values`.
-        folder: Where its files go.
-        units: Folder of saved units of work. Those that are files of the record are moved, not written again.
+    Units of work saved in the folder `units` that are files of the record are moved, not written again.
     """
     plain: dict[str, Any] = {"type": type(record).__name__, "format": FORMAT}
     tensors: dict[str, Tensor] = {}
@@ -43,14 +41,14 @@ def write_record(record: Any, folder: Path, *, units: Path | None = None) -> Non
     mapped = MAPPED.get(type(record))
     if mapped is not None:
         values = tensors.pop(mapped)
-        place = mapped_tensor(folder / f"{mapped}.safetensors", mapped, tuple(values.shape))
-        if place.data_ptr() != values.data_ptr() and not place.equal(values):
-            place.copy_(values)
+        stored = mapped_tensor(folder / f"{mapped}.safetensors", mapped, tuple(values.shape))
+        if stored.data_ptr() != values.data_ptr() and not stored.equal(values):
+            stored.copy_(values)
         plain[mapped] = list(values.shape)
     if isinstance(record, SoftLabels):
         plain["epochs"] = len(record.epochs)
         for number in range(len(record.epochs)):
-            _keep_epoch(record, number, folder, units)
+            _write_epoch(record, number, folder, units)
     write_tensors(folder / "tensors.safetensors", tensors, {})
     write_json(folder / "record.json", plain)
 
@@ -59,7 +57,7 @@ def read_record(kind: type[Record], folder: Path) -> Record:
     """Read a record of type `kind` from `folder`.
 
     Raises:
-        ArtifactError: another type, a newer format, or damaged files.
+        ArtifactError: the folder holds another type or format, or damaged files.
     """
     plain = read_json(folder / "record.json")
     if not isinstance(plain, dict) or plain.pop("type", None) != kind.__name__ or plain.pop("format", None) != FORMAT:
@@ -76,17 +74,20 @@ def read_record(kind: type[Record], folder: Path) -> Record:
     if mapped is not None:
         values[mapped] = mapped_tensor(folder / f"{mapped}.safetensors", mapped, values[mapped], make=False)
     if kind is SoftLabels:
-        values["epochs"] = LazyEpochs(values["epochs"], lambda number: _read_epoch(folder, number))
+        values["epochs"] = LazyEpochs(
+            values["epochs"],
+            lambda number: EpochLabels.of(read_tensors(folder / f"{epoch_name(number)}.safetensors")[0]),
+        )
     return kind(**values)
 
 
 def take_back(folder: Path, units: Path) -> None:
-    """Undo the moves of a `write_record` that was killed: the stage finds its units of work in `units` again."""
+    """Undo the moves of a `write_record` that was killed, so that the stage finds its units of work again."""
     for path in folder.glob("epoch-*.safetensors"):
         path.replace(units / path.name)
 
 
-def _keep_epoch(record: SoftLabels, number: int, folder: Path, units: Path | None) -> None:
+def _write_epoch(record: SoftLabels, number: int, folder: Path, units: Path | None) -> None:
     name = f"{epoch_name(number)}.safetensors"
     if units is not None and (units / name).exists():
         (units / name).replace(folder / name)
@@ -111,8 +112,4 @@ def _pack(name: str, value: Any, plain: dict[str, Any], tensors: dict[str, Tenso
 
 def _tuples(value: Any) -> Any:
     """Return JSON lists as the tuples that records hold."""
-    return tuple(_tuples(part) for part in value) if isinstance(value, list) else value
-
-
-def _read_epoch(folder: Path, number: int) -> EpochLabels:
-    return EpochLabels.of(read_tensors(folder / f"{epoch_name(number)}.safetensors")[0])
+    return tuple(map(_tuples, value)) if isinstance(value, list) else value

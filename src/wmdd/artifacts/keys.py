@@ -7,20 +7,17 @@ from typing import Any
 
 LENGTH = 12
 InputKeys = Sequence[str | Sequence[str]]
-"""Keys of what goes into a stage; of a tuple of records, the list of their keys."""
+"""Keys of what a stage reads; of a tuple of records, the list of their keys."""
 
 
 def result_key(stage: str, version: int, settings: Mapping[str, Any], inputs: InputKeys) -> str:
-    """Return the key of a stage's result.
+    """Return the key of a stage's result, 12 hexadecimal digits.
 
     Args:
         stage: name of the stage.
-        version: of its code.
+        version: version of its code.
         settings: everything else that can change the answer, ready for JSON.
-        inputs: keys of the records that go in, in order.
-
-    Returns:
-        12 hexadecimal digits.
+        inputs: keys of the records that the stage reads, in order.
     """
     identity = {"stage": stage, "version": version, "settings": dict(settings), "inputs": list(inputs)}
     text = json.dumps(identity, sort_keys=True, separators=(",", ":"))

@@ -1,4 +1,4 @@
-"""Images to networks: orders, batches, normalisation, and what a set is made of."""
+"""From images to batches for networks: orders, reading, normalisation, counts."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -15,7 +15,7 @@ _SMALLEST_STD = 1e-3
 
 
 def shuffled(num_images: int, batch: int, generator: torch.Generator, *, drop_last: bool = False) -> list[Tensor]:
-    """Return one epoch of positions in random order, int64 `(batch,)` each; the last may be shorter, or be dropped."""
+    """Return one epoch of positions in random order, int64 `(batch,)` each; a shorter last batch may be dropped."""
     order = torch.randperm(num_images, generator=generator)
     batches = list(order.split(batch))
     return batches[:-1] if drop_last and num_images % batch else batches
@@ -35,13 +35,8 @@ def fetch_batches(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield `(indices, images)` for each batch, in order: int64 `(B,)` on the CPU and uint8 `(B, ch, S, S)`.
 
-    Images that are not in memory are decoded ahead by `workers` processes, or in this one if that is 0.
-
-    Args:
-        image_set: Where the images come from.
-        index_batches: Positions, a batch at a time.
-        workers: Processes that decode; they live as long as this call.
-        device: Where images are moved to; None leaves them on the CPU.
+    Images that are not in memory are decoded ahead by `workers` processes, which live as long as this call, or in this
+    process if that is 0. Images are moved to `device`; None leaves them on the CPU.
 
     Raises:
         DataError: an image cannot be read.
@@ -52,7 +47,7 @@ def fetch_batches(
         loaded: Iterable[tuple[Tensor, Tensor | DataError]] = map(pairs.__getitem__, index_batches)
     else:
         # One batch is one item: a worker needs no sampler, no collation and no random numbers.
-        # Its own generator keeps the loader from drawing on the global one.
+        # A generator of its own keeps the loader from drawing on the global one.
         loaded = DataLoader(
             pairs,
             batch_size=None,
@@ -70,7 +65,7 @@ def fetch_batches(
 class _Batches(Dataset[tuple[Tensor, "Tensor | DataError"]]):
     """Batches of images by their positions.
 
-    An error is handed over as a value: the loader would wrap one that is raised in many lines of traceback.
+    An error is passed as a value: the loader would wrap a raised one in many lines of traceback.
     """
 
     def __init__(self, images: Images) -> None:
@@ -103,11 +98,11 @@ def centre_crop(images: Tensor, size: int) -> Tensor:
 def channel_moments(image_set: ImageSet) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return mean and standard deviation of each channel's pixels in [0, 1].
 
-    They are exact over the whole canvases of all images, or of 10,000 evenly spaced ones. A
-    standard deviation below 1e-3 (a channel that never changes) is returned as 1e-3.
+    They are exact over the whole canvases of all images, or of 10,000 evenly spaced ones. A standard deviation below
+    1e-3 (a channel that never changes) is returned as 1e-3.
     """
-    taken = min(len(image_set), _MOMENT_IMAGES)
-    positions = torch.arange(taken) * len(image_set) // max(taken, 1)
+    sample = min(len(image_set), _MOMENT_IMAGES)
+    positions = torch.arange(sample) * len(image_set) // max(sample, 1)
     counts = torch.zeros(image_set.channels, 256, dtype=torch.float64)
     for _, images in fetch_batches(image_set, positions.split(_MOMENT_BATCH)):
         for channel in range(image_set.channels):
@@ -115,8 +110,7 @@ def channel_moments(image_set: ImageSet) -> tuple[tuple[float, ...], tuple[float
     shares = counts / counts.sum(1, keepdim=True)
     values = torch.arange(256, dtype=torch.float64) / 255
     mean = shares @ values
-    variance = (shares * (values - mean[:, None]) ** 2).sum(1)
-    std = variance.sqrt().clamp(min=_SMALLEST_STD)
+    std = (shares * (values - mean[:, None]) ** 2).sum(1).sqrt().clamp(min=_SMALLEST_STD)
     return tuple(mean.tolist()), tuple(std.tolist())
 
 

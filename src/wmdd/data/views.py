@@ -1,7 +1,7 @@
-"""Views: random crops, flips and CutMix of images, drawn first and applied after, so that each can be replayed exactly.
+"""Views: random crops, flips and CutMix of images, drawn first and applied later, so that they can be replayed exactly.
 
-`draw_views` makes the numbers (crop, flip, CutMix box), `compose_views` makes the pixels. A row of `Views` stands by
-itself: it gives the same pixels in any batch, in any order and, up to rounding, on any device.
+`draw_views` makes the numbers (crop, flip, CutMix box), `compose_views` the pixels. A row of `Views` is
+self-contained: it gives the same pixels in any batch, in any order and, up to rounding, on any device.
 
 Shapes: `B` views · `M` images · `ch` channels · `S` side of the canvas · `R` side of the view (`size`).
 """
@@ -25,17 +25,17 @@ def draw_views(index: Tensor, canvas: int, size: int, settings: ViewSettings, ge
     """Draw one random view of each image of a batch.
 
     Crops follow torchvision's `RandomResizedCrop`, boxes its `CutMix`, except that every image has its own box, flip
-    and lambda. The partner is the batch in a random order, seen through its own crop and flip.
+    and lambda. The partners are the batch in a random order, each with its own crop and flip.
 
     Args:
         index: int64 `(B,)`, positions of the images in their set.
         canvas: S, side of the stored images; crops are measured in its pixels.
         size: R, side of the view; CutMix boxes are measured in its pixels.
-        settings: Which views may come.
-        generator: The only source of randomness; equal generators give equal views.
+        settings: the distribution of views.
+        generator: the only source of randomness; equal generators give equal views.
 
     Returns:
-        Views of B rows on the CPU.
+        B rows on the CPU.
     """
     index = index.cpu()
     count = len(index)
@@ -70,33 +70,29 @@ def epoch_views(
     """Draw the views of one epoch: every image once, in random order, batch by batch.
 
     Args:
-        num_images: M, images in the set.
-        batch: Images a step; the last step may have fewer.
-        canvas: S, side of the stored images.
-        size: R, side of the views.
-        settings: Which views may come.
-        generator_for: Gives the random stream of a batch by its number; a batch's views depend on nothing else.
-        shuffle: Random stream of the order.
+        num_images: M.
+        batch: images per step; the last step may have fewer.
+        canvas: S.
+        size: R.
+        settings: the distribution of views.
+        generator_for: returns the random stream of a batch by its number; a batch's views depend on nothing else.
+        shuffle: random stream of the order.
 
     Returns:
-        Views of M rows in training order; step b owns rows `b * batch` to `(b + 1) * batch`.
+        M rows in training order; step b has rows `b * batch` to `(b + 1) * batch`.
     """
-    order = torch.randperm(num_images, generator=shuffle)
-    batches = order.split(batch)
+    batches = torch.randperm(num_images, generator=shuffle).split(batch)
     return concatenate([draw_views(rows, canvas, size, settings, generator_for(b)) for b, rows in enumerate(batches)])
 
 
 def compose_views(images: Tensor, partners: Tensor | None, views: Views, size: int) -> Tensor:
-    """Return the views of images that were fetched for the purpose.
+    """Return the pixels of B views, `(B, ch, R, R)`, differentiable with respect to `images` and `partners`.
 
     Args:
         images: `(B, ch, S, S)`, floating point: row i is the image `views.index[i]`.
-        partners: `(B, ch, S, S)`: row i is the image `views.partner[i]`; None where `has_cutmix(views)` is false.
-        views: What to show, B rows.
-        size: R, side of the result.
-
-    Returns:
-        `(B, ch, R, R)`, differentiable with respect to `images` and `partners`.
+        partners: `(B, ch, S, S)`: row i is the image `views.partner[i]`; None if `has_cutmix(views)` is false.
+        views: B rows.
+        size: R.
     """
     own = crop_and_flip(images, views.crop, views.flip, size)
     if partners is None:
@@ -106,19 +102,16 @@ def compose_views(images: Tensor, partners: Tensor | None, views: Views, size: i
 
 
 def crop_and_flip(images: Tensor, crop: Tensor, flip: Tensor, size: int) -> Tensor:
-    """Cut each image's own box, resize it to `size` and mirror it where asked.
+    """Cut each image's own box, resize it and mirror it if `flip`: `(B, ch, R, R)`, differentiable in `images`.
 
     Equals torchvision's `resized_crop(..., antialias=False)` followed by `hflip`: bilinear, half-pixel centres, and
-    nothing is taken from outside the box.
+    nothing is sampled from outside the box.
 
     Args:
         images: `(B, ch, S, S)`, floating point.
         crop: `(B, 4)`, (top, left, height, width) in pixels of `images`.
         flip: bool `(B,)`.
-        size: R, side of the result.
-
-    Returns:
-        `(B, ch, R, R)`, differentiable with respect to `images`.
+        size: R.
     """
     top, left, height, width = crop.to(images.device, images.dtype).unbind(1)
     rows = _sample_points(top, height, size, images.shape[-2])
@@ -131,18 +124,18 @@ def crop_and_flip(images: Tensor, crop: Tensor, flip: Tensor, size: int) -> Tens
 def cutmix_mask(boxes: Tensor, size: int) -> Tensor:
     """Return bool `(B, R, R)`: true where a view shows its partner, from CutMix boxes `(B, 4)`."""
     top, left, height, width = boxes.long().unbind(1)
-    place = torch.arange(size, device=boxes.device)
-    rows = (place >= top[:, None]) & (place < (top + height)[:, None])
-    columns = (place >= left[:, None]) & (place < (left + width)[:, None])
+    at = torch.arange(size, device=boxes.device)
+    rows = (at >= top[:, None]) & (at < (top + height)[:, None])
+    columns = (at >= left[:, None]) & (at < (left + width)[:, None])
     return rows[:, :, None] & columns[:, None, :]
 
 
 def reorder_tiles(images: Tensor, orders: Tensor) -> Tensor:
-    """Return images whose n x n square tiles have changed places: tile `orders[b, i]` comes to place i (RDED).
+    """Return images with permuted n x n square tiles: tile `orders[b, i]` moves to position i (RDED).
 
     Args:
         images: `(B, ch, R, R)`; rows and columns beyond n tiles of R // n pixels stay where they are.
-        orders: int64 `(B, n²)`, a permutation in each row; places are counted row by row.
+        orders: int64 `(B, n²)`, a permutation in each row; positions are counted row by row.
     """
     count = math.isqrt(orders.shape[1])
     side = images.shape[-1] // count
@@ -161,7 +154,7 @@ def cutmix_share(views: Views, size: int) -> Tensor:
 
 
 def has_cutmix(views: Views) -> bool:
-    """Tell whether any row shows a piece of its partner."""
+    """Tell whether any view shows a part of its partner."""
     return bool(((views.patch[:, 2] > 0) & (views.patch[:, 3] > 0)).any())
 
 
@@ -173,9 +166,9 @@ def concatenate(parts: Sequence[Views]) -> Views:
 def _draw_crops(count: int, canvas: int, crop_min: float, generator: torch.Generator) -> Tensor:
     """Draw int16 `(B, 4)` boxes by torchvision's rule: the first of ten tries that fits, else the whole square.
 
-    With `crop_min` = 1 a try fits only if it rounds to the whole square, so the result is the whole square always.
+    With `crop_min` = 1 a try fits only if it rounds to the whole square, so the result is always the whole square.
     """
-    # Always the same amount of randomness, so that later draws do not depend on how many tries were needed.
+    # Always the same amount of randomness, so that later draws do not depend on the number of tries.
     draws = torch.rand(count, 2, _TRIES, dtype=torch.float64, generator=generator)
     places = torch.rand(count, 2, dtype=torch.float64, generator=generator)
     area = canvas**2 * (crop_min + (1 - crop_min) * draws[:, 0])
@@ -200,7 +193,7 @@ def _draw_cutmix_boxes(count: int, size: int, alpha: float, generator: torch.Gen
 
 
 def _draw_beta(count: int, alpha: float, generator: torch.Generator) -> Tensor:
-    """Draw float64 `(B,)` from Beta(alpha, alpha), by NumPy seeded from the stream: torch's takes no generator."""
+    """Draw float64 `(B,)` from Beta(alpha, alpha) with NumPy, seeded by the stream: torch's Beta takes no generator."""
     seed = int(torch.randint(2**63 - 1, (), generator=generator))
     return torch.from_numpy(np.random.default_rng(seed).beta(alpha, alpha, size=count))
 

@@ -1,1 +1,12 @@
-"""Everything that a reported figure rests on: protocols, what a student learns from, references, comparison."""
+"""Everything that a reported figure rests on, in reading order.
+
+1. `protocols`: how students are trained and tested, as data; two figures are comparable only under one protocol.
+2. `students`: which students a run evaluates: networks x protocols x seeds, with their epochs and tests.
+3. `supervision`: the batches a student learns from, and its loss: views, soft labels, hard labels, the set's targets.
+4. `procedures`: what is done with a set: training a student, taking the set's learned steps, kernel regression.
+5. `accuracy`: top-1 and top-5 on the real validation images, for students and teachers alike.
+6. `comparison`: from scores to figures: mean, spread within and between sets, gap to random images, who is ahead.
+7. `ranking`: DD-Ranking's scores, which separate images from labels and augmentation.
+
+`wmdd.stages.evaluate` runs 2 to 5 for every set; `wmdd.pipeline.metrics` and `wmdd.report` use 6 and 7.
+"""

@@ -1,4 +1,4 @@
-"""Accuracy of a network on real images, the same for teachers and students."""
+"""Accuracy of a network on real images, measured alike for teachers and students."""
 
 import torch
 from torch import nn
@@ -12,7 +12,10 @@ BATCH = 250
 
 
 def accuracies(model: nn.Module, images: ImageSet, form: InputForm, ctx: Context) -> dict[str, float]:
-    """Return `top1` and `top5` in per cent on the central crop of every image; `model` is in eval mode."""
+    """Return `top1` and `top5`, in per cent, on the central crop of every image; `model` must be in eval mode.
+
+    With fewer than five classes, `top5` counts all of them.
+    """
     top1 = top5 = 0
     depth = min(5, len(images.classes))
     with torch.inference_mode():

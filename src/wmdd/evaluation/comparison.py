@@ -1,4 +1,4 @@
-"""From scores to figures that may be compared: means, spreads within and between sets, the gap to random images.
+"""From scores to comparable figures: means, spreads within and between sets, the gap to random images.
 
 A score is a row of `evaluations` in `metrics.json`, or of a cell in `bench.json`. One aggregation serves both: a run is
 a bench of one set. Free of torch.
@@ -11,7 +11,7 @@ from statistics import fmean, stdev, variance
 from typing import Any, NamedTuple
 
 BASELINE = "random"
-"""The set that every other one is compared with: as many random real images."""
+"""The set that all others are compared with: as many random real images."""
 Scores = Iterable[Mapping[str, Any]]
 
 
@@ -26,7 +26,7 @@ class Conditions(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """Top-1 accuracy in per cent, after the last epoch, of the students that differ in nothing but their seeds."""
+    """Top-1 accuracy, in per cent after the last epoch, of students that differ only in their seeds."""
 
     set: str
     ipc: int
@@ -34,36 +34,36 @@ class Row:
     protocol: str
     labels: str
     mean: float
-    """Of the sets' means."""
+    """Mean of the sets' means."""
     std: float | None
-    """Sample standard deviation (ddof = 1) of one set's students, pooled over the sets; None of single students."""
+    """Sample standard deviation (ddof = 1) of one set's students, pooled over the sets; None for single students."""
     between: float | None
-    """Sample standard deviation of the sets' means; None of a single set."""
+    """Sample standard deviation of the sets' means; None for a single set."""
     n: int
-    """Students, of all sets together."""
+    """Number of students, all sets together."""
     top5: float | None
     best: float | None
-    """Mean of `top1_best`; shown beside, never used."""
+    """Mean of `top1_best`; shown, but never used."""
     highest: bool = False
-    """No other set of its block has a higher mean."""
+    """Whether no other set of its block has a higher mean."""
     ahead: bool = False
-    """Above every other set of its block by more than the sum of the two standard deviations."""
+    """Whether it is above every other set of its block by more than the sum of the two standard deviations."""
 
     @property
     def conditions(self) -> Conditions:
-        """What other rows must share to be compared with this one."""
+        """The conditions that comparable rows share."""
         return Conditions(self.ipc, self.student, self.protocol, self.labels)
 
     @property
     def text(self) -> str:
-        """The mean with the students' spread, and in brackets the spread between sets if there are several."""
-        told = plus_minus(self.mean, self.std)
-        return told if self.between is None else f"{told} (± {self.between:.1f})"
+        """The mean with the students' spread, followed in brackets by the spread between sets, if several."""
+        text = plus_minus(self.mean, self.std)
+        return text if self.between is None else f"{text} (± {self.between:.1f})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """The rows that may be compared."""
+    """Comparable rows."""
 
     conditions: Conditions
     rows: tuple[Row, ...]
@@ -77,75 +77,73 @@ class Block:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """A row beside random images, or beside any other row of its block."""
+    """A row against random images, or against any other row of its block."""
 
     row: Row
     baseline: Row | None
 
     @property
     def gap(self) -> float | None:
-        """Points by which the row is above the baseline; None without one."""
+        """Points by which the row exceeds the baseline; None without one."""
         return None if self.baseline is None else self.row.mean - self.baseline.mean
 
     @property
     def spread(self) -> float | None:
-        """Sum of the two standard deviations; None while one of them is unknown."""
+        """Sum of the two standard deviations; None if one of them is unknown."""
         if self.baseline is None or self.row.std is None or self.baseline.std is None:
             return None
         return self.row.std + self.baseline.std
 
     @property
     def winner(self) -> int:
-        """1 or -1 where the row or the baseline is higher by more than the spread, 0 where they are not separated."""
+        """1 if the row is higher by more than the spread, -1 if the baseline is, 0 if they are not separated."""
         if self.gap is None or self.spread is None or abs(self.gap) <= self.spread:
             return 0
         return 1 if self.gap > 0 else -1
 
 
 def summarise(scores: Scores) -> list[Row]:
-    """Return one row for each set and its conditions, in stored order, without marks.
+    """Return one row for each set and conditions, in stored order, not yet compared with others.
 
-    Of a student (its own seed, and that of its set) that was evaluated twice the last score counts; a score without a
-    finite `top1` does not count.
+    If a student (its own seed and that of its set) was evaluated twice, the last score counts; a score without a finite
+    `top1` does not count.
     """
-    found: dict[tuple[str, Conditions], dict[Any, dict[Any, Mapping[str, Any]]]] = {}
+    groups: dict[tuple[str, Conditions], dict[Any, dict[Any, Mapping[str, Any]]]] = {}
     for score in scores:
         if number(score.get("top1")) is not None:
-            sets = found.setdefault((str(score.get("set", "")), conditions_of(score)), {})
+            sets = groups.setdefault((str(score.get("set", "")), conditions_of(score)), {})
             students = sets.setdefault(score.get("distill_seed"), {})
             students[score.get("seed", len(students))] = score
-    return [_row(*key, [list(students.values()) for students in sets.values()]) for key, sets in found.items()]
+    return [_row(*key, [list(students.values()) for students in sets.values()]) for key, sets in groups.items()]
 
 
 def blocks(scores: Scores) -> list[Block]:
-    """Return the comparable rows side by side, the highest and those clearly ahead marked; blocks in stored order."""
-    found: dict[Conditions, list[Row]] = {}
+    """Return blocks of comparable rows in stored order, with the highest row and the one clearly ahead marked."""
+    groups: dict[Conditions, list[Row]] = {}
     for row in summarise(scores):
-        found.setdefault(row.conditions, []).append(row)
-    return [Block(conditions=conditions, rows=_marked(rows)) for conditions, rows in found.items()]
+        groups.setdefault(row.conditions, []).append(row)
+    return [Block(conditions=conditions, rows=_marked(rows)) for conditions, rows in groups.items()]
 
 
-def comparisons(found: Sequence[Block], method: object) -> list[Comparison]:
-    """Return a method's rows beside random images, one for each block where it was evaluated.
+def comparisons(blocks_of_run: Sequence[Block], method: object) -> list[Comparison]:
+    """Return a method's rows against random images, one for each block where it was evaluated.
 
-    Args:
-        found: the blocks.
-        method: name of the method; one that was not evaluated stands for the first that was.
+    If the method was not evaluated, those of the first that was.
     """
-    pairs = [Comparison(row=row, baseline=block.baseline) for block in found for row in block.rows]
+    pairs = [Comparison(row=row, baseline=block.baseline) for block in blocks_of_run for row in block.rows]
     names = dict.fromkeys(pair.row.set for pair in pairs if pair.row.set != BASELINE)
     name = method if method in names else next(iter(names), None)
     return [pair for pair in pairs if pair.row.set == name]
 
 
 def conditions_of(score: Mapping[str, Any]) -> Conditions:
-    """Return the conditions of a score; what it does not tell is empty or 0."""
+    """Return the conditions of a score; missing ones are empty or 0."""
     student, protocol, labels = (str(score.get(name, "")) for name in ("student", "protocol", "labels"))
     return Conditions(int(number(score.get("ipc")) or 0), student, protocol, labels)
 
 
 def number(value: object) -> float | None:
-    """Return a finite number as float, and None for everything else (NaN, text, truth values, nothing)."""
+    """Return a finite number as float, and None for anything else (NaN, text, booleans, None)."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return float(value)
@@ -180,8 +178,8 @@ def _pooled(sets: Sequence[Sequence[float]]) -> float | None:
 
 
 def _mean(sets: Sequence[Sequence[Mapping[str, Any]]], column: str) -> float | None:
-    known = [value for students in sets for score in students if (value := number(score.get(column))) is not None]
-    return fmean(known) if known else None
+    values = [value for students in sets for score in students if (value := number(score.get(column))) is not None]
+    return fmean(values) if values else None
 
 
 def _marked(rows: Sequence[Row]) -> tuple[Row, ...]:

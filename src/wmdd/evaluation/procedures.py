@@ -1,4 +1,4 @@
-"""What is done with a distilled set to find out what it teaches: training, steps of learned lengths, regression."""
+"""What is done with a distilled set to measure what it teaches: training, learned steps, kernel regression."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -21,14 +21,14 @@ from wmdd.values import DistilledSet
 Test = Callable[[nn.Module], Mapping[str, float]]
 """Network in eval mode → its accuracies."""
 History = Sequence[Mapping[str, float]]
-"""Tests made on the way, the last one after the last epoch."""
+"""Accuracies during training, the last ones after the last epoch."""
 
 
 def train(student: Student, supervision: Supervision, test: Test, ctx: Context) -> History:
-    """Train a student as its protocol says and return its tests.
+    """Train a student by its protocol and return its tests.
 
     Raises:
-        ConfigError: an unknown architecture.
+        ConfigError: the architecture is unknown.
     """
     task = Task(
         name=student.name,
@@ -42,7 +42,7 @@ def train(student: Student, supervision: Supervision, test: Test, ctx: Context) 
 
 
 def take_steps(student: Student, supervision: Supervision, test: Test, ctx: Context) -> History:
-    """Take the steps that the set has learned (DD), from fresh weights as in `xavier_start`, and return the one test.
+    """Take the steps that the set has learned (DD), from fresh weights as in `xavier_start`, and return one test.
 
     Step t is plain gradient descent of length `rates[t]` on the cross-entropy of image t mod ipc of every class.
 
@@ -67,7 +67,7 @@ def take_steps(student: Student, supervision: Supervision, test: Test, ctx: Cont
 
 
 def regress(student: Student, supervision: Supervision, test: Test, ctx: Context) -> History:
-    """Solve the kernel regression on the set (KIP) and return its one test."""
+    """Solve the kernel regression on the set (KIP) and return one test."""
     return _only_test(student, KernelRegression(supervision.distilled, ctx.device).eval(), test, ctx)
 
 
@@ -79,7 +79,7 @@ PROCEDURES: Mapping[Procedure, Callable[[Student, Supervision, Test, Context], H
 
 
 class KernelRegression(nn.Module):
-    """Answers as a wide network would that was trained to its end on a set: on its targets, or else its classes."""
+    """Predicts as a wide network trained to convergence on a set would: on its targets if any, else on its classes."""
 
     def __init__(self, distilled: DistilledSet, device: torch.device) -> None:
         super().__init__()
@@ -90,13 +90,13 @@ class KernelRegression(nn.Module):
         self._targets = targets.to(device)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return float64 answers `(B, C)` to normalised images."""
+        """Return float64 outputs `(B, C)` for normalised images."""
         with torch.autocast(images.device.type, enabled=False):
             return kernel_regression(self._support, self._targets, images)
 
 
 def _fresh(student: Student, supervision: Supervision, ctx: Context) -> nn.Module:
-    """Return the untrained network; its weights depend on seeds and architecture alone, not on the set."""
+    """Return the untrained network; its weights depend only on seeds and architecture, not on the set."""
     distilled = supervision.distilled
     spec = resolve_spec(
         student.arch,
@@ -110,7 +110,6 @@ def _fresh(student: Student, supervision: Supervision, ctx: Context) -> nn.Modul
 
 
 def _only_test(student: Student, model: nn.Module, test: Test, ctx: Context) -> History:
-    """Return the test of a network that needs no epochs, and tell of it."""
     figures = test(model)
     ctx.log(unit=student.name, **figures)
     ctx.progress(student.number + 1, student.total)

@@ -1,6 +1,6 @@
 """How students are trained and tested, as data: two results are comparable only under one protocol.
 
-Each protocol has its source; docs/protocols.md says what each is for. All report the accuracy after the last epoch.
+Each protocol names its source; docs/protocols.md says what each is for. All report accuracy after the last epoch.
 """
 
 from dataclasses import dataclass, replace
@@ -10,54 +10,54 @@ from wmdd.errors import ConfigError, did_you_mean
 from wmdd.settings import FULL_DSA, NO_DSA, TrainSettings, ViewSettings
 
 FULL_DATA_SET = "full data"
-"""What scores of students that were trained on all real images give as their set."""
+"""The `set` in scores of students trained on all real images."""
 
 Procedure = Literal["training", "kernel", "steps"]
-"""What is done with a set: students are trained on it, or take steps of lengths that the set has learned, or kernel
-regression on it takes their place."""
+"""What is done with a set: students are trained on it, or take steps with the learning rates that the set has learned,
+or kernel regression on it replaces them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationProtocol:
-    """Rules under which students show what M distilled images teach."""
+    """Rules for training and testing students on a distilled set."""
 
     name: str
     summary: str
     source: str
     labels: Literal["stored", "online", "hard"]
-    """stored = replay the relabelled views; online = ask the teachers for each fresh view; hard = what the set brings
-    itself: its fixed targets, or else the classes alone."""
+    """stored = replay the relabelled views; online = the teachers label each fresh view; hard = the set's own fixed
+    targets, or else its classes."""
     training: TrainSettings
     views: ViewSettings
     batches: tuple[tuple[int, int], ...]
-    """(IPC up to which, batch) in rising order; the last one holds beyond."""
+    """(largest IPC, batch) in rising order; the last batch also holds for any larger IPC."""
     many_classes: int = 1
     """Factor on the batch from 100 classes on."""
     loss: Literal["kl", "mse"] = "kl"
-    """Of soft labels: divergence at `temperature`, or mean squared error of the logits."""
+    """Loss of soft labels: divergence at `temperature`, or mean squared error of the logits."""
     temperature: float = 20.0
     class_weight: float = 0.0
-    """Weight of a cross-entropy with the classes that is added to the loss of soft labels."""
+    """Weight of the cross-entropy with the classes that is added to the loss of soft labels."""
     dsa: str = NO_DSA
-    """Strategy of differentiable Siamese augmentation that is applied after the views, drawn for each image."""
+    """Strategy of differentiable Siamese augmentation, applied after the views, with parameters for each image."""
     tiles: int = 1
-    """Images are cut into so many tiles a side, which change places, before a view is taken (RDED); 1 = never."""
+    """Tiles per side that are shuffled within each image before a view is taken (RDED); 1 = no shuffle."""
     batch_statistics: bool = False
-    """Whether teachers that are asked online normalise by the statistics of the student's batch, not by their own."""
+    """Whether online teachers normalise by the statistics of the student's batch, not by their own."""
     learned_rate: bool = False
-    """Whether a set that has learned one rate for students replaces the learning rate by it (MTT)."""
+    """Whether a learning rate that the set has learned replaces the protocol's (MTT)."""
     procedure: Literal["training", "kernel", "own"] = "training"
     """See `Procedure`; own = that of the set's method."""
 
     def batch(self, ipc: int, num_classes: int) -> int:
-        """Return the batch for a set of `ipc` images of each of `num_classes` classes; never more than all of them."""
+        """Return the batch for a set of `ipc` images of each of `num_classes` classes; at most all of them."""
         size = next((batch for upto, batch in self.batches if ipc <= upto), self.batches[-1][1])
         if num_classes >= 100:
             size *= self.many_classes
         return min(size, ipc * num_classes)
 
     def settings(self, ipc: int, num_classes: int, epochs: int | None = None) -> TrainSettings:
-        """Return the training settings for such a set; `epochs` replaces the protocol's own."""
+        """Return the training settings for such a set; `epochs`, if given, replaces the protocol's."""
         return self.training.with_(batch=self.batch(ipc, num_classes), epochs=epochs or self.training.epochs)
 
 

@@ -1,9 +1,9 @@
-"""DD-Ranking's scores: what images are worth apart from their labels, and apart from augmentation.
+"""DD-Ranking's scores: the value of images apart from their labels, and apart from augmentation.
 
 Li et al. 2025 (arXiv:2505.13300), from the published formulas. Accuracies are fractions in [0, 1], after the last
-epoch, under protocols that were fixed beforehand. The released code differs, and its numbers cannot be compared with
-these: it puts per cents into the exponential, which sends nearly every method to one end of the scale, keeps the best
-accuracy over epochs and five learning rates on the test images, and is not repeatable (its seed is the clock).
+epoch, under protocols fixed beforehand. The released code differs, and its numbers are not comparable with these: it
+puts per cents into the exponential, which drives nearly every method to one end of the scale, keeps the best accuracy
+over epochs and five learning rates on the test images, and is not repeatable (its seed is the clock).
 """
 
 import math
@@ -13,28 +13,28 @@ from typing import Any
 from wmdd.evaluation.comparison import Scores, number, summarise
 
 AUGMENTED = {"dc": "dc_plain"}
-"""Protocols with augmentation, and those without that stand beside them."""
+"""Protocols with augmentation → their counterparts without."""
 
 
 def hard_label_recovery(real: float, distilled: float) -> float:
-    """Return HLR = acc(all real images, hard labels) - acc(set, hard labels); the lower the better."""
+    """Return HLR = acc(all real images, hard labels) - acc(set, hard labels); lower is better."""
     return _fraction(real) - _fraction(distilled)
 
 
 def improvement_over_random(distilled: float, random: float) -> float:
-    """Return IOR = acc(set, its recipe) - acc(as many random images, the same recipe); the higher the better."""
+    """Return IOR = acc(set, its recipe) - acc(as many random images, the same recipe); higher is better."""
     return _fraction(distilled) - _fraction(random)
 
 
 def label_robust_score(ior: float, hlr: float, *, weight: float = 0.5) -> float:
-    """Return LRS of alpha = weight · IOR - (1 - weight) · HLR; 0.27 of a set level with both references."""
+    """Return LRS of alpha = weight · IOR - (1 - weight) · HLR; 0.27 for a set level with both references."""
     return _scaled(weight * ior - (1 - weight) * hlr)
 
 
 def augmentation_robust_score(with_: float, without: float, *, weight: float = 0.5) -> float:
     """Return ARS of beta = weight · (gain with augmentation) + (1 - weight) · (gain without).
 
-    A gain is an accuracy less that of as many random images, see `improvement_over_random`.
+    A gain is an `improvement_over_random`.
     """
     return _scaled(weight * with_ + (1 - weight) * without)
 
@@ -55,14 +55,15 @@ Means = Mapping[tuple[str, str, str, str], float]
 
 
 def ranking_rows(evaluations: Scores, full_data: Scores, *, random: str) -> list[dict[str, Any]]:
-    """Return the scores of each set and student as far as a run has what they need, ready for JSON.
+    """Return the scores of each set and student that the evaluations allow, ready for JSON.
 
-    IOR needs random images beside; HLR the same student on all real images, and on the set with hard labels (under the
-    row's protocol, or else under the first that has some); LRS both; ARS a protocol with augmentation and its twin.
+    IOR needs random images under the same conditions; HLR the same student on all real images, and on the set with hard
+    labels (under the row's protocol, or else under the first with hard labels); LRS both; ARS a protocol with
+    augmentation and its counterpart without.
 
     Args:
         evaluations: scores as in `metrics.json`, of sets of one size.
-        full_data: those of students trained on all real images.
+        full_data: scores of students trained on all real images.
         random: name of the set of random images.
     """
     means = _means(evaluations)
@@ -75,13 +76,12 @@ _NAMES = ("set", "student", "protocol", "labels")
 
 
 def _means(scores: Scores) -> Means:
-    # The mean of fractions, which is not to the last bit the fraction of the mean that stands in the tables.
+    # The mean of fractions differs in the last bit from the fraction of the mean, which the tables show.
     fractions = [{**score, "top1": value / 100} for score in scores if (value := number(score.get("top1"))) is not None]
     return {(row.set, row.student, row.protocol, row.labels): row.mean for row in summarise(fractions)}
 
 
 def _row(means: Means, real: Mapping[str, float], key: tuple[str, str, str, str], random: str) -> dict[str, Any]:
-    """Return one row: the names, and the scores that can be told."""
     name, student, protocol, labels = key
     row: dict[str, Any] = dict(zip(_NAMES, key, strict=True))
     ior = _gain(means, key, random)
@@ -99,6 +99,6 @@ def _row(means: Means, real: Mapping[str, float], key: tuple[str, str, str, str]
 
 
 def _gain(means: Means, key: tuple[str, str, str, str], random: str) -> float | None:
-    """Return a set's improvement over random images; None if one of the two is not known."""
-    beside = (random, *key[1:])
-    return improvement_over_random(means[key], means[beside]) if key in means and beside in means else None
+    """Return a set's improvement over random images; None if one of the two is unknown."""
+    baseline = (random, *key[1:])
+    return improvement_over_random(means[key], means[baseline]) if key in means and baseline in means else None

@@ -1,4 +1,4 @@
-"""The students of an evaluation: which networks learn under which protocol, by which procedure, from which seeds."""
+"""The students of an evaluation: which networks learn under which protocols, by which procedure, from which seeds."""
 
 from dataclasses import dataclass, replace
 from itertools import product
@@ -12,16 +12,16 @@ from wmdd.values import DistilledSet
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Student:
-    """One student, and its place among all that are evaluated."""
+    """One student, and its number among all that are evaluated."""
 
     name: str
-    """Under which its state and its rows are kept."""
+    """The name of its saved state and of its rows in the log."""
     arch: str
     """Architecture; `"kernel"` where no network is trained."""
     protocol: EvaluationProtocol
     procedure: Procedure
     labels: Literal["soft", "hard"]
-    """Whether it learns from the teachers or from what the set brings itself."""
+    """Whether it learns from the teachers or from the set's own labels."""
     seed: int
     training: TrainSettings
     tests: frozenset[int]
@@ -33,16 +33,16 @@ class Student:
 def planned_students(
     settings: EvaluateSettings, distilled: DistilledSet, *, own_procedure: Procedure, stored_epochs: int
 ) -> list[Student]:
-    """Return all students that are to be evaluated; one kernel regression stands for all of its protocol.
+    """Return all students to be evaluated; one kernel regression replaces all students of its protocol.
 
     Args:
         settings: students, protocols, seeds, epochs.
-        distilled: what they learn from.
-        own_procedure: what protocol `own` means for the set, see `procedure_of`.
-        stored_epochs: of soft labels.
+        distilled: the set that they learn from.
+        own_procedure: meaning of the protocol `own` for the set, see `procedure_of`.
+        stored_epochs: number of epochs with stored soft labels.
 
     Raises:
-        ConfigError: an unknown protocol.
+        ConfigError: a protocol is unknown.
     """
     wanted: tuple[Literal["soft", "hard"], ...] = ("soft", "hard") if settings.labels == "both" else (settings.labels,)
     students: list[Student] = []
@@ -70,8 +70,8 @@ def planned_students(
 def procedure_of(protocol: EvaluationProtocol, distilled: DistilledSet, own_procedure: Procedure) -> Procedure:
     """Return what is done with a set under a protocol.
 
-    Under `own` it is the method's own procedure; a set that says "training" and has learned several rates has steps of
-    these lengths instead.
+    Under `own` it is the method's own procedure; if that is "training" and the set has learned several rates, steps
+    with these rates are taken instead.
     """
     if protocol.procedure != "own":
         return protocol.procedure
@@ -82,7 +82,7 @@ def procedure_of(protocol: EvaluationProtocol, distilled: DistilledSet, own_proc
 def _training(
     protocol: EvaluationProtocol, distilled: DistilledSet, epochs: int | None, stored_epochs: int
 ) -> TrainSettings:
-    """Return how students are trained: under stored labels for as many epochs as were stored, at the most."""
+    """Return how students are trained: with stored labels for at most as many epochs as were stored."""
     training = protocol.settings(distilled.ipc, len(distilled.classes), epochs)
     if protocol.labels == "stored":
         training = training.with_(epochs=min(training.epochs, stored_epochs))

@@ -1,4 +1,4 @@
-"""What a student learns from: which views, and what the teachers, the classes or the set itself say of them."""
+"""What a student learns from: views of the images, and their labels from the teachers, the classes or the set."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -24,14 +24,14 @@ Loss = Callable[[Tensor, Batch], Tensor]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Supervision:
-    """A distilled set and who labels it: what students learn from, whatever their protocol."""
+    """A distilled set and everything that can label it, for students of any protocol."""
 
     distilled: DistilledSet
     soft_labels: SoftLabels
     teacher: nn.Module
-    """Asked again under protocols with online labels: one network, or several that answer as one."""
+    """Labels views under protocols with online labels: one network, or several that answer as one."""
     stem: str
-    """Of the teacher; students have the same."""
+    """Stem of the teacher; students have the same."""
 
 
 class StudentBatches:
@@ -62,7 +62,7 @@ class StudentBatches:
         self._ctx.progress(student.number * epochs + epoch + 1, student.total * epochs)
 
     def _views(self, epoch: int) -> tuple[Views, Tensor | None]:
-        """Return the views of an epoch and, if they are stored, the teachers' logits of them."""
+        """Return the views of an epoch and, if stored, the teachers' logits for them."""
         student, distilled, ctx = self._student, self._supervision.distilled, self._ctx
         if student.protocol.labels == "stored":
             labels = self._supervision.soft_labels
@@ -80,21 +80,20 @@ class StudentBatches:
         return views, None
 
     def _tile_orders(self, epoch: int) -> Tensor | None:
-        """Return in which order each image's tiles lie in this epoch, `(M, tiles²)`; None = as they are."""
+        """Return the order of each image's tiles in this epoch, `(M, tiles²)`; None = unchanged."""
         tiles = self._student.protocol.tiles
         if tiles == 1:
             return None
-        # The stream is older than the name `tiles`; under another name it would give other orders.
+        # The stream keeps its old name: under another it would draw other orders.
         generator = self._ctx.generator("patches", self._student.seed, epoch)
         return torch.rand(len(self._supervision.distilled.labels), tiles**2, generator=generator).argsort(dim=1)
 
     def _augmented(self, images: Tensor, epoch: int, number: int) -> Tensor:
-        """Return the images after DSA, one group of operations for the batch, parameters for each image."""
+        """Return the images after DSA: one group of operations for the batch, parameters for each image."""
         generator = self._ctx.generator("dsa", self._student.seed, epoch, number)
         return apply_dsa(images, draw_dsa(self._student.protocol.dsa, images.shape[-1], len(images), generator))
 
     def _answers(self, images: Tensor, stored: Tensor | None) -> Tensor:
-        """Return the teachers' logits, `(B, C)`."""
         if stored is not None:
             return stored.to(images.device)
         teacher = self._supervision.teacher
@@ -107,12 +106,12 @@ class StudentBatches:
 
 
 def mixed_classes(distilled: DistilledSet, views: Views) -> Tensor:
-    """Return class probabilities `(B, C)` of views: the image's class, and its partner's by the area of the patch."""
+    """Return class probabilities `(B, C)` of views: the image's class, mixed with its partner's by the patch's area."""
     return _mixed(F.one_hot(distilled.labels, len(distilled.classes)), distilled, views)
 
 
 def own_targets(distilled: DistilledSet, views: Views) -> Tensor:
-    """Return what the set itself says of views, `(B, C)`: its fixed targets where it brings some, else the classes."""
+    """Return the set's own labels of views, `(B, C)`: its fixed targets if it has some, else the classes."""
     if distilled.targets is None:
         return mixed_classes(distilled, views)
     return _mixed(distilled.targets, distilled, views)
@@ -127,8 +126,8 @@ def _mixed(targets: Tensor, distilled: DistilledSet, views: Views) -> Tensor:
 def student_loss(student: Student, supervision: Supervision) -> Loss:
     """Return the student's loss of logits `(B, C)` and a batch.
 
-    Fixed targets are learned by squared error: they need not be probabilities, and what was learned about them is lost
-    in their largest entry (as DC-BENCH takes it).
+    Fixed targets are fitted by squared error: they need not be probabilities, and keeping only their largest entry (as
+    DC-BENCH does) loses what was learned about the others.
     """
     protocol = student.protocol
     temperature = supervision.soft_labels.temperature if protocol.labels == "stored" else protocol.temperature

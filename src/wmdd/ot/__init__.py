@@ -1,18 +1,16 @@
-"""Optimal transport: mathematics only, which knows nothing of networks, images or disks.
+"""Optimal transport: mathematics only, without networks, images or disks.
 
-To read it: `problem` (points, masses and a start) → `plan` (exact transport and its certificate) → `free_support` (the
-alternation of weights and atoms) → `diagnosis` (yardsticks and bounds). `alternatives` holds what the ablation
-compares.
+In reading order:
 
-`barycenter` (a class's features → atoms and weights), `barycenters` (of many classes, in threads: `in_threads`) ·
-`wasserstein2`, `wasserstein1`, `transport` (exact plan, value and duals) · `squared_distances` · `kmeans_plus_plus` ·
-`random_cost` · gap and Lipschitz constant of an `Affine` map and of the cross-entropy behind it.
+- `problem`: points, masses and starting atoms (`seeding`: k-means++; `cost`: checked points and squared distances).
+- `plan`: exact transport and its certificate; `solvers` says how it is found, `augmenting_paths` does it.
+- `free_support`: the alternation of weights and atoms; `state` is where it stands; `threads` runs many classes.
+- `alternatives`: the other solvers of a `Problem`, which the ablation compares.
+- `diagnosis`: yardsticks and bounds.
 
-Of a `Problem`, made once by `Problem.of`: `wasserstein_barycenter` (what `barycenter` solves), `sliced_barycenter`,
-`entropic_barycenter`, `mmd_linear`, `mmd_rbf`, `class_mean`, `kmeans`, and `floor` (the cost that k-means reaches from
-the same start). `median_distance` and `KERNEL_WIDTHS`: the widths of the Gaussian kernels.
+Shapes: `K` atoms (points of a small set), `n` points (of a large one), `D` features.
 
-Importing this package does not import POT; only plans that our own solver does not take need it.
+Importing this package does not import POT, which only problems too large for our own solver need.
 """
 
 from wmdd.ot.alternatives.centres import class_mean, kmeans

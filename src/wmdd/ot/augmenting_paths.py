@@ -1,7 +1,7 @@
 """Cells of points around atoms, and the shortest augmenting paths between them, as machine code.
 
-`augment` is the loop; `wmdd.ot.solvers` says what it is for. All compiled functions that call each other stay in
-this one file, because Numba's cache looks at the file of a function and not at those of its callees.
+`augment` is the loop; `wmdd.ot.solvers` explains it. Compiled functions that call each other stay in this one file,
+because Numba's cache checks the file of a function and not those of its callees.
 """
 
 from typing import Any, NamedTuple
@@ -16,14 +16,14 @@ Int64 = NDArray[np.int64]
 Int32 = NDArray[np.int32]
 
 _FEW_LOST = 6
-"""Up to so many edges are repaired one by one; above, the whole row is recomputed."""
+"""Up to this many edges are repaired one by one; beyond it, the whole row is recomputed."""
 
 
 class Cells(NamedTuple):
-    """Which pieces of mass each atom holds, and what moving them elsewhere would cost."""
+    """The pieces of mass that each atom holds, and the cost of moving them elsewhere."""
 
     members: Int32
-    """`(K, n)`: points that atom j holds a piece of, in its first `held[j]` places."""
+    """`(K, n)`: in its first `held[j]` places, the points of which atom j holds a piece."""
     units: Int64
     """`(K, n)`: mass of these pieces."""
     held: Int64
@@ -37,19 +37,19 @@ class Cells(NamedTuple):
 
 
 class Search(NamedTuple):
-    """Scratch of Dijkstra's search; all `(K,)`."""
+    """Scratch space of Dijkstra's search; all `(K,)`."""
 
     distance: Float64
     hops: Int32
     """Edges of the path: among paths of equal cost the shortest, or a degenerate problem takes for ever."""
     after: Int32
-    """The atom that comes next on the path."""
+    """The next atom on the path."""
     open: Float64
-    """The distance of atoms that are reached but not settled, infinite for all others."""
+    """The distance of atoms that are reached but not settled; infinite for all others."""
     edge: Float64
-    """Edges that lead to the atom that is being settled."""
+    """Edges to the atom being settled."""
     settled: Int64
-    """Settled atoms, in their order."""
+    """Settled atoms, in order."""
 
 
 class Pieces(NamedTuple):
@@ -64,7 +64,7 @@ class Pieces(NamedTuple):
 def augment(
     cost: Float64, supply: Int64, demand: Int64, duals: Float64, bounds: tuple[float, int]
 ) -> tuple[Cells, bool]:
-    """Move mass until every atom has what it wants; `duals` is changed in place."""
+    """Move mass until every atom's demand is met; `duals` is changed in place."""
     tie, limit = bounds
     num_atoms = cost.shape[1]
     cells = _first_cells(cost, supply, demand, duals)
@@ -119,7 +119,6 @@ def _first_cells(cost: Float64, supply: Int64, demand: Int64, duals: Float64) ->
 
 @compiled
 def _find_edges(cost: Float64, cells: Cells, j: int) -> None:
-    """Compute all edges that leave atom j."""
     edge, via = cells.edge[j], cells.via[j]
     edge[:] = np.inf
     via[:] = -1
@@ -135,7 +134,6 @@ def _find_edges(cost: Float64, cells: Cells, j: int) -> None:
 
 @compiled
 def _find_edge(cost: Float64, cells: Cells, j: int, k: int) -> None:
-    """Compute the edge from atom j to atom k."""
     least, found = np.inf, -1
     for place in range(cells.held[j]):
         i = cells.members[j, place]
@@ -148,7 +146,7 @@ def _find_edge(cost: Float64, cells: Cells, j: int, k: int) -> None:
 
 @compiled
 def _shortest_path(cells: Cells, search: Search, duals: Float64, sink: int, tie: float) -> int:
-    """Find the nearest atom with too much mass and make the path from there cost nothing; −1 if there is none."""
+    """Find the nearest atom with excess mass and make the path from there cost nothing; −1 if there is none."""
     search.distance[:] = np.inf
     search.open[:] = np.inf
     search.hops[:] = 0
@@ -171,7 +169,7 @@ def _shortest_path(cells: Cells, search: Search, duals: Float64, sink: int, tie:
 
 @compiled
 def _relax(search: Search, duals: Float64, here: int, tie: float) -> None:
-    """Settle an atom: offer all others the way through it. Written without branches, for the processor's vectors."""
+    """Settle an atom: offer all others the path through it. Written without branches, so that it vectorises."""
     distance, hops, after, reach, edge = search.distance, search.hops, search.after, search.open, search.edge
     base = distance[here]
     limit, shift, step = base + tie, base - duals[here], hops[here] + 1
@@ -188,7 +186,7 @@ def _relax(search: Search, duals: Float64, here: int, tie: float) -> None:
 
 @compiled
 def _nearest_open(search: Search) -> int:
-    """Return the atom that is settled next; −1 if none can be reached."""
+    """Return the next atom to settle; −1 if none can be reached."""
     least, hops, found = np.inf, 0, -1
     for k in range(len(search.open)):
         if search.open[k] < least or (found >= 0 and search.open[k] == least and search.hops[k] < hops):
@@ -198,7 +196,6 @@ def _nearest_open(search: Search) -> int:
 
 @compiled
 def _push(cost: Float64, cells: Cells, after: Int32, source: int, sink: int) -> None:
-    """Send as much as the path can carry from its source to its sink."""
     amount = min(cells.excess[source], -cells.excess[sink])
     j = source
     while j != sink:
@@ -220,7 +217,6 @@ def _push(cost: Float64, cells: Cells, after: Int32, source: int, sink: int) -> 
 
 @compiled
 def _receive(cost: Float64, cells: Cells, k: int, amount: int, i: Any) -> None:
-    """Add a piece of point i to atom k."""
     for place in range(cells.held[k]):
         if cells.members[k, place] == i:
             cells.units[k, place] += amount
@@ -239,7 +235,7 @@ def _receive(cost: Float64, cells: Cells, k: int, amount: int, i: Any) -> None:
 
 @compiled
 def _drop(cost: Float64, cells: Cells, j: int, place: int) -> None:
-    """Take an empty piece out of atom j; the last one takes its place."""
+    """Remove an empty piece from atom j; the last one takes its place."""
     cells.held[j] -= 1
     last = cells.held[j]
     cells.members[j, place] = cells.members[j, last]

@@ -9,11 +9,11 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def compiled(function: Function) -> Function:
-    """Return the function compiled at its first call; the machine code is kept beside the source for the next process.
+    """Return the function compiled at its first call; the machine code is cached beside the source.
 
-    No fast-math: additions keep their order, so that a number does not depend on the processor's vector length.
+    No fast-math: additions keep their order, so results do not depend on the processor's vector length.
     """
     try:
         return cast(Function, njit(cache=True, nogil=True)(function))
-    except RuntimeError:  # nowhere to keep it: installed read-only, and no home
+    except RuntimeError:  # nowhere to cache it: installed read-only, and no home
         return cast(Function, njit(nogil=True)(function))

@@ -1,7 +1,7 @@
-"""Points and masses as callers hand them in, and the squared Euclidean cost between two sets of points.
+"""Points and masses as callers pass them, and the squared Euclidean cost between two sets of points.
 
 Shapes: `K` atoms or points of the first set, `n` points of the second, `D` features. Cost tables have the shape
-`(K, n)` and lie in memory point by point, which is how solvers and Lloyd's iteration walk through them.
+`(K, n)` and are stored point by point, the order in which solvers and Lloyd's iteration read them.
 """
 
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from wmdd.ot.compiled import compiled
 
 Float64 = NDArray[np.float64]
 Points = NDArray[np.floating] | torch.Tensor
-"""What callers may hand in: a NumPy array or a tensor of any floating type on any device."""
+"""What callers may pass: a NumPy array, or a tensor of any floating type on any device."""
 
 _BLOCK = 4096
 """Points of the second set that are centred and multiplied at once."""
 _NEAR = 1e-6
-"""Below this fraction of the squared norms the expansion has lost too many digits; the difference is taken itself."""
+"""Below this fraction of the squared norms the expansion loses too many digits, so the difference itself is squared."""
 _NEAR_SINGLE = 1e-3
 """The same for products in single precision."""
 
@@ -39,7 +39,7 @@ def as_points(points: Points, name: str = "points") -> Float64:
             f"{name} must be a table with one point a row; got shape {array.shape}; give (points, features)"
         )
     with np.errstate(over="ignore", invalid="ignore"):
-        sound = np.isfinite(array.sum())  # one pass where all is well: a finite sum holds nothing that is not
+        sound = np.isfinite(array.sum())  # one pass in the usual case: a finite sum has only finite terms
     bad = np.empty(0) if sound else np.flatnonzero(~np.isfinite(array).all(axis=1))
     if bad.size:
         raise DataError(
@@ -65,12 +65,12 @@ def as_masses(weights: Points | None, count: int, name: str) -> Float64:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cloud:
-    """Points about their mean, made ready for many cost tables against atoms that move."""
+    """Points relative to their mean, prepared for many cost tables against moving atoms."""
 
     points: Float64
     """`(n, D)`."""
     centre: Float64
-    """`(D,)`; add it to have them where they were."""
+    """`(D,)`; to be added to get the original points."""
     norms: Float64
     """`(n,)`, squared."""
     single: NDArray[np.float32]
@@ -80,7 +80,7 @@ class Cloud:
 
     @classmethod
     def about(cls, centre: Float64, points: Float64) -> "Cloud":
-        """Return the cloud of `points − centre`, for a centre near the mean; `points`, `(n, D)`, stay as they are."""
+        """Return the cloud of `points − centre`, for a centre near the mean; the points `(n, D)` are not changed."""
         centred, norms = _centred(points, centre)
         largest = float(norms.max())
         unit = float(2.0 ** np.ceil(np.log2(largest) / 2.0)) if largest > 0.0 else 1.0
@@ -95,12 +95,8 @@ def squared_norms(points: Float64) -> Float64:
 def squared_distances(points_a: Float64, points_b: Float64) -> Float64:
     """Return `‖a_i − b_j‖²` as float64 `(K, n)`, never negative, and exactly 0 for equal points.
 
-    The expansion `‖a‖² + ‖b‖² − 2⟨a, b⟩` is taken about the mean of `points_b`, so that features far from the origin
-    lose no digits. Beside the result, memory is that of `points_a` and of a block of `points_b`.
-
-    Args:
-        points_a: `(K, D)`.
-        points_b: `(n, D)`.
+    The expansion `‖a‖² + ‖b‖² − 2⟨a, b⟩` is taken about the mean of the second set, so that features far from the
+    origin lose no digits. Besides the result, memory is that of the points `(K, D)` and of a block of the `(n, D)`.
     """
     centre = np.mean(points_b, axis=0, dtype=np.float64)
     left = np.asarray(points_a, dtype=np.float64) - centre
@@ -113,7 +109,7 @@ def squared_distances(points_a: Float64, points_b: Float64) -> Float64:
 
 
 def exact_distances(atoms: Float64, cloud: Cloud) -> Float64:
-    """Return what `squared_distances` does, `(K, n)`, for atoms and points about the same centre."""
+    """Return what `squared_distances` does, `(K, n)`, for atoms and points relative to the same centre."""
     result = np.empty((len(cloud.points), len(atoms)))
     norms = squared_norms(atoms), cloud.norms
     _expand(result, cloud.points @ atoms.T, (atoms, cloud.points), norms, (1.0, _NEAR))
@@ -123,9 +119,9 @@ def exact_distances(atoms: Float64, cloud: Cloud) -> Float64:
 def quick_distances(atoms: Float64, cloud: Cloud) -> Float64:
     """Return squared distances, float64 `(K, n)`, whose products are taken in single precision: twice as fast.
 
-    They err by about 1e-7 of the squared norms (near pairs excepted, which are computed from their difference), so
-    they tell which atom is nearer but for ties to that precision. Alternations run on them; what is returned to a
-    caller is computed from `exact_distances`.
+    They err by about 1e-7 of the squared norms (except near pairs, which are computed from their difference), so the
+    nearest atom is right except for ties to that precision. Alternations run on them; results are computed from
+    `exact_distances`.
     """
     result = np.empty((len(cloud.points), len(atoms)))
     norms = squared_norms(atoms), cloud.norms

@@ -1,12 +1,12 @@
-"""Yardsticks for the distance between a small weighted set of points and the large set that it stands for.
+"""Yardsticks for the distance between a small weighted set of points and the large set it represents.
 
-- What k-means reaches (`floor`), and what randomly picked points would cost (`random_cost`).
+- The cost that k-means reaches (`floor`), and that of randomly drawn points (`random_cost`).
 - The bound behind distilling by transport (Kantorovich and Rubinstein): for every function g, with a norm if it is
-  vector-valued, `|E_a g − E_b g| ≤ Lip(g) · W1(a, b)`. Here are both sides' parts, mean gap and Lipschitz constant,
-  for the two functions of a point whose constants are known: an affine map, and cross-entropy behind it.
+  vector-valued, `|E_a g − E_b g| ≤ Lip(g) · W1(a, b)`. Mean gap and Lipschitz constant are computed for the two
+  functions of a point whose constants are known: an affine map, and the cross-entropy of its outputs.
 
-The bound holds in the space of the points and for these functions of a point. It says nothing of functions that do not
-factor through the points, such as the loss of another network.
+The bound holds in the space of the points and for these functions of a point. It says nothing about functions that do
+not factor through the points, such as the loss of another network.
 
 Shapes: `K` points of the small set, `n` of the large one, `D` features, `C` outputs.
 """
@@ -21,7 +21,7 @@ from wmdd.ot.plan import wasserstein2
 from wmdd.ot.problem import Problem
 
 _TABLE = 1 << 20
-"""Outputs that are held at once."""
+"""Outputs in memory at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +35,7 @@ class Affine:
 
 
 def floor(problem: Problem) -> float:
-    """Return inertia / n of k-means run to convergence: the yardstick of the cost of barycenters of the same problem.
+    """Return inertia / n of k-means run to convergence: the yardstick for barycenters of the same problem.
 
     The optimum over atoms and weights is the global k-means optimum; a single start finds a local one.
     """
@@ -45,15 +45,9 @@ def floor(problem: Problem) -> float:
 def random_cost(
     points: Float64, num_atoms: int, generator: np.random.Generator, *, draws: int = 10
 ) -> tuple[float, float]:
-    """Return mean and sample standard deviation of W2² between K of the points, drawn at random, and all of them.
+    """Return mean and sample standard deviation, over `draws`, of W2² between K random points and all points `(n, D)`.
 
     A draw is uniform and without replacement; its points have equal weights.
-
-    Args:
-        points: `(n, D)`.
-        num_atoms: K, at most n.
-        generator: the source of randomness.
-        draws: how often K points are drawn, at least 2.
 
     Raises:
         NumericsError: a transport problem could not be solved.
@@ -64,13 +58,9 @@ def random_cost(
 
 
 def affine_gap(affine: Affine, points_a: Float64, points_b: Float64, weights_a: Float64) -> float:
-    """Return `‖E_a g − E_b g‖₂` of an affine map.
+    """Return `‖E_a g − E_b g‖₂` of an affine map g.
 
-    Args:
-        affine: g.
-        points_a: `(K, D)`.
-        points_b: `(n, D)`, of equal weights.
-        weights_a: `(K,)`, not negative; divided by their sum.
+    The points `(K, D)` have weights `(K,)`, which are divided by their sum; the points `(n, D)` have equal weights.
     """
     difference = np.average(points_a, axis=0, weights=weights_a) - points_b.mean(axis=0)
     return float(np.linalg.norm(affine.matrix @ difference))
@@ -82,7 +72,7 @@ def affine_lipschitz(affine: Affine) -> float:
 
 
 def cross_entropy_gap(affine: Affine, label: int, points_a: Float64, points_b: Float64, weights_a: Float64) -> float:
-    """Return `|E_a ℓ − E_b ℓ|` of the cross-entropy against class `label` behind an affine map.
+    """Return `|E_a ℓ − E_b ℓ|` of the cross-entropy of an affine map's outputs against class `label`.
 
     As a function of the point, `ℓ(f) = logsumexp(W f + b) − (W f + b)_label`. The other arguments are those of
     `affine_gap`.
@@ -92,17 +82,17 @@ def cross_entropy_gap(affine: Affine, label: int, points_a: Float64, points_b: F
 
 
 def cross_entropy_lipschitz(affine: Affine, label: int) -> float:
-    """Return `max_j ‖w_j − w_label‖₂`, a Lipschitz constant of the cross-entropy against class `label` behind Wf + b.
+    """Return `max_j ‖w_j − w_label‖₂`, a Lipschitz constant of the cross-entropy of Wf + b against class `label`.
 
     The gradient in the point is `Wᵀ (p − e_label) = Σ_j p_j (w_j − w_label)` with p the softmax. Its norm is convex in
-    p, so over the simplex it is largest at a corner, where p is a unit vector. No point need come near that corner, so
-    the smallest constant may be lower.
+    p, so over the simplex it is largest at a corner, where p is a unit vector. Points may never come near that corner,
+    so the smallest constant may be lower.
     """
     return float(np.linalg.norm(affine.matrix - affine.matrix[label], axis=1).max())
 
 
 def _cross_entropy(affine: Affine, label: int, points: Float64) -> Float64:
-    """Return `ℓ(f)` of every point, `(n,)`, in nats; a block of points at a time, however many outputs there are."""
+    """Return `ℓ(f)` of every point, `(n,)`, in nats; memory is bounded whatever the number of outputs."""
     rows = max(1, _TABLE // len(affine.matrix))
     losses = np.empty(len(points))
     for start in range(0, len(points), rows):

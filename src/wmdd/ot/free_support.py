@@ -1,4 +1,4 @@
-"""The free-support Wasserstein barycenter of a class: K weighted atoms that are nearest to its n features in W2.
+"""The free-support Wasserstein barycenter of a class: the K weighted atoms nearest to its n features in W2.
 
 `min over atoms b and weights w in the simplex of Σ_s λ_s W2²(Σ_j w_j δ_{b_j}, ν_s)`, where a class is one measure ν
 of n points, by the free-support algorithm of Cuturi & Doucet (2014) as WMDD uses it. One iteration is
@@ -6,29 +6,26 @@ of n points, by the free-support algorithm of Cuturi & Doucet (2014) as WMDD use
 1. weights: solve the transport problem exactly; its centred dual β is a subgradient in w; `w ← Proj_simplex(w − η β)`;
 2. atoms: with the plan for the new weights, `b_j ← b_j − (1/w_j) Σ_i t_ij (b_j − x_i)` (one Newton step).
 
-Where the paper leaves things open, and where we differ:
+Where the paper leaves choices open, and where we differ:
 
-- **η** is Polyak's step, `(W2²(w) − min_w W2²(w)) / ‖β‖²` times `step`. The minimum over w with the atoms held fixed
-  is known in closed form for one measure (every point goes to its nearest atom), so nothing has to be tuned: the step
+- **η** is Polyak's step, `(W2²(w) − min_w W2²(w)) / ‖β‖²` times `step`. The minimum over w with the atoms fixed is
+  known in closed form for one measure (every point goes to its nearest atom), so nothing has to be tuned: the step
   does not depend on the scale of the features, and for `0 < step < 2` it never takes w further from the best weights
   of the current atoms. Steps of 1/√iteration, scaled by the spread of β, did as well on diffuse features, but ended
-  10 % to several times higher on clustered ones. Of several measures the closed form is only a lower bound, so there
+  10 % to several times higher on clustered ones. For several measures the closed form is only a lower bound, so there
   the step is divided by √iteration (`schedule`).
 - **The start** is k-means++ (not noise) with the Voronoi shares as weights (not 1/K).
-- **The best iterate is returned**, not the last: subgradient steps may go up.
-- **`learned` is never worse than `uniform`** from the same start: that alternation is run too, and wins if it ends
+- **The best iterate is returned**, not the last: subgradient steps may increase the cost.
+- **`learned` is never worse than `uniform`** from the same start: that alternation is run too, and wins if its cost is
   lower.
 - **Atoms without mass** are re-seeded on the piece of mass that costs most (`feed_empty`).
-- **Warm starts**: each transport problem starts from the duals of the one before, shifted by how much nearer the
-  atoms came to the mass that they hold.
-
-Shapes: `K` atoms, `n` points, `D` features.
+- **Warm starts**: each transport problem starts from the duals of the previous one, shifted by how much nearer the
+  atoms came to their mass.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -41,9 +38,9 @@ Weights = Literal["learned", "uniform", "exact"]
 Schedule = Literal["constant", "sqrt"]
 
 _ROUNDING = 1e-12
-"""Relative differences of costs and weights below this are rounding."""
+"""Smaller relative differences of costs and weights are rounding."""
 _SAME = 1e-9
-"""Two costs that differ by less, relatively, count as the same."""
+"""Two costs with a smaller relative difference count as the same."""
 
 
 def barycenter(
@@ -62,29 +59,29 @@ def barycenter(
 ) -> Barycenter:
     """Return K weighted atoms that approximate the points in the 2-Wasserstein distance.
 
-    A `learned` iteration solves two transport problems and a `uniform` one solves one; `exact` solves none, because
+    A `learned` iteration solves two transport problems, a `uniform` one solves one, and `exact` solves none, because
     the best weights are the Voronoi shares and the alternation is then k-means. The optimum of `learned` is that of
     `exact`; `uniform` cannot be lower.
 
     Args:
         points: `(n, D)`, NumPy array or tensor of any floating type on any device; computed in float64 on the CPU. A
             list of these for the barycenter of several measures.
-        num_atoms: K, at most n.
+        num_atoms: K, at most the number of points that have mass.
         weights: `"learned"` (the paper's projected subgradient), `"uniform"` (1/K each) or `"exact"` (Voronoi shares;
             for one measure only).
-        iterations: at most so many alternations (K_iter); fewer if nothing changes any more.
-        start: `"kmeans++"`, `"points"` (drawn uniformly), or the atoms to start from, `(K, D)`.
-        seed: of the draw.
+        iterations: largest number of alternations (K_iter); fewer if nothing changes any more.
+        start: `"kmeans++"`, `"points"` (drawn uniformly), or the starting atoms, `(K, D)`.
+        seed: seed of the draw.
         step: factor on the weight step of `learned`, between 0 and 2.
-        schedule: of that factor: `"constant"` (what one measure takes if None) or `"sqrt"`, divided by √iteration
-            (what several take if None).
+        schedule: of that factor: `"constant"` (the default for one measure) or `"sqrt"`, divided by √iteration (the
+            default for several).
         tolerance: relative change of cost and weights at which the alternation stops.
-        masses: `(n,)`, what each point weighs, summing to 1; equal if None. A list of these for several measures.
-        shares: what each of several measures counts, λ, summing to 1; equal if None.
+        masses: `(n,)`, weights of the points, summing to 1; equal if None. A list of these for several measures.
+        shares: weights λ of the measures, summing to 1; equal if None.
 
     Raises:
         ConfigError: a setting is out of range or misspelt, or `start` does not fit.
-        DataError: the points hold NaN, or are fewer than the atoms, or do not fit their masses.
+        DataError: the points hold NaN, are fewer than the atoms, or do not fit each other or their masses.
         NumericsError: a transport problem could not be solved.
     """
     problem = Problem.of(points, num_atoms, start=start, seed=seed, masses=masses, shares=shares)
@@ -102,7 +99,7 @@ def wasserstein_barycenter(
     schedule: Schedule | None = None,
     tolerance: float = _ROUNDING,
 ) -> Barycenter:
-    """Return what `barycenter` does, for a problem that is at hand; settings and errors are the same."""
+    """Return the barycenter of a `Problem`; settings and errors as in `barycenter`."""
     _check(weights, schedule, iterations=iterations, step=step, tolerance=tolerance)
     if weights == "exact" and len(problem.measures) > 1:
         raise ConfigError(
@@ -114,13 +111,13 @@ def wasserstein_barycenter(
         return _exactly(problem, run(lambda state, _: lloyd_step(problem, state), cells))
     equal = np.full(len(problem.atoms), 1.0 / len(problem.atoms))
     level = transported(problem, problem.atoms, equal, distances=problem.distances)
-    found = run(lambda state, _: uniform_step(problem, state), level)
+    best = run(lambda state, _: uniform_step(problem, state), level)
     if weights == "learned":
         fades = schedule == "sqrt" or (schedule is None and len(problem.measures) > 1)
         start = reweighted(problem, cells, cells.weights)
         learned = run(lambda state, time: learned_step(problem, state, step / time**0.5 if fades else step), start)
-        found = learned if learned.state.cost < found.state.cost * (1.0 - _SAME) else found
-    return _exactly(problem, found)
+        best = learned if learned.state.cost < best.state.cost * (1.0 - _SAME) else best
+    return _exactly(problem, best)
 
 
 def _check(weights: str, schedule: str | None, *, iterations: int, step: float, tolerance: float) -> None:
@@ -137,37 +134,28 @@ def _check(weights: str, schedule: str | None, *, iterations: int, step: float, 
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Run:
-    """An alternation that was made."""
-
+class _Run(NamedTuple):
     state: State
-    """The best that it reached."""
     trace: tuple[float, ...]
     converged: bool
 
 
 def _alternate(advance: Callable[[State, int], State], state: State, *, iterations: int, tolerance: float) -> _Run:
-    """Apply `advance(state, iteration)` until nothing changes or `iterations` are made."""
+    """Apply `advance(state, iteration)` up to `iterations` times, or until neither cost nor weights change."""
     trace: list[float] = []
     best, converged = state, False
     while len(trace) < iterations and not converged:
         before, state = state, advance(state, len(trace) + 1)
-        converged = _settled(before, state, tolerance)
+        same_cost = abs(state.cost - before.cost) <= tolerance * before.cost
+        converged = same_cost and float(np.abs(state.weights - before.weights).max()) <= tolerance
         if not trace or state.cost < best.cost:
             best = state
         trace.append(best.cost)
-    return _Run(state=best, trace=tuple(trace), converged=converged)
-
-
-def _settled(before: State, after: State, tolerance: float) -> bool:
-    """Tell whether an iteration changed neither the cost nor the weights."""
-    same_cost = abs(after.cost - before.cost) <= tolerance * before.cost
-    return same_cost and float(np.abs(after.weights - before.weights).max()) <= tolerance
+    return _Run(best, tuple(trace), converged)
 
 
 def _exactly(problem: Problem, run: _Run) -> Barycenter:
-    """Return the record of a run, its last plan and cost computed in double precision throughout."""
+    """Return the solution, its last plan and cost computed in double precision throughout."""
     state, distances = run.state, exact_distances(run.state.atoms, problem.cloud)
     if state.plans:
         plans = plans_of(problem, state.weights, distances, [plan.dual_a for plan in state.plans])
@@ -185,13 +173,13 @@ def _exactly(problem: Problem, run: _Run) -> Barycenter:
 
 
 def lloyd_step(problem: Problem, state: State) -> State:
-    """Return the state after moving every atom to the mean of the points nearest to it: an iteration of k-means."""
+    """Return the state after moving every atom to the mean of the points nearest to it: one iteration of k-means."""
     atoms, _ = move_atoms(problem, state)
     return cluster(problem, atoms, quick_distances(atoms, problem.cloud), state)
 
 
 def uniform_step(problem: Problem, state: State) -> State:
-    """Return the next state with the weights held: atoms to the means of what they are sent."""
+    """Return the next state with fixed weights: atoms move to the mean of the mass sent to them."""
     atoms, _ = move_atoms(problem, state)
     return _moved(problem, state, atoms, state.weights)
 
@@ -211,7 +199,7 @@ def weight_step(problem: Problem, state: State, step: float) -> Float64:
     excess = cost - float(problem.masses @ state.distances.min(axis=0))
     if excess <= _ROUNDING * cost or steepness == 0.0:
         return state.weights
-    # excess <= <β, w − w*> <= √2 ‖β‖ for one measure: what breaks it is rounding at the optimum, or a mere lower bound.
+    # excess <= <β, w − w*> <= √2 ‖β‖ for one measure, but for rounding at the optimum; for several it is a lower bound.
     excess = min(excess, (2.0 * steepness) ** 0.5)
     weights = project_simplex(state.weights - (step * excess / steepness) * dual)
     weights[weights < EMPTY * problem.lightest] = 0.0  # too little to divide by
@@ -227,7 +215,7 @@ def project_simplex(vector: Float64) -> Float64:
 
 
 def reweighted(problem: Problem, state: State, weights: Float64) -> State:
-    """Return the state of the same atoms with weights `(K,)`, and with plans and duals."""
+    """Return the state of the same atoms with other weights `(K,)`."""
     duals = [plan.dual_a for plan in state.plans]
     return transported(problem, state.atoms, weights, distances=state.distances, duals=duals, before=state)
 
@@ -235,11 +223,10 @@ def reweighted(problem: Problem, state: State, weights: Float64) -> State:
 def _moved(problem: Problem, before: State, atoms: Float64, weights: Float64) -> State:
     """Return the state of atoms that have moved.
 
-    The search for its duals starts half-way between 0 and the duals that keep the cells about where they were (point i
-    is in the cell of atom j if `c_ij − β_j` is least there; adding the mean change of `c_ij` over the mass that atom j
-    holds to β_j keeps that quantity the same on average): atoms in the middle of their cells need smaller duals than
-    before. After the first moves, which are long, half leaves far less mass to move than the whole; later a little
-    more.
+    The search for its duals starts halfway between 0 and the duals that roughly preserve the cells (point i is in the
+    cell of atom j if `c_ij − β_j` is least there; adding to β_j the mean change of `c_ij` over the mass of atom j keeps
+    that quantity constant on average), because atoms in the middle of their cells need smaller duals. After the first,
+    long moves, half leaves far less mass to move than the whole; later a little more.
     """
     distances = quick_distances(atoms, problem.cloud)
     duals = [

@@ -4,8 +4,8 @@ Primal (Kantorovich): `min_T Σ_ij t_ij c_ij` with `T ≥ 0`, row sums `a`, colu
 Dual: `max_{u,v} ⟨u, a⟩ + ⟨v, b⟩` with `u_i + v_j ≤ c_ij`. At the optimum both agree, and `u` is a subgradient of the
 value in `a` (Cuturi & Doucet 2014, section 4).
 
-Whatever solver found it (`wmdd.ot.solvers`), every answer is checked here: a `Plan` that is returned is feasible and
-its gap is at most `MAX_GAP`. Meant for up to some ten thousand points: the cost is dense.
+Whichever solver found it (`wmdd.ot.solvers`), every answer is checked here: a returned `Plan` is feasible and its gap
+is at most `MAX_GAP`. Meant for up to some ten thousand points: the cost is dense.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ _SMALL_VALUE = 1e-3
 class Plan:
     """An optimal coupling of two measures and the proof that it is optimal.
 
-    An optimal plan needs no more than K + n − 1 entries that are not zero, so these are what is kept.
+    An optimal plan needs at most K + n − 1 nonzero entries, so only these are kept.
     """
 
     rows: NDArray[np.int64]
@@ -43,16 +43,16 @@ class Plan:
     dual_a: Float64
     """`(K,)`, centred: its plain mean is 0. A subgradient of `value` in the row weights, also where a weight is 0."""
     dual_b: Float64
-    """`(n,)`; takes up the constant, so that `⟨dual_a, a⟩ + ⟨dual_b, b⟩` is the dual value. The largest that
+    """`(n,)`; absorbs the constant, so that `⟨dual_a, a⟩ + ⟨dual_b, b⟩` is the dual value. The largest that
     `dual_a` allows, so the duals are feasible by construction."""
     gap: float
-    """|primal − dual| relative to `value`, or to 1/1000 of the largest cost if that is more."""
+    """|primal − dual| relative to `value`, or to 1/1000 of the largest cost if that is larger."""
     infeasibility: float
     """Largest violation of the marginals."""
 
     @property
     def pieces(self) -> Pieces:
-        """The pieces of mass as the solvers have them: from points, the columns, to atoms, the rows."""
+        """The pieces of mass as solvers see them: from points, the columns, to atoms, the rows."""
         return Pieces(self.rows, self.columns, self.mass)
 
     @property
@@ -101,13 +101,13 @@ def transport(cost: Float64, weights_a: Float64, weights_b: Float64, *, start: F
         cost: `(K, n)`, finite.
         weights_a: `(K,)` in the simplex; zeros are allowed.
         weights_b: `(n,)` in the simplex.
-        start: duals of the shorter side, such as those of a problem nearby. They change how long it takes, and which of
-            several optimal plans is found, but not the value.
+        start: duals of the shorter side, such as those of a similar problem. They change the time it takes, and which
+            of several optimal plans is found, but not the value.
 
     Raises:
         NumericsError: the cost is not finite, the solvers gave up, or their answer is not optimal to `MAX_GAP`.
     """
-    low, high = float(cost.min()), float(cost.max())  # either is NaN if any cost is
+    low, high = float(cost.min()), float(cost.max())  # both are NaN if any cost is
     if not (np.isfinite(low) and np.isfinite(high)):
         raise NumericsError(
             f"the cost must be finite; got NaN or infinity in a {cost.shape} table; look at the points it was made from"
@@ -157,7 +157,7 @@ def _certified(
 
 @compiled
 def _sums(cost: Float64, pieces: Pieces) -> tuple[float, Float64, Float64]:
-    """Return what the pieces cost in all, `(n, K)`, and how much mass each atom and each point has."""
+    """Return the total cost of the pieces, from a table `(n, K)`, and the mass of each atom and each point."""
     value, held, sent = 0.0, np.zeros(cost.shape[1]), np.zeros(cost.shape[0])
     for piece in range(len(pieces.mass)):
         j, i, mass = pieces.atoms[piece], pieces.points[piece], pieces.mass[piece]
@@ -182,7 +182,6 @@ def _allowed(cost: Float64, duals: Float64) -> Float64:
 def _checked(
     points_a: Points, points_b: Points, weights_a: Points | None, weights_b: Points | None
 ) -> tuple[Float64, Float64, Float64]:
-    """Return the squared distances between two point sets, and both masses."""
     first, second = as_points(points_a, "points_a"), as_points(points_b, "points_b")
     if first.shape[1] != second.shape[1]:
         raise DataError(

@@ -1,7 +1,7 @@
-"""The problem of a barycenter: which points, of what masses, and the atoms to start from; and what a solver returns.
+"""The barycenter problem (points, their masses, and starting atoms), and its solution.
 
-A `Problem` is made once and handed to every solver that is to be compared on it: `wasserstein_barycenter`, those of
-`wmdd.ot.alternatives`, and `floor`. Shapes: `K` atoms, `n` points, `D` features.
+A `Problem` is made once and passed to every solver to be compared on it: `wasserstein_barycenter`, those of
+`wmdd.ot.alternatives`, and `floor`.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from wmdd.ot.cost import Cloud, Float64, Points, as_masses, as_points, quick_dis
 from wmdd.ot.seeding import seed_positions
 
 WEIGHTLESS = 1e-14
-"""Points with less of the whole mass are left out: a plan cannot tell them from none."""
+"""Points with less than this share of the whole mass are left out: a plan cannot tell them from none."""
 Measures = Points | Sequence[Points]
 """One table of points, or several."""
 
@@ -30,21 +30,21 @@ class Barycenter:
     cost: float
     """W2² between the atoms with these weights and the points, in squared feature units: the last of `trace`."""
     trace: tuple[float, ...]
-    """Cost of what would be returned after each iteration that was made."""
+    """Cost of the best atoms so far after each iteration."""
     converged: bool
-    """True if an iteration changed nothing any more."""
+    """True if the last iteration changed nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """Checked points and starting atoms, all about the points' mean, so that nothing is lost far from the origin."""
+    """Checked points and starting atoms, relative to the points' mean: no digits are lost far from the origin."""
 
     cloud: Cloud
     """The points, `(n, D)`, those of several measures one after the other."""
     masses: Float64
     """`(n,)`, positive and summing to 1: the share of its measure times the point's mass in it."""
     measures: tuple[slice, ...]
-    """Where each measure stands."""
+    """The points of each measure."""
     shares: Float64
     """One for each measure; they sum to 1."""
     atoms: Float64
@@ -52,7 +52,7 @@ class Problem:
     distances: Float64
     """`(K, n)`, squared, from these atoms to the points: every solver begins with them."""
     seed: int
-    """Of everything random in the problem and in solving it."""
+    """Of everything random in stating and solving the problem."""
 
     @classmethod
     def of(
@@ -65,22 +65,8 @@ class Problem:
         masses: Measures | None = None,
         shares: Points | None = None,
     ) -> "Problem":
-        """Check the input of a barycenter and find the atoms to start from.
-
-        Args:
-            points: `(n, D)`, NumPy array or tensor of any floating type on any device; computed in float64 on the CPU.
-                A sequence of these for several measures.
-            num_atoms: K, at most the number of points that have mass.
-            start: `"kmeans++"`, `"points"` (drawn uniformly among the points), or the atoms to start from, `(K, D)`.
-            seed: of the draw.
-            masses: `(n,)`, not negative, summing to 1; a sequence of these for several measures; equal if None.
-            shares: what each measure counts, summing to 1; equal if None.
-
-        Raises:
-            ConfigError: `start` is misspelt or does not fit.
-            DataError: the points hold NaN, are fewer than the atoms, or do not fit each other or their masses.
-        """
-        tables, weights, counts = _measures(points, masses, shares)
+        """Check the input of a barycenter and find the starting atoms; arguments and errors as in `barycenter`."""
+        tables, weights, shares_of = _measures(points, masses, shares)
         table, mass = (np.concatenate(each) if len(each) > 1 else each[0] for each in (tables, weights))
         if not 1 <= num_atoms <= len(table):
             raise DataError(
@@ -95,7 +81,7 @@ class Problem:
             cloud=cloud,
             masses=mass,
             measures=slices,
-            shares=counts,
+            shares=shares_of,
             atoms=atoms,
             distances=quick_distances(atoms, cloud),
             seed=seed,
@@ -123,15 +109,15 @@ def _measures(
             f"several measures need as many features each, and masses for each; got points of shapes "
             f"{[table.shape for table in tables]} and {len(given)} lists of masses; give one (n, D) and one (n,) each"
         )
-    counts = as_masses(shares, len(tables), "shares")
-    if (counts == 0).any():
-        raise DataError(f"shares of measures must be positive; got {counts.min():g}; leave those measures out")
+    share_of = as_masses(shares, len(tables), "shares")
+    if (share_of == 0).any():
+        raise DataError(f"shares of measures must be positive; got {share_of.min():g}; leave those measures out")
     weights = [as_masses(each, len(table), "masses") for each, table in zip(given, tables, strict=True)]
-    weights = [share * mass for share, mass in zip(counts, weights, strict=True)]
+    weights = [share * mass for share, mass in zip(share_of, weights, strict=True)]
     for at, mass in enumerate(weights):
         if mass.min() <= WEIGHTLESS:
             tables[at], weights[at] = tables[at][mass > WEIGHTLESS], mass[mass > WEIGHTLESS]
-    return tables, weights, counts
+    return tables, weights, share_of
 
 
 def _listed(value: Measures) -> Sequence[Points]:
@@ -139,7 +125,7 @@ def _listed(value: Measures) -> Sequence[Points]:
 
 
 def _starting_atoms(start: str | Points, cloud: Cloud, masses: Float64, num_atoms: int, seed: int) -> Float64:
-    """Return the atoms `(K, D)` that the caller gave or named, about the mean of the cloud."""
+    """Return the atoms `(K, D)` that `start` names or is, relative to the mean of the cloud."""
     if isinstance(start, str):
         generator = np.random.default_rng(seed)
         if start == "kmeans++":

@@ -1,7 +1,4 @@
-"""k-means++: the points that barycenters start from.
-
-Shapes: `K` atoms, `n` points, `D` features.
-"""
+"""k-means++: the points that barycenters start from."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +9,9 @@ from wmdd.ot.cost import Cloud, Float64, quick_distances
 Positions = NDArray[np.int64]
 
 _SEED_TRIALS = 16
-"""Candidates a seed is chosen from."""
+"""Candidates for each seed."""
 _SWAP_TRIALS = 8
-"""Candidates a swap is chosen from; there are K rounds of swaps."""
+"""Candidates for each of the K swaps."""
 _WORTHWHILE = 1e-9
 """A swap must lower the potential by this fraction: less is rounding."""
 
@@ -24,13 +21,12 @@ def kmeans_plus_plus(points: Float64, num_atoms: int, generator: np.random.Gener
 
     Every seed is the best of several drawn with probability proportional to the squared distance. A round of local
     search (Lattanzi & Sohler 2019) draws a few more points the same way and swaps one with the seed it best replaces,
-    if that helps: a single start then seldom misses a cluster, where plain k-means++ does so often. A function of
-    points and generator alone.
+    if that helps: a single start then seldom misses a cluster, which plain k-means++ often does.
 
     Args:
-        points: `(n, D)`, `n ≥ num_atoms`.
+        points: `(n, D)`, with n ≥ K.
         num_atoms: K.
-        generator: the source of randomness.
+        generator: the only source of randomness.
     """
     cloud = Cloud.about(points.mean(axis=0), points)
     masses = np.full(len(points), 1.0 / len(points))
@@ -64,7 +60,7 @@ def _greedy_seeds(cloud: Cloud, masses: Float64, num_atoms: int, generator: np.r
     while len(chosen) < num_atoms:
         if potential.max() > 0.0:
             candidates = _draw(potential * masses, _SEED_TRIALS, generator)
-        else:  # fewer different points than atoms: any point not taken yet will do
+        else:  # fewer distinct points than atoms: any point not chosen yet will do
             candidates = np.setdiff1d(np.arange(len(points)), chosen)[:1]
         potentials = np.minimum(quick_distances(points[candidates], cloud), potential)
         best = int((potentials @ masses).argmin())
@@ -74,7 +70,7 @@ def _greedy_seeds(cloud: Cloud, masses: Float64, num_atoms: int, generator: np.r
 
 
 def _draw(potential: Float64, count: int, generator: np.random.Generator) -> Positions:
-    """Draw positions with probability proportional to `potential`, which is 0 at points that are taken."""
+    """Draw positions with probability proportional to `potential`, which is 0 at points already chosen."""
     cumulative = np.cumsum(potential)
     positions = np.searchsorted(cumulative, generator.random(count) * cumulative[-1], side="right")
     return np.minimum(positions, len(potential) - 1)

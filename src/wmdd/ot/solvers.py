@@ -1,19 +1,18 @@
-"""The two exact transport solvers, and which of them a problem is given to.
+"""The two exact transport solvers, and how to choose between them.
 
-**Augmenting paths between atoms** (`semidiscrete`), for a few atoms and many points. The dual has one unknown an atom,
+**Augmenting paths between atoms** (`semidiscrete`), for few atoms and many points. The dual has one unknown per atom,
 `max_β Σ_j w_j β_j + Σ_i m_i min_j (c_ij − β_j)`. Every β splits the points into cells (each point goes to the atom with
 the least reduced cost `c_ij − β_j`), which is the cheapest plan for the weights that the cells happen to have. Atoms
-with too little mass then draw it, piece by piece, along the path that costs least from an atom with too much. Paths
-live on a graph with one node *an atom*: edge j → k costs what the cheapest move of a piece of atom j to atom k costs,
-`min_{i in cell j} c_ik − c_ij`. β are the node potentials, so edges never cost less than nothing and Dijkstra's search
-stops at the first atom that can give mass (Jonker & Volgenant 1987 for the assignment problem; Ahuja, Magnanti & Orlin
-1993, section 9.7, for flows). It starts where mass is wanting, because atoms that few points are nearest to lie far
-from all others: the search from the other side would settle everything before it came to them.
+with too little mass then draw it, piece by piece, along the cheapest path from an atom with too much. Paths live on a
+graph with one node *per atom*: edge j → k costs as much as the cheapest move of a piece from atom j to atom k,
+`min_{i in cell j} c_ik − c_ij`. β are the node potentials, so edges have no negative cost and Dijkstra's search stops
+at the first atom that can give mass (Jonker & Volgenant 1987 for the assignment problem; Ahuja, Magnanti & Orlin 1993,
+section 9.7, for flows). It starts where mass is missing, because atoms that are nearest to few points lie far from all
+others: a search from the other side would settle everything before it reached them.
 
-Why this and not a network simplex over all n·K arcs: nothing is built or scanned that grows with n·K except one look
-at the costs, and a β from a problem nearby, as an alternation of atoms and weights has it at hand, leaves few pieces
-to move. Masses are whole numbers of units, 2⁻⁴⁸ of the total, so that paths end exactly and no dust of rounding stays
-behind.
+Why not a network simplex over all n·K arcs: nothing here grows with n·K except one pass over the costs, and a β from a
+similar problem, which an alternation of atoms and weights has at hand, leaves few pieces to move. Masses are whole
+numbers of units, 2⁻⁴⁸ of the total, so that paths end exactly and rounding leaves no residue.
 
 **The network simplex** of POT (`network_simplex`), where the first does not pay: as many atoms as points, hundreds of
 atoms, or a start far from the optimum with very uneven weights. POT signals failure by a warning and a plan of zeros.
@@ -29,13 +28,13 @@ from wmdd.ot.cost import Float64
 
 _FEW_ATOMS = 128
 _MANY_POINTS = 2
-"""Up to so many atoms, with so many points for each, augmenting paths beat the network simplex."""
+"""With at most 128 atoms and at least two points for each, augmenting paths beat the network simplex."""
 _UNITS = 2.0**48
-"""Units that the whole mass is counted in: fine enough for 1e-14 in the marginals, and whole numbers in a float64."""
+"""Units of the whole mass: fine enough for 1e-14 in the marginals, and whole numbers in a float64."""
 _TIE = 1e-13
 """Differences of cost below this fraction of the largest cost count as none."""
 _PATIENCE = 8
-"""Paths per point and atom after which the search is given up; generic problems need less than two."""
+"""Paths per point and atom after which the search gives up; generic problems need fewer than two."""
 _MAX_ITERATIONS = 100_000_000
 
 
@@ -49,7 +48,7 @@ def solve(
         weights: `(K,)` in the simplex; zeros are allowed.
         masses: `(n,)` in the simplex; zeros are allowed.
         scale: the largest absolute cost.
-        start: duals `(K,)`, any; the nearer to the answer, the faster.
+        start: any duals `(K,)`; the nearer to the answer, the faster.
 
     Raises:
         NumericsError: both solvers gave up.
@@ -66,13 +65,12 @@ def solve(
 def semidiscrete(
     cost: Float64, weights: Float64, masses: Float64, *, duals: Float64, scale: float
 ) -> tuple[Pieces, Float64] | None:
-    """Return what `solve` does, by augmenting paths that start from `duals`, or None if the search was given up."""
+    """Return what `solve` does, by augmenting paths that start from `duals`, or None if the search gave up."""
     supply = np.rint(masses * _UNITS).astype(np.int64)
     total = int(supply.sum())
-    demand = whole_units(weights, total)
     duals = duals.copy()
-    limit = _PATIENCE * sum(cost.shape)
-    cells, solved = augment(cost, supply, demand, duals, (_TIE * scale, limit))
+    bounds = _TIE * scale, _PATIENCE * sum(cost.shape)
+    cells, solved = augment(cost, supply, whole_units(weights, total), duals, bounds)
     if not solved:
         return None
     pieces = collect(cells)
@@ -104,6 +102,6 @@ def network_simplex(cost: Float64, weights: Float64, masses: Float64, scale: flo
             "look for weights that do not sum to 1 or costs of very different size"
         )
     points, atoms = np.nonzero(flow)
-    # The row potentials are the reliable ones; those of the atoms follow, also for atoms without mass.
+    # Only the row potentials are reliable; those of the atoms follow from them, even for atoms without mass.
     duals = (cost - np.asarray(answer["u"])[:, None] * scale).min(axis=0)
     return Pieces(atoms, points, np.asarray(flow)[points, atoms]), duals

@@ -1,7 +1,4 @@
-"""Where an alternation stands: atoms, the mass that each is sent, and the move of the atoms to that mass.
-
-Shapes: `K` atoms, `n` points, `D` features.
-"""
+"""The state of an alternation: atoms, the mass sent to each, and the move of the atoms to that mass."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +17,7 @@ EMPTY = 1e-6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """What one iteration hands to the next."""
+    """What one iteration passes to the next."""
 
     atoms: Float64
     """`(K, D)`."""
@@ -35,9 +32,9 @@ class State:
     held: Float64
     """`(K,)`, `Σ_i t_ji`: the weights, but for rounding."""
     cost: float
-    """What the plan costs: W2² of these atoms and weights."""
+    """Cost of the plan: W2² of these atoms and weights."""
     plans: tuple[Plan, ...] = ()
-    """The same plan for each measure, with its duals; none where every point simply goes to its nearest atom."""
+    """The same plan for each measure, with its duals; none where every point goes to its nearest atom."""
 
 
 def _state_of(
@@ -52,9 +49,9 @@ def _state_of(
 ) -> State:
     """Return the state of atoms `(K, D)` whose cheapest plan is known.
 
-    The cost is that of the plan in double precision, whatever the distances were computed in:
-    `Σ_i m_i ‖x_i‖² + Σ_j w_j ‖b_j‖² − 2 Σ_j ⟨b_j, Σ_i t_ji x_i⟩`. Beside a state from `before`, only the points that
-    changed atoms are looked at.
+    The cost is that of the plan in double precision, whatever the precision of the distances:
+    `Σ_i m_i ‖x_i‖² + Σ_j w_j ‖b_j‖² − 2 Σ_j ⟨b_j, Σ_i t_ji x_i⟩`. With an earlier state `before`, only the points that
+    changed atoms are visited.
     """
     if before is None:
         sums, held = _mass_sums(problem.points, pieces, len(atoms))
@@ -70,8 +67,7 @@ def _state_of(
 def cluster(problem: Problem, atoms: Float64, distances: Float64, before: State | None = None) -> State:
     """Return the state that sends every point to the nearest of the atoms `(K, D)`: the best if weights are free.
 
-    Its cost is inertia / n where all points weigh the same. `distances` are theirs, `(K, n)`, squared; `before` is a
-    state to begin from.
+    Its cost is inertia / n where all points weigh the same. `distances` are those of the atoms, `(K, n)`, squared.
     """
     owner = distances.argmin(axis=0)
     weights = np.bincount(owner, problem.masses, len(atoms))
@@ -88,14 +84,14 @@ def transported(
     duals: Sequence[Float64] = (),
     before: State | None = None,
 ) -> State:
-    """Return the state of atoms and weights whose cheapest plan is not known yet; the search starts from `duals`."""
+    """Return the state of atoms and weights after finding their cheapest plan, by a search from `duals`."""
     plans = plans_of(problem, weights, distances, duals)
     pieces = _joined(problem, plans)
     return _state_of(problem, atoms, weights, distances=distances, pieces=pieces, plans=plans, before=before)
 
 
 def plans_of(problem: Problem, weights: Float64, distances: Float64, duals: Sequence[Float64]) -> tuple[Plan, ...]:
-    """Solve the transport problem of every measure, from duals if there are any."""
+    """Solve the transport problem of every measure, starting from its duals if given."""
     starts = duals or [None] * len(problem.measures)
     return tuple(
         transport(distances[:, measure], weights, problem.masses[measure], start=start)
@@ -104,7 +100,6 @@ def plans_of(problem: Problem, weights: Float64, distances: Float64, duals: Sequ
 
 
 def _joined(problem: Problem, plans: tuple[Plan, ...]) -> Pieces:
-    """Return the plans of all measures as one, to the points of all of them."""
     if len(plans) == 1:
         return plans[0].pieces
     starts = [measure.start for measure in problem.measures]
@@ -116,7 +111,7 @@ def _joined(problem: Problem, plans: tuple[Plan, ...]) -> Pieces:
 
 
 def total_cost(problem: Problem, plans: tuple[Plan, ...]) -> float:
-    """Return what the plans cost together, `Σ_s λ_s W2²`."""
+    """Return the total cost of the plans, `Σ_s λ_s W2²`."""
     return float(problem.shares @ np.array([plan.value for plan in plans]))
 
 
@@ -124,7 +119,7 @@ def move_atoms(problem: Problem, state: State) -> tuple[Float64, Float64]:
     """Return atoms and weights after the one-step Newton update for the state's plan.
 
     `b_j ← b_j − (1/w_j) Σ_i t_ji (b_j − x_i)`: the objective is quadratic in `b_j` with Hessian `2 w_j I`, so the
-    step lands on the mean of the mass sent to atom j, which is what is computed. Atoms without mass are re-seeded
+    step lands on the mean of the mass sent to atom j, which is computed directly. Atoms without mass are re-seeded
     first (see `feed_empty`).
     """
     sums, held, least = state.sums, state.held, EMPTY * problem.lightest
@@ -134,10 +129,10 @@ def move_atoms(problem: Problem, state: State) -> tuple[Float64, Float64]:
 
 
 def feed_empty(pieces: Pieces, distances: Float64, least: float) -> Pieces:
-    """Return the plan after giving every atom without mass the piece of mass that costs most where it now goes.
+    """Return the plan after giving every empty atom (mass `least` or less) the piece that costs most where it now goes.
 
-    Without mass is an atom with `least` or less. Moving it onto that piece then lowers the cost, so re-seeding never
-    undoes progress. Deterministic; needs K ≤ n. The very same plan comes back if no atom is empty.
+    Moving the atom onto that piece lowers the cost, so re-seeding never undoes progress. Deterministic; needs K ≤ n.
+    The very same plan is returned if no atom is empty.
     """
     atoms, points, mass = pieces
     held = np.bincount(atoms, mass, len(distances))
@@ -146,7 +141,7 @@ def feed_empty(pieces: Pieces, distances: Float64, least: float) -> Pieces:
         return pieces
     atoms, costs = atoms.copy(), mass * distances[atoms, points]
     for atom in empty:
-        # A donor must keep some mass: one that does exists, since fewer atoms than points hold all of it.
+        # A donor must keep some mass; one that can exists, since fewer atoms than points hold all of it.
         can_give = (mass > least) & (held[atoms] - mass > least)
         piece = np.where(can_give, costs, -1.0).argmax()
         held[atoms[piece]] -= mass[piece]
@@ -174,13 +169,13 @@ def _changed_sums(points: Float64, sums: Float64, before: Pieces, now: Pieces) -
     owner, whole = np.full(len(points), -1), np.zeros(len(points))
     for piece in range(len(before.mass)):
         i = before.points[piece]
-        owner[i] = before.atoms[piece] if owner[i] == -1 else -2  # -2: held by several
+        owner[i] = before.atoms[piece] if owner[i] == -1 else -2  # -2: split between several atoms
         whole[i] = before.mass[piece]
     for piece in range(len(now.mass)):
         j, i, mass = now.atoms[piece], now.points[piece], now.mass[piece]
         held[j] += mass
         if owner[i] == j and whole[i] == mass:
-            owner[i] = -3  # as it was
+            owner[i] = -3  # unchanged
         else:
             for d in range(points.shape[1]):
                 sums[j, d] += mass * points[i, d]
@@ -194,13 +189,7 @@ def _changed_sums(points: Float64, sums: Float64, before: Pieces, now: Pieces) -
 
 @compiled
 def mean_change(pieces: Pieces, before: Float64, now: Float64) -> Float64:
-    """Return by how much the cost of an atom's mass has changed on average, `(K,)`; 0 where there is no mass.
-
-    Args:
-        pieces: the mass.
-        before: `(n, K)`.
-        now: `(n, K)`.
-    """
+    """Return the mean change of cost, from `before` to `now` `(n, K)`, of each atom's mass, `(K,)`; 0 without mass."""
     change, held = np.zeros(now.shape[1]), np.zeros(now.shape[1])
     for piece in range(len(pieces.mass)):
         j, i, mass = pieces.atoms[piece], pieces.points[piece], pieces.mass[piece]

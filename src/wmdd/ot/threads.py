@@ -1,4 +1,4 @@
-"""Many classes at once, in threads: the solvers release the GIL, so two cores do twice the work in one process."""
+"""Many classes at once, in threads: the solvers release the GIL, so threads use all cores of one process."""
 
 import os
 from collections import deque
@@ -17,21 +17,17 @@ Result = TypeVar("Result")
 
 _AHEAD = 2
 """Items per thread that are taken before their results are fetched."""
+_libraries = cache(ThreadpoolController)  # finding the libraries that have threads of their own takes milliseconds
 
 
 def barycenters(
     classes: Iterable[Measures], num_atoms: int, *, threads: int | None = None, **settings: Any
 ) -> Iterator[Barycenter]:
-    """Yield the barycenter of every class, in order: what `barycenter` returns for it with the same settings.
+    """Yield the `barycenter` of every class, in order, with K atoms each and the same `settings`.
 
-    Classes are taken as they are needed and results are not kept, so memory does not grow with their number: hand in
-    slices of a memory-mapped file and write away what comes out.
-
-    Args:
-        classes: each `(n, D)`; they may differ in n.
-        num_atoms: K, the same for all.
-        threads: one for each processor if None; their number does not change the answer.
-        settings: of `barycenter`.
+    Classes, each `(n, D)` with an n of its own, are taken as they are needed and results are not kept, so memory does
+    not grow with their number: pass slices of a memory-mapped file and save each result. The number of threads (None =
+    one per processor) does not change the answer.
     """
     return in_threads(partial(barycenter, num_atoms=num_atoms, **settings), classes, threads)
 
@@ -39,10 +35,10 @@ def barycenters(
 def in_threads(
     function: Callable[[Item], Result], items: Iterable[Item], threads: int | None = None
 ) -> Iterator[Result]:
-    """Yield `function(item)` of all items, in order, computed in `threads` threads (one for each processor if None).
+    """Yield `function(item)` of all items, in order, computed in `threads` threads (None = one per processor).
 
-    Meanwhile BLAS is held to one thread: its own would fight with these, and sums come out the same whatever their
-    number.
+    Meanwhile BLAS is limited to one thread: its own would compete with these, and the order of its sums would depend
+    on their number.
     """
     count = threads or os.cpu_count() or 1
     waiting: deque[Future[Result]] = deque()
@@ -57,9 +53,3 @@ def in_threads(
         finally:
             for future in waiting:
                 future.cancel()
-
-
-@cache
-def _libraries() -> ThreadpoolController:
-    """Return the hold on the libraries that have threads of their own; to find them takes milliseconds."""
-    return ThreadpoolController()

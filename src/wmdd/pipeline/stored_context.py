@@ -9,8 +9,9 @@ from typing import Any
 
 from torch import Tensor
 
-from wmdd.artifacts.files import append_text, mapped_tensor, read_json, read_tensors, write_json, write_tensors
+from wmdd.artifacts.files import append_text, read_json, write_json
 from wmdd.artifacts.folder import ResultFolder
+from wmdd.artifacts.tensors import mapped_tensor, read_tensors, write_tensors
 from wmdd.context import Context, Saved
 from wmdd.pipeline.watchers import Watcher
 

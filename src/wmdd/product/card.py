@@ -8,14 +8,15 @@ from typing import Any
 import torch
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from torch import Tensor
+from torch.nn.functional import pad
 
 from wmdd.product.png import encode_png
+from wmdd.product.reading import exact_tensors
 from wmdd.values import DistilledSet, SoftLabels
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 _PREVIEW = 10
-"""Classes, and images of each, in the picture."""
+"""Largest number of classes, and of images per class, in the picture."""
 _FACTS = ("title", "bibtex", "source", "real", "teacher", "results", "settings", "command", "versions")
 
 
@@ -25,13 +26,13 @@ def card(
     """Return the card in Markdown, with the YAML head that the Hub and `datasets` read.
 
     Args:
-        distilled: The set.
-        soft_labels: Its soft labels; None = the folder has none.
-        facts: All optional: `data` (name of the source data), `license` (its licence), `title` (of the method; else its
-            name), `source` (papers of the method), `bibtex` (its entry, ending in a line break), `real` (whether its
-            images are real ones), `teacher` (`arch`, `top1`), `results` (rows of the table of accuracies, ready as
-            texts), `settings` (nested), `command`, `versions` (package: version).
-        sizes: Bytes of `data`, of `fkd`, and of `exact` where there is such a file.
+        distilled: the set.
+        soft_labels: its soft labels; None = the folder has none.
+        facts: all optional: `data` (name of the source data) and its `license`; of the method, `title` (else its name),
+            `source` (papers), `bibtex` (ending in a line break) and `real` (whether its images are real ones);
+            `teacher` (`arch`, `top1`); `results` (rows of the accuracy table, as text); `settings` (nested); `command`;
+            `versions` (package: version).
+        sizes: bytes of `data`, of `fkd`, and of `exact` if there is such a file.
     """
     views = soft_labels if soft_labels is not None and soft_labels.epochs else None
     return _template().render(
@@ -44,7 +45,7 @@ def card(
         channels=distilled.images.shape[1],
         mean=distilled.mean,
         std=distilled.std,
-        exact=[name for name in ("exact", "targets", "rates") if getattr(distilled, name) is not None],
+        exact=list(exact_tensors(distilled)),
         labelled=soft_labels is not None,
         views=views,
         sizes={"exact": 0, **sizes},
@@ -52,21 +53,14 @@ def card(
 
 
 def preview(distilled: DistilledSet) -> bytes:
-    """Return a PNG of the first images of the first classes, one class a row."""
-    columns, classes = min(distilled.ipc, _PREVIEW), min(len(distilled.classes), _PREVIEW)
-    return encode_png(
-        torch.cat([_strip(distilled.images[distilled.labels == k][:columns]) for k in range(classes)], dim=1)
-    )
-
-
-def _strip(images: Tensor) -> Tensor:
-    """Return images side by side, each with a white line at its right and bottom, `(ch, R + 1, n (R + 1))`."""
-    framed = torch.nn.functional.pad(images, (0, 1, 0, 1), value=255)
-    return torch.cat(list(framed), dim=2)
+    """Return a PNG of the first images of the first classes, one class per row, with white lines between them."""
+    classes = range(min(len(distilled.classes), _PREVIEW))
+    rows = [pad(distilled.images[distilled.labels == k][:_PREVIEW], (0, 1, 0, 1), value=255) for k in classes]
+    return encode_png(torch.cat([torch.cat(list(row), dim=2) for row in rows], dim=1))
 
 
 def _template() -> Any:
-    environment = Environment(  # of text, not HTML: nothing is escaped
+    environment = Environment(  # for text, not HTML: nothing is escaped
         loader=FileSystemLoader(Path(__file__).parent),
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -86,7 +80,7 @@ def _vector(values: Iterable[float]) -> str:
 
 
 def _head(distilled: DistilledSet, views: SoftLabels | None, facts: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the metadata by which the Hub files the set; `pretty_name` is the card's title too."""
+    """Return the metadata that the Hub indexes; `pretty_name` is also the card's title."""
     count = len(distilled.labels)
     images = "1 image" if distilled.ipc == 1 else f"{distilled.ipc} images"
     folders = {"default": "data"} if views is None else {"default": "data", "fkd": "fkd"}

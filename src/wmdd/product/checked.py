@@ -1,4 +1,4 @@
-"""Files of a distilled set, each checked against what the manifest says of it before it is used."""
+"""Files of a distilled set, each checked against the manifest before it is used."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -9,29 +9,29 @@ from wmdd.errors import ArtifactError
 
 @dataclass(slots=True, kw_only=True)
 class CheckedFile:
-    """A file of the set, what the manifest says of it, and whether that was found true."""
+    """A file of the set with its entry in the manifest, and whether its content has been checked."""
 
     folder: Path
     path: str
     size: int
     sha256: str
     epochs: int = 0
-    """Epochs, one a row group."""
+    """Number of epochs, one per row group."""
     checked: bool = field(default=False, init=False)
 
     @property
     def full_path(self) -> Path:
-        """Where it lies."""
+        """The file on disk."""
         return self.folder / self.path
 
     def check_size(self) -> None:
-        """Raise if the file is missing or of another size."""
+        """Raise `ArtifactError` if the file is missing or of another size."""
         size = self.full_path.stat().st_size if self.full_path.is_file() else None
         if size != self.size:
             raise damaged(self.full_path, "no file" if size is None else f"{size} bytes, not {self.size}")
 
     def check(self) -> None:
-        """Raise, the first time, if the file's content is another."""
+        """Raise `ArtifactError` if the content is not what was written; only the first call reads the file."""
         if not self.checked and sha256_of(self.full_path) != self.sha256:
             raise damaged(self.full_path, "another SHA-256")
         self.checked = True
@@ -44,5 +44,5 @@ def sha256_of(path: Path) -> str:
 
 
 def damaged(path: Path, got: str) -> ArtifactError:
-    """Return the error to raise for a file that is not what it was."""
+    """Return the error for a file that is not what was written."""
     return ArtifactError(f"{path}: damaged; got {got}; write or download the distilled set again")

@@ -1,6 +1,6 @@
-"""Soft labels of one epoch: as logits of all classes for training, as a table of Parquet for keeping.
+"""Soft labels of one epoch: as logits of all classes for training, and as a Parquet table for storage.
 
-The table has one row a view, in training order (config `fkd` of a distilled set):
+The table has one row per view, in training order (config `fkd` of a distilled set):
 
 | column | type | meaning |
 |---|---|---|
@@ -10,9 +10,9 @@ The table has one row a view, in training order (config `fkd` of a distilled set
 | flip | bool | mirrored after the crop |
 | partner, partner_crop, partner_flip | | the same for the partner of CutMix |
 | patch | int16[4] | the CutMix box: where the view shows its partner; zero size = nowhere |
-| logits | float16[] | the teacher's answer: all classes or the largest; absent if it is asked while training |
-| classes | int32[] | which classes `logits` belong to; only when the largest are kept |
-| rest | float16 | mean logit of all other classes; only when the largest are kept |
+| logits | float16[] | the teacher's logits: all classes or the largest; absent if computed during training |
+| classes | int32[] | the classes of `logits`; only if the largest are kept |
+| rest | float16 | mean logit of all other classes; only if the largest are kept |
 """
 
 from typing import Any
@@ -29,11 +29,11 @@ from wmdd.values import EpochLabels, Views
 def soft_targets(epoch: EpochLabels, num_classes: int) -> Tensor:
     """Return the teacher's logits of every class for every view of an epoch, float32 `(M, C)`.
 
-    Where only the k largest logits were kept, all other classes get their common mean: the probabilities of the kept
-    classes are then right but for the spread among the others.
+    If only the k largest logits were kept, all other classes get their common mean: the probabilities of the kept
+    classes are then right except for the spread among the others.
 
     Raises:
-        ArtifactError: No logits were kept.
+        ArtifactError: no logits were kept.
     """
     if epoch.logits is None:
         raise ArtifactError("these soft labels hold views only; got store 'online'; ask the teacher for the logits")
@@ -66,18 +66,10 @@ def epoch_table(number: int, epoch: EpochLabels) -> pa.Table:
 
 
 def epoch_from_table(table: pa.Table) -> EpochLabels:
-    """Return what `epoch_table` was made from."""
-    views = Views(
-        index=column_tensor(table, "index").long(),
-        crop=column_tensor(table, "crop"),
-        flip=column_tensor(table, "flip"),
-        partner=column_tensor(table, "partner").long(),
-        partner_crop=column_tensor(table, "partner_crop"),
-        partner_flip=column_tensor(table, "partner_flip"),
-        patch=column_tensor(table, "patch"),
-    )
-    kept = {name: column_tensor(table, name) for name in ("logits", "classes", "rest") if name in table.column_names}
-    return EpochLabels(views=views, logits=kept.get("logits"), classes=kept.get("classes"), rest=kept.get("rest"))
+    """Return the labels in a table made by `epoch_table`."""
+    columns = {name: column_tensor(table, name) for name in table.column_names}
+    columns |= {name: columns[name].long() for name in ("index", "partner")}
+    return EpochLabels.of({**columns, **{f"views.{name}": columns[name] for name in Views.__slots__}})
 
 
 def column_tensor(table: pa.Table, name: str) -> Tensor:

@@ -16,7 +16,7 @@ def encode_png(image: Tensor) -> bytes:
     """Return a uint8 image `(ch, H, W)` as PNG; ch = 1 grey, 2 grey + alpha, 3 RGB, 4 RGBA.
 
     Raises:
-        DataError: The image has more channels than PNG knows.
+        DataError: the image has more than 4 channels.
     """
     channels = image.shape[0]
     if channels > _MAX_CHANNELS:
@@ -28,7 +28,7 @@ def encode_png(image: Tensor) -> bytes:
 
 
 def decode_png(png: bytes) -> Tensor:
-    """Return the uint8 pixels `(ch, H, W)` of what `encode_png` wrote."""
+    """Return the uint8 pixels `(ch, H, W)` of a PNG made by `encode_png`."""
     with Image.open(io.BytesIO(png)) as image:
         pixels = torch.from_numpy(np.array(image))
     return pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1).contiguous()

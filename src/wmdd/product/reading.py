@@ -1,7 +1,7 @@
 """Read a distilled set back from its folder, and train on it: pyarrow, Pillow and torch are enough.
 
 Every file is checked against the manifest's SHA-256 before it is used: the images when the set is opened, each file of
-soft labels when an epoch of it is first asked for.
+soft labels when one of its epochs is first read.
 """
 
 import json
@@ -29,9 +29,9 @@ from wmdd.values import DistilledSet, EpochLabels, LazyEpochs, SoftLabels
 MANIFEST = "manifest.json"
 FORMAT = "wmdd-distilled"
 EXACT = "exact.safetensors"
-"""File with the set's `exact`, `targets` and `rates`, of those it has."""
+"""File with the set's `exact`, `targets` and `rates`, where it has them."""
 SCHEMA = 1
-"""Version of the folder's layout; a reader refuses a newer one."""
+"""Version of the folder's layout; newer ones are refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,9 +39,9 @@ class PortableSet(DistilledSet):
     """A distilled set read from its folder, together with the teacher's soft labels."""
 
     soft_labels: SoftLabels | None = None
-    """None if the set was stored without; epochs are read from disk one at a time."""
+    """None if the set was stored without any; epochs are read from disk one at a time."""
     folder: Path | None = None
-    """Where it was read from."""
+    """The folder that it was read from."""
 
     def loader(
         self, batch_size: int = 50, epochs: int | None = None, *, device: str | torch.device = "cpu"
@@ -49,19 +49,19 @@ class PortableSet(DistilledSet):
         """Return the training batches: an iterable of (images, targets, weights); `len()` is the number of batches.
 
         - images float32 `(B, ch, R, R)`: the stored views, replayed and normalised by the set's mean and std.
-        - targets float32 `(B, C)`: softmax(z / T) of the teacher's stored logits z of that view. A set stored without
-          logits of views (`online`) mixes the teacher's answers for the plain images by the CutMix box's share.
+        - targets float32 `(B, C)`: softmax(z / T) of the teacher's stored logits z for that view. If the set has no
+          logits of views (`online`), the teacher's answers for the plain images, mixed by the CutMix box's share.
         - weights float32 `(B,)`: the images' weights, scaled so that their mean over the set is 1.
 
         Train with `(weights * kl(log_softmax(student / T), targets)).mean()`, T = `soft_labels.temperature`.
 
         Args:
-            batch_size: Images a batch, any number: views do not depend on it. The last of an epoch may have fewer.
-            epochs: Passes over the images; None = as many as are stored. Beyond that the stored ones come again.
-            device: Where the batches should be.
+            batch_size: images per batch, any number: views do not depend on it. The last of an epoch may have fewer.
+            epochs: passes over the images; None = as many as are stored. Beyond that the stored ones repeat.
+            device: where the batches should be.
 
         Raises:
-            ArtifactError: The set has no soft labels, or they are damaged.
+            ArtifactError: the set has no soft labels, or they are damaged.
             ConfigError: `batch_size` or `epochs` is below 1.
         """
         if self.soft_labels is None or not self.soft_labels.epochs:
@@ -97,12 +97,11 @@ class Loader:
                 yield self._batch(epoch.rows(start, start + self.batch_size))
 
     def _batch(self, rows: EpochLabels) -> tuple[Tensor, Tensor, Tensor]:
-        views, source = rows.views, self.source
-        images = view_inputs(source, views, self.device)
-        return images, self._targets(rows).to(self.device), source.relative_weights[views.index].to(self.device)
+        images = view_inputs(self.source, rows.views, self.device)
+        weights = self.source.relative_weights[rows.views.index]
+        return images, self._targets(rows).to(self.device), weights.to(self.device)
 
     def _targets(self, rows: EpochLabels) -> Tensor:
-        """Return probabilities `(B, C)`."""
         temperature = self.labels.temperature
         if rows.logits is not None:
             return torch.softmax(soft_targets(rows, self.labels.num_classes) / temperature, dim=1)
@@ -115,10 +114,14 @@ def load(path: str | Path) -> PortableSet:
     """Read a distilled set from its folder, or from the folder of the run that made it.
 
     Raises:
-        ArtifactError: The folder is missing, no distilled set, of a newer version, or damaged.
+        ArtifactError: the folder is missing, not a distilled set, of a newer version, or damaged.
     """
     folder = _find(Path(path))
-    manifest = _read_manifest(folder)
+    manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text("utf-8"))
+    if manifest.get("schema", 0) > SCHEMA:
+        raise ArtifactError(
+            f"{folder}: written by a newer wmdd; got layout {manifest['schema']}, known up to {SCHEMA}; upgrade wmdd"
+        )
     try:
         return _read(folder, manifest)
     except (KeyError, TypeError, ValueError) as error:
@@ -135,7 +138,7 @@ def _find(path: Path) -> Path:
 
 
 def is_product(folder: Path) -> bool:
-    """Tell whether a folder holds a distilled set, whole or damaged."""
+    """Tell whether a folder holds a distilled set, intact or damaged."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
     except (OSError, ValueError):
@@ -143,24 +146,20 @@ def is_product(folder: Path) -> bool:
     return isinstance(manifest, dict) and manifest.get("format") == FORMAT
 
 
-def _read_manifest(folder: Path) -> dict[str, Any]:
-    manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text("utf-8"))
-    if manifest.get("schema", 0) > SCHEMA:
-        raise ArtifactError(
-            f"{folder}: written by a newer wmdd; got layout {manifest['schema']}, known up to {SCHEMA}; upgrade wmdd"
-        )
-    return manifest
+def exact_tensors(distilled: DistilledSet) -> dict[str, Tensor]:
+    """Return by field name what 8-bit images and classes cannot hold; empty for most methods."""
+    fields = {name: getattr(distilled, name) for name in ("exact", "targets", "rates")}
+    return {name: value.contiguous() for name, value in fields.items() if value is not None}
 
 
 def _read(folder: Path, manifest: Mapping[str, Any]) -> PortableSet:
     files = [CheckedFile(folder=folder, **entry) for entry in manifest["files"]]
     for file in files:
         file.check_size()
-    images = [file for file in files if file.path.startswith("data/")]
-    for file in images:
-        file.check()
-    exact = _exact(next((file for file in files if file.path == EXACT), None))
-    table = pq.read_table([folder / file.path for file in images])
+        if not file.path.startswith("fkd/"):
+            file.check()
+    table = pq.read_table([file.full_path for file in files if file.path.startswith("data/")])
+    exact = next((safetensors.torch.load_file(file.full_path) for file in files if file.path == EXACT), {})
     plain = column_tensor(table, "soft_label") if "soft_label" in table.column_names else None
     return PortableSet(
         method=manifest["method"],
@@ -176,28 +175,15 @@ def _read(folder: Path, manifest: Mapping[str, Any]) -> PortableSet:
     )
 
 
-def _exact(file: CheckedFile | None) -> dict[str, Tensor]:
-    """Return the fields that the tables cannot hold, those that are there."""
-    if file is None:
-        return {}
-    file.check()
-    return safetensors.torch.load_file(file.full_path)
-
-
 def _pixels(column: pa.ChunkedArray) -> Tensor:
-    """Decode a column of pictures, uint8 `(M, ch, R, R)`."""
-    images = torch.empty(len(column), *_picture(column, 0).shape, dtype=torch.uint8)
 
-    def fill(row: int) -> None:
-        images[row] = _picture(column, row)
+    def picture(row: int) -> Tensor:
+        return decode_png(column[row].as_py()["bytes"])
 
+    images = torch.empty(len(column), *picture(0).shape, dtype=torch.uint8)
     with ThreadPoolExecutor() as pool:
-        list(pool.map(fill, range(len(column))))
+        list(pool.map(lambda row: images[row].copy_(picture(row)), range(len(column))))
     return images
-
-
-def _picture(column: pa.ChunkedArray, row: int) -> Tensor:
-    return decode_png(column[row].as_py()["bytes"])
 
 
 def _soft_labels(manifest: Mapping[str, Any], plain: Tensor | None, files: list[CheckedFile]) -> SoftLabels | None:
@@ -215,7 +201,6 @@ def _soft_labels(manifest: Mapping[str, Any], plain: Tensor | None, files: list[
 
 
 def _stored_epochs(files: Sequence[CheckedFile]) -> LazyEpochs:
-    """Return the epochs of soft labels, read one row group at a time."""
     stops = list(accumulate(file.epochs for file in files))
 
     def read(number: int) -> EpochLabels:

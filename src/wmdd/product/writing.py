@@ -1,8 +1,8 @@
-"""Write a distilled set as a folder that `datasets`, `torchvision` and plain pyarrow read, or as a simpler format.
+"""Write a distilled set as a folder that `datasets`, `torchvision` and plain pyarrow read, or in a simpler format.
 
 The product folder is also a Hugging Face dataset repository: `README.md` (card), `data/` (images), `fkd/` (views and
-soft labels, if some are stored), `exact.safetensors` (of methods that optimise more than pixels), `manifest.json` (what
-`wmdd.load` needs, and checksums). The same input gives the same bytes.
+soft labels, if stored), `exact.safetensors` (if the method optimises more than pixels), `manifest.json` (checksums, and
+whatever else `wmdd.load` needs). The same input gives the same bytes.
 """
 
 import json
@@ -26,13 +26,13 @@ from wmdd.product.card import card, preview
 from wmdd.product.checked import sha256_of
 from wmdd.product.labels import epoch_table, list_column
 from wmdd.product.png import encode_png
-from wmdd.product.reading import EXACT, FORMAT, MANIFEST, SCHEMA, PortableSet, is_product
+from wmdd.product.reading import EXACT, FORMAT, MANIFEST, SCHEMA, PortableSet, exact_tensors, is_product
 from wmdd.values import DistilledSet, SoftLabels
 
 ExportFormat = Literal["imagefolder", "parquet", "safetensors"]
 
 _FILE_BYTES = 200_000_000
-"""A file of soft labels that has grown to this size is closed and the next one begun."""
+"""A file of soft labels that has reached this size is closed and the next one started."""
 _ROW_GROUP = 500
 """Images encoded and written at a time."""
 _NAME_LENGTH = 80
@@ -45,18 +45,18 @@ def write_product(
 ) -> None:
     """Write the product folder, replacing an older one in its place.
 
-    The new folder is written beside the old one and renamed: nobody ever sees half of it, and a failure leaves the old
-    one as it was. Where the teacher is asked while training (`store == "online"`) only the views are written; the
-    teacher is not part of the product.
+    The new folder is written beside the old one and renamed: no half-written folder is ever visible, and a failure
+    leaves the old one untouched. If the teacher labels during training (`store == "online"`) only the views are
+    written; the teacher is not part of the product.
 
     Args:
-        distilled: Images, labels and weights.
-        soft_labels: The teacher's answers; epochs are read and written one at a time. None = images only.
-        folder: Where it should stand; its parent is made.
-        facts: What the card says beyond the records; see `wmdd.product.card.card`.
+        distilled: images, labels and weights.
+        soft_labels: the teacher's answers; epochs are read and written one at a time. None = images only.
+        folder: where to write; its parent is made.
+        facts: what the card says beyond the records; see `wmdd.product.card.card`.
 
     Raises:
-        ArtifactError: `folder` holds something else than a distilled set.
+        ArtifactError: `folder` holds anything but a distilled set.
     """
     if folder.exists() and not is_product(folder) and (not folder.is_dir() or any(folder.iterdir())):
         raise ArtifactError(
@@ -71,21 +71,15 @@ def export_set(
     """Write the images of a distilled set for other programs.
 
     - `imagefolder`: `train/<class>/<nnnn>.png` for `torchvision.datasets.ImageFolder`, whose labels are then the set's.
-      Class names are made fit for file systems, and numbered where their alphabetical order is not that of the labels.
-    - `parquet`: the product's `data/` and card, for `datasets.load_dataset`.
-    - `safetensors`: `distilled.safetensors` with `images`, `labels`, `weights`, and `exact`, `targets`, `rates` of the
-      sets that have them; names and normalisation are metadata.
+      Class names are made safe for file systems, and numbered if their alphabetical order is not that of the labels.
+    - `parquet`: the product's `data/` and card (with `facts`, see `card`), for `datasets.load_dataset`.
+    - `safetensors`: `distilled.safetensors` with `images`, `labels`, `weights`, and `exact`, `targets`, `rates` if the
+      set has them; names and normalisation are metadata.
 
-    Only `parquet` and `safetensors` keep the weights, only `safetensors` what is exact.
-
-    Args:
-        distilled: The set.
-        to: A new or an empty folder.
-        format: One of the above.
-        facts: What the card of `parquet` says beyond the set; see `wmdd.product.card.card`.
+    Only `parquet` and `safetensors` keep the weights, only `safetensors` the exact values.
 
     Raises:
-        ConfigError: The format is unknown, or `to` exists and is not an empty folder.
+        ConfigError: the format is unknown, or `to` exists and is not an empty folder.
     """
     writers: dict[str, Callable[[DistilledSet, Path], None]] = {
         "imagefolder": _write_imagefolder,
@@ -100,10 +94,10 @@ def export_set(
 
 
 def _replace(folder: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a folder beside `folder`, then put it in the place of `folder`."""
+    """Let `write` fill a folder beside `folder`, then put it in place of `folder`."""
     folder = folder.absolute()
     work, old = (folder.with_name(f".{folder.name}.{role}") for role in ("writing", "old"))
-    if old.exists() and not folder.exists():  # killed between the two renames below
+    if old.exists() and not folder.exists():  # the process was killed between the two renames below
         old.rename(folder)
     for leftover in (work, old):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -136,14 +130,7 @@ def _write_product(
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
-def exact_tensors(distilled: DistilledSet) -> dict[str, Tensor]:
-    """Return what 8-bit pictures and classes cannot hold, by the names of the fields; empty for most methods."""
-    fields = {name: getattr(distilled, name) for name in ("exact", "targets", "rates")}
-    return {name: value.contiguous() for name, value in fields.items() if value is not None}
-
-
 def _manifest(distilled: DistilledSet, soft_labels: SoftLabels | None) -> dict[str, Any]:
-    """Return what a reader needs beside the tables."""
     facts: dict[str, Any] = {
         "format": FORMAT,
         "schema": SCHEMA,
@@ -166,21 +153,20 @@ def _manifest(distilled: DistilledSet, soft_labels: SoftLabels | None) -> dict[s
 
 
 def _file_entry(folder: Path, path: Path) -> dict[str, Any]:
-    """Return what the manifest says of a file. The card has none: people improve cards."""
+    """Return a file's entry in the manifest. The card has none, because people improve cards."""
     return {"path": path.relative_to(folder).as_posix(), "size": path.stat().st_size, "sha256": sha256_of(path)}
 
 
 def _write_card(
     distilled: DistilledSet, soft_labels: SoftLabels | None, folder: Path, facts: Mapping[str, Any]
 ) -> None:
-    places = {"data": "data/*", "fkd": "fkd/*", "exact": EXACT}
-    sizes = {part: sum(file.stat().st_size for file in folder.glob(place)) for part, place in places.items()}
+    patterns = {"data": "data/*", "fkd": "fkd/*", "exact": EXACT}
+    sizes = {part: sum(file.stat().st_size for file in folder.glob(files)) for part, files in patterns.items()}
     (folder / "README.md").write_text(card(distilled, soft_labels, facts, sizes=sizes), "utf-8")
     (folder / "preview.png").write_bytes(preview(distilled))
 
 
 def _write_images(distilled: DistilledSet, plain: Tensor | None, folder: Path) -> Path:
-    """Write `data/`: one row an image."""
     path = folder / "data" / "train-00000-of-00001.parquet"
     path.parent.mkdir()
     names = _file_names(distilled.labels)
@@ -193,7 +179,6 @@ def _write_images(distilled: DistilledSet, plain: Tensor | None, folder: Path) -
 
 
 def _image_table(distilled: DistilledSet, plain: Tensor | None, names: Sequence[str], rows: slice) -> pa.Table:
-    """Return some rows of the images."""
     with ThreadPoolExecutor() as pool:
         pngs = list(pool.map(encode_png, distilled.images[rows]))
     pictures = [{"bytes": png, "path": name} for png, name in zip(pngs, names[rows], strict=True)]
@@ -208,13 +193,12 @@ def _image_table(distilled: DistilledSet, plain: Tensor | None, names: Sequence[
 
 
 def _file_names(labels: Tensor) -> list[str]:
-    """Return `<label>_<number within the class>.png` for every image."""
     numbers: defaultdict[int, count[int]] = defaultdict(count)
     return [f"{label:05d}_{next(numbers[label]):04d}.png" for label in labels.tolist()]
 
 
 def _write_epochs(soft_labels: SoftLabels, distilled: DistilledSet, folder: Path) -> Iterator[tuple[Path, int]]:
-    """Write `fkd/`, one row group an epoch; yield each finished file with its number of epochs."""
+    """Write `fkd/`, one row group per epoch; yield each finished file with its number of epochs."""
     (folder / "fkd").mkdir()
     schema = _described(epoch_table(0, soft_labels.epochs[0]).schema, distilled.classes)
     number, total = 0, len(soft_labels.epochs)
@@ -229,7 +213,7 @@ def _write_epochs(soft_labels: SoftLabels, distilled: DistilledSet, folder: Path
 
 
 def _described(schema: pa.Schema, classes: Sequence[str]) -> pa.Schema:
-    """Return the schema with the description by which `datasets` knows images and class names."""
+    """Return the schema with the metadata that tells `datasets` about images and class names."""
     features = {field.name: _feature(field.type) for field in schema}
     if "label" in features:
         features["label"] = {"_type": "ClassLabel", "names": list(classes)}
@@ -263,12 +247,12 @@ def _write_safetensors(distilled: DistilledSet, folder: Path) -> None:
     about = {name: getattr(distilled, name) for name in ("method", "classes", "mean", "std")}
     tensors = {name: getattr(distilled, name).contiguous() for name in ("images", "labels", "weights")}
     tensors |= exact_tensors(distilled)
-    # One key: the library does not promise an order for several, and the bytes should be the same each time.
+    # One key: the library does not promise an order of several, and equal sets should give equal bytes.
     save_file(tensors, folder / "distilled.safetensors", metadata={"wmdd": json.dumps(about)})
 
 
 def folder_names(classes: Sequence[str]) -> list[str]:
-    """Return a folder name for each class: fit for every file system, in alphabetical order."""
+    """Return a folder name for each class: safe on every file system, in alphabetical order."""
     names = [_UNSAFE.sub("_", name).strip(" .")[:_NAME_LENGTH].rstrip(" .") or "class" for name in classes]
     if sorted(names) == names and len({name.casefold() for name in names}) == len(names):
         return names

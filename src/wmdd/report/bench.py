@@ -1,4 +1,4 @@
-"""From the cells of `bench.json` to comparable figures: mean over students and sets, both spreads, costs."""
+"""From the cells of `bench.json` to comparable figures: means over students and sets, both spreads, costs."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ from wmdd.errors import ArtifactError
 from wmdd.evaluation.comparison import BASELINE, Conditions, Row, Scores, blocks, conditions_of, number, summarise
 from wmdd.evaluation.protocols import FULL_DATA_SET
 from wmdd.methods.catalogue import title_of
-from wmdd.report.collect import EVALUATION_STAGES
+from wmdd.report.collect import EVALUATION_STAGES, with_schema
 
 BENCH_SCHEMA = 1
 Cells = Sequence[Mapping[str, Any]]
@@ -20,12 +20,12 @@ Cells = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What a row took at a number of images per class, mean over its sets; None is what was not measured."""
+    """Cost of a row at one number of images per class, mean over its sets."""
 
     seconds: float
     """To make the images, without the teacher that all rows share."""
     memory: float | None
-    """Bytes at the peak while the images were made."""
+    """Peak bytes while the images were made; None if not measured."""
     images: float
     """Bytes on disk."""
     labels: float
@@ -38,9 +38,9 @@ class BenchRow:
 
     name: str
     accuracies: Mapping[int, Row]
-    """By images per class; those that are there."""
+    """By images per class."""
     random: Mapping[int, Row]
-    """Random images under the row's labels, where these are not those that all rows share."""
+    """Random images under the row's labels, where these are not the labels that all rows share."""
 
     @property
     def title(self) -> str:
@@ -59,13 +59,13 @@ class Panel:
 
     @property
     def title(self) -> str:
-        """What the rows have in common."""
+        """The conditions that the rows share."""
         return f"{self.student}, protocol {self.protocol}, {self.labels} labels"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """What a bench found so far."""
+    """The results of a bench so far."""
 
     results: Mapping[str, Any]
     rows: tuple[str, ...]
@@ -74,11 +74,11 @@ class Bench:
     costs: Mapping[tuple[str, int], Cost]
     """By row and images per class."""
     full_data: Mapping[str, str]
-    """Student → its accuracy on all real images, where that was asked for."""
+    """Student → its accuracy on all real images, where requested."""
     failures: tuple[tuple[str, str], ...]
     """Name of a cell, and the line that says why it failed."""
     waiting: int
-    """Cells that are still to be made."""
+    """Number of cells still to be made."""
 
 
 def read_bench(folder: Path) -> Bench:
@@ -92,14 +92,11 @@ def read_bench(folder: Path) -> Bench:
         results = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ArtifactError(f"cannot read {path}; got {type(error).__name__}; run `wmdd bench` again") from None
-    if not isinstance(results, dict) or results.get("schema") != BENCH_SCHEMA:
-        got = results.get("schema") if isinstance(results, dict) else type(results).__name__
-        raise ArtifactError(f"{path} is of another schema; got {got!r}; this wmdd reads schema {BENCH_SCHEMA}")
-    return summary(results)
+    return summary(with_schema(results, BENCH_SCHEMA, path))
 
 
 def summary(results: Mapping[str, Any]) -> Bench:
-    """Return what the contents of `bench.json` amount to."""
+    """Return the bench that the contents of `bench.json` describe."""
     cells = results["cells"]
     rows = tuple(row["name"] for row in results["rows"])
     ipcs = tuple(int(ipc) for ipc in results["ipcs"])
@@ -128,7 +125,7 @@ def _panels(cells: Cells, names: Sequence[str]) -> Iterator[Panel]:
     own, beside = _scores(cells, "scores"), _scores(cells, "beside", of=BASELINE)
     compared = [*own, *_borrowed(own, beside)]
     shared = {_student(score): score["top1"] for score in compared if score["set"] == BASELINE}
-    # Where students of equal seeds came out otherwise on equal images, their labels were others.
+    # Where students of equal seeds reached other accuracies on equal images, their labels were others.
     apart = {
         (score["set"], conditions_of(score))
         for score in beside
@@ -136,17 +133,18 @@ def _panels(cells: Cells, names: Sequence[str]) -> Iterator[Panel]:
     }
     rows = [row for block in blocks(compared) for row in block.rows]
     random = summarise(score for score in beside if (score["set"], conditions_of(score)) in apart)
-    for place in dict.fromkeys(conditions_of(score)[1:] for score in compared):
-        found = [
-            BenchRow(name=name, accuracies=_by_ipc(rows, place, name), random=_by_ipc(random, place, name))
+    for setting in dict.fromkeys(conditions_of(score)[1:] for score in compared):
+        of_names = [
+            BenchRow(name=name, accuracies=_by_ipc(rows, setting, name), random=_by_ipc(random, setting, name))
             for name in names
         ]
-        lines = tuple(row for row in found if row.accuracies)
-        yield Panel(student=place[0], protocol=place[1], labels=place[2], rows=lines)
+        student, protocol, labels = setting
+        lines = tuple(row for row in of_names if row.accuracies)
+        yield Panel(student=student, protocol=protocol, labels=labels, rows=lines)
 
 
 def _scores(cells: Cells, kind: str, of: str | None = None) -> list[dict[str, Any]]:
-    """Return the cells' scores of a kind, those of one set alone if `of` names it, under the names of their rows."""
+    """Return the cells' scores of a kind (of the set `of` only, if given), under the names of their rows."""
     return [
         {**score, "set": cell["row"], "ipc": cell["ipc"], "distill_seed": cell["seed"]}
         for cell in cells
@@ -156,40 +154,38 @@ def _scores(cells: Cells, kind: str, of: str | None = None) -> list[dict[str, An
 
 
 def _borrowed(own: Scores, beside: Scores) -> list[dict[str, Any]]:
-    """Return scores of random images for the blocks in which their row has none of its own.
+    """Return scores of random images for the blocks in which the row of random images has none.
 
-    That is so under a protocol that one method alone has. Those beside the first row that has some stand for it.
+    This happens under a protocol that only one method has. The random images beside the first row with some are used.
     """
-    known = {conditions_of(score) for score in own if score["set"] == BASELINE}
+    complete = {conditions_of(score) for score in own if score["set"] == BASELINE}
     lenders: dict[Conditions, str] = {}
     for score in beside:
         lenders.setdefault(conditions_of(score), score["set"])
     lent = [score for score in beside if lenders[conditions_of(score)] == score["set"]]
-    return [{**score, "set": BASELINE} for score in lent if conditions_of(score) not in known]
+    return [{**score, "set": BASELINE} for score in lent if conditions_of(score) not in complete]
 
 
 def _student(score: Mapping[str, Any]) -> tuple[Any, ...]:
     return conditions_of(score), score["distill_seed"], score["seed"]
 
 
-def _by_ipc(rows: Sequence[Row], place: tuple[str, str, str], name: str) -> dict[int, Row]:
-    """Return what a row of the bench reached at a place (student, protocol, labels), by images per class."""
-    return {row.ipc: row for row in rows if row.set == name and row.conditions[1:] == place}
+def _by_ipc(rows: Sequence[Row], setting: tuple[str, str, str], name: str) -> dict[int, Row]:
+    """Return the accuracies of a set under a setting (student, protocol, labels), by images per class."""
+    return {row.ipc: row for row in rows if row.set == name and row.conditions[1:] == setting}
 
 
 def _cost(cells: Cells, row: str, ipc: int) -> Cost | None:
-    """Return the mean cost of a row's finished sets."""
     done = [cell for cell in cells if (cell["row"], cell["ipc"], cell["state"]) == (row, ipc, "finished")]
     if not done:
         return None
     return Cost(
         seconds=fmean(sum(_making(cell, "seconds")) for cell in done),
-        memory=max(max(_making(cell, "memory"), default=0) for cell in done) or None,
+        memory=max((value for cell in done for value in _making(cell, "memory")), default=0) or None,
         images=fmean(cell["bytes"].get("images", 0) for cell in done),
         labels=fmean(cell["bytes"].get("soft_labels", 0) for cell in done),
     )
 
 
 def _making(cell: Mapping[str, Any], amount: str) -> list[float]:
-    """Return what each stage up to the images took."""
     return [value for stage, value in cell[amount].items() if stage not in EVALUATION_STAGES]

@@ -1,17 +1,18 @@
-"""A bench as one page, with plots against images per class, bytes and seconds, and a table of other networks."""
+"""A bench as one page, with plots against images per class, bytes and seconds, and tables of other networks."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from wmdd.artifacts.files import write_bytes
 from wmdd.evaluation.comparison import BASELINE, number
 from wmdd.methods.catalogue import title_of
 from wmdd.report.bench import Bench, Panel, read_bench
 from wmdd.report.bench_tables import COLUMNS, finding, full_data, notes, table_lines
 from wmdd.report.collect import PANELS, Plot, Series, slug
 from wmdd.report.figures import draw
-from wmdd.report.templates import render, write_text
+from wmdd.report.templates import render
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +26,7 @@ class Heatmap:
     high: float
 
     def share(self, value: float) -> float:
-        """Return where a value lies between the lowest and the highest of the table, in per cent."""
+        """Return the position of a value between the lowest and the highest of the table, in per cent."""
         return 100 * (value - self.low) / (self.high - self.low) if self.high > self.low else 50.0
 
 
@@ -38,13 +39,14 @@ def write_bench(folder: Path) -> Path:
     Raises:
         ArtifactError: the folder holds no readable `bench.json`, or cannot be written.
     """
-    for name, text in render_bench(read_bench(Path(folder))).items():
-        write_text(Path(folder) / name, text)
-    return Path(folder) / "bench.html"
+    folder = Path(folder)
+    for name, text in render_bench(read_bench(folder)).items():
+        write_bytes(folder / name, text.encode())
+    return folder / "bench.html"
 
 
 def render_bench(bench: Bench) -> dict[str, str]:
-    """Return a bench as Markdown, as LaTeX (needs the package booktabs) and as a page, by name of their file."""
+    """Return a bench as Markdown, LaTeX (needs the package booktabs) and HTML, by file name."""
     content: dict[str, Any] = {
         "bench": bench,
         "data": bench.results["data"],
@@ -64,7 +66,7 @@ def render_bench(bench: Bench) -> dict[str, str]:
 
 
 def plots(panel: Panel, bench: Bench) -> list[Plot]:
-    """Return a panel's accuracy against images per class, bytes on disk and seconds, wherever these differ."""
+    """Return a panel's accuracy against images per class, bytes on disk and seconds, where these differ."""
     costs = bench.costs.items()
     kinds: list[tuple[str, str, str, Mapping[tuple[str, int], float]]] = [
         ("ipc", "images a class", "images a class", {(r.name, ipc): ipc for r in panel.rows for ipc in r.accuracies}),
@@ -87,10 +89,10 @@ def plots(panel: Panel, bench: Bench) -> list[Plot]:
 
 
 def _lines(panel: Panel, places: Mapping[tuple[str, int], float]) -> Iterator[Series]:
-    """Yield a line for each row that has a place above zero on the axis."""
+    """Yield a line for each row with points above zero on the axis, which is logarithmic."""
     for row in panel.rows:
-        known = [(places.get((row.name, ipc), 0.0), reached) for ipc, reached in row.accuracies.items()]
-        points = sorted((x, reached.mean, reached.std or 0.0) for x, reached in known if x > 0)
+        at = [(places.get((row.name, ipc), 0.0), accuracy) for ipc, accuracy in row.accuracies.items()]
+        points = sorted((x, accuracy.mean, accuracy.std or 0.0) for x, accuracy in at if x > 0)
         if points:
             yield Series(
                 name=row.title,
@@ -103,14 +105,12 @@ def _lines(panel: Panel, places: Mapping[tuple[str, int], float]) -> Iterator[Se
 
 
 def heatmaps(bench: Bench) -> list[Heatmap]:
-    """Return a table of rows x students wherever several students were trained under one protocol."""
-    kinds = dict.fromkeys((panel.protocol, panel.labels) for panel in bench.panels)
-    found: list[Heatmap] = []
-    for protocol, labels in kinds:
-        panels = [panel for panel in bench.panels if (panel.protocol, panel.labels) == (protocol, labels)]
-        if len(panels) > 1:
-            found += [heatmap for ipc in bench.ipcs if (heatmap := _heatmap(panels, bench, ipc)) is not None]
-    return found
+    """Return tables of rows x students where several students were trained under one protocol."""
+    settings: dict[tuple[str, str], list[Panel]] = {}
+    for panel in bench.panels:
+        settings.setdefault((panel.protocol, panel.labels), []).append(panel)
+    tables = [_heatmap(panels, bench, ipc) for panels in settings.values() if len(panels) > 1 for ipc in bench.ipcs]
+    return [table for table in tables if table is not None]
 
 
 def _heatmap(panels: list[Panel], bench: Bench, ipc: int) -> Heatmap | None:

@@ -1,7 +1,7 @@
-"""A bench as lines of tables, costs beside the accuracies, and the sentences that go with them."""
+"""A bench as lines of tables, accuracies beside costs, and the sentences around them."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from typing import NamedTuple
 
 from wmdd.evaluation.comparison import BASELINE, Row
 from wmdd.methods.catalogue import title_of
@@ -13,12 +13,11 @@ COLUMNS = ("time", "memory", "images", "labels")
 """Names of the cost columns."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class Line(NamedTuple):
     """One line of a table."""
 
     title: str
-    accuracies: tuple[Row | None, ...]
+    accuracies: list[Row | None]
     """One for each number of images per class."""
     costs: tuple[str, ...]
     """In the order of `COLUMNS`."""
@@ -27,43 +26,38 @@ class Line:
 
 
 def table_lines(panel: Panel, bench: Bench) -> Iterator[Line]:
-    """Yield a panel's lines: its rows, and below a row with labels of its own the random images that have the same."""
-    last = max(bench.ipcs)
+    """Yield a panel's rows, each with labels of its own followed by random images with the same labels."""
     for row in panel.rows:
-        costs = cost_texts(bench.costs.get((row.name, last)))
-        yield Line(
-            title=row.title, accuracies=_in_order(row.accuracies, bench), costs=costs, random=row.name == BASELINE
-        )
+        costs = cost_texts(bench.costs.get((row.name, max(bench.ipcs))))
+        yield Line(row.title, [row.accuracies.get(ipc) for ipc in bench.ipcs], costs, random=row.name == BASELINE)
         if row.random:
             title = f"{title_of(BASELINE)}, labels of {row.title}"
-            yield Line(title=title, accuracies=_in_order(row.random, bench), costs=cost_texts(None), random=True)
-
-
-def _in_order(accuracies: Mapping[int, Row], bench: Bench) -> tuple[Row | None, ...]:
-    return tuple(accuracies.get(ipc) for ipc in bench.ipcs)
+            yield Line(title, [row.random.get(ipc) for ipc in bench.ipcs], cost_texts(None), random=True)
 
 
 def full_data(panel: Panel, bench: Bench) -> str:
-    """Say what the panel's student reaches on all real images; nothing if that was not asked for."""
-    known = bench.full_data.get(panel.student)
-    return f"On all real images, trained as the teacher, {panel.student} reaches {known} %." if known else ""
+    """Return a sentence on the student's accuracy on all real images; empty if that was not requested."""
+    accuracy = bench.full_data.get(panel.student)
+    return f"On all real images, trained as the teacher, {panel.student} reaches {accuracy} %." if accuracy else ""
 
 
 def notes(bench: Bench) -> str:
-    """Say how the numbers are to be read."""
+    """Return how to read the numbers."""
     results = bench.results
     several = results["distill_seeds"] > 1
     spread = f" ± standard deviation over the {results['seeds']} students of one set" if results["seeds"] > 1 else ""
     between = ", in brackets that between the means of sets from different seeds" if several else ""
+    on_gpu = str(results["run"]["device"]).startswith("cuda")
+    memory = "tensors on the GPU" if on_gpu else "the whole process, libraries included"
     return (
         f"Top-1 in per cent after the last epoch, mean{spread}{between}. Bold is the highest mean of a column. Time "
-        f"and peak memory ({_memory_of(bench)}) are those of making the images, without the teacher that all share; "
+        f"and peak memory ({memory}) are those of making the images, without the teacher that all share; "
         f"images and labels are sizes on disk; all at IPC {max(bench.ipcs)}."
     )
 
 
 def finding(bench: Bench) -> str:
-    """Say in plain words who is ahead in the first table at the largest number of images per class."""
+    """Say in plain words which row leads the first table at the largest number of images per class."""
     last = max((ipc for panel in bench.panels[:1] for row in panel.rows for ipc in row.accuracies), default=0)
     if not last:
         return "No student has been evaluated yet."
@@ -72,14 +66,14 @@ def finding(bench: Bench) -> str:
     leader = max(at.values(), key=lambda row: row.accuracies[last].mean)
     first = leader.accuracies[last]
     images = f"{last} image{'' if last == 1 else 's'} a class"
-    told = f"With {images}, the highest mean is that of {leader.title}: {first.text} % ({panel.title})"
+    lead = f"With {images}, the highest mean is that of {leader.title}: {first.text} % ({panel.title})"
     if leader.name == BASELINE or BASELINE not in at:
-        return f"{told}."
+        return f"{lead}."
     random = leader.random.get(last, at[BASELINE].accuracies[last])
     gap, spread = first.mean - random.mean, (first.std or 0.0) + (random.std or 0.0)
     side = "more than" if gap > spread else "within"
     return (
-        f"{told}; random real images with the same labels reach {random.text} %. The gap is {gap:.1f} points, {side} "
+        f"{lead}; random real images with the same labels reach {random.text} %. The gap is {gap:.1f} points, {side} "
         "both spreads together."
     )
 
@@ -90,9 +84,3 @@ def cost_texts(cost: Cost | None) -> tuple[str, ...]:
         return (ABSENT,) * len(COLUMNS)
     memory = ABSENT if cost.memory is None else human_bytes(cost.memory)
     return duration(cost.seconds), memory, human_bytes(cost.images), human_bytes(cost.labels)
-
-
-def _memory_of(bench: Bench) -> str:
-    """Say what the memory figures count."""
-    on_gpu = str(bench.results["run"]["device"]).startswith("cuda")
-    return "tensors on the GPU" if on_gpu else "the whole process, libraries included"

@@ -1,22 +1,25 @@
-"""From the rows of `log.jsonl` and the numbers of `metrics.json` to the curves that the page shows; opens no file."""
+"""From the rows of `log.jsonl` and the numbers of `metrics.json` to the curves of the page; opens no file."""
 
 import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, NamedTuple
 
+from wmdd.errors import ArtifactError
 from wmdd.evaluation.comparison import BASELINE, number
 from wmdd.methods.catalogue import losses_of, title_of
 
 POINTS = 240
-"""A curve is thinned to about this many points: more cannot be seen and would only make the page heavier."""
+"""A curve is thinned to about this many points: more would be invisible and only make the page heavier."""
 PANELS = 6
 """Student settings that get a panel of their own."""
 EVALUATION_STAGES = frozenset({"relabel", "evaluate", "diagnose", "full_data"})
-"""Stages that come after the images, whatever made these."""
+"""Stages that come after the images, whatever made them."""
 
 _SEED = re.compile(r"^(?P<rest>.+?) seed (?P<seed>\d+)$")
 _LOSS = re.compile(r"(?:.+_)?loss")
@@ -25,7 +28,7 @@ _LOSS = re.compile(r"(?:.+_)?loss")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """One line of a plot: the mean over its units, and between which values the units lie."""
+    """One line of a plot: the mean over its units, and the range of the units."""
 
     name: str
     x: tuple[float, ...]
@@ -35,12 +38,12 @@ class Series:
     high: tuple[float, ...] = ()
     units: int = 1
     baseline: bool = False
-    """Drawn as what others are compared with: grey and dashed."""
+    """Drawn as the reference for the others: grey and dashed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plot:
-    """What one figure shows, before it is drawn."""
+    """The content of one figure, before it is drawn."""
 
     key: str
     """Unique on the page; becomes part of the ids inside the drawing."""
@@ -51,62 +54,69 @@ class Plot:
     series: tuple[Series, ...]
     log: bool = False
     log_x: bool = False
-    """Whether equal factors in x are equally far apart."""
+    """Whether the horizontal axis is logarithmic."""
     level: tuple[str, float] | None = None
     """Name and height of a horizontal line."""
     tick_labels: tuple[str, ...] = ()
-    """Names of x = 0, 1, ..., where x is not an amount."""
+    """Names of x = 0, 1, ..., where x is not a quantity."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LogRows:
-    """The readable rows of a log, and how many lines were not readable."""
+class LogRows(NamedTuple):
+    """The readable rows of a log, and the number of unreadable lines."""
 
-    rows: tuple[Mapping[str, Any], ...] = ()
-    skipped: int = 0
+    rows: list[Mapping[str, Any]]
+    skipped: int
+
+
+def with_schema(content: Any, schema: int, path: Path) -> dict[str, Any]:
+    """Return the content of a JSON file.
+
+    Raises:
+        ArtifactError: it is of another schema.
+    """
+    got = content.get("schema") if isinstance(content, dict) else type(content).__name__
+    if got != schema:
+        raise ArtifactError(f"{path} is of another schema; got {got!r}; this wmdd reads schema {schema}")
+    return content
 
 
 def slug(text: str) -> str:
-    """Return `text` as part of an id on a page."""
+    """Return `text` in a form that can be part of an id on the page."""
     return "".join(letter if letter.isalnum() else "-" for letter in text)
 
 
 def parse_log(text: str) -> LogRows:
-    """Read one JSON object a line; a line torn by a kill, wherever it stands, is counted and left out."""
+    """Read one JSON object per line; a line torn by a kill, wherever it is, is counted and left out."""
     rows: list[Mapping[str, Any]] = []
-    skipped = 0
-    for line in filter(None, map(str.strip, text.splitlines())):
-        try:
+    lines = [line for line in text.splitlines() if line.strip()]
+    for line in lines:
+        with suppress(ValueError):
             row = json.loads(line)
-        except ValueError:
-            row = None
-        if isinstance(row, dict) and "stage" in row:
-            rows.append(row)
-        else:
-            skipped += 1
-    return LogRows(rows=tuple(rows), skipped=skipped)
+            if isinstance(row, dict) and "stage" in row:
+                rows.append(row)
+    return LogRows(rows, skipped=len(lines) - len(rows))
 
 
 def curves(rows: Iterable[Mapping[str, Any]], method: str = "") -> list[Plot]:
-    """Return the plots that the log has numbers for: the stages that lead to the images in stored order, then students.
+    """Return the plots for which the log has numbers: stages up to the images in stored order, then students.
 
-    A line needs two points: a teacher that was brought along has an accuracy, but no curve.
-
-    Args:
-        rows: those of the log.
-        method: name of the run's method, whose card says how the losses of its images are called.
+    The card of the run's `method` labels the losses of its images. A line needs two points: a teacher that the user
+    brought has an accuracy, but no curve.
     """
     by_stage: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
         by_stage.setdefault(str(row["stage"]), []).append(row)
-    making = {stage: found for stage, found in by_stage.items() if stage not in EVALUATION_STAGES}
-    plots = [plot for stage, found in making.items() for plot in _stage_plots(stage, found, losses_of(method))]
+    labels = losses_of(method)
+    plots: list[Plot] = []
+    for stage, rows_of_stage in by_stage.items():
+        if stage not in EVALUATION_STAGES:
+            plots += _stage_plots(stage, rows_of_stage, labels)
     plots += _students(by_stage.get("evaluate", []))
     return [plot for plot in plots if any(len(series.x) > 1 for series in plot.series)]
 
 
 def barycenter_plot(barycenter: Mapping[str, Any]) -> Plot | None:
-    """Return the mean over classes of the barycenter's cost per iteration, or None without traces.
+    """Return the barycenter's cost per iteration, the mean over classes, or None without traces.
 
     A class that stopped early keeps its last cost, so that every iteration is a mean over all classes.
     """
@@ -130,7 +140,7 @@ def barycenter_plot(barycenter: Mapping[str, Any]) -> Plot | None:
 
 
 def mean_series(name: str, units: Mapping[str, Mapping[float, float]], *, baseline: bool = False) -> Series:
-    """Return the mean over units at every x that some unit has, thinned, with the band between the extremes."""
+    """Return the mean over units at every x that some unit has, thinned, with the range of the units as a band."""
     at: dict[float, list[float]] = {}
     for unit in units.values():
         for x, y in unit.items():
@@ -149,9 +159,9 @@ def mean_series(name: str, units: Mapping[str, Mapping[float, float]], *, baseli
 
 
 def _stage_plots(stage: str, rows: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> list[Plot]:
-    """Return a stage's plots; units whose names differ in more than numbers measure different things: drawn apart.
+    """Return a stage's plots: one per kind of unit, because names that differ beyond numbers are different quantities.
 
-    What goes by epochs trains a network; everything else optimises images.
+    Rows with epochs are from training a network; all others are from optimising images.
     """
     kinds: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
@@ -163,32 +173,31 @@ def _stage_plots(stage: str, rows: Sequence[Mapping[str, Any]], labels: Mapping[
         if _axis(part) == "epoch":
             plots += _training(key, f"{kind[:1].upper()}{kind[1:]}", part)
         else:
-            plots += _optimisation(key, f": {kind}" if len(kinds) > 1 else "", part, labels)
+            plots.append(_optimisation(key, f": {kind}" if len(kinds) > 1 else "", part, labels))
     return plots
 
 
 def _training(key: str, network: str, rows: Sequence[Mapping[str, Any]]) -> list[Plot]:
-    accuracy = _values(rows, "top1", positive=False)
+    accuracy = mean_series("top1", _values(rows, "top1", positive=False))
     lines, log = _losses(rows, {})
+    note = f"Real training images{_scale(lines, 'networks', log=log)}."
     return [
         Plot(key=f"{key}-top1", title=f"{network} accuracy", note="Real validation images.", x_label=_axis(rows),
-             y_label="top-1, %", series=(mean_series("top1", accuracy),)),
-        Plot(key=f"{key}-loss", title=f"{network} training loss", x_label=_axis(rows), y_label="loss", series=lines,
-             note=f"Real training images{_scale(lines, 'networks', log=log)}.", log=log),
+             y_label="top-1, %", series=(accuracy,)),
+        Plot(key=f"{key}-loss", title=f"{network} training loss", note=note, x_label=_axis(rows), y_label="loss",
+             series=lines, log=log),
     ]  # fmt: skip
 
 
-def _optimisation(key: str, kind: str, rows: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> list[Plot]:
+def _optimisation(key: str, kind: str, rows: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> Plot:
     lines, log = _losses(rows, labels)
     title = "Recovery losses" if len(lines) > 1 else "Distillation loss"  # a recovery logs the terms of its loss too
     note = f"Loss of the images{_scale(lines, 'groups of classes', log=log)}."
-    return [
-        Plot(key=key, title=f"{title}{kind}", note=note, x_label=_axis(rows), y_label="loss", series=lines, log=log)
-    ]
+    return Plot(key=key, title=f"{title}{kind}", note=note, x_label=_axis(rows), y_label="loss", series=lines, log=log)
 
 
 def _losses(rows: Sequence[Mapping[str, Any]], labels: Mapping[str, str]) -> tuple[tuple[Series, ...], bool]:
-    """Return a line for each column of losses, those with a label first, and whether a logarithmic axis suits them."""
+    """Return a line for each column of losses, labelled ones first, and whether a logarithmic axis suits them."""
     columns = dict.fromkeys((*labels, *(column for row in rows for column in row if _LOSS.fullmatch(column))))
     log = all((number(row.get(column)) or 0) >= 0 for row in rows for column in columns)
     found = {labels.get(column, column): _values(rows, column, positive=log) for column in columns}
@@ -201,7 +210,7 @@ def _scale(lines: Sequence[Series], units: str, *, log: bool) -> str:
 
 
 def _students(rows: Sequence[Mapping[str, Any]]) -> list[Plot]:
-    """One panel a setting, because two sets are compared only under one setting."""
+    """Return one panel per setting, because sets are comparable only under the same setting."""
     field = "top1" if any(number(row.get("top1")) is not None for row in rows) else "loss"
     panels: dict[str, dict[str, dict[str, dict[float, float]]]] = {}
     for unit, points in _values(rows, field, positive=field == "loss").items():
@@ -226,14 +235,14 @@ def _students(rows: Sequence[Mapping[str, Any]]) -> list[Plot]:
 
 
 def baseline_last(sets: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """Return sets by name in their order, random images last."""
+    """Return sets by name in stored order, random images last."""
     return sorted(sets.items(), key=lambda item: item[0] == BASELINE)
 
 
 def _values(rows: Sequence[Mapping[str, Any]], field: str, *, positive: bool) -> dict[str, dict[float, float]]:
     """Return y by x by unit; of a step that a resumed run repeated, the last row counts.
 
-    A row without a place on the axis, such as a stage's closing figure, is no point of a curve.
+    A row without an x, such as a stage's closing figure, is not a point of a curve.
     """
     axis = _axis(rows)
     rows_of: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""From the diagnosis in `metrics.json` to the table and the plot that show how near the images lie to the real ones."""
+"""From the diagnosis in `metrics.json` to a table and a plot of the distance between distilled and real images."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,17 +7,18 @@ from typing import Any
 from wmdd.evaluation.comparison import BASELINE, number
 from wmdd.methods.catalogue import title_of
 from wmdd.report.collect import POINTS, Plot, Series, baseline_last
+from wmdd.report.templates import ABSENT
 
 NAMED = 12
-"""With up to so many classes, each is named on the axis."""
+"""With up to this many classes, each is named on the axis."""
 _LONGEST = 14
-"""Letters of a class's name on the axis."""
+"""Letters of a class name on the axis."""
 _FIGURES = ("cost", "floor", "random_cost", "distance", "head_gap", "head_bound", "loss_gap", "loss_bound")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeatureDistances:
-    """One set's figures, means over the classes; None is what was not measured."""
+    """One set's figures, means over the classes; None if not measured."""
 
     set: str
     cost: float | None
@@ -36,19 +37,19 @@ class FeatureDistances:
 
 
 def feature_distances(diagnosis: Mapping[str, Any]) -> list[FeatureDistances]:
-    """Return one row a set, random images last."""
+    """Return one row per set, random images last."""
     return [
-        FeatureDistances(set=name, **{figure: number((found.get("mean") or {}).get(figure)) for figure in _FIGURES})
-        for name, found in baseline_last(diagnosis)
+        FeatureDistances(set=name, **{figure: number((of_set.get("mean") or {}).get(figure)) for figure in _FIGURES})
+        for name, of_set in baseline_last(diagnosis)
     ]
 
 
 def class_costs(diagnosis: Mapping[str, Any], classes: Sequence[str]) -> Plot | None:
     """Return the cost of every class, from the lowest floor to the highest, or None without a diagnosis.
 
-    Every set is one line; floors and random picks are the same for all sets and are those of the first.
+    Every set is one line; floors and random picks, the same for all sets, are read from the first.
     """
-    sets = [(name, found.get("classes") or {}) for name, found in baseline_last(diagnosis)]
+    sets = [(name, of_set.get("classes") or {}) for name, of_set in baseline_last(diagnosis)]
     first = sets[0][1] if sets else {}
     floors = _numbers(first, "floor")
     if len(floors) < 2:
@@ -56,12 +57,12 @@ def class_costs(diagnosis: Mapping[str, Any], classes: Sequence[str]) -> Plot | 
     ranked = sorted(range(len(floors)), key=lambda label: floors[label])
     order = {rank: ranked[rank] for rank in range(0, len(ranked), -(-len(ranked) // POINTS))}
     named = len(order) <= NAMED
-    lines = [_line(title_of(name), order, _numbers(found, "cost"), baseline=name == BASELINE) for name, found in sets]
+    lines = [_line(title_of(name), order, _numbers(each, "cost"), baseline=name == BASELINE) for name, each in sets]
     spreads, picks = _numbers(first, "random_std"), _numbers(first, "random_cost")
     return Plot(
         key="diagnosis",
         title="Cost of every class",
-        note="W2² to the real features. Classes stand in the order of their floors.",
+        note="W2² to the real features. Classes are in the order of their floors.",
         x_label="class" if named else "rank of the class by its floor",
         y_label="W2²",
         series=(
@@ -74,14 +75,14 @@ def class_costs(diagnosis: Mapping[str, Any], classes: Sequence[str]) -> Plot | 
 
 
 def three_digits(value: float | None) -> str:
-    """Return three digits of a figure whose scale depends on the teacher; a dash stands for what is not known."""
+    """Return three digits of a figure whose scale depends on the teacher; a dash if it is unknown."""
     if value is None:
-        return "–"
+        return ABSENT
     return f"{value:,.0f}" if abs(value) >= 999.5 else f"{value:#.3g}".rstrip(".")
 
 
-def _numbers(found: Mapping[str, Any], name: str) -> list[float]:
-    return [float(value) for value in found.get(name) or ()]
+def _numbers(of_classes: Mapping[str, Any], name: str) -> list[float]:
+    return [float(value) for value in of_classes.get(name) or ()]
 
 
 def _line(
@@ -92,7 +93,6 @@ def _line(
     *,
     baseline: bool = False,
 ) -> Series:
-    """Return the values by rank; `order` says which label has it."""
     return Series(
         name=name,
         x=tuple(map(float, order)),

@@ -1,4 +1,4 @@
-"""Drawings for the page: plots as inline SVG that follows the page's colours, and one sprite of pictures a class."""
+"""Drawings for the page: plots as inline SVG in the page's colours, and one sprite of pictures per class."""
 
 import base64
 import io
@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 from markupsafe import Markup, escape
@@ -19,11 +19,11 @@ from PIL import Image
 from wmdd.report.collect import Plot, Series
 
 LOSSLESS = 64
-"""Pictures up to this side are shown pixel by pixel (PNG); larger ones as JPEG of at most `LARGEST`."""
+"""Pictures up to this side are shown pixel by pixel (PNG), larger ones as JPEG of side `LARGEST` at most."""
 LARGEST = 128
 
-# matplotlib writes fixed colours; each of these placeholders becomes a variable of the page's style sheet, which knows
-# the light and the dark one.
+# matplotlib writes fixed colours; each of these placeholders becomes a variable of the page's style sheet, which has
+# a light and a dark value.
 _INK, _MUTED, _LINE, _BASELINE, _LEVEL = "#010101", "#020202", "#030303", "#040404", "#050505"
 _LINES = ("#060600", "#060601", "#060602", "#060603", "#060604", "#060605")
 _DASHES: dict[str, tuple[str, Any]] = {
@@ -31,7 +31,7 @@ _DASHES: dict[str, tuple[str, Any]] = {
     "dotted": ("s", (0, (1.2, 1.6))),
     "dashed": ("^", (0, (4, 2))),
 }
-"""Dashes as CSS calls them → marker and line of matplotlib."""
+"""CSS line style → matplotlib's marker and line style."""
 _VARIABLES = {
     _INK: "var(--ink)",
     _MUTED: "var(--muted)",
@@ -64,9 +64,8 @@ _STYLE: Any = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LegendEntry:
-    """One line of a plot in words and numbers, for its legend and its table."""
+class LegendEntry(NamedTuple):
+    """One line of a plot, for its legend and its table."""
 
     name: str
     variable: str
@@ -81,7 +80,7 @@ class LegendEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawing:
-    """A plot that is ready for the page."""
+    """A plot ready for the page."""
 
     plot: Plot
     svg: Markup
@@ -91,7 +90,7 @@ class Drawing:
 def draw(plot: Plot) -> Drawing:
     """Draw a plot; equal plots give equal bytes, and no two plots of a page share an id."""
     with mpl.rc_context():
-        mpl.rcdefaults()  # a matplotlibrc of the user's must not change the page
+        mpl.rcdefaults()  # the user's matplotlibrc must not change the page
         mpl.rcParams.update({**_STYLE, "svg.hashsalt": plot.key})
         figure = Figure(figsize=(5.0, 2.9), layout="constrained")
         figure.patch.set_visible(False)
@@ -108,7 +107,7 @@ def draw(plot: Plot) -> Drawing:
 
 
 def _styles(series: Sequence[Series]) -> list[tuple[str, str]]:
-    """Return each line's colour and dashes: once all colours are used they come again with other dashes."""
+    """Return each line's colour and dashes; after all colours have been used they repeat with other dashes."""
     free = iter([(colour, dash) for dash in _DASHES for colour in _LINES] * len(series))
     return [(_BASELINE, "dashed") if line.baseline else next(free) for line in series]
 
@@ -160,27 +159,17 @@ def _tick(value: float, _position: int | None = None) -> str:
 
 
 def _legend(plot: Plot) -> tuple[LegendEntry, ...]:
-    entries = [
-        LegendEntry(
-            name=series.name,
-            variable=_VARIABLES[colour],
-            dash=dash,
-            first=series.y[0],
-            lowest=min(series.y),
-            highest=max(series.y),
-            last=series.y[-1],
-        )
-        for series, (colour, dash) in zip(plot.series, _styles(plot.series), strict=True)
-    ]
+    lines = [(s.name, *style, s.y) for s, style in zip(plot.series, _styles(plot.series), strict=True)]
     if plot.level is not None:
         name, value = plot.level
-        entries.append(LegendEntry(name=name, variable=_VARIABLES[_LEVEL], dash="dashed", first=value, lowest=value,
-                                   highest=value, last=value))  # fmt: skip
-    return tuple(entries)
+        lines.append((name, _LEVEL, "dotted", (value,)))
+    return tuple(
+        LegendEntry(name, _VARIABLES[colour], dash, ys[0], min(ys), max(ys), ys[-1]) for name, colour, dash, ys in lines
+    )
 
 
 def alternative(plot: Plot) -> str:
-    """Say in words what a plot shows, for readers who cannot see it."""
+    """Describe a plot in words, for readers who cannot see it."""
 
     def at(x: float) -> str:
         return f"{plot.x_label} {plot.tick_labels[int(x)] if plot.tick_labels else f'{x:g}'}"
@@ -192,7 +181,7 @@ def alternative(plot: Plot) -> str:
 
 
 def _inline(svg: str, plot: Plot) -> Markup:
-    """Make matplotlib's file part of an HTML page: no prolog, no foreign addresses, own ids, the page's colours."""
+    """Turn matplotlib's file into part of a page: no prolog, no foreign addresses, own ids, the page's colours."""
     body = svg[svg.index("<svg") :]
     body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", body, flags=re.DOTALL)
     body = re.sub(r' xmlns(:\w+)?="[^"]*"', "", body).replace("xlink:href", "href")
@@ -208,7 +197,7 @@ def _inline(svg: str, plot: Plot) -> Markup:
 
 
 def sprite(pictures: Sequence[Image.Image]) -> str:
-    """Put a class's pictures side by side and return them as a data address: PNG up to `LOSSLESS` pixels, else JPEG."""
+    """Return a class's pictures side by side as a data address: PNG up to `LOSSLESS` pixels, else JPEG."""
     side = min(max(pictures[0].size), LARGEST)
     grey = all(picture.mode in {"1", "L"} for picture in pictures)
     strip = Image.new("L" if grey else "RGB", (side * len(pictures), side))

@@ -1,32 +1,34 @@
-"""Open the finished files of a run folder and write `report.html`: one file, no script, no address outside itself."""
+"""From the finished files of a run folder to `report.html`: one file, no script, no address outside itself."""
 
 import io
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 from PIL import Image
 
+from wmdd.artifacts.files import write_bytes
 from wmdd.errors import ArtifactError
 from wmdd.evaluation.comparison import number, summarise
 from wmdd.methods.catalogue import title_of
 from wmdd.report import tables
-from wmdd.report.collect import LogRows, barycenter_plot, curves, parse_log
+from wmdd.report.collect import barycenter_plot, curves, parse_log, with_schema
 from wmdd.report.distances import class_costs, feature_distances, three_digits
 from wmdd.report.figures import LARGEST, LOSSLESS, draw, sprite
-from wmdd.report.templates import ABSENT, render, write_text
+from wmdd.report.templates import ABSENT, render
 
 SCHEMA = 1
 CLASSES = 20
-"""Classes that are shown, spread evenly over all of them."""
+"""Number of classes shown, spread evenly over all of them."""
 PER_CLASS = 10
-"""Pictures shown of a class, those with the largest weight."""
+"""Pictures shown of each class, those with the largest weights."""
 
 _PARTS = {
     "metrics.json": "accuracies, timings and sizes",
@@ -34,28 +36,29 @@ _PARTS = {
     "recipe.yaml": "settings",
     "distilled/manifest.json": "images",
 }
+_LOGS = ("log.jsonl", "evaluations/log.jsonl")
+"""The run's own, and that of the students evaluated later."""
 
 
 class _Known(dict[str, Any]):
-    """A part of the metrics in which what is not there yet reads as None."""
+    """A section of the metrics in which missing values read as None."""
 
     def __missing__(self, key: str) -> None:
         return None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClassImages:
+class ClassImages(NamedTuple):
     """The pictures of one class."""
 
     name: str
     weights: tuple[float, ...]
-    """Of the pictures shown; over all pictures of the class they sum to 1."""
+    """Of the pictures shown; over all pictures of the class weights sum to 1."""
     sprite: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gallery:
-    """The pictures that the page shows, and what they were chosen from."""
+    """The pictures that the page shows, and the counts and size of the set that they were chosen from."""
 
     images: tuple[ClassImages, ...] = ()
     classes: int = 0
@@ -64,71 +67,45 @@ class Gallery:
 
     @property
     def cell(self) -> int:
-        """Width of a picture on the page: a whole multiple of small sides, so that pixels stay square."""
+        """Width of a picture on the page: a multiple of a small picture's side, so that pixels stay square."""
         return self.side * max(1, 72 // self.side) if 0 < self.side <= LOSSLESS else 92
 
     @property
     def reduced(self) -> bool:
-        """True if pictures are shown smaller than they are."""
+        """Whether pictures are shown smaller than they are."""
         return self.side > LARGEST
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunFiles:
-    """What a run folder holds so far."""
-
-    name: str
-    metrics: Mapping[str, Any] = field(default_factory=dict)
-    log: LogRows = field(default_factory=LogRows)
-    recipe: Mapping[str, Any] = field(default_factory=dict)
-    gallery: Gallery = field(default_factory=Gallery)
-    missing: tuple[str, ...] = ()
 
 
 def write_report(run: Path) -> Path:
     """Write `report.html` into a run folder from its finished files, and return its path; equal files give equal bytes.
 
-    What an unfinished run does not have yet is left out and named on the page.
+    Whatever an unfinished run does not have yet is left out and named on the page.
 
     Raises:
-        ArtifactError: The folder is missing, or one of its files is damaged, of a newer schema or cannot be
-            written.
+        ArtifactError: the folder is missing, or one of its files is damaged, of a newer schema or not writable.
     """
-    files = read_run(Path(run))
-    target = Path(run) / "report.html"
-    write_text(target, render("page.html.j2", **_content(files)))
+    if not (run := Path(run)).is_dir():
+        raise ArtifactError(f"no such run folder; got {run}; give the --out folder of a `wmdd distill`")
+    target = run / "report.html"
+    write_bytes(target, render("page.html.j2", **_content(run)).encode())
     return target
 
 
-def read_run(run: Path) -> RunFiles:
-    """Read the files that the page is made of."""
-    if not run.is_dir():
-        raise ArtifactError(f"no such run folder; got {run}; give the --out folder of a `wmdd distill`")
-    metrics = _metrics(run / "metrics.json")
-    log = run / "log.jsonl"
-    return RunFiles(
-        name=run.resolve().name,
-        metrics=metrics,
-        log=parse_log(log.read_text(encoding="utf-8", errors="replace")) if log.is_file() else LogRows(),
-        recipe=_recipe(run / "recipe.yaml"),
-        gallery=_gallery(run / "distilled", metrics),
-        missing=tuple(what for part, what in _PARTS.items() if not (run / part).exists()),
-    )
-
-
-def _content(files: RunFiles) -> dict[str, Any]:
-    metrics = files.metrics
+def _content(folder: Path) -> dict[str, Any]:
+    metrics, recipe = _metrics(folder / "metrics.json"), _recipe(folder / "recipe.yaml")
+    logs = [folder / log for log in _LOGS if (folder / log).is_file()]
+    rows, skipped = parse_log("\n".join(log.read_text(encoding="utf-8", errors="replace") for log in logs))
     data, run, teacher, barycenter, diagnosis = (
         _section(metrics, name) for name in ("data", "run", "teacher", "barycenter", "diagnosis")
     )
     teacher["top1"] = number(teacher["top1"])
     trace = barycenter_plot(barycenter)
     costs = class_costs(diagnosis, data["classes"] or ())
-    method = str(run["method"] or files.recipe.get("method") or "")
+    method = str(run["method"] or recipe.get("method") or "")
     return {
         "title_of": title_of,
         "real": _real,
-        "name": files.name,
+        "name": folder.resolve().name,
         "data": data,
         "run": run,
         "teacher": teacher,
@@ -138,22 +115,22 @@ def _content(files: RunFiles) -> dict[str, Any]:
         "blocks": tables.evaluated(metrics),
         "full_data": summarise(metrics.get("full_data") or ()),
         "ranking": _ranking(metrics),
-        "gallery": files.gallery,
-        "drawings": [draw(plot) for plot in (*curves(files.log.rows, method), trace) if plot is not None],
+        "gallery": _gallery(folder / "distilled", data["classes"]),
+        "drawings": [draw(plot) for plot in (*curves(rows, method), trace) if plot is not None],
         "barycenter": barycenter if trace is not None else None,
         "three_digits": three_digits,
         "distances": feature_distances(diagnosis),
         "class_costs": None if costs is None else draw(costs),
         "seconds": tables.timings(_section(metrics, "seconds")),
         "sizes": tables.sizes(_section(metrics, "bytes")),
-        "settings": tables.flattened(files.recipe),
-        "missing": files.missing,
-        "skipped": files.log.skipped,
+        "settings": tables.flattened(recipe),
+        "missing": [what for part, what in _PARTS.items() if not (folder / part).exists()],
+        "skipped": skipped,
     }
 
 
 def _ranking(metrics: Mapping[str, Any]) -> list[_Known]:
-    """Return DD-Ranking's scores, or none if they tell no more than the improvement over random images."""
+    """Return DD-Ranking's scores, or none if only the improvement over random images is known."""
     rows = [_Known(row) for row in metrics.get("ranking") or ()]
     return rows if any(number(row[name]) is not None for row in rows for name in ("hlr", "lrs", "ars")) else []
 
@@ -162,52 +139,45 @@ def _section(metrics: Mapping[str, Any], name: str) -> _Known:
     return _Known(metrics.get(name) or {})
 
 
+@contextmanager
+def _reading(path: Path, problem: str) -> Generator[None]:
+    """Turn any failure to read `path` into one line that names the problem."""
+    try:
+        yield
+    except (pa.ArrowException, yaml.YAMLError, KeyError, OSError, ValueError) as error:
+        line = " ".join(str(error).split())
+        raise ArtifactError(f"{path} {problem}; got {line}; run the command again to write it anew") from None
+
+
 def _metrics(path: Path) -> Mapping[str, Any]:
     if not path.is_file():
         return {}
-    try:
+    with _reading(path, "is not JSON"):
         metrics = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ArtifactError(f"{path} is not JSON; got {error}; run the command again to write it anew") from None
-    if not isinstance(metrics, dict) or metrics.get("schema") != SCHEMA:
-        got = metrics.get("schema") if isinstance(metrics, dict) else type(metrics).__name__
-        raise ArtifactError(f"{path} is of another schema; got {got!r}; this wmdd reads schema {SCHEMA}")
-    return metrics
+    return with_schema(metrics, SCHEMA, path)
 
 
 def _recipe(path: Path) -> Mapping[str, Any]:
     if not path.is_file():
         return {}
-    try:
+    with _reading(path, "is not YAML"):
         recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        line = " ".join(str(error).split())
-        raise ArtifactError(f"{path} is not YAML; got {line}; run the command again to write it anew") from None
     return recipe if isinstance(recipe, dict) else {}
 
 
-def _gallery(distilled: Path, metrics: Mapping[str, Any]) -> Gallery:
-    if not (distilled / "manifest.json").is_file():  # written last: without it the folder is not finished
+def _gallery(distilled: Path, classes: Sequence[str] | None) -> Gallery:
+    """Return the pictures; the manifest names the classes until there are metrics."""
+    manifest = distilled / "manifest.json"
+    if not manifest.is_file():  # written last: without it the folder is not finished
         return Gallery()
-    files = sorted((distilled / "data").glob("train-*.parquet"))
-    try:
-        return _chosen(files, _class_names(distilled, metrics))
-    except (pa.ArrowException, KeyError, OSError, ValueError) as error:
-        line = " ".join(str(error).split())
-        raise ArtifactError(f"{distilled} cannot be read; got {line}; run the command again to write it anew") from None
-
-
-def _class_names(distilled: Path, metrics: Mapping[str, Any]) -> Sequence[str]:
-    names = _section(metrics, "data")["classes"]
-    if not names:
-        names = json.loads((distilled / "manifest.json").read_text(encoding="utf-8")).get("classes")
-    return [str(name) for name in names or ()]
+    with _reading(distilled, "cannot be read"):
+        names: Sequence[str] = classes or json.loads(manifest.read_text(encoding="utf-8")).get("classes") or ()
+        return _chosen(sorted((distilled / "data").glob("train-*.parquet")), [str(name) for name in names])
 
 
 def _chosen(files: Sequence[Path], names: Sequence[str]) -> Gallery:
-    """Choose by label and weight first, so that only the pictures that are shown get read."""
-    rows = [pq.read_table(file, columns=["label", "weight"]) for file in files]
-    table = pa.concat_tables(rows).to_pydict()
+    """Choose by label and weight first, so that only the pictures to be shown are read."""
+    table = pa.concat_tables([pq.read_table(file, columns=["label", "weight"]) for file in files]).to_pydict()
     of_class: dict[int, list[int]] = defaultdict(list)
     for position, label in enumerate(table["label"]):
         of_class[label].append(position)
@@ -248,6 +218,5 @@ def _pictures(files: Sequence[Path], positions: Sequence[int]) -> dict[int, Imag
 
 
 def _real(value: object, digits: int = 1) -> str:
-    """Format a number of the page; a dash stands for what is not known."""
     known = number(value)
     return ABSENT if known is None else f"{known:.{digits}f}"

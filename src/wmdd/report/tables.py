@@ -1,43 +1,39 @@
-"""The sentences that say how a run went, and its amounts and settings as lines of tables."""
+"""The sentences that sum up a run, and its amounts and settings as lines of tables."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from wmdd.evaluation.comparison import BASELINE, Block, Comparison, Row, blocks, comparisons, number
 from wmdd.methods.catalogue import title_of
 
 
 def summary_rows(metrics: Mapping[str, Any]) -> list[Row]:
-    """Return one row a set, images a class, student, protocol and labels: blocks as stored, random last in each."""
+    """Return one row per set, images per class, student, protocol and labels: blocks as stored, random last in each."""
     return [row for block in evaluated(metrics) for row in block.rows]
 
 
 def evaluated(metrics: Mapping[str, Any]) -> list[Block]:
-    """Return the comparable rows of a run side by side."""
+    """Return the comparable rows of a run, block by block."""
     return blocks(metrics.get("evaluations") or ())
 
 
 def beside_random(metrics: Mapping[str, Any]) -> list[Comparison]:
-    """Return the run's own method beside random images, under all conditions where it was evaluated."""
+    """Return the run's own method beside random images, under every setting where it was evaluated."""
     return comparisons(evaluated(metrics), (metrics.get("run") or {}).get("method"))
 
 
 def verdict(metrics: Mapping[str, Any]) -> str:
-    """Say in plain words how the run's first setting went: accuracy, random images, share of the teacher's accuracy."""
-    found = beside_random(metrics)
-    if found:
-        first = found[0]
-        return f"{_reached(first.row)}; {_beside_random(first)}.{_share(first.row, metrics)}"
-    only_random = [row for row in summary_rows(metrics) if row.set == BASELINE]
-    if only_random:
-        return f"{_reached(only_random[0])}; no distilled set was evaluated.{_share(only_random[0], metrics)}"
+    """Sum up the run's first setting in plain words: accuracy, random images, share of the teacher's accuracy."""
+    if pairs := beside_random(metrics):
+        return f"{_accuracy(pairs[0].row)}; {_against_random(pairs[0])}.{_share(pairs[0].row, metrics)}"
+    if rows := summary_rows(metrics):  # of random images alone
+        return f"{_accuracy(rows[0])}; no distilled set was evaluated.{_share(rows[0], metrics)}"
     top1 = number((metrics.get("teacher") or {}).get("top1"))
     return "No student has been evaluated yet." + (f" The teacher reaches {top1:.1f} %." if top1 is not None else "")
 
 
 def overall(metrics: Mapping[str, Any]) -> str:
-    """Say how often the method is clearly above random images, when there is more than one comparison; else nothing."""
+    """Say how often the method is clearly above random images; empty for fewer than two comparisons."""
     winners = [pair.winner for pair in beside_random(metrics) if pair.baseline is not None]
     if len(winners) < 2:
         return ""
@@ -47,29 +43,29 @@ def overall(metrics: Mapping[str, Any]) -> str:
     )
 
 
-def _reached(row: Row) -> str:
+def _accuracy(row: Row) -> str:
     images = f"{row.ipc} image{'' if row.ipc == 1 else 's'} a class"
     name = title_of(row.set)
     verb = "reach" if row.set == BASELINE else "reaches"
     return f"{name[:1].upper()}{name[1:]} {verb} {row.text} % with {images}"
 
 
-def _beside_random(found: Comparison) -> str:
-    if found.baseline is None or found.gap is None:
+def _against_random(pair: Comparison) -> str:
+    if pair.baseline is None or pair.gap is None:
         return "random real images were not evaluated beside, so nothing follows from it yet"
-    random = f"random real images under the same labels reach {found.baseline.text} %"
-    points = f"{abs(found.gap):.1f}"
-    side = "better" if found.gap > 0 else "worse"
-    if found.spread is None:
+    random = f"random real images under the same labels reach {pair.baseline.text} %"
+    points = f"{abs(pair.gap):.1f}"
+    side = "better" if pair.gap > 0 else "worse"
+    if pair.spread is None:
         aside = "level" if points == "0.0" else f"{points} points {side}"
         return f"{random}: {aside}, but with a single seed the spread is unknown"
-    if found.winner:
-        return f"{random}: {points} points {side}, more than the two standard deviations together ({found.spread:.1f})"
+    if pair.winner:
+        return f"{random}: {points} points {side}, more than the two standard deviations together ({pair.spread:.1f})"
     if points == "0.0":
         return f"{random}: no difference"
     return (
         f"{random}: {points} points {side}, which is within the two standard deviations together "
-        f"({found.spread:.1f}), so no clear difference"
+        f"({pair.spread:.1f}), so no clear difference"
     )
 
 
@@ -81,8 +77,7 @@ def _share(row: Row, metrics: Mapping[str, Any]) -> str:
     return f" {subject} {100 * row.mean / top1:.0f} % of the teacher's accuracy ({top1:.1f} %)."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Amount:
+class Amount(NamedTuple):
     """One line of a table of times or sizes."""
 
     name: str
@@ -92,23 +87,23 @@ class Amount:
 
 
 def timings(seconds: Mapping[str, Any]) -> list[Amount]:
-    """Return the stages' times in stored order, with their sum last."""
+    """Return the stages' times in stored order, their sum last."""
     return _amounts(seconds, duration)
 
 
 def sizes(num_bytes: Mapping[str, Any]) -> list[Amount]:
-    """Return the sizes on disk in stored order, with their sum last."""
+    """Return the sizes on disk in stored order, their sum last."""
     return _amounts(num_bytes, human_bytes)
 
 
 def _amounts(values: Mapping[str, Any], text: Callable[[float], str]) -> list[Amount]:
-    known = {name: value for name, value in ((name, number(v)) for name, v in values.items()) if value is not None}
-    total = sum(known.values())
+    numbers = {name: value for name, given in values.items() if (value := number(given)) is not None}
+    total = sum(numbers.values())
     lines = [
-        Amount(name=name.replace("_", " "), text=text(value), share=100 * value / total if total else 0.0)
-        for name, value in known.items()
+        Amount(name.replace("_", " "), text(value), 100 * value / total if total else 0.0)
+        for name, value in numbers.items()
     ]
-    return [*lines, Amount(name="total", text=text(total), share=100.0)] if lines else []
+    return [*lines, Amount("total", text(total), 100.0)] if lines else []
 
 
 def duration(seconds: float) -> str:
@@ -133,10 +128,10 @@ def human_bytes(count: float) -> str:
 
 
 def flattened(recipe: Mapping[str, Any]) -> list[tuple[str, list[tuple[str, str]]]]:
-    """Return a recipe as sections of (setting, value); what stands outside any section comes first, under `run`."""
-    plain = [(str(name), _plain(value)) for name, value in recipe.items() if not isinstance(value, Mapping)]
+    """Return a recipe as sections of (setting, value); settings outside any section come first, as section `run`."""
+    run = {name: value for name, value in recipe.items() if not isinstance(value, Mapping)}
     nested = [(str(name), _leaves(value)) for name, value in recipe.items() if isinstance(value, Mapping)]
-    return [section for section in (("run", plain), *nested) if section[1]]
+    return [section for section in (("run", _leaves(run)), *nested) if section[1]]
 
 
 def _leaves(section: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

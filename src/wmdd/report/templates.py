@@ -1,12 +1,13 @@
-"""The templates of this folder: pages, which escape what they are given, and text for other programs."""
+"""The templates of this folder: HTML pages, which escape their content, and text for other programs."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 ABSENT = "–"
-"""Stands for what is not known."""
+"""Shown for unknown values."""
 _LATEX = str.maketrans(
     {
         **{character: f"\\{character}" for character in "&%$#_{}"},
@@ -18,20 +19,9 @@ _MARKDOWN = str.maketrans({"|": "\\|", "\n": " "})
 
 
 def render(template: str, **content: Any) -> str:
-    """Return what a template makes of its content; a name that it does not have is an error."""
+    """Return a filled template; a name missing from the content is an error."""
     environment = _pages() if template.endswith(".html.j2") else _texts()
     return environment.get_template(template).render(content)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file in one step.
-
-    Raises:
-        ArtifactError: it cannot be written; what stood there is untouched.
-    """
-    from wmdd.artifacts.files import write_bytes  # noqa: PLC0415 - brings torch, which reading a page does without
-
-    write_bytes(path, text.encode())
 
 
 def _pages() -> Environment:
@@ -45,7 +35,7 @@ def _pages() -> Environment:
 
 
 def _texts() -> Environment:
-    """Return what fills in LaTeX and Markdown: LaTeX is full of braces, so the delimiters are others."""
+    """Return the environment of LaTeX and Markdown; LaTeX is full of braces, so it has delimiters of its own."""
     environment = _pages().overlay(
         autoescape=False,
         block_start_string="<%",
@@ -56,13 +46,10 @@ def _texts() -> Environment:
         comment_end_string="#>",
         keep_trailing_newline=True,
     )
-    environment.filters.update(latex=_latex, markdown=_markdown)
+    environment.filters["latex"] = partial(_translated, table=_LATEX)
+    environment.filters["markdown"] = partial(_translated, table=_MARKDOWN)
     return environment
 
 
-def _latex(text: str) -> str:
-    return text.translate(_LATEX)
-
-
-def _markdown(text: str) -> str:
-    return text.translate(_MARKDOWN)
+def _translated(text: str, table: dict[int, str]) -> str:
+    return text.translate(table)

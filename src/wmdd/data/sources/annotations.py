@@ -1,4 +1,4 @@
-"""Classes of validation images that lie flat in one folder: Tiny-ImageNet's and ImageNet's lists."""
+"""Classes of validation images in one flat folder, from Tiny-ImageNet's and ImageNet's lists."""
 
 import csv
 import os
@@ -13,7 +13,7 @@ _DEVKIT = Path("ILSVRC2012_devkit_t12/data")
 
 
 def flat_classes(files: Sequence[str], folder: Path, roots: Sequence[Path]) -> list[str]:
-    """Return the class name of each file, from the list that lies in `folder` or in one of `roots`.
+    """Return the class name of each file, from the list in `folder` or in one of `roots`.
 
     Raises:
         DataError: there is no list, or it lacks a file.
@@ -27,7 +27,6 @@ def flat_classes(files: Sequence[str], folder: Path, roots: Sequence[Path]) -> l
 
 
 def _read_list(folder: Path, places: Sequence[Path]) -> dict[str, str]:
-    """Return the table of class names by file stem."""
     if (folder / "val_annotations.txt").is_file():
         rows = _rows(folder / "val_annotations.txt", "\t")
         return {Path(row[0]).stem: row[1] for row in rows}
@@ -57,7 +56,7 @@ def _find(name: str, places: Sequence[Path]) -> Path | None:
 
 
 def _devkit_names(places: Sequence[Path]) -> dict[int, str]:
-    """Return WordNet ids by ILSVRC2012 id (which does not follow their order), from the devkit's `meta.mat`."""
+    """Return WordNet ids by ILSVRC2012 id (which is not in their order), from the devkit's `meta.mat`."""
     path = _find("meta.mat", places)
     if path is None:
         raise DataError(

@@ -1,7 +1,7 @@
 """Any image onto a square canvas.
 
-Orientation from EXIF is applied; transparency is laid on white; 16-bit grey is scaled to 8 bits; CMYK, palette and the
-rest become RGB, or grey where a set has one channel. Then the short side is resized to S (bilinear, antialiased) and
+Orientation from EXIF is applied; transparency is put on white; 16-bit grey is scaled to 8 bits; CMYK, palette and other
+modes become RGB, or grey if the set has one channel. Then the short side is resized to S (bilinear, antialiased) and
 the centre S x S is kept, both in one step. Large JPEGs are shrunk while they are decoded, to no less than 2S.
 """
 
@@ -24,7 +24,7 @@ from wmdd.errors import DataError
 UNREADABLE = (
     OSError,
     ValueError,
-    SyntaxError,  # Pillow's word for a damaged PNG
+    SyntaxError,  # Pillow raises it for a damaged PNG
     EOFError,
     LookupError,
     OverflowError,
@@ -32,7 +32,7 @@ UNREADABLE = (
     struct.error,
     Image.DecompressionBombError,
 )
-"""What Pillow raises for files that it cannot read."""
+"""Pillow's errors for files that it cannot read."""
 GREY_MODES = frozenset({"1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "I;16N"})
 _ALPHA_MODES = frozenset({"RGBA", "LA", "PA", "RGBa"})
 _ORIENTATION = 0x0112
@@ -44,7 +44,7 @@ _LARGEST_DEFAULT = 224
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Canvas:
-    """The form that all images of a set are brought to."""
+    """The common format of all images of a set."""
 
     channels: int
     side: int
@@ -60,12 +60,12 @@ class Broken:
 
 
 def canvas_side(image_size: int) -> int:
-    """Return S for networks that see R: R below 128 pixels, else R * 8 / 7 (224 -> 256), room for crops."""
+    """Return S for networks that see R: R below 128 pixels, else R * 8 / 7 (224 -> 256), to leave room for crops."""
     return image_size if image_size < 128 else round(image_size * 8 / 7)
 
 
 def open_image(payload: Payload) -> Image.Image:
-    """Open an encoded image; its pixels may still be unread."""
+    """Open an encoded image; its pixels may not be read yet."""
     if payload is None:
         raise OSError("no image")
     if isinstance(payload, np.ndarray):
@@ -91,7 +91,7 @@ def _upright(image: Image.Image) -> Image.Image:
     try:
         turned = image.getexif().get(_ORIENTATION, 1) != 1
     except UNREADABLE:
-        return image  # damaged EXIF does not make the picture unreadable
+        return image  # damaged EXIF does not make the pixels unreadable
     return ImageOps.exif_transpose(image) if turned else image
 
 
@@ -109,9 +109,9 @@ def _plain(image: Image.Image, mode: str) -> Image.Image:
 
 
 def check_whole(payload: Payload) -> None:
-    """Raise one of `UNREADABLE` if an image cannot be read, without decoding it where that can be avoided.
+    """Raise one of `UNREADABLE` if an image cannot be read, without decoding it if possible.
 
-    The header is read. A JPEG or PNG that ends as it should is then taken to be whole; anything else is decoded.
+    The header is read. A JPEG or PNG with the right ending then counts as whole; anything else is decoded.
     """
     with open_image(payload) as image:
         ending = _ENDINGS.get(image.format or "")
@@ -127,7 +127,7 @@ def check_whole(payload: Payload) -> None:
 
 
 def decode_into(out: NDArray[np.uint8], store: Store, rows: Rows, canvas: Canvas, *, threads: int) -> list[Broken]:
-    """Decode images into `out`, uint8 `(len(rows), ch, S, S)`; what cannot be read is left as it was."""
+    """Decode images into `out`, uint8 `(len(rows), ch, S, S)`, and return those that cannot be read."""
 
     def put(position: int, payload: Payload) -> None:
         with open_image(payload) as image:
@@ -163,7 +163,7 @@ def _each(store: Store, rows: Rows, action: Callable[[int, Payload], None], thre
 
 @contextmanager
 def _quiet() -> Generator[None]:
-    """Watcher Pillow's warnings about odd metadata: images that matter are reported as broken."""
+    """Ignore Pillow's warnings about odd metadata: unreadable images are reported as broken."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.")
         yield
@@ -176,7 +176,7 @@ def threads_to_use() -> int:
 
 
 def sniff(store: Store, rows: Rows) -> tuple[int, int]:
-    """Return `(channels, image_size)` that suit a set, from the headers of up to 50 images spread over it.
+    """Return suitable `(channels, image_size)` for a set, from the headers of up to 50 images spread over it.
 
     One channel if all of them are grey, else three; the short side of the first, at most 224.
 

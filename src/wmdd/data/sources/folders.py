@@ -1,10 +1,11 @@
-"""Folders of image files: the class of an image is the folder it lies in.
+"""Folders of image files: the class of an image is its folder.
 
-Classes are sorted by name (torchvision's `ImageFolder` rule), files by path; hidden files and folders are passed over.
-Class folders may have folders of their own, as Tiny-ImageNet's have.
+Classes are sorted by name (torchvision's `ImageFolder` rule), files by path; hidden files and folders are skipped.
+Class folders may have subfolders, like Tiny-ImageNet's.
 """
 
 import os
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ def list_folder(root: Path) -> Splits:
 
     Raises:
         DataError: a class is empty, or `val` has a class that `train` lacks.
-        NoLabelledImagesError: the layout is none of those accepted.
+        NoLabelledImagesError: the layout is not among those accepted.
     """
     name = root.resolve().name
     images = root / _KAGGLE if (root / _KAGGLE).is_dir() else root
@@ -56,25 +57,20 @@ def list_folder(root: Path) -> Splits:
 
 def _list_classes(root: Path, folder: Path, name: str, known: tuple[str, ...] | None = None) -> Listing:
     """List the class folders of `folder`; those of a validation split are labelled by the `known` classes."""
-    found = tuple(_class_folders(folder))
-    classes = known or found
-    of_folder = positions_of(found, classes, name)
-    files: list[tuple[str, int]] = []
-    counts: list[int] = []
-    for label in found:
-        before = len(files)
-        files.extend(image_files(root, folder / label))
-        counts.append(len(files) - before)
-    if not files:
+    folders = tuple(_class_folders(folder))
+    classes = known or folders
+    labels = positions_of(folders, classes, name)
+    files = [list(image_files(root, folder / label)) for label in folders]
+    if not any(files):
         raise NoLabelledImagesError(folder)
-    split = "val" if known else "train"
-    if 0 in counts:
+    if [] in files:
         raise DataError(
-            f"class folder {found[counts.index(0)]!r} of {os.fspath(folder)!r} has no images; got 0 files that end in "
-            f"{', '.join(sorted(SUFFIXES))}; add images or remove the folder"
+            f"class folder {folders[files.index([])]!r} of {os.fspath(folder)!r} has no images; got 0 files that end "
+            f"in {', '.join(sorted(SUFFIXES))}; add images or remove the folder"
         )
-    labels = np.repeat(of_folder, counts)
-    return Listing.of(FileStore.of(root, files), labels, name=name, split=split, classes=classes)
+    store = FileStore.of(root, chain.from_iterable(files))
+    split = "val" if known else "train"
+    return Listing.of(store, np.repeat(labels, [*map(len, files)]), name=name, split=split, classes=classes)
 
 
 def _class_folders(folder: Path) -> list[str]:

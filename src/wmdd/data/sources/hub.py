@@ -8,7 +8,7 @@ from wmdd.errors import DataError, MissingExtraError
 
 
 def list_hub(reference: str) -> Splits:
-    """List the splits of `owner/name` or `owner/name/config`; what was downloaded before is not downloaded again.
+    """List the splits of `owner/name` or `owner/name/config`, downloaded once.
 
     Raises:
         MissingExtraError: huggingface_hub is not installed.

@@ -1,7 +1,7 @@
-"""Images that are listed but not yet decoded: what every `Source` produces.
+"""Images that are listed but not yet decoded: the product of every `Source`.
 
-A `Listing` says which images belong to a split and what class each has; its `Store` hands out their encoded form.
-Nothing here opens an image, and nothing needs torch.
+A `Listing` has the images of a split and their classes; its `Store` provides their encoded form. Nothing here opens an
+image or needs torch.
 """
 
 import os
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from wmdd.errors import DataError
 
 Payload = str | bytes | NDArray[np.uint8] | None
-"""One image before decoding: a path, the bytes of a file, pixels `(H, W)` or `(H, W, 3)`, or nothing at all."""
+"""One image before decoding: a path, the bytes of a file, pixels `(H, W)` or `(H, W, 3)`, or None if it is missing."""
 Rows = NDArray[np.int64]
 SUFFIXES = frozenset(
     {".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"},
@@ -25,7 +25,7 @@ _HASH_BLOCK = 1024
 
 
 class Store(Protocol):
-    """Where encoded images are kept, by row. Can be pickled, for worker processes."""
+    """Encoded images by row. Can be pickled, for worker processes."""
 
     def payloads(self, rows: Sequence[int] | Rows) -> Iterator[Payload]:
         """Yield the encoded image of each row, in the order of `rows`."""
@@ -36,17 +36,17 @@ class Store(Protocol):
         ...
 
     def identity(self, rows: Rows) -> Iterator[bytes]:
-        """Yield bytes that tell these images from all others, wherever the store lies."""
+        """Yield bytes that identify these images, wherever the store is."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileStore:
-    """One file an image; paths are kept as one array of bytes, so that millions of them cost little."""
+    """One file per image; paths are one array of bytes, so that millions of them take little memory."""
 
     root: str
     paths: NDArray[np.bytes_]
-    """`(n,)`: path of each image below `root`, with `/` between the parts."""
+    """`(n,)`: path of each image below `root`, separated by `/`."""
     sizes: NDArray[np.int64]
     """`(n,)`: bytes of each file."""
 
@@ -76,7 +76,7 @@ class FileStore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArrayStore:
-    """Images that came as one array of pixels."""
+    """Images in one array of pixels."""
 
     pixels: NDArray[np.uint8]
     """`(n, H, W)` or `(n, H, W, 3)`."""
@@ -130,33 +130,33 @@ class Listing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Splits:
-    """What a source has."""
+    """The splits of a source."""
 
     train: Listing
     val: Listing | None = None
-    """None = it has no images for validation of its own; a share of the training images is held out."""
+    """None = there are no validation images, so a share of the training images is held out."""
     holdout: float | None = None
-    """That share; None = as `data.holdout` says."""
+    """That share; None = `data.holdout`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """One kind of place that images come from. A file of this folder makes one; `table.SOURCES` has them all."""
+    """One kind of data. A file of this folder makes one; `table.SOURCES` has them all."""
 
     forms: Mapping[str, str]
-    """What `DATA` may look like on the command line, with a line about each."""
+    """Accepted forms of `DATA` on the command line, with a line about each."""
     claims: Callable[[str], bool]
-    """Tell whether a `DATA` is of this kind."""
+    """Whether a `DATA` is of this kind."""
     list_splits: Callable[[str], Splits]
-    """List the images of a `DATA` of this kind."""
+    """Lists the images of a `DATA` of this kind."""
 
 
 class NoLabelledImagesError(Exception):
-    """A folder has no images whose classes are known; its path is the only argument."""
+    """A folder has no images with known classes; its path is the only argument."""
 
 
 def image_files(root: Path, folder: Path) -> Iterator[tuple[str, int]]:
-    """Yield path below `root` and size of every image file in `folder`, sorted, folders of folders included."""
+    """Yield path below `root` and size of every image file in `folder` and its subfolders, sorted."""
     for parent, folders, files in os.walk(folder, followlinks=True):
         folders[:] = sorted(name for name in folders if is_visible(name))
         below = Path(parent).relative_to(root).as_posix()
@@ -173,12 +173,12 @@ def _size(path: str) -> int:
 
 
 def is_visible(name: str) -> bool:
-    """Tell whether a file or folder counts: hidden ones do not, nor what macOS packs beside them."""
+    """Tell whether a file or folder counts: hidden ones do not, nor those that macOS adds to archives."""
     return not name.startswith(".") and name != "__MACOSX"
 
 
 def in_one_line(error: Exception) -> str:
-    """Return what an error of another library says, at most 200 characters of it, or its type if it says nothing."""
+    """Return another library's message in at most 200 characters, or the error's type if it has none."""
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
@@ -210,7 +210,7 @@ def positions_of(names: Iterable[str], classes: tuple[str, ...], source: str) ->
     """Return the labels of validation classes `names`, int64 `(n,)`.
 
     Raises:
-        DataError: a name is not among `classes`, the training split's.
+        DataError: a name is not among the `classes` of the training split.
     """
     table = {name: label for label, name in enumerate(classes)}
     try:

@@ -1,6 +1,6 @@
-"""Data sets that are called by name: scikit-learn's digits, and torchvision's.
+"""Data sets called by name: scikit-learn's digits, and torchvision's.
 
-They are kept in `$WMDD_DATA`, or `~/.cache/wmdd`, and downloaded when missing.
+They are stored in `$WMDD_DATA`, or `~/.cache/wmdd`, and downloaded if missing.
 """
 
 import gzip
@@ -18,14 +18,12 @@ from wmdd.data.sources.listing import ArrayStore, FileStore, Listing, Source, Sp
 from wmdd.errors import DataError
 
 DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")
-"""Where Debian's package dataset-fashion-mnist puts its files."""
+"""Folder of Debian's package dataset-fashion-mnist."""
 _DIGITS_HOLDOUT = 0.2  # a tenth of 1,797 images would make a coarse test
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class _Torchvision:
-    """How to construct a torchvision data set's two splits."""
-
     about: str
     cls: str
     train: Mapping[str, Any] = field(default_factory=lambda: {"train": True})
@@ -34,31 +32,28 @@ class _Torchvision:
 
 
 def _splits(about: str, cls: str, train: str, val: str, **more: Any) -> _Torchvision:
-    return _Torchvision(about=about, cls=cls, train={"split": train, **more}, val={"split": val, **more})
+    return _Torchvision(about, cls, train={"split": train, **more}, val={"split": val, **more})
 
 
 TORCHVISION: dict[str, _Torchvision] = {
-    "cifar10": _Torchvision(about="32x32 colour photographs, 50,000 + 10,000 images, 10 classes", cls="CIFAR10"),
-    "cifar100": _Torchvision(about="32x32 colour photographs, 50,000 + 10,000 images, 100 classes", cls="CIFAR100"),
+    "cifar10": _Torchvision("32x32 colour photographs, 50,000 + 10,000 images, 10 classes", "CIFAR10"),
+    "cifar100": _Torchvision("32x32 colour photographs, 50,000 + 10,000 images, 100 classes", "CIFAR100"),
     "country211": _splits(
         "photographs by country, 31,650 + 10,550 images, 211 classes", "Country211", "train", "valid"
     ),
     "dtd": _splits("describable textures, 1,880 + 1,880 images, 47 classes", "DTD", "train", "val"),
     "emnist": _Torchvision(
-        about="28x28 grey letters and digits (balanced split), 112,800 + 18,800 images, 47 classes",
-        cls="EMNIST",
+        "28x28 grey letters and digits (balanced split), 112,800 + 18,800 images, 47 classes",
+        "EMNIST",
         train={"split": "balanced", "train": True},
         val={"split": "balanced", "train": False},
         transposed=True,
     ),
     "eurosat": _Torchvision(
-        about="64x64 satellite images, 27,000 images, 10 classes; a share is held out",
-        cls="EuroSAT",
-        train={},
-        val=None,
+        "64x64 satellite images, 27,000 images, 10 classes; a share is held out", "EuroSAT", train={}, val=None
     ),
     "fashion-mnist": _Torchvision(
-        about="28x28 grey clothes, 60,000 + 10,000 images, 10 classes; Debian's package serves too", cls="FashionMNIST"
+        "28x28 grey clothes, 60,000 + 10,000 images, 10 classes; Debian's package serves too", "FashionMNIST"
     ),
     "fgvc-aircraft": _splits(
         "photographs of aircraft, 3,334 + 3,333 images, 100 variants", "FGVCAircraft", "train", "val"
@@ -69,14 +64,14 @@ TORCHVISION: dict[str, _Torchvision] = {
     "imagenette": _splits(
         "ten easy ImageNet classes, short side 320, 9,469 + 3,925 images", "Imagenette", "train", "val", size="320px"
     ),
-    "kmnist": _Torchvision(about="28x28 grey Kuzushiji characters, 60,000 + 10,000 images, 10 classes", cls="KMNIST"),
-    "mnist": _Torchvision(about="28x28 grey digits, 60,000 + 10,000 images, 10 classes", cls="MNIST"),
+    "kmnist": _Torchvision("28x28 grey Kuzushiji characters, 60,000 + 10,000 images, 10 classes", "KMNIST"),
+    "mnist": _Torchvision("28x28 grey digits, 60,000 + 10,000 images, 10 classes", "MNIST"),
     "oxford-pets": _splits(
         "photographs of cats and dogs, 3,680 + 3,669 images, 37 breeds", "OxfordIIITPet", "trainval", "test"
     ),
     "stl10": _splits("96x96 colour photographs, 5,000 + 8,000 images, 10 classes", "STL10", "train", "test"),
     "svhn": _splits("32x32 house numbers, 73,257 + 26,032 images, 10 classes", "SVHN", "train", "test"),
-    "usps": _Torchvision(about="16x16 grey digits, 7,291 + 2,007 images, 10 classes", cls="USPS"),
+    "usps": _Torchvision("16x16 grey digits, 7,291 + 2,007 images, 10 classes", "USPS"),
 }
 
 
@@ -178,7 +173,7 @@ def _construct(name: str, entry: _Torchvision, options: Mapping[str, Any]) -> An
 
 
 def _files(name: str, split: str, dataset: Any) -> Listing:
-    """List a torchvision data set whose images are files; few of them say in public which."""
+    """List a torchvision data set whose images are files; few have a public attribute with their paths."""
     if pairs := getattr(dataset, "samples", None) or getattr(dataset, "_samples", None):
         paths, labels = zip(*pairs, strict=True)
     else:
@@ -207,4 +202,4 @@ NAMED = Source(
     claims=lambda data: _name_of(data) in NAMED.forms,
     list_splits=lambda data: list_named(_name_of(data)),
 )
-"""A known name goes before a folder of that name. All but `digits` are downloaded by torchvision when missing."""
+"""A known name takes precedence over a folder of that name."""

@@ -1,10 +1,10 @@
-"""Open data: whatever the user calls it, two `ImageSet`s come back."""
+"""Open any kind of data as two `ImageSet`s."""
 
 import hashlib
 import math
 import os
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -20,28 +20,27 @@ from wmdd.settings import DataSettings
 from wmdd.values import Images, ImageSet
 
 _FORMAT = "canvas 1"
-"""Part of every fingerprint; to be changed with the pixels that `decoding` makes of a file."""
+"""Part of every fingerprint; to be changed whenever `decoding` makes other pixels of a file."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Opened:
-    """A split after reading, before it is known whether too much of it is broken."""
+class _Opened(NamedTuple):
+    """A split after reading, before the number of broken images is checked."""
 
     listing: Listing
     images: Images
-    broken: tuple[str, ...]
-    reasons: tuple[str, ...]
+    broken: dict[str, str]
+    """Name of an unreadable image → the reason."""
 
 
 def open_data(source: str, settings: DataSettings) -> tuple[ImageSet, ImageSet]:
     """Open the training and validation images of `source`: any of `table.list_forms()`.
 
-    Images that take up to `settings.memory_gb` GB are decoded into memory, the training images first; the rest are
-    decoded as needed, after a look at each file's beginning and end (`decoding.check_whole`).
-    A set without validation images gives up a stratified share of each class; `digits` always a fifth.
+    Up to `settings.memory_gb` GB of images are decoded into memory, the training images first; other splits are decoded
+    as needed, after a check of each file's beginning and end (`decoding.check_whole`). If a set has no validation
+    images, a share of each class is held out; of `digits` always a fifth.
 
     Raises:
-        DataError: the source is unknown, its layout is not understood, or images are broken or missing.
+        DataError: the source is unknown, its layout is not recognised, or images are broken or missing.
         ConfigError: `settings.channels` is neither 1 nor 3.
     """
     if settings.channels not in {None, 1, 3}:
@@ -51,7 +50,10 @@ def open_data(source: str, settings: DataSettings) -> tuple[ImageSet, ImageSet]:
     require_classes(train)
     if val is None:
         train, val = _hold_out(train, splits.holdout or settings.holdout, settings.holdout_seed)
-    channels, size = _form(train, settings)
+    channels, size = settings.channels, settings.image_size
+    if channels is None or size is None:
+        sniffed = sniff(train.store, train.rows)
+        channels, size = channels or sniffed[0], size or sniffed[1]
     canvas = Canvas(channels=channels, side=canvas_side(size))
     budget = settings.memory_gb * 1e9
     opened: list[_Opened] = []
@@ -62,8 +64,7 @@ def open_data(source: str, settings: DataSettings) -> tuple[ImageSet, ImageSet]:
     _require_few_broken(opened, settings.max_broken)
     require_classes(opened[0].listing)
     require_any(opened[1].listing)
-    first, second = (_image_set(split, canvas, size) for split in opened)
-    return first, second
+    return _image_set(opened[0], canvas, size), _image_set(opened[1], canvas, size)
 
 
 def _list_splits(source: str) -> Splits:
@@ -89,11 +90,7 @@ def _unknown(source: str) -> str:
 
 
 def _hold_out(listing: Listing, share: float, seed: int) -> tuple[Listing, Listing]:
-    """Split off a share of every class for validation: drawn by `seed` and class name, at least one image of each.
-
-    Raises:
-        DataError: a class has a single image.
-    """
+    """Split off a share of every class for validation: drawn by `seed` and class name, at least one image of each."""
     val = np.zeros(len(listing), dtype=bool)
     for label, name in enumerate(listing.classes):
         positions = np.flatnonzero(listing.labels == label)
@@ -106,14 +103,6 @@ def _hold_out(listing: Listing, share: float, seed: int) -> tuple[Listing, Listi
         order = torch.randperm(len(positions), generator=stream(seed, "holdout", name)).numpy()
         val[positions[order[:count]]] = True
     return listing.take(~val, "train"), listing.take(val, "val")
-
-
-def _form(train: Listing, settings: DataSettings) -> tuple[int, int]:
-    """Return channels and image size, from the settings or else from the images."""
-    if settings.channels is not None and settings.image_size is not None:
-        return settings.channels, settings.image_size
-    channels, size = sniff(train.store, train.rows)
-    return settings.channels or channels, settings.image_size or size
 
 
 def _num_bytes(listing: Listing, canvas: Canvas) -> int:
@@ -134,16 +123,14 @@ def _read(listing: Listing, canvas: Canvas, *, in_memory: bool) -> _Opened:
         readable[[image.position for image in broken]] = False
         kept, pixels = listing.take(readable), pixels[readable] if in_memory else pixels
     images: Images = DecodedImages(torch.from_numpy(pixels)) if in_memory else LazyImages(kept, canvas)
-    names = tuple(listing.image_name(image.position) for image in broken)
-    return _Opened(listing=kept, images=images, broken=names, reasons=tuple(image.reason for image in broken))
+    return _Opened(kept, images, {listing.image_name(image.position): image.reason for image in broken})
 
 
 def _require_few_broken(opened: list[_Opened], allowed: int) -> None:
-    broken = [name for split in opened for name in split.broken]
+    broken = [image for split in opened for image in split.broken.items()]
     if len(broken) <= allowed:
         return
-    reasons = [reason for split in opened for reason in split.reasons]
-    listed = ", ".join(f"{name} ({reason})" for name, reason in list(zip(broken, reasons, strict=True))[:5])
+    listed = ", ".join(f"{name} ({reason})" for name, reason in broken[:5])
     more = f" and {len(broken) - 5} more" if len(broken) > 5 else ""
     total = sum(len(split.listing) for split in opened) + len(broken)
     raise DataError(
@@ -164,12 +151,12 @@ def _image_set(split: _Opened, canvas: Canvas, image_size: int) -> ImageSet:
         canvas=canvas.side,
         image_size=image_size,
         fingerprint=_fingerprint(listing, canvas),
-        broken=split.broken,
+        broken=tuple(split.broken),
     )
 
 
 def _fingerprint(listing: Listing, canvas: Canvas) -> str:
-    """Hash what the set is made of; where it lies, its name and how it is kept do not count."""
+    """Hash the content of a set, regardless of its location, its name and its storage."""
     digest = hashlib.sha256()
     digest.update("\0".join((_FORMAT, str(canvas.side), str(canvas.channels), *listing.classes)).encode() + b"\0")
     digest.update(listing.labels.astype("<i8").tobytes())

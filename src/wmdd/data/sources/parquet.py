@@ -1,9 +1,9 @@
 """Parquet files with Hugging Face image features: a column of `{bytes, path}` and a column of labels.
 
-Which columns these are, and the class names, stand in the schema's metadata under `huggingface`; files without it are
-read by column names. Files are assigned to splits by name (`train-*`, `validation-*`, `test-*`) or folder. Images are
-read by row group, so that shuffled reading of a set that does not fit in memory reads a whole group for each image:
-unpack such a set into class folders.
+The schema's metadata under `huggingface` tells which columns these are, and the class names; without it, column names
+decide. Files are assigned to splits by name (`train-*`, `validation-*`, `test-*`) or folder. Images are read by row
+group, so shuffled reading of a set that does not fit in memory reads a whole group for each image: unpack such a set
+into class folders.
 """
 
 import json
@@ -54,7 +54,7 @@ def parquet_files(root: Path) -> list[str]:
 
 
 def holds_parquet(folder: Path) -> bool:
-    """Tell whether a folder is a data set of Parquet files: has some at its top, or some and no image files."""
+    """Tell whether a folder is a data set of Parquet files: with some at its top, or with some and no image files."""
     own = any(folder.glob("*.parquet")) or any(folder.glob("data/*.parquet"))
     return own or (next(image_files(folder, folder), None) is None and bool(parquet_files(folder)))
 
@@ -89,8 +89,6 @@ def _by_split(files: Sequence[str]) -> dict[str, list[str]]:
 
 
 class _Table:
-    """The files of one split: their columns, labels and row groups."""
-
     def __init__(self, root: Path, files: Sequence[str], name: str) -> None:
         self.root, self.files, self.name = root, files, name
         try:
@@ -104,7 +102,7 @@ class _Table:
             ) from None
 
     def class_names(self) -> tuple[str, ...]:
-        """Return ClassLabel's names, else the labels that occur, sorted."""
+        """Return ClassLabel's names, else the sorted labels of the files."""
         if self.names is not None:
             return self.names
         return tuple(str(value) for value in sorted({value for value in self.labels if value is not None}))
@@ -130,7 +128,7 @@ class _Table:
 
 
 def _columns(schema: pa.Schema, file: str) -> tuple[str, str, tuple[str, ...] | None]:
-    """Return the image column, the label column and the class names, if they are known."""
+    """Return the image column, the label column and the class names, if known."""
     stored = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
     features: dict[str, Any] = stored.get("info", {}).get("features", {})
     kinds = {column: feature.get("_type") for column, feature in features.items() if isinstance(feature, dict)}
@@ -156,7 +154,7 @@ def _holds_bytes(kind: pa.DataType) -> bool:
 
 
 class ParquetStore:
-    """Rows of Parquet files, read a row group at a time; the last few groups are kept."""
+    """Rows of Parquet files, read one row group at a time; the last few groups are kept in memory."""
 
     def __init__(self, root: Path, files: Sequence[str], column: str) -> None:
         self._root, self._files, self._column = root, tuple(files), column

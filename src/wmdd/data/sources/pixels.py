@@ -1,4 +1,4 @@
-"""The two ways of keeping an `ImageSet`'s images: decoded in memory, or encoded and read as needed."""
+"""The two kinds of `Images`: decoded in memory, or encoded and read as needed."""
 
 from collections.abc import Sequence
 
@@ -15,14 +15,11 @@ from wmdd.errors import DataError
 class DecodedImages:
     """Images as one tensor in memory."""
 
+    in_memory = True
+
     def __init__(self, pixels: Tensor) -> None:
         self.pixels = pixels
         """uint8 `(N, ch, S, S)`."""
-
-    @property
-    def in_memory(self) -> bool:
-        """True."""
-        return True
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -33,16 +30,13 @@ class DecodedImages:
 
 
 class LazyImages:
-    """Images that are read and decoded each time they are asked for."""
+    """Images that are read and decoded each time they are fetched."""
+
+    in_memory = False
 
     def __init__(self, listing: Listing, canvas: Canvas) -> None:
         self._listing = listing
         self._canvas = canvas
-
-    @property
-    def in_memory(self) -> bool:
-        """False."""
-        return False
 
     def __len__(self) -> int:
         return len(self._listing)
@@ -55,16 +49,14 @@ class LazyImages:
         """
         positions = np.asarray(indices, dtype=np.int64)
         order = np.argsort(self._listing.rows[positions], kind="stable")  # neighbours in a store are read together
+        positions = positions[order]
         side = self._canvas.side
-        out = np.empty((len(positions), self._canvas.channels, side, side), dtype=np.uint8)
+        pixels = np.empty((len(positions), self._canvas.channels, side, side), dtype=np.uint8)
         threads = 1 if get_worker_info() else threads_to_use()
-        rows = self._listing.rows[positions[order]]
-        broken = decode_into(out, self._listing.store, rows, self._canvas, threads=threads)
+        broken = decode_into(pixels, self._listing.store, self._listing.rows[positions], self._canvas, threads=threads)
         if broken:
-            name = self._listing.store.row_name(int(rows[broken[0].position]))
+            name = self._listing.image_name(int(positions[broken[0].position]))
             raise DataError(
                 f"cannot read an image of {self._listing.name!r}; got {name} ({broken[0].reason}); repair or remove it"
             )
-        back = np.empty_like(order)
-        back[order] = np.arange(len(order))
-        return torch.from_numpy(out[back])
+        return torch.from_numpy(pixels[np.argsort(order)])

@@ -1,6 +1,6 @@
-"""All data sources. Free of torch, so that `wmdd list data` answers fast.
+"""All data sources. Free of torch, so that `wmdd list data` is fast.
 
-A new source is a file beside this one that makes a `Source`, and its row here.
+A new source is a file beside this one that makes a `Source`, and its entry here.
 """
 
 from wmdd.data.sources.folders import FOLDERS
@@ -10,9 +10,9 @@ from wmdd.data.sources.named import NAMED
 from wmdd.data.sources.parquet import PARQUET
 
 SOURCES: tuple[Source, ...] = (NAMED, FOLDERS, PARQUET, HUB)
-"""Every kind of source; the first that claims a `DATA` lists it."""
+"""The first source that claims a `DATA` lists it."""
 
 
 def list_forms() -> dict[str, str]:
-    """Return everything that `DATA` may be, with a line about each."""
+    """Return every accepted form of `DATA`, with a line about each."""
     return {form: about for source in SOURCES for form, about in source.forms.items()}

@@ -1,1 +1,8 @@
-"""What the ablation puts in the place of the exact barycenter: each solves the same `Problem`, and W2² judges all."""
+"""Other summaries of a class than the exact barycenter, for the ablation; all judged by exact transport (`following`).
+
+Every solver takes a `Problem` of one measure and stops after `iterations`, or as soon as nothing changes.
+
+Raises:
+    ConfigError: a setting is out of range, or the points are several measures.
+    NumericsError: the transport problem that gives the cost could not be solved.
+"""

@@ -1,7 +1,4 @@
-"""The loop of the solvers that move K atoms of equal weight: whatever they minimise, exact transport judges them.
-
-Shapes: `K` atoms, `n` points, `D` features.
-"""
+"""The loop shared by the solvers that move K atoms of equal weight: exact transport gives the cost of every move."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -14,20 +11,16 @@ from wmdd.ot.plan import transport
 from wmdd.ot.problem import Barycenter, Problem
 
 _SETTLED = 1e-9
-"""Longest move of an atom, relative to the root mean square distance of the points from their mean, that is none."""
+"""A move of an atom shorter than this fraction of the points' root mean square distance from their mean is none."""
 
 
 def follow(problem: Problem, moves: Iterator[Float64], iterations: int) -> Barycenter:
-    """Return where the atoms are after the first `iterations` moves, or after the first move that changes nothing.
+    """Return the atoms after `iterations` moves, or after the first move that changes nothing.
 
     Args:
-        problem: points of equal mass, and the atoms before the first move.
-        moves: the atoms after each move, `(K, D)`, about the points' mean.
-        iterations: 1 or more.
-
-    Raises:
-        ConfigError: `iterations` is not positive, or the points are several measures.
-        NumericsError: a transport problem could not be solved.
+        problem: one measure of points of equal mass, and the atoms before the first move.
+        moves: the atoms after each move, `(K, D)`, relative to the points' mean.
+        iterations: at least 1.
     """
     if iterations < 1:
         raise ConfigError(f"iterations must be >= 1; got {iterations}; the default is 10")

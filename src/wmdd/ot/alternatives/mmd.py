@@ -1,14 +1,12 @@
 """Kernel alternatives: K equal atoms with the least maximum mean discrepancy (MMD) from the points.
 
 `MMD²(b, x) = mean k(b, b) − 2 mean k(b, x) + mean k(x, x)` (Gretton et al. 2012), the V-statistic: the diagonal is
-kept, so it is not negative and makes sense for one atom. Two kernels:
+kept, so it is never negative and makes sense for one atom. Two kernels:
 
 - linear, `k(a, b) = ⟨a, b⟩`: MMD² = ‖mean b − mean x‖², which is what distribution matching (Zhao & Bilen 2023) fits;
 - a mixture of Gaussians, `k(a, b) = Σ_q exp(−‖a − b‖² / (2 s_q²))`, `s_q² = q · median ‖x − x'‖² / 2` over pairs of
   different points, q in {1/4, 1/2, 1, 2, 4}. The widths come from the points alone, so they cannot shrink with the
   atoms, and follow the scale of the features.
-
-Shapes: `K` atoms, `n` points, `D` features.
 """
 
 from collections.abc import Iterator
@@ -24,28 +22,20 @@ from wmdd.ot.cost import Float64, squared_distances
 from wmdd.ot.problem import Barycenter, Problem
 
 KERNEL_WIDTHS = (4.0, 2.0, 1.0, 0.5, 0.25)
-"""q, in falling order: each kernel is the square of the one before."""
+"""q, in decreasing order: each kernel is the square of the one before."""
 _STEPS = 20
-"""L-BFGS steps that make one iteration: 10 iterations brought MMD² to within 2 % of that of 60, at K = 10 and 100."""
+"""L-BFGS steps per iteration: 10 iterations brought MMD² to within 2 % of that of 60, at K = 10 and 100."""
 _FLAT = 1e-8
-"""Largest gradient, in units of the median distance, at which L-BFGS has arrived."""
+"""Largest gradient, in units of the median distance, at which L-BFGS has converged."""
 
 
 def mmd_linear(problem: Problem, *, iterations: int = 10) -> Barycenter:
     """Return the starting atoms, shifted so that their mean is that of the points: linear MMD 0, weights 1/K.
 
-    Every set of atoms with the right mean is a minimum; this is the one nearest to the start, in closed form.
+    Every set of atoms with the right mean is a minimum; this is the one nearest to the start, in closed form. The first
+    iteration reaches it, the second finds that nothing changes.
 
-    Where it does not apply: for more than one atom it says nothing of where they are. They have no spread of their
-    own but what the start gave them.
-
-    Args:
-        problem: of one measure.
-        iterations: 1 or more; the first reaches the minimum, a second finds that nothing changes.
-
-    Raises:
-        ConfigError: `iterations` is not positive, or the points are several measures.
-        NumericsError: the transport problem that gives the cost could not be solved.
+    Where it does not apply: it does not determine where more than one atom lies; their spread is that of the start.
     """
     shifted = problem.atoms - problem.atoms.mean(axis=0)  # the points' mean is 0 here
     return follow(problem, repeat(shifted), iterations)
@@ -56,18 +46,12 @@ def mmd_rbf(problem: Problem, *, iterations: int = 10) -> Barycenter:
 
     Where it does not apply: for starts far from the points, where all kernels and their gradients vanish and nothing
     moves (it calls itself converged); for one atom it finds a mode of the density, not the mean; in many dimensions
-    with few atoms, where k(b, b) drives atoms apart as far as points are, so W2² is well above that of means of
-    groups. The minimum is a local one: atoms do not jump between groups. All pairs of points are in memory once, 8 n²
-    bytes.
-
-    Args:
-        problem: of one measure.
-        iterations: at most so many rounds of 20 L-BFGS steps; a step costs O(K n D).
+    with few atoms, where k(b, b) drives atoms as far apart as points are, so W2² is well above that of group means. The
+    minimum is local: atoms do not jump between groups. An iteration is 20 L-BFGS steps of O(K n D) each; all pairs of
+    points are in memory once, 8 n² bytes.
 
     Raises:
-        ConfigError: `iterations` is not positive, or the points are several measures.
         DataError: more than half of the pairs of points coincide.
-        NumericsError: the transport problem that gives the cost could not be solved.
     """
     return follow(problem, _descent(problem, np.sqrt(median_distance(problem.points))), iterations)
 
@@ -76,7 +60,7 @@ def median_distance(points: Float64) -> float:
     """Return the median squared distance between different points; 1 for a single point.
 
     Raises:
-        DataError: it is 0, so that kernels would have no width.
+        DataError: it is 0, so the kernels would have no width.
     """
     if len(points) == 1:
         return 1.0
@@ -90,7 +74,7 @@ def median_distance(points: Float64) -> float:
 
 
 def _descent(problem: Problem, unit: float) -> Iterator[Float64]:
-    """Yield the atoms after each round of L-BFGS; lengths are in `unit` inside."""
+    """Yield the atoms after each iteration; lengths are in `unit` inside."""
     points, atoms = problem.points / unit, problem.atoms / unit
     options = {"maxiter": _STEPS, "ftol": 0.0, "gtol": _FLAT}
     while True:
@@ -100,7 +84,7 @@ def _descent(problem: Problem, unit: float) -> Iterator[Float64]:
 
 
 def _flat_objective(atoms: Float64, points: Float64) -> tuple[float, Float64]:
-    """Return `rbf_objective` for atoms that are written one after the other, as SciPy wants them."""
+    """Return `rbf_objective` of flattened atoms, as SciPy passes them."""
     value, gradient = rbf_objective(atoms.reshape(-1, points.shape[1]), points)
     return value, gradient.ravel()
 
@@ -108,11 +92,8 @@ def _flat_objective(atoms: Float64, points: Float64) -> tuple[float, Float64]:
 def rbf_objective(atoms: Float64, points: Float64) -> tuple[float, Float64]:
     """Return `K (MMD² − mean k(x, x))` and its gradient `(K, D)`.
 
-    The factor K keeps the gradient of an atom from shrinking as atoms become many.
-
-    Args:
-        atoms: `(K, D)`, in units in which the median squared distance of points is 1.
-        points: `(n, D)`, in the same units.
+    Atoms `(K, D)` and points `(n, D)` are in units in which the median squared distance of points is 1. The factor K
+    keeps the gradient of an atom from shrinking as the number of atoms grows.
     """
     between, pull_between = _kernels(squared_distances(atoms, atoms))
     towards, pull_towards = _kernels(squared_distances(atoms, points))
