@@ -39,7 +39,7 @@ test: lint types ## lint, types, imports, tests, coverage
 	$(PYTEST) --numprocesses $(WORKERS) --dist loadgroup --cov --cov-report=term
 
 test-slow: $(INSTALLED) ## the tests that take minutes
-	$(PYTEST) -m "slow and not net" --numprocesses $(WORKERS) --dist loadgroup --timeout 1800
+	$(PYTEST) -m slow --numprocesses $(WORKERS) --dist loadgroup --timeout 1800
 
 lint: $(INSTALLED) ## style, formatting and the import order
 	$(BIN)/ruff check .
@@ -63,5 +63,5 @@ coverage: $(INSTALLED) ## tests with a line-by-line report in htmlcov/
 
 clean: ## remove caches and reports; .venv and runs stay
 	rm -rf build dist docs/_build htmlcov .coverage .coverage.* coverage.xml
-	rm -rf .pytest_cache .ruff_cache .hypothesis .import_linter_cache .benchmarks
+	rm -rf .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find src tests benchmarks examples docs -type d -name __pycache__ -prune -exec rm -rf {} +

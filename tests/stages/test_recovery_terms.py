@@ -4,11 +4,16 @@ import numpy as np
 import pytest
 import torch
 
+from memory_context import MemoryContext
 from wmdd import ot
 from wmdd.ot.alternatives.mmd import rbf_objective
-from wmdd.stages.recovery.forward import Forward
+from wmdd.settings import RecoverSettings
+from wmdd.stages.recover import recover
+from wmdd.stages.recovery.forward import Forward, TeacherForward
 from wmdd.stages.recovery.mmd import linear_discrepancy, rbf_discrepancy
-from wmdd.stages.recovery.terms import GroupLoss, Term, layer_norms, squared_distance
+from wmdd.stages.recovery.targets import Targets
+from wmdd.stages.recovery.terms import LISTS, GroupLoss, Term, layer_norms, squared_distance, squared_terms
+from wmdd.values import Barycenters, ClassStatistics, ImageSet, Teacher
 
 
 def passed(images: torch.Tensor, step: int) -> Forward:
@@ -33,6 +38,28 @@ def test_a_loss_is_the_weighted_sum_of_its_terms_under_their_names() -> None:
     found.total.backward()
     assert images.grad is not None
     torch.testing.assert_close(images.grad.flatten(), torch.tensor([3.5, 12.5, 0.5, -8.5]))
+
+
+def test_a_further_term_of_the_list_is_a_column_of_the_log(
+    image_set: ImageSet,
+    teacher: Teacher,
+    class_statistics: ClassStatistics,
+    barycenters: Barycenters,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def brightness(forward: TeacherForward) -> torch.Tensor:
+        return forward.views.mean().square()
+
+    def with_brightness(targets: Targets, settings: RecoverSettings) -> list[Term[TeacherForward]]:
+        return [*squared_terms(targets, settings), Term(name="brightness_loss", weight=0.5, value=brightness)]
+
+    monkeypatch.setitem(LISTS, "squared", with_brightness)
+    ctx = MemoryContext()
+    recover(image_set, teacher, class_statistics, barycenters, RecoverSettings(iterations=3), ctx=ctx)
+    for row in ctx.rows:
+        assert row["brightness_loss"] > 0
+        terms = row["feature_loss"] + 0.1 * row["bn_loss"] + 0.5 * row["brightness_loss"]
+        assert row["loss"] == pytest.approx(terms, rel=1e-5)
 
 
 def test_a_loss_without_terms_leaves_images_as_they_are() -> None:
