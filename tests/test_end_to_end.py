@@ -22,8 +22,6 @@ from wmdd.settings import Recipe
 from wmdd.settings.recipe import setting_names
 from wmdd.values import Evaluation
 
-pytestmark = pytest.mark.xdist_group("end-to-end")
-
 ARCH = "convnet1_w8_bn"
 TINY: dict[str, Any] = {
     "ipc": 2,

@@ -21,8 +21,6 @@ from wmdd.recipes import BENCHES, choose_bench, find_recipe
 from wmdd.settings import Recipe
 from wmdd.settings.recipe import merged
 
-pytestmark = pytest.mark.xdist_group("bench")
-
 ARCH = "convnet1_w8_bn"
 BASE: dict[str, Any] = {
     "device": "cpu",
