@@ -20,14 +20,7 @@ from wmdd.methods.kits.class_batches import ClassBatches
 from wmdd.methods.kits.gradients import match_gradients
 from wmdd.methods.kits.matching import BATCHNORM_IMAGES, SiameseBatches
 from wmdd.methods.kits.settings import GradientSettings
-from wmdd.models import (
-    batchnorm_layers,
-    build_model,
-    fresh_network,
-    network_spec,
-    recalibrate_batchnorm,
-    resolve_spec,
-)
+from wmdd.models import batchnorm_layers, build_model, fresh_network, network_spec, recalibrate_batchnorm
 from wmdd.values import DistilledSet, ImageSet, Teacher
 
 TINY = {"arch": "convnet2_w4", "iterations": 2, "batch_real": 5, "inner": 2, "batch_net": 4}
@@ -129,10 +122,10 @@ def test_networks_are_trained_between_image_steps_on_the_images(
     assert rows == [4, 2] * 2 * 2
 
 
-def carried(ctx: MemoryContext) -> nn.Module:
+def carried(ctx: MemoryContext, teacher: Teacher) -> nn.Module:
     """Return the network that a saved state holds."""
     weights = {name.removeprefix("carried/"): value for name, value in ctx.kept["images"].tensors.items()}
-    model = build_model(resolve_spec("convnet2_w4", num_classes=3, channels=3, image_size=8))
+    model = build_model(replace(teacher.spec, arch="convnet2_w4"))
     model.load_state_dict({name: weights[name] for name in model.state_dict()})
     return model
 
@@ -143,7 +136,10 @@ def test_training_agrees_with_plain_gradient_descent(image_set: ImageSet, teache
     for ctx in (before, after):
         with pytest.raises(KilledError):
             match_gradients(image_set, teacher, settings, ipc=2, ctx=ctx)
-    images, (model, plain) = before.kept["images"].tensors["variable/images"], (carried(after), carried(before))
+    images, (model, plain) = (
+        before.kept["images"].tensors["variable/images"],
+        (carried(ctx, teacher) for ctx in (after, before)),
+    )
     for _ in range(3):
         parts = torch.autograd.grad(F.cross_entropy(plain(images), labels), list(plain.parameters()))
         with torch.no_grad():
