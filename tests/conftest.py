@@ -15,7 +15,9 @@ from hypothesis import settings
 from torch import Tensor
 
 from drawn import drawn_distilled, drawn_set, drawn_teacher
-from wmdd.values import DistilledSet, ImageSet, Teacher
+from wmdd.settings import StatisticsSettings
+from wmdd.stages.statistics import statistics
+from wmdd.values import ClassStatistics, DistilledSet, ImageSet, Teacher
 
 torch.set_num_threads(1)
 settings.register_profile("ci", derandomize=True, deadline=None)
@@ -68,6 +70,11 @@ def make_distilled() -> Callable[..., DistilledSet]:
 @pytest.fixture
 def teacher(image_set: ImageSet) -> Teacher:
     return drawn_teacher(image_set)
+
+
+@pytest.fixture
+def class_statistics(image_set: ImageSet, teacher: Teacher) -> ClassStatistics:
+    return statistics(image_set, teacher, StatisticsSettings())
 
 
 @pytest.fixture

@@ -14,13 +14,13 @@ import yaml
 from torchvision.datasets import ImageFolder
 
 import wmdd
+from recorded_settings import settings_read
 from wmdd.cli.main import main
 from wmdd.methods.catalogue import complete
 from wmdd.pipeline.watchers import Watcher
+from wmdd.settings import Recipe
 from wmdd.settings.recipe import setting_names
 from wmdd.values import Evaluation
-
-pytestmark = pytest.mark.xdist_group("end-to-end")
 
 ARCH = "convnet1_w8_bn"
 TINY: dict[str, Any] = {
@@ -52,11 +52,12 @@ class Listener(Watcher):
 
 @dataclass(frozen=True)
 class Digits:
-    """A finished run, its store, and who listened."""
+    """A finished run, its store, who listened, and which settings were read."""
 
     run: wmdd.Run
     store: Path
     listener: Listener
+    read: set[str]
 
     @property
     def out(self) -> Path:
@@ -69,8 +70,10 @@ class Digits:
 @pytest.fixture(scope="session")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Digits:
     place, listener = tmp_path_factory.mktemp("digits"), Listener()
-    run = wmdd.distill("digits", out=place / "run", store=place / "store", watcher=listener, command="typed", **TINY)
-    return Digits(run=run, store=place / "store", listener=listener)
+    folders = {"out": place / "run", "store": place / "store"}
+    with settings_read() as read:
+        run = wmdd.distill("digits", watcher=listener, command="typed", **folders, **TINY)
+    return Digits(run=run, store=place / "store", listener=listener, read=read)
 
 
 @pytest.fixture
@@ -110,6 +113,14 @@ def test_a_finished_store_holds_no_saved_state(digits: Digits) -> None:
     folders = [path for path in digits.store.iterdir() if path.is_dir()]
     assert Counter(path.name.rpartition("-")[0] for path in folders) == Counter(digits.listener.made)
     assert all((path / "manifest.json").exists() and not (path / "work").exists() for path in folders)
+
+
+def test_every_setting_of_a_run_is_read(digits: Digits) -> None:
+    elsewhere = {
+        "data.holdout",  # the digits bring validation images of their own
+        "relabel.top_k",  # all logits are kept
+    }
+    assert set(setting_names(Recipe)) - digits.read == elsewhere
 
 
 def test_the_schema_of_metrics(digits: Digits) -> None:

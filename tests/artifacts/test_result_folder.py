@@ -17,11 +17,12 @@ import sys
 from pathlib import Path
 from wmdd.artifacts.folder import ResultFolder
 from wmdd.errors import ArtifactError
-try:
-    with ResultFolder(path=Path(sys.argv[1])).claimed():
-        print("claimed")
-except ArtifactError as error:
-    print(error)
+for _ in sys.stdin:
+    try:
+        with ResultFolder(path=Path(sys.argv[1])).claimed():
+            print("claimed", flush=True)
+    except ArtifactError as error:
+        print(error, flush=True)
 """
 
 
@@ -85,14 +86,17 @@ def test_units_that_a_killed_commit_moved_are_back_for_the_next_attempt(result: 
 
 
 def test_a_second_process_is_refused_and_the_next_one_is_not(result: ResultFolder) -> None:
-    def other() -> str:
-        command = [sys.executable, "-c", _OTHER_PROCESS, str(result.path)]
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
-
-    with result.claimed():
-        refused = other()
-        with pytest.raises(ArtifactError, match="another process"), result.claimed():
-            pass
-    assert "another process is working on this result" in refused
-    assert refused.count("\n") == 1
-    assert other() == "claimed\n"
+    command = [sys.executable, "-c", _OTHER_PROCESS, str(result.path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) as other:
+        assert other.stdin is not None
+        assert other.stdout is not None
+        with result.claimed():
+            other.stdin.write("try\n")
+            refused = other.stdout.readline()
+            with pytest.raises(ArtifactError, match="another process"), result.claimed():
+                pass
+        assert "another process is working on this result" in refused
+        other.stdin.write("try again\n")
+        assert other.stdout.readline() == "claimed\n"
+        other.stdin.close()
+        assert other.stdout.read() == ""

@@ -13,6 +13,7 @@ from plain_views import full_views
 from wmdd.context import Context
 from wmdd.data.inputs import view_inputs
 from wmdd.errors import ConfigError, DataError
+from wmdd.evaluation.protocols import PROTOCOLS
 from wmdd.evaluation.supervision import mixed_classes
 from wmdd.settings import EvaluateSettings, RelabelSettings
 from wmdd.stages.evaluate import evaluate
@@ -38,17 +39,35 @@ def settings(**changes: object) -> EvaluateSettings:
     return EvaluateSettings(**{"students": (STUDENT,), "seeds": 1, "epochs": EPOCHS, "tests": 2, **changes})
 
 
-@pytest.mark.parametrize("protocol", ["wmdd", "sre2l", "rded", "rd3", "hard"])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("wanted", ["soft", "hard"])
 def test_every_protocol_runs(protocol: str, wanted: str, records: tuple[Any, ...]) -> None:
     ctx = MemoryContext()
     (score,) = evaluate(*records, settings(protocols=(protocol,), labels=wanted), ctx=ctx).scores
-    assert (score.set, score.ipc, score.student, score.protocol, score.seed) == ("drawn", 2, STUDENT, protocol, 0)
-    assert score.labels == ("hard" if "hard" in {protocol, wanted} else "soft")
+    assert (score.set, score.ipc, score.protocol, score.seed) == ("drawn", 2, protocol, 0)
+    assert score.labels == ("hard" if "hard" in {PROTOCOLS[protocol].labels, wanted} else "soft")
     assert 0 <= score.top1 <= score.top1_best <= score.top5 == 100.0
+    if PROTOCOLS[protocol].procedure == "kernel":
+        return
+    assert score.student == STUDENT
     assert ctx.steps == [(1, 2), (2, 2)]
     assert [row["top1"] for row in ctx.rows][-1] == score.top1
     assert max(row["top1"] for row in ctx.rows) == score.top1_best
+
+
+def test_a_further_protocol_is_one_row(records: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    further = replace(PROTOCOLS["rded"], name="further", loss="mse", class_weight=0.5, tiles=2)
+    monkeypatch.setitem(PROTOCOLS, "further", further)
+    recorded = recorded_students(monkeypatch)
+    (score,) = evaluate(*records, settings(protocols=("further",))).scores
+    assert (score.protocol, score.labels) == ("further", "soft")
+    ((_, task, training),) = recorded
+    assert (training.zeta, training.batch) == (2.0, 6)
+    logits, (batch,) = torch.zeros(6, 3), epoch_of(task)
+    squares = (batch.weights * batch.targets.square().mean(1)).mean()
+    assert float(task.loss(logits, batch)) == pytest.approx(
+        float(squares + 0.5 * torch.log(torch.tensor(3.0))), rel=1e-5
+    )
 
 
 def test_there_is_a_score_for_every_protocol_student_and_seed(records: tuple[Any, ...]) -> None:

@@ -1,6 +1,6 @@
 """What every method promises, whatever it is: valid sets in grey and colour, the same bytes again, and after a kill."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from typing import Any
 
@@ -10,15 +10,21 @@ from tiny_settings import TINY
 
 from drawn import drawn_set
 from memory_context import KilledError, MemoryContext
-from wmdd.methods import squeezed
+from recorded_settings import settings_read
+from wmdd.methods import Method, squeezed
 from wmdd.methods.algorithm import load_algorithm
 from wmdd.methods.catalogue import builtin_methods, complete, find_method
+from wmdd.methods.dm import DmSettings
 from wmdd.pipeline.runner import GivenResult
 from wmdd.settings import Recipe, SqueezeSettings
+from wmdd.settings.recipe import recipe_type
 from wmdd.stages.squeeze import squeeze
 from wmdd.values import DistilledSet, ImageSet, Teacher
 
 CHANNELS = {"grey": 1, "colour": 3}
+UNREAD = dict.fromkeys(("cda", "scdd", "sre2l"), {"recover.ce_weight"})
+"""Method → settings that it has in common with others but has no use for: there the cross-entropy is the feature loss,
+of weight 1."""
 
 
 @dataclass
@@ -81,17 +87,21 @@ def recipe_for(name: str, ipc: int) -> Recipe:
 
 def distilled(name: str, *, ipc: int, channels: int, stages: StagesInMemory | None = None) -> DistilledSet:
     """Return a method's set, under a teacher of its own if it has one."""
-    method, recipe, stages = load_algorithm(find_method(name)), recipe_for(name, ipc), stages or StagesInMemory()
+    return distilled_by(find_method(name), recipe_for(name, ipc), channels, stages or StagesInMemory())
+
+
+def distilled_by(card: Method, recipe: Recipe, channels: int, stages: StagesInMemory) -> DistilledSet:
+    method = load_algorithm(card)
     train, tests = (GivenResult(key=each.split, record=each) for each in (data(channels), val(channels)))
     if method.teach is squeezed:
         teachers: tuple[Any, ...] = (GivenResult(key="teacher", record=plain_teacher(channels)),)
     else:
         teachers = method.teach(stages, train, tests, recipe)
     found = method.distill(stages, train, teachers, recipe).record
-    assert {context.stage for context in stages.contexts.values()} <= set(find_method(name).stages) | {"squeeze"}
+    assert {context.stage for context in stages.contexts.values()} <= set(card.stages) | {"squeeze"}
     rows = [row for context in stages.contexts.values() for row in context.rows if "step" in row or "epoch" in row]
     logged = {column for row in rows for column in row if column == "loss" or column.endswith("_loss")}
-    assert logged <= set(find_method(name).losses)
+    assert logged <= set(card.losses)
     return found
 
 
@@ -166,6 +176,30 @@ def test_distilling_leaves_the_global_stream_alone(name: str) -> None:
     torch.manual_seed(5)
     distilled(name, ipc=1, channels=1)
     assert torch.equal(torch.rand(3), expected)
+
+
+def unread_settings(card: Method, recipe: Recipe) -> set[str]:
+    """Return the settings that a card declares and that no code reads, whatever the curriculum of the crops is."""
+    plain_teacher(1)
+    curricula = [{"recover.curriculum": form} for form in ("none", "step")] if hasattr(recipe, "recover") else [{}]
+    with settings_read() as read:
+        for curriculum in curricula:
+            distilled_by(card, recipe.with_settings(curriculum), 1, StagesInMemory())
+    return {f"{kind.section}.{name}" for kind in card.settings for name in kind.model_fields} - read
+
+
+@pytest.mark.parametrize("name", builtin_methods())
+def test_every_setting_of_a_card_is_read(name: str) -> None:
+    assert unread_settings(find_method(name), recipe_for(name, ipc=3)) == UNREAD.get(name, set())
+
+
+def test_a_setting_that_no_code_reads_is_noticed() -> None:
+    class FurtherSettings(DmSettings):
+        further: int = 0
+
+    card = replace(find_method("dm"), settings=(FurtherSettings,))
+    recipe = recipe_type(card.settings)(**{"method": "dm", "ipc": 1, **TINY["dm"]})
+    assert unread_settings(card, recipe) == {"dm.further"}
 
 
 def test_every_method_has_its_tiny_settings() -> None:

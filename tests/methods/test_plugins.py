@@ -1,6 +1,10 @@
 """Methods of other installed packages: found by metadata, imported when asked for, broken ones are one line."""
 
+import html
+import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,6 +16,7 @@ import wmdd
 from wmdd.cli.main import main
 from wmdd.errors import ConfigError
 from wmdd.methods.catalogue import builtin_methods, find_method, known_methods
+from wmdd.pipeline.bench_recipe import BenchRecipe
 
 PAGE = Path(__file__).parents[2] / "docs" / "extending.md"
 ARCH = "convnet1_w8_bn"
@@ -80,6 +85,60 @@ def test_the_documented_method_runs_on_digits_with_its_settings(install: Install
     assert again.metrics["run"]["results"] == run.metrics["run"]["results"]
     other = wmdd.distill("digits", method="means", ipc=2, means={"number": 1}, **place, **CHEAP)
     assert not wmdd.load(other.out).images.equal(first)
+
+
+def test_the_documented_method_is_evaluated_again_and_its_loss_is_drawn(install: Install, tmp_path: Path) -> None:
+    install(*documented())
+    run = wmdd.distill("digits", method="means", ipc=1, out=tmp_path / "run", store=tmp_path / "store", **CHEAP)
+    shorter = {"evaluate.epochs": 1}
+    found = wmdd.evaluate(run.out, "digits", students=[ARCH], protocols=["hard"], seeds=1, settings=shorter)
+    assert [(score.set, score.protocol) for score in found.scores] == [("means", "hard"), ("random", "hard")]
+    scores = json.loads((run.out / "metrics.json").read_text("utf-8"))["evaluations"]
+    assert {(score["set"], score["protocol"]) for score in scores} == {
+        (name, protocol) for name in ("means", "random") for protocol in ("wmdd", "hard")
+    }
+    page = (run.out / "report.html").read_text("utf-8")
+    assert "Means on digits, 1 image a class" in page
+    curve = page.partition("Distillation loss")[2].partition("</figure>")[0]
+    assert "distance from the class's mean" in html.unescape(curve)
+
+
+def test_the_documented_method_takes_part_in_a_bench(install: Install, tmp_path: Path) -> None:
+    install(*documented())
+    rows = BenchRecipe(base={**CHEAP, "means.number": 2}, methods=("herding", "means"), ipcs=(1,))
+    found = wmdd.bench("digits", recipe=rows, out=tmp_path / "bench", store=tmp_path / "store")
+    assert [(cell["row"], cell["state"], len(cell["scores"])) for cell in found.results["cells"]] == [
+        (row, "finished", 1) for row in ("random", "herding", "means")
+    ]
+    assert "Means" in (found.out / "bench.md").read_text("utf-8")
+
+
+def test_the_settings_of_the_documented_method_are_in_the_help(
+    install: Install, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install(*documented())
+    assert main(["distill", "--method", "means", "--help"]) == 0
+    flat = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "--means.number INT Real images behind each mean. (default: 4)" in flat
+    assert "--recover." not in flat
+
+
+def test_the_same_two_files_are_a_built_in_method_in_the_source_tree(tmp_path: Path) -> None:
+    copied = shutil.copytree(Path(wmdd.__file__).parent, tmp_path / "wmdd", ignore=shutil.ignore_patterns("*.pyc"))
+    (copied / "methods" / "means").mkdir()
+    for name, text in zip(("__init__.py", "distill.py"), documented(), strict=True):
+        placed = text.replace("from means import", "from wmdd.methods.means import")
+        placed = placed.replace('"means.distill"', '"wmdd.methods.means.distill"')
+        (copied / "methods" / "means" / name).write_text(placed, encoding="utf-8")
+    code = "from wmdd.cli.main import main; main(['list', 'methods']); main(['distill', '--method', 'means', '--help'])"
+    # The copy does not count for the coverage of the original.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
+    environment["PYTHONPATH"] = str(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert "means means of a few real images" in " ".join(done.stdout.split())
+    assert "--means.number" in done.stdout
 
 
 @pytest.mark.parametrize(

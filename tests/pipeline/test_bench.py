@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 import wmdd
+from recorded_settings import settings_read
 from wmdd.errors import ConfigError
 from wmdd.methods.catalogue import complete
 from wmdd.pipeline import bench as benching
@@ -19,8 +20,6 @@ from wmdd.pipeline.watchers import Watcher
 from wmdd.recipes import BENCHES, choose_bench, find_recipe
 from wmdd.settings import Recipe
 from wmdd.settings.recipe import merged
-
-pytestmark = pytest.mark.xdist_group("bench")
 
 ARCH = "convnet1_w8_bn"
 BASE: dict[str, Any] = {
@@ -66,15 +65,16 @@ class Finished:
     store: Path
     results: dict[str, Any]
     listener: Listener
+    read: set[str]
 
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     place, listener = tmp_path_factory.mktemp("bench"), Listener()
-    run = wmdd.bench(
-        "digits", recipe=BENCH, out=place / "out", store=place / "store", watcher=listener, command="typed"
-    )
-    return Finished(out=run.out, store=place / "store", results=run.results, listener=listener)
+    folders = {"out": place / "out", "store": place / "store"}
+    with settings_read() as read:
+        run = wmdd.bench("digits", recipe=BENCH, watcher=listener, command="typed", **folders)
+    return Finished(out=run.out, store=place / "store", results=run.results, listener=listener, read=read)
 
 
 def of_row(results: dict[str, Any], row: str) -> list[dict[str, Any]]:
@@ -83,6 +83,10 @@ def of_row(results: dict[str, Any], row: str) -> list[dict[str, Any]]:
 
 def outcome(results: dict[str, Any]) -> list[tuple[Any, ...]]:
     return [(cell["folder"], cell["state"], cell["error"], cell["scores"]) for cell in results["cells"]]
+
+
+def test_every_field_of_a_bench_recipe_is_read(finished: Finished) -> None:
+    assert {f"bench.{name}" for name in BenchRecipe.model_fields} <= finished.read
 
 
 def test_every_cell_is_there(finished: Finished) -> None:

@@ -14,8 +14,6 @@ import wmdd
 from wmdd.cli.main import main
 from wmdd.pipeline.status import run_status
 
-pytestmark = pytest.mark.xdist_group("killed")
-
 ARCH = "convnet1_w8_bn"
 SETTINGS = {
     "ipc": 1,

@@ -17,8 +17,6 @@ from wmdd.errors import ConfigError
 from wmdd.models.building import build_model
 from wmdd.values import ModelSpec
 
-pytestmark = pytest.mark.xdist_group("run-evaluation")
-
 ARCH = "convnet1_w8_bn"
 TINY: dict[str, Any] = {
     "ipc": 1,

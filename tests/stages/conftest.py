@@ -1,13 +1,9 @@
 """Records that stages read, made without running other stages."""
 
-from collections.abc import Callable
-
 import pytest
 import torch
 
-from wmdd.settings import StatisticsSettings
-from wmdd.stages.statistics import statistics
-from wmdd.values import Barycenters, ClassStatistics, ImageSet, Teacher
+from wmdd.values import Barycenters, ClassStatistics
 
 
 def drawn_barycenters(stats: ClassStatistics, ipc: int = 2) -> Barycenters:
@@ -22,16 +18,6 @@ def drawn_barycenters(stats: ClassStatistics, ipc: int = 2) -> Barycenters:
         traces=((),) * count,
         converged=(True,) * count,
     )
-
-
-@pytest.fixture
-def make_barycenters() -> Callable[..., Barycenters]:
-    return drawn_barycenters
-
-
-@pytest.fixture
-def class_statistics(image_set: ImageSet, teacher: Teacher) -> ClassStatistics:
-    return statistics(image_set, teacher, StatisticsSettings())
 
 
 @pytest.fixture

@@ -122,13 +122,24 @@ def test_networks_are_trained_between_image_steps_on_the_images(
     assert rows == [4, 2] * 2 * 2
 
 
+def carried(ctx: MemoryContext, teacher: Teacher) -> nn.Module:
+    """Return the network that a saved state holds."""
+    weights = {name.removeprefix("carried/"): value for name, value in ctx.kept["images"].tensors.items()}
+    model = build_model(replace(teacher.spec, arch="convnet2_w4"))
+    model.load_state_dict({name: weights[name] for name in model.state_dict()})
+    return model
+
+
 def test_training_agrees_with_plain_gradient_descent(image_set: ImageSet, teacher: Teacher) -> None:
-    ctx, settings = Context(), dc(batch_net=6, inner=3)
-    meet = SiameseBatches.of(image_set, teacher, settings, ctx)
-    loss = stage._GradientLoss(meet=meet, settings=settings, loops=settings.loops(2), ctx=ctx)
-    images, labels = torch.randn(6, 3, 8, 8), torch.tensor([0, 0, 1, 1, 2, 2])
-    model, plain = (fresh_network(meet.spec, ctx, "network", 0) for _ in range(2))
-    loss._train(model, images, 1)
+    settings, labels = dc(batch_net=6, inner=3, outer=3, iterations=1), torch.tensor([0, 0, 1, 1, 2, 2])
+    before, after = (MemoryContext(dies_after=image_steps) for image_steps in (1, 2))
+    for ctx in (before, after):
+        with pytest.raises(KilledError):
+            match_gradients(image_set, teacher, settings, ipc=2, ctx=ctx)
+    images, (model, plain) = (
+        before.kept["images"].tensors["variable/images"],
+        (carried(ctx, teacher) for ctx in (after, before)),
+    )
     for _ in range(3):
         parts = torch.autograd.grad(F.cross_entropy(plain(images), labels), list(plain.parameters()))
         with torch.no_grad():
