@@ -7,8 +7,8 @@ with too little mass then draw it, piece by piece, along the cheapest path from 
 graph with one node *per atom*: edge j → k costs as much as the cheapest move of a piece from atom j to atom k,
 `min_{i in cell j} c_ik − c_ij`. β are the node potentials, so edges have no negative cost and Dijkstra's search stops
 at the first atom that can give mass (Jonker & Volgenant 1987 for the assignment problem; Ahuja, Magnanti & Orlin 1993,
-section 9.7, for flows). It starts where mass is missing, because atoms that are nearest to few points lie far from all
-others: a search from the other side would settle everything before it reached them.
+section 9.7, for flows). It starts where mass is missing, because atoms with few points in their cells are far from
+all others: a search from the other side would settle everything before it reached them.
 
 Why not a network simplex over all n·K arcs: nothing here grows with n·K except one pass over the costs, and a β from a
 similar problem, which an alternation of atoms and weights has at hand, leaves few pieces to move. Masses are whole

@@ -35,7 +35,7 @@ def mmd_linear(problem: Problem, *, iterations: int = 10) -> Barycenter:
     Every set of atoms with the right mean is a minimum; this is the one nearest to the start, in closed form. The first
     iteration reaches it, the second finds that nothing changes.
 
-    Where it does not apply: it does not determine where more than one atom lies; their spread is that of the start.
+    Where it does not apply: for several atoms, of which it determines only the mean; their spread is that of the start.
     """
     shifted = problem.atoms - problem.atoms.mean(axis=0)  # the points' mean is 0 here
     return follow(problem, repeat(shifted), iterations)
