@@ -125,7 +125,7 @@ def test_networks_are_trained_between_image_steps_on_the_images(
 def test_training_agrees_with_plain_gradient_descent(image_set: ImageSet, teacher: Teacher) -> None:
     ctx, settings = Context(), dc(batch_net=6, inner=3)
     meet = SiameseBatches.of(image_set, teacher, settings, ctx)
-    loss = stage._GradientLoss(meet=meet, settings=settings, loops=settings.loops(2), ctx=ctx)
+    loss = stage._GradientLoss(batches=meet, settings=settings, loops=settings.loops(2), ctx=ctx)
     images, labels = torch.randn(6, 3, 8, 8), torch.tensor([0, 0, 1, 1, 2, 2])
     model, plain = (fresh_network(meet.spec, ctx, "network", 0) for _ in range(2))
     loss._train(model, images, 1)
