@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from wmdd.stages.recovery.targets import Targets
 
 from memory_context import MemoryContext
 from wmdd import ot
@@ -11,6 +10,7 @@ from wmdd.ot.alternatives.mmd import rbf_objective
 from wmdd.settings import RecoverSettings
 from wmdd.stages.recover import recover
 from wmdd.stages.recovery.forward import Forward, TeacherForward
+from wmdd.stages.recovery.groups import Targets
 from wmdd.stages.recovery.mmd import linear_discrepancy, rbf_discrepancy
 from wmdd.stages.recovery.terms import LISTS, GroupLoss, Term, layer_norms, squared_distance, squared_terms
 from wmdd.values import Barycenters, ClassStatistics, ImageSet, Teacher
