@@ -4,8 +4,8 @@
     python benchmarks/equal_bytes.py compare before.json     # at the new one; names every difference and exits with 1
 
 Each case is a whole run with next to no training. Compared are all files of `distilled/`, and `metrics.json` without
-times, memory, versions and result keys. What the card says of title, citation, settings and versions is left out too:
-how a method is called and which of its settings are listed is a matter of presentation.
+times, memory, versions and result keys. The card's title, citation, settings and versions, and its sentence on learned labels,
+are left out too: the words of a card, and which settings it lists, are presentation.
 """
 
 import argparse
@@ -107,7 +107,10 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "ls own": ("ls", _OWN),
 }
 """Further cases: settings that take other ways through the code."""
-_PRESENTATION = rb"- Versions: [^\n]*\n|- Settings:\n```yaml\n.*?```|^pretty_name: [^\n]*\n|^# [^\n]*\n|^## Citation.*"
+_PRESENTATION = (
+    rb"- Versions: [^\n]*\n|- Settings:\n```yaml\n.*?```|^pretty_name: [^\n]*\n|^# [^\n]*\n|^## Citation.*"
+    rb"|^- `targets`: [^\n]*\n"
+)
 _UNCOUNTED = ("seconds", "costs")
 _RUN = ("method", "ipc", "seed", "device", "precision")
 _WORDS = {("record", False): "recorded", ("compare", False): "equal", ("compare", True): "differs"}

@@ -27,7 +27,7 @@ class MemoryContext(Context):
     dies_after: int | None = None
 
     def again(self, *, dies_after: int | None = None) -> "MemoryContext":
-        """Return the surroundings of the same command started once more: what was saved is still there."""
+        """Return the context of the same command started once more: what was saved is still there."""
         return replace(self, saves=[], rows=[], steps=[], dies_after=dies_after)
 
     def log(self, **row: Any) -> None:

@@ -22,9 +22,6 @@ from wmdd.stages.squeeze import squeeze
 from wmdd.values import DistilledSet, ImageSet, Teacher
 
 CHANNELS = {"grey": 1, "colour": 3}
-UNREAD = dict.fromkeys(("cda", "scdd", "sre2l"), {"recover.ce_weight"})
-"""Method → settings that it has in common with others but has no use for: there the cross-entropy is the feature loss,
-of weight 1."""
 
 
 @dataclass
@@ -190,7 +187,7 @@ def unread_settings(card: Method, recipe: Recipe) -> set[str]:
 
 @pytest.mark.parametrize("name", builtin_methods())
 def test_every_setting_of_a_card_is_read(name: str) -> None:
-    assert unread_settings(find_method(name), recipe_for(name, ipc=3)) == UNREAD.get(name, set())
+    assert unread_settings(find_method(name), recipe_for(name, ipc=3)) == set()
 
 
 def test_a_setting_that_no_code_reads_is_noticed() -> None:

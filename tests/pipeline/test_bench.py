@@ -13,7 +13,7 @@ import wmdd
 from recorded_settings import settings_read
 from wmdd.errors import ConfigError
 from wmdd.methods.catalogue import complete
-from wmdd.pipeline import bench as benching
+from wmdd.pipeline import bench as bench_module
 from wmdd.pipeline.bench_recipe import BenchRecipe, Cell, cells
 from wmdd.pipeline.status import run_status
 from wmdd.pipeline.watchers import Watcher
@@ -198,7 +198,7 @@ def test_a_stopped_bench_goes_on(finished: Finished, tmp_path: Path) -> None:
 def test_a_bug_in_one_cell_keeps_its_traceback(
     finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = benching.run_stages
+    real = bench_module.run_stages
 
     def broken(runner: Any, *rest: Any) -> dict[str, Any]:
         return real(runner, *rest) if runner.recipe.method == "random" else {}["no such\nkey"]
@@ -206,7 +206,7 @@ def test_a_bug_in_one_cell_keeps_its_traceback(
     recipe = BENCH.with_(methods=("wmdd",), ipcs=(1,), distill_seeds=1, variants={})
     place = {"out": tmp_path / "out", "store": finished.store}
     with monkeypatch.context() as patch:
-        patch.setattr(benching, "run_stages", broken)
+        patch.setattr(bench_module, "run_stages", broken)
         run = wmdd.bench("digits", recipe=recipe, **place)
     assert [cell["state"] for cell in run.results["cells"]] == ["finished", "failed"]
     assert run.results["cells"][1]["error"] == r"KeyError: 'no such\nkey'"

@@ -24,7 +24,7 @@ Loss = Callable[..., Tensor]
 
 
 class Scene:
-    """A small network in float64 with three classes, two images a class, and real images to judge by."""
+    """A small network in float64 with three classes, two images per class, and real images to test on."""
 
     def __init__(self, norm: str = "in", channels: int = 1, classes: int = 3) -> None:
         stream = torch.Generator().manual_seed(1)

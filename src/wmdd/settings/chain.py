@@ -41,12 +41,12 @@ class ViewSettings(Section):
 
 
 class TrainSettings(Section):
-    """One way of training a classifier."""
+    """How a classifier is trained."""
 
     epochs: PositiveInt = 50
     """Passes over the images."""
     batch: PositiveInt = 32
-    """Images a step."""
+    """Images per step."""
     optimiser: Literal["sgd", "adamw"] = "sgd"
     """SGD with momentum, or AdamW (no decay on one-dimensional parameters)."""
     lr: PositiveFloat = 0.025
@@ -62,7 +62,7 @@ class TrainSettings(Section):
     zeta: Annotated[float, Field(ge=1)] = 1.0
     """Cosine over zeta times the epochs: lr (1 + cos(pi i / (zeta epochs))) / 2; 1 ends at zero, 2 at half."""
     label_smoothing: Fraction = 0.0
-    """Of the cross-entropy with hard labels."""
+    """Label smoothing of the cross-entropy with hard labels."""
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0
     """Decay of an exponential moving average of the weights, which is then tested; 0 = none."""
 
@@ -95,7 +95,7 @@ class StatisticsSettings(Section):
     free: ClassVar[frozenset[str]] = frozenset({"batch"})
 
     batch: PositiveInt = 100
-    """Images a step; does not change the answer."""
+    """Images per step; does not change the result."""
 
 
 class BarycenterSettings(Section):
@@ -150,8 +150,6 @@ class InversionSettings(OptimisationSettings):
 
     form: Literal["squared", "reference"] = "squared"
     """squared = the paper's losses; reference = those of the authors' code."""
-    ce_weight: NonNegativeFloat = 0.0
-    """Weight of a cross-entropy term added to the feature loss; the authors' script has 1, their final runs 0."""
     bn: Literal["per_class", "global", "none"] = "per_class"
     """BatchNorm statistics that the images should match."""
     bn_weight: NonNegativeFloat = 0.1
@@ -165,7 +163,14 @@ class InversionSettings(OptimisationSettings):
         return self.form == "reference"
 
 
-class RecoverSettings(InversionSettings):
+class FeatureMatchingSettings(InversionSettings):
+    """Stage 4: optimise images until their features match those of real images."""
+
+    ce_weight: NonNegativeFloat = 0.0
+    """Weight of a cross-entropy term added to the feature loss; the authors' script has 1, their final runs 0."""
+
+
+class RecoverSettings(FeatureMatchingSettings):
     """Stage 4: optimise images until their features match the atoms."""
 
     feature_loss: Literal["wasserstein", "cross_entropy", "mmd_linear", "mmd_rbf", "none"] = "wasserstein"
@@ -173,7 +178,7 @@ class RecoverSettings(InversionSettings):
 
 
 class RelabelSettings(Section):
-    """Stage 5: the teacher's answers for views of the distilled images (FKD)."""
+    """Stage 5: the teacher's logits for views of the distilled images (FKD)."""
 
     section: ClassVar[str] = "relabel"
     free: ClassVar[frozenset[str]] = frozenset({"teachers"})  # they count as the stage's inputs
@@ -207,7 +212,7 @@ class EvaluateSettings(Section):
     seeds: PositiveInt = 3
     """Students trained for each row."""
     labels: Literal["soft", "hard", "both"] = "soft"
-    """Learn from the teacher's answers; or from the set's own labels, its fixed targets or the class; or both."""
+    """Learn from the teacher's soft labels; or from the set's own labels, its fixed targets or the class; or both."""
     epochs: PositiveInt | None = None
     """Epochs instead of the protocol's own."""
     tests: PositiveInt = 5

@@ -3,8 +3,8 @@
 Per class: min over atoms and weights of W2² between the weighted atoms and the empirical measure of the features
 (arXiv:2311.18531; the algorithm is Cuturi and Doucet's, ICML 2014). The mathematics is `wmdd.ot`; this file only makes
 a `Problem` of every class and hands it to the solver. Differs from the reference code, which starts from unscaled noise
-and fixes the weights at 1/K. For the ablation, other objectives can take the place of the exact distance; all are
-judged by it.
+and fixes the weights at 1/K. For the ablation, other objectives can take the place of the exact distance; the result of
+each is measured by it.
 """
 
 from collections.abc import Callable

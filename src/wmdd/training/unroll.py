@@ -4,7 +4,7 @@
 
 Dataset distillation (Wang et al. 2018, arXiv:1811.10959) and trajectory matching (Cazenavette et al. 2022,
 arXiv:2203.11932) both minimise a function of w_T over the images x_t and the rates r_t. `unroll` keeps the graph of all
-steps, so its memory grows with T; `swept_loss` keeps the weights alone and makes each step's graph once more on the way
+steps, so its memory grows with T; `swept_loss` keeps the weights alone and rebuilds each step's graph on the way
 back. Both give the same gradients.
 
 Networks are called as functions of their parameters; buffers count as constants, so networks with BatchNorm do not

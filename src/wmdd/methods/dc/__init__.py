@@ -8,7 +8,7 @@ from wmdd.settings import NO_DSA, Strategy
 
 
 class DcSettings(GradientSettings):
-    """DC: images whose gradients are those of real images, for networks on their way from random weights."""
+    """DC: images whose gradients are those of real images, for networks trained from random weights."""
 
     section: ClassVar[str] = "dc"
 

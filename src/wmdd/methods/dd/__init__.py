@@ -9,7 +9,7 @@ from wmdd.settings import Section
 
 
 class DdSettings(Section):
-    """DD: images and learning rates such that a fresh network, trained by them for a few steps, does well."""
+    """DD: images and learning rates such that a fresh network, trained on them for a few steps, does well."""
 
     section: ClassVar[str] = "dd"
 
@@ -18,15 +18,15 @@ class DdSettings(Section):
     epochs: PositiveInt = 3
     """Passes of a student over the images, E; a step sees one image of each class, so there are IPC x E steps."""
     rate: PositiveFloat = 0.02
-    """Learning rate of each step at the start; they are learned."""
+    """Initial learning rate of each step; the rates are learned."""
     iterations: PositiveInt = 20_000
     """Steps of Adam on images and rates."""
     lr: PositiveFloat = 0.01
     """Learning rate of Adam."""
     decay_every: PositiveInt = 2000
-    """Iterations after which it is halved, again and again."""
+    """Iterations between two halvings of that learning rate."""
     batch: PositiveInt = 1024
-    """Real images on which a trained network is tested, in each iteration."""
+    """Real images on which the trained networks are tested in each iteration."""
     networks: PositiveInt = 4
     """Fresh networks in each iteration."""
     gradient: Literal["graph", "sweep"] = "sweep"

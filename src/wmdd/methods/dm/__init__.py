@@ -14,7 +14,7 @@ class DmSettings(MatchingSettings):
     section: ClassVar[str] = "dm"
 
     iterations: PositiveInt = 20_000
-    """Networks, and steps."""
+    """Steps, each with a new random network."""
     lr: PositiveFloat | None = None
     """Learning rate of the images, in normalised pixels; none = the paper's: 1, and 10 from IPC 100 on."""
 

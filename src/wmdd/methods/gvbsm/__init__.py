@@ -16,7 +16,7 @@ class GvbsmSettings(Section):
     teachers: tuple[str, ...] = ("convnet3_bn", "mobilenetv2", "shufflenetv2")
     """Further networks beside squeeze.arch, trained as it is; all of them take turns and label together."""
     weight: NonNegativeFloat = 0.01
-    """Of the statistics."""
+    """Weight of the term of the statistics."""
     first: NonNegativeFloat = 10.0
     """Factor on the statistics of the first layer."""
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.8

@@ -14,7 +14,7 @@ class KMeansSettings(Section):
     section: ClassVar[str] = "kmeans"
 
     starts: PositiveInt = 5
-    """Runs of k-means, each from a start of its own; the one of lowest cost is taken."""
+    """Runs of k-means, each from its own start; that of lowest cost is kept."""
 
 
 METHOD = Method(

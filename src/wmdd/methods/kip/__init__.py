@@ -18,7 +18,7 @@ class KipSettings(Section):
     lr: PositiveFloat = 0.04
     """Learning rate of Adam, in normalised pixels and in labels."""
     batch: PositiveInt = 5000
-    """Real images a step, as many of each class."""
+    """Real images per step, equally many of each class."""
     learn_labels: bool = False
     """Optimise the labels too."""
 

@@ -10,14 +10,14 @@ _INNER = {30: 20, 40: 15}
 
 
 class MatchingSettings(Section):
-    """What all of them have in common."""
+    """What DC, DSA and DM have in common."""
 
     arch: str = "convnet3"
-    """Network that is drawn afresh for each iteration; `wmdd list models` names them."""
+    """Network, initialised anew for each iteration; `wmdd list models` names them."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.5
-    """Of the SGD on the images."""
+    """Momentum of SGD on the images."""
     batch_real: PositiveInt = 256
-    """Real images of each class in a step."""
+    """Real images per class and step."""
     start: Literal["noise", "real"] = "real"
     """Start from Gaussian noise, or from random real images of the class."""
     strategy: Strategy = FULL_DSA
@@ -28,19 +28,19 @@ class GradientSettings(MatchingSettings):
     """What DC and DSA have in common."""
 
     iterations: PositiveInt = 1000
-    """Networks, one after the other."""
+    """Number of networks, one after the other."""
     lr: PositiveFloat = 0.1
     """Learning rate of the images, in normalised pixels; the loss is a sum over classes and rows of weights."""
     outer: PositiveInt | None = None
     """Image steps for each network; none = IPC."""
     inner: PositiveInt | None = None
-    """Epochs on the images between them; none = the paper's: 500 / IPC, but 20 and 15 at IPC 30 and 40."""
+    """Epochs of the network's training between them; none = the paper's: 500 / IPC, but 20 and 15 at IPC 30 and 40."""
     lr_net: PositiveFloat = 0.01
-    """Learning rate of the networks, plain SGD."""
+    """Learning rate of the networks (plain SGD)."""
     batch_net: PositiveInt = 256
-    """Images a step when the networks are trained."""
+    """Images per step when the networks are trained."""
     distance: Literal["rows", "mse", "cos"] = "rows"
-    """Of gradients: one minus cosine for each row of weights; squared difference; one minus cosine of all together."""
+    """Distance of gradients: 1 - cosine for each row of weights; squared difference; 1 - cosine of all together."""
 
     def loops(self, ipc: int) -> tuple[int, int]:
         """Return image steps for each network, and epochs of its training between them, for `ipc` images a class."""

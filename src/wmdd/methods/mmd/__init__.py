@@ -3,7 +3,7 @@
 from typing import ClassVar, Literal
 
 from wmdd.methods.method import Method
-from wmdd.settings import InversionSettings, Section, StatisticsSettings
+from wmdd.settings import FeatureMatchingSettings, Section, StatisticsSettings
 
 
 class MmdSettings(Section):
@@ -21,7 +21,7 @@ METHOD = Method(
     summary="wmdd's ablation: images that match all real features under a kernel",
     source="the ablation of arXiv:2311.18531, to our own specification: no public code",
     algorithm="wmdd.methods.mmd.distill",
-    settings=(StatisticsSettings, InversionSettings, MmdSettings),
+    settings=(StatisticsSettings, FeatureMatchingSettings, MmdSettings),
     stages=("statistics", "invert"),
     losses={"loss": "total", "feature_loss": "feature term", "ce_loss": "cross-entropy", "bn_loss": "BatchNorm term"},
     needs_batchnorm=True,

@@ -9,47 +9,47 @@ from wmdd.settings import FULL_DSA, Section, Strategy
 
 
 class ExpertsSettings(Section):
-    """Networks trained on the real images, whose ways MTT follows; all IPC share them."""
+    """Networks trained on the real images, whose trajectories MTT matches; runs of any IPC share them."""
 
     section: ClassVar[str] = "experts"
 
     arch: str = "convnet3"
     """Network; without BatchNorm."""
     count: PositiveInt = 100
-    """Networks."""
+    """Number of experts."""
     epochs: PositiveInt = 50
     """Passes over the real images; the parameters after each are kept."""
     lr: PositiveFloat = 0.01
     """Learning rate of plain SGD: no momentum, no decay."""
     batch: PositiveInt = 256
-    """Images a step."""
+    """Images per step."""
     strategy: Strategy = FULL_DSA
     """Augmentation: groups joined by underscores, or none; parameters for each image."""
 
 
 class MttSettings(Section):
-    """MTT: images that take a network, in a few steps, from one point of an expert's way to a later one."""
+    """MTT: images that take a network, in a few steps, from one point of an expert's trajectory to a later one."""
 
     section: ClassVar[str] = "mtt"
 
     iterations: PositiveInt = 5000
-    """Steps of SGD on images and rate."""
+    """Steps of SGD on images and learning rate."""
     steps: PositiveInt = 30
-    """Student's steps N."""
+    """Steps N of the student."""
     span: PositiveInt = 2
-    """Expert's epochs M that they are to make up for."""
+    """Epochs M of the expert that those steps should make up for."""
     start_max: PositiveInt = 20
-    """Ways begin before this epoch of the expert (exclusive)."""
+    """Trajectories start before this epoch of the expert."""
     lr: PositiveFloat = 100.0
     """Learning rate of the images; the loss is relative and small for each pixel, so hundreds are right."""
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.5
-    """Of the SGD on images and rate."""
+    """Momentum of SGD on images and learning rate."""
     rate: PositiveFloat = 0.001
-    """Student's learning rate alpha at the start; it is learned."""
+    """Initial value of the student's learning rate alpha, which is learned."""
     rate_lr: PositiveFloat = 1e-5
     """Learning rate of alpha."""
     batch: PositiveInt | None = None
-    """Distilled images a student's step; none = all."""
+    """Distilled images per step of the student; none = all."""
     strategy: Strategy = FULL_DSA
     """Augmentation in the student's steps: groups joined by underscores, or none; parameters for each image."""
     gradient: Literal["graph", "sweep"] = "graph"

@@ -16,7 +16,7 @@ class RdedSettings(Section):
     sample: PositiveInt = 300
     """Training images drawn of each class; more if more pieces are needed, all if the class has fewer."""
     crops: PositiveInt = 5
-    """Random crops tried of each of them."""
+    """Random crops tried of each image."""
     factor: Annotated[int, Field(ge=1, le=8)] | None = None
     """Crops along one side of a distilled image; none = 1 up to 64 pixels, 2 above."""
     crop_min: Annotated[float, Field(gt=0, le=1)] = 0.08

@@ -1,4 +1,4 @@
-"""Other summaries of a class than the exact barycenter, for the ablation; all judged by exact transport (`following`).
+"""Other summaries of a class than the exact barycenter, for the ablation; all measured exactly (`following`).
 
 Every solver takes a `Problem` of one measure and stops after `iterations`, or as soon as nothing changes.
 
