@@ -4,7 +4,7 @@
     python benchmarks/equal_bytes.py compare before.json     # at the new one; names every difference and exits with 1
 
 Each case is a whole run with next to no training. Compared are all files of `distilled/`, and `metrics.json` without
-times, memory, versions and result keys. Left out are the card's title, citation, settings and versions, and its sentence
+times, memory, versions and result keys. Left out are the card's title, citation, settings and versions, and its line
 on learned labels: the words of a card, and which settings it lists, are presentation.
 """
 
