@@ -10,8 +10,8 @@ import torch
 from memory_context import KilledError, MemoryContext
 from wmdd.context import Context
 from wmdd.errors import DataError
-from wmdd.methods.herding.distill import HERDING, pick_herding
-from wmdd.methods.k_center.distill import K_CENTER, pick_k_center
+from wmdd.methods.herding.distill import HERDING
+from wmdd.methods.k_center.distill import K_CENTER
 from wmdd.methods.k_means import KMeansSettings
 from wmdd.methods.k_means.distill import K_MEANS, pick_k_means
 from wmdd.methods.random.distill import RANDOM, pick_random
@@ -56,8 +56,8 @@ def test_all_images_can_be_taken(image_set: ImageSet, teacher: Teacher) -> None:
 
 
 CORESETS: dict[str, Callable[..., DistilledSet]] = {
-    "herding": partial(pick_herding, settings=NoSettings()),
-    "k-center": partial(pick_k_center, settings=NoSettings()),
+    "herding": partial(HERDING.run, settings=NoSettings()),
+    "k-center": partial(K_CENTER.run, settings=NoSettings()),
     "k-means": partial(pick_k_means, settings=KMeansSettings()),
 }
 

@@ -6,8 +6,15 @@ import pytest
 import torch
 
 from wmdd.context import Context
-from wmdd.settings import EvaluateSettings, RecoverSettings, RelabelSettings, SqueezeSettings, StatisticsSettings
-from wmdd.stages.diagnose import DiagnoseSettings, diagnose
+from wmdd.settings import (
+    EvaluateSettings,
+    NoSettings,
+    RecoverSettings,
+    RelabelSettings,
+    SqueezeSettings,
+    StatisticsSettings,
+)
+from wmdd.stages.diagnose import diagnose
 from wmdd.stages.evaluate import evaluate
 from wmdd.stages.recover import recover
 from wmdd.stages.relabel import relabel
@@ -53,7 +60,7 @@ def test_recover(
 
 
 def test_diagnose(distilled: DistilledSet, teacher: Teacher, class_statistics: ClassStatistics) -> None:
-    one, other = (diagnose(distilled, teacher, class_statistics, DiagnoseSettings(), ctx=ctx) for ctx in both())
+    one, other = (diagnose(distilled, teacher, class_statistics, NoSettings(), ctx=ctx) for ctx in both())
     for name in ("costs", "floors", "distances", "head_gaps", "head_bounds", "loss_gaps", "loss_bounds"):
         torch.testing.assert_close(getattr(other, name), getattr(one, name), **TOLERANCE)
 

@@ -13,14 +13,14 @@ from wmdd.data.loading import to_float
 from wmdd.errors import DataError
 from wmdd.models.building import build_teacher
 from wmdd.models.taps import features_and_logits, final_classifier
-from wmdd.settings import BarycenterSettings, StatisticsSettings
+from wmdd.settings import BarycenterSettings, NoSettings, StatisticsSettings
 from wmdd.stages import diagnose as stage
 from wmdd.stages.barycenter import barycenter
-from wmdd.stages.diagnose import DiagnoseSettings, diagnose
+from wmdd.stages.diagnose import diagnose
 from wmdd.stages.statistics import statistics
 from wmdd.values import ClassStatistics, Diagnosis, DistilledSet, ImageSet, Teacher
 
-SETTINGS = DiagnoseSettings()
+SETTINGS = NoSettings()
 BOUNDED = ("head_gaps", "head_bounds", "loss_gaps", "loss_bounds")
 
 

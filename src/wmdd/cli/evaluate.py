@@ -26,7 +26,7 @@ class EvaluateFlags(Section):
     seeds: PositiveInt = 3
     """Students for each row."""
     labels: Literal["soft", "hard", "both"] = "soft"
-    """Learn from the teacher's answers; or from the set's own labels, its fixed targets or the class; or both."""
+    """Learn from the teacher's soft labels; or from the set's own labels, its fixed targets or the class; or both."""
     epochs: PositiveInt | None = None
     """Epochs instead of the protocol's own; none = as in the run."""
     device: str | None = None

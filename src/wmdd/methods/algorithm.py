@@ -1,6 +1,6 @@
 """The algorithm of a method: how it wires stages, and what the runner offers for it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol
@@ -40,6 +40,14 @@ class Stages(Protocol):
 def squeezed(stages: Stages, train: Result, val: Result, recipe: Recipe) -> tuple[Result, ...]:
     """Return the teacher that `squeeze` describes."""
     return (stages.run(SQUEEZE, train, val, settings=recipe.squeeze),)
+
+
+def further_teachers(
+    stages: Stages, train: Result, val: Result, recipe: Recipe, archs: Iterable[str]
+) -> tuple[Result, ...]:
+    """Return networks that are trained as `squeeze` says, whatever checkpoint the run's own teacher comes from."""
+    settings = recipe.squeeze.with_(checkpoint=None)
+    return tuple(stages.run(SQUEEZE, train, val, settings=settings.with_(arch=arch)) for arch in dict.fromkeys(archs))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from itertools import product
 
-from wmdd.methods.algorithm import Result
+from wmdd.methods.algorithm import Result, further_teachers
 from wmdd.methods.catalogue import find_method
 from wmdd.pipeline.plan import RunPlan
 from wmdd.pipeline.runner import Runner, StoredResult, given_images
-from wmdd.stages.diagnose import DIAGNOSE, DiagnoseSettings
+from wmdd.settings import NoSettings
+from wmdd.stages.diagnose import DIAGNOSE
 from wmdd.stages.evaluate import EVALUATE
-from wmdd.stages.full_data import FULL_DATA, FullDataSettings
+from wmdd.stages.full_data import FULL_DATA
 from wmdd.stages.relabel import RELABEL
 from wmdd.stages.squeeze import SQUEEZE
 from wmdd.stages.statistics import STATISTICS
@@ -50,12 +51,8 @@ def evaluate_set(runner: Runner, plan: RunPlan, distilled: Result, teachers: tup
 
 def labelling_teachers(runner: Runner, plan: RunPlan, teachers: tuple[Result, ...]) -> tuple[Result, ...]:
     """Return the run's teachers and the networks of `relabel.teachers`, trained as the first is: all of them label."""
-    settings = plan.recipe.squeeze.with_(checkpoint=None)
-    images = (given_images(plan.train), given_images(plan.val))
-    further = (
-        runner.run(SQUEEZE, *images, settings=settings.with_(arch=arch))
-        for arch in dict.fromkeys(plan.recipe.relabel.teachers)
-    )
+    recipe, train, val = plan.recipe, given_images(plan.train), given_images(plan.val)
+    further = further_teachers(runner, train, val, recipe, recipe.relabel.teachers)
     return tuple({each.key: each for each in (*teachers, *further)}.values())
 
 
@@ -73,11 +70,11 @@ def full_data_scores(runner: Runner, plan: RunPlan) -> tuple[Score, ...]:
     for student, seed in product(recipe.evaluate.students, range(recipe.evaluate.seeds)):
         settings = training.with_(arch=student, seed=training.seed + seed)
         trained = runner.run(SQUEEZE, train, val, settings=settings)
-        scores += runner.run(FULL_DATA, trained, val, settings=FullDataSettings(), seed=seed).record.scores
+        scores += runner.run(FULL_DATA, trained, val, settings=NoSettings(), seed=seed).record.scores
     return tuple(scores)
 
 
 def _diagnosed(runner: Runner, distilled: Result, teacher: Result) -> StoredResult | None:
     """Return the diagnosis of a set if the run has statistics; no pass over the real images is made for it."""
     statistics = next((result for result in runner.results if result.stage is STATISTICS), None)
-    return statistics and runner.run(DIAGNOSE, distilled, teacher, statistics, settings=DiagnoseSettings())
+    return statistics and runner.run(DIAGNOSE, distilled, teacher, statistics, settings=NoSettings())

@@ -21,7 +21,7 @@ from wmdd.errors import DataError
 from wmdd.evaluation.accuracy import BATCH
 from wmdd.models.building import build_teacher
 from wmdd.models.taps import features_and_logits, final_classifier
-from wmdd.settings import Section
+from wmdd.settings import NoSettings
 from wmdd.stages.barycenter import BARYCENTER
 from wmdd.stages.classes import classes_in_threads
 from wmdd.stages.stage import Stage
@@ -31,10 +31,6 @@ DRAWS = 10
 """Random picks that a class's cost is averaged over."""
 _ROUNDING = 1e-3
 """Largest difference, relative to the largest logit, at which logits count as an affine map of the features."""
-
-
-class DiagnoseSettings(Section):
-    """Nothing to set: the seed is the run's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +52,7 @@ def diagnose(
     distilled: DistilledSet,
     teacher: Teacher,
     statistics: ClassStatistics,
-    settings: DiagnoseSettings,
+    settings: NoSettings,
     *,
     ctx: Context | None = None,
 ) -> Diagnosis:

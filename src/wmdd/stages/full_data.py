@@ -4,17 +4,13 @@ from wmdd.context import Context
 from wmdd.evaluation.accuracy import accuracies
 from wmdd.evaluation.protocols import FULL_DATA_SET
 from wmdd.models.building import build_teacher
-from wmdd.settings import Section
+from wmdd.settings import NoSettings
 from wmdd.stages.stage import Stage
 from wmdd.values import Evaluation, ImageSet, Score, Teacher
 
 
-class FullDataSettings(Section):
-    """Nothing to set: training is squeeze's."""
-
-
 def assess_full_data(
-    trained: Teacher, val: ImageSet, settings: FullDataSettings, *, seed: int, ctx: Context | None = None
+    trained: Teacher, val: ImageSet, settings: NoSettings, *, seed: int, ctx: Context | None = None
 ) -> Evaluation:
     """Return the score of a network that squeeze trained on all real images, as that of student number `seed`.
 

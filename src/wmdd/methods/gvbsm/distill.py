@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from wmdd.context import Context
-from wmdd.methods.algorithm import Algorithm, Result, Size, Stages, Work, squeezed, squeezing
+from wmdd.methods.algorithm import Algorithm, Result, Size, Stages, Work, further_teachers, squeezed, squeezing
 from wmdd.methods.gvbsm import GvbsmRecoverSettings, GvbsmSettings
 from wmdd.methods.gvbsm.layer_statistics import LAYER_STATISTICS
 from wmdd.methods.gvbsm.terms import CommitteeForward, committee_loss, layer_targets
@@ -29,7 +29,6 @@ from wmdd.settings import OptimisationSettings, Recipe, StatisticsSettings
 from wmdd.stages.recovery.descent import Recovery, recover_groups
 from wmdd.stages.recovery.groups import Group, class_groups
 from wmdd.stages.recovery.terms import GroupLoss
-from wmdd.stages.squeeze import SQUEEZE
 from wmdd.stages.stage import Stage
 from wmdd.values import DistilledSet, ImageSet, LayerStatistics, Teacher
 
@@ -71,10 +70,8 @@ GVBSM = Stage(name="gvbsm", version=1, run=recover_gvbsm, output=DistilledSet)
 
 def teach(stages: Stages, train: Result, val: Result, recipe: Recipe) -> tuple[Result, ...]:
     """Squeeze the teacher, and then each further network as it was."""
-    settings = recipe.squeeze.with_(checkpoint=None)
     first = squeezed(stages, train, val, recipe)
-    further = (stages.run(SQUEEZE, train, val, settings=settings.with_(arch=arch)) for arch in _others(recipe))
-    return (*first, *further)
+    return (*first, *further_teachers(stages, train, val, recipe, _others(recipe)))
 
 
 def distill(stages: Stages, train: Result, teachers: tuple[Result, ...], recipe: Recipe) -> Result:

@@ -2,11 +2,7 @@
 
 import numpy as np
 
-from wmdd.context import Context
-from wmdd.methods.kits.coresets import Points, Rows, choose_by_features, choosing
-from wmdd.settings import NoSettings
-from wmdd.stages.stage import Stage
-from wmdd.values import ClassStatistics, DistilledSet, ImageSet, Teacher
+from wmdd.methods.kits.coresets import Points, Rows, choosing, feature_coreset
 
 
 def herding(points: Points, count: int) -> Rows:
@@ -27,27 +23,7 @@ def herding(points: Points, count: int) -> Rows:
     return np.array(chosen)
 
 
-def pick_herding(
-    train: ImageSet,
-    teacher: Teacher,
-    statistics: ClassStatistics,
-    settings: NoSettings,
-    *,
-    ipc: int,
-    ctx: Context | None = None,
-) -> DistilledSet:
-    """Return the `ipc` images of each class whose mean feature follows the class's own, in the order of herding.
+HERDING = feature_coreset("herding", herding)
+"""Takes `ipc` images of each class, in the order of `herding`."""
 
-    Raises:
-        DataError: a class has fewer images than `ipc`, or teacher, images and statistics do not belong together.
-    """
-    del settings
-    ctx = ctx or Context()
-    return choose_by_features(
-        "herding", train, teacher, statistics, ipc, choose=lambda points, _: herding(points, ipc), ctx=ctx
-    )
-
-
-HERDING = Stage(name="herding", version=1, run=pick_herding, output=DistilledSet, seeded=False, networks=False)
-
-ALGORITHM = choosing(HERDING, NoSettings)
+ALGORITHM = choosing(HERDING)

@@ -3,11 +3,7 @@
 import numpy as np
 
 from wmdd import ot
-from wmdd.context import Context
-from wmdd.methods.kits.coresets import Points, Rows, choose_by_features, choosing
-from wmdd.settings import NoSettings
-from wmdd.stages.stage import Stage
-from wmdd.values import ClassStatistics, DistilledSet, ImageSet, Teacher
+from wmdd.methods.kits.coresets import Points, Rows, choosing, feature_coreset
 
 
 def k_center(points: Points, count: int) -> Rows:
@@ -25,27 +21,7 @@ def k_center(points: Points, count: int) -> Rows:
     return np.array(chosen)
 
 
-def pick_k_center(
-    train: ImageSet,
-    teacher: Teacher,
-    statistics: ClassStatistics,
-    settings: NoSettings,
-    *,
-    ipc: int,
-    ctx: Context | None = None,
-) -> DistilledSet:
-    """Return `ipc` images of each class by farthest-first traversal from the one nearest to the class's mean feature.
+K_CENTER = feature_coreset("k-center", k_center)
+"""Takes `ipc` images of each class, in the order of `k_center`."""
 
-    Raises:
-        DataError: a class has fewer images than `ipc`, or teacher, images and statistics do not belong together.
-    """
-    del settings
-    ctx = ctx or Context()
-    return choose_by_features(
-        "k-center", train, teacher, statistics, ipc, choose=lambda points, _: k_center(points, ipc), ctx=ctx
-    )
-
-
-K_CENTER = Stage(name="k-center", version=1, run=pick_k_center, output=DistilledSet, seeded=False, networks=False)
-
-ALGORITHM = choosing(K_CENTER, NoSettings)
+ALGORITHM = choosing(K_CENTER)

@@ -54,4 +54,4 @@ def pick_k_means(
 
 K_MEANS = Stage(name="k-means", version=1, run=pick_k_means, output=DistilledSet, networks=False)
 
-ALGORITHM = choosing(K_MEANS, KMeansSettings)
+ALGORITHM = choosing(K_MEANS, lambda recipe: recipe.of(KMeansSettings))

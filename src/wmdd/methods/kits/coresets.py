@@ -87,13 +87,38 @@ def real_set(method: str, train: ImageSet, teacher: Teacher, chosen: list[int], 
     )
 
 
-def choosing(stage: Stage, kind: type[Section]) -> Algorithm:
-    """Return the algorithm of a method whose `stage` chooses by the teacher's features, under settings of `kind`."""
+def feature_coreset(method: str, choose: Callable[[Points, int], Rows]) -> Stage:
+    """Return the stage of a method that chooses by a class's points and IPC alone: no settings, nothing drawn."""
+
+    def pick(
+        train: ImageSet,
+        teacher: Teacher,
+        statistics: ClassStatistics,
+        settings: NoSettings,
+        *,
+        ipc: int,
+        ctx: Context | None = None,
+    ) -> DistilledSet:
+        del settings
+        return choose_by_features(
+            method, train, teacher, statistics, ipc, choose=lambda points, _: choose(points, ipc), ctx=ctx or Context()
+        )
+
+    return Stage(name=method, version=1, run=pick, output=DistilledSet, seeded=False, networks=False)
+
+
+def no_settings(recipe: Recipe) -> Section:
+    """Return the settings of a stage that has none."""
+    del recipe
+    return NoSettings()
+
+
+def choosing(stage: Stage, settings: Callable[[Recipe], Section] = no_settings) -> Algorithm:
+    """Return the algorithm of a method whose `stage` chooses by the teacher's features, under those `settings`."""
 
     def distill(stages: Stages, train: Result, teachers: tuple[Result, ...], recipe: Recipe) -> Result:
         statistics = stages.run(STATISTICS, train, teachers[0], settings=recipe.of(StatisticsSettings))
-        settings = NoSettings() if kind is NoSettings else recipe.of(kind)
-        return stages.run(stage, train, teachers[0], statistics, settings=settings, ipc=recipe.ipc)
+        return stages.run(stage, train, teachers[0], statistics, settings=settings(recipe), ipc=recipe.ipc)
 
     def work(recipe: Recipe, size: Size) -> tuple[Work, ...]:
         return (Work(arch=recipe.squeeze.arch, forward=size.images),)
