@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from wmdd.context import Context, Saved
+from wmdd.values import RunWarning
 
 
 class KilledError(Exception):
@@ -23,15 +24,19 @@ class MemoryContext(Context):
     arrays: dict[str, Tensor] = field(default_factory=dict)
     saves: list[str] = field(default_factory=list)
     rows: list[dict[str, Any]] = field(default_factory=list)
+    warnings: list[RunWarning] = field(default_factory=list)
     steps: list[tuple[int, int]] = field(default_factory=list)
     dies_after: int | None = None
 
     def again(self, *, dies_after: int | None = None) -> "MemoryContext":
         """Return the context of the same command started once more: what was saved is still there."""
-        return replace(self, saves=[], rows=[], steps=[], dies_after=dies_after)
+        return replace(self, saves=[], rows=[], warnings=[], steps=[], dies_after=dies_after)
 
     def log(self, **row: Any) -> None:
         self.rows.append(json.loads(json.dumps(row)))
+
+    def warn(self, kind: str, text: str, count: int = 1) -> None:
+        self.warnings.append(RunWarning(kind=kind, text=text, count=count))
 
     def progress(self, done: int, total: int) -> None:
         assert 0 < done <= total

@@ -49,6 +49,12 @@ class Context:
     def log(self, **row: Any) -> None:
         """Record one row of numbers, such as the losses of a step."""
 
+    def warn(self, kind: str, text: str, count: int = 1) -> None:
+        """Say something that a user of the result should know (`values.RunWarning`); a stored result repeats it.
+
+        To be called once the whole result is known: what a stage said before it was killed is forgotten.
+        """
+
     def progress(self, done: int, total: int) -> None:
         """Report the stage's progress."""
 

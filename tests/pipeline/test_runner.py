@@ -43,15 +43,19 @@ class Counted:
 
 
 class Listener(Watcher):
-    """Hears which stages were found finished."""
+    """Hears which stages were found finished, and every warning."""
 
     def __init__(self) -> None:
         self.ended: list[tuple[str, bool]] = []
+        self.warned: list[str] = []
         self.stop = False
 
     def end(self, stage: str, seconds: float, reused: bool) -> None:
         assert seconds >= 0
         self.ended.append((stage, reused))
+
+    def warn(self, text: str) -> None:
+        self.warned.append(text)
 
     def stop_asked(self) -> bool:
         return self.stop
@@ -324,3 +328,17 @@ def test_devices_and_precisions() -> None:
         with pytest.raises(ConfigError, match=f"got '{wanted}'") as caught:
             choose_device(wanted)
         assert "\n" not in str(caught.value)
+
+
+def test_a_stored_result_repeats_its_warnings_and_a_run_says_each_once(make_runner: Callable[..., Runner]) -> None:
+    def warns(*_: Any, ctx: Context) -> Evaluation:
+        ctx.warn("saturated pixels", "half of the pixels are black or white; lower recover.lr", 4)
+        return Evaluation(scores=(SCORE,))
+
+    stage = Stage(name="warning", version=1, run=warns, output=Evaluation)
+    for out in ("first", "second"):
+        runner = make_runner(watcher=Listener(), out=out)
+        for _ in range(2):
+            runner.run(stage, settings=StatisticsSettings())
+        assert runner.watcher.warned == ["half of the pixels are black or white; lower recover.lr"]  # pyright: ignore[reportAttributeAccessIssue]
+        assert [(each.kind, each.count) for each in runner.warnings] == [("saturated pixels", 4)]

@@ -31,6 +31,10 @@ class Screen(Watcher):
         """Print a sentence."""
         self._console.print(text, markup=False)
 
+    def warn(self, text: str) -> None:
+        """Print a warning."""
+        self._console.print(f"warning: {text}", markup=False, style="yellow")
+
     def begin(self, stage: str) -> None:
         """Print that a stage begins."""
         self._began = self._said = time.monotonic()

@@ -17,7 +17,7 @@ from wmdd.pipeline.set_evaluation import EvaluatedSet
 from wmdd.pipeline.status import METRICS_FILE, RUN_FILE
 from wmdd.product.reading import EXACT
 from wmdd.stages.barycenter import BARYCENTER
-from wmdd.values import Diagnosis, ImageSet, Score, Teacher
+from wmdd.values import Diagnosis, ImageSet, RunWarning, Score, Teacher
 
 SCHEMA = 1
 JOINED_FILE = "evaluations/scores.json"
@@ -42,6 +42,7 @@ def run_metrics(
         "evaluations": evaluations,
         "full_data": references,
         "ranking": ranking_rows(evaluations, references, random=BASELINE),
+        "warnings": [asdict(warning) for warning in runner.warnings],
         "seconds": _seconds(results),
         "costs": {each.distilled.record.method: _costs(results, each) for each in sets},
         "run": {
@@ -74,11 +75,16 @@ def joined_scores(run: Path) -> list[Mapping[str, Any]]:
     return joined["scores"] if joined.get("of") == _scored(run) else []
 
 
-def join_scores(run: Path, scores: Scores) -> None:
-    """Add scores to a finished run: to its metrics, and to a file of their own, so that they outlive the metrics."""
+def join_scores(run: Path, scores: Scores, warnings: Iterable[RunWarning]) -> None:
+    """Add scores to a finished run: to its metrics, and to a file of their own, so that they outlive the metrics.
+
+    What was said while they were made joins the run's warnings.
+    """
     rows = list(scores)
     write_json(run / JOINED_FILE, {"of": _scored(run), "scores": merged_scores(joined_scores(run), rows)})
-    write_json(run / METRICS_FILE, with_scores(read_json(run / METRICS_FILE), rows))
+    metrics = with_scores(read_json(run / METRICS_FILE), rows)
+    metrics["warnings"] += [each for each in map(asdict, warnings) if each not in metrics["warnings"]]
+    write_json(run / METRICS_FILE, metrics)
 
 
 def _scored(run: Path) -> dict[str, Any]:
@@ -198,6 +204,7 @@ def product_facts(metrics: Mapping[str, Any], plan: RunPlan) -> dict[str, Any]:
             (row.set, str(row.ipc), row.student, row.protocol, row.labels, row.text, str(row.n))
             for row in summarise(metrics["evaluations"])
         ],
+        "warnings": [warning["text"] for warning in metrics["warnings"]],
         "versions": metrics["run"]["versions"],
         "settings": plan.recipe.model_dump(mode="json"),
     }

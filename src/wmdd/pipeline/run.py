@@ -64,6 +64,7 @@ def distill(
 def run_stages(runner: Runner, plan: RunPlan, command: str) -> dict[str, Any]:
     """Run all stages and write the run's files."""
     train, val, recipe = given_images(plan.train), given_images(plan.val), plan.recipe
+    runner.warn((*plan.train.warnings, *plan.val.warnings))
     teachers = plan.algorithm.teach(runner, train, val, recipe)
     algorithms = {plan.method.name: plan.algorithm, BASELINE: plan.baseline}.values()
     distilled = [each.distill(runner, train, teachers, recipe) for each in algorithms]

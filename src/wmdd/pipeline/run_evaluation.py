@@ -41,6 +41,7 @@ def evaluate_run(path: Path, data: str, changes: Mapping[str, Any], *, watcher: 
     out = run / "evaluations"
     make_folder(out)
     runner = Runner(recipe=plan.recipe, store=Store(root=Path(record["store"])), out=out, watcher=watcher or Watcher())
+    runner.warn((*plan.train.warnings, *plan.val.warnings))
     teachers = _teachers(record, "teachers")
     if plan.recipe.relabel.teachers == before.relabel.teachers:
         labelling = _teachers(record, "labelling")
@@ -51,7 +52,7 @@ def evaluate_run(path: Path, data: str, changes: Mapping[str, Any], *, watcher: 
         sets.append(plan.baseline.distill(runner, given_images(plan.train), teachers, plan.recipe))
     evaluated = [evaluate_set(runner, plan, each, labelling) for each in sets]
     scores = tuple(score for each in evaluated for score in each.evaluation.record.scores)
-    join_scores(run, map(asdict, scores))
+    join_scores(run, map(asdict, scores), runner.warnings)
     return Evaluation(scores=scores)
 
 

@@ -4,8 +4,8 @@ A stage's result is a folder named by stage and key (`artifacts/folder.py`). If 
 stage runs, from its saved state if it was stopped.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from platform import node
@@ -26,7 +26,7 @@ from wmdd.pipeline.watchers import Watcher
 from wmdd.settings import Recipe, Section, SqueezeSettings
 from wmdd.stages.squeeze import checkpoint_digest
 from wmdd.stages.stage import Stage
-from wmdd.values import ImageSet, Teacher
+from wmdd.values import ImageSet, RunWarning, Teacher
 
 
 class Stopped(Exception):  # noqa: N818 - not an error: the user asked for it with --until
@@ -71,6 +71,8 @@ class Runner:
     until: str | None = None
     results: list[StoredResult] = field(default_factory=list)
     """Every result of the run, in the order of the requests."""
+    warnings: list[RunWarning] = field(default_factory=list)
+    """All that was said, each once."""
 
     def __post_init__(self) -> None:
         self.device = choose_device(self.recipe.device)
@@ -94,10 +96,19 @@ class Runner:
         self.results.append(result)
         self._copy_log()
         self._tell(current=None)
-        self.watcher.end(stage.name, float(result.folder.manifest()["seconds"]), reused)
+        manifest = result.folder.manifest()
+        self.watcher.end(stage.name, float(manifest["seconds"]), reused)
+        self.warn(RunWarning(**each) for each in manifest.get("warnings", ()))
         if stage.name == self.until:
             raise Stopped
         return result
+
+    def warn(self, warnings: Iterable[RunWarning]) -> None:
+        """Tell the watcher what it was not told before, and remember it for the run's metrics."""
+        for warning in warnings:
+            if warning not in self.warnings:
+                self.warnings.append(warning)
+                self.watcher.warn(warning.text)
 
     def name_roles(self, **roles: Sequence[Result]) -> None:
         """Write into `run.json` which results are the run's `sets`, its `teachers`, and who is `labelling`."""
@@ -157,6 +168,7 @@ class Runner:
             "versions": versions(),
             "seconds": round(ctx.clock.seconds(), 3),
             "peak_memory": peak_memory(self.device),
+            "warnings": [asdict(warning) for warning in ctx.warnings],
         }
         result.folder.commit(record, provenance)
 

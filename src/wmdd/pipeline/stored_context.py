@@ -14,6 +14,7 @@ from wmdd.artifacts.folder import ResultFolder
 from wmdd.artifacts.tensors import mapped_tensor, read_tensors, write_tensors
 from wmdd.context import Context, Saved
 from wmdd.pipeline.watchers import Watcher
+from wmdd.values import RunWarning
 
 
 @dataclass(slots=True)
@@ -42,6 +43,8 @@ class StoredContext(Context):
     watcher: Watcher
     save_every: float = 20.0
     clock: _Clock = field(default_factory=_Clock)
+    warnings: list[RunWarning] = field(default_factory=list)
+    """What the stage said in this attempt."""
 
     def __post_init__(self) -> None:
         spent = self.folder.work / "seconds.json"
@@ -53,6 +56,10 @@ class StoredContext(Context):
         line = json.dumps({"stage": self.stage, **row}, ensure_ascii=False) + "\n"
         for path in (self.folder.log, self.run_log):
             append_text(path, line)
+
+    def warn(self, kind: str, text: str, count: int = 1) -> None:
+        """Keep the warning for the result's manifest."""
+        self.warnings.append(RunWarning(kind=kind, text=text, count=count))
 
     def progress(self, done: int, total: int) -> None:
         """Forward the progress; a stage that saves no state is stopped here if the watcher asks for it."""

@@ -7,6 +7,9 @@ class Watcher:
     def note(self, text: str) -> None:
         """Receive a sentence."""
 
+    def warn(self, text: str) -> None:
+        """Receive a warning, once a run."""
+
     def begin(self, stage: str) -> None:
         """Receive the name of a stage that begins."""
 
@@ -25,7 +28,7 @@ class OnlyNew(Watcher):
     """Forwards to another watcher everything but the end of stages whose stored result is reused."""
 
     def __init__(self, watcher: Watcher) -> None:
-        self.note, self.begin, self.progress = watcher.note, watcher.begin, watcher.progress
+        self.note, self.warn, self.begin, self.progress = watcher.note, watcher.warn, watcher.begin, watcher.progress
         self.stop_asked, self._end = watcher.stop_asked, watcher.end
 
     def end(self, stage: str, seconds: float, reused: bool) -> None:

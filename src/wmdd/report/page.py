@@ -124,6 +124,7 @@ def _content(folder: Path) -> dict[str, Any]:
         "seconds": tables.timings(_section(metrics, "seconds")),
         "sizes": tables.sizes(_section(metrics, "bytes")),
         "settings": tables.flattened(recipe),
+        "warnings": [str(_Known(each)["text"]) for each in metrics.get("warnings") or ()],
         "missing": [what for part, what in _PARTS.items() if not (folder / part).exists()],
         "skipped": skipped,
     }

@@ -7,6 +7,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from wmdd.values.warnings import RunWarning
+
 
 class Images(Protocol):
     """Pixels by position, wherever they are kept.
@@ -47,6 +49,8 @@ class ImageSet:
     """Hash of file names, sizes, labels, class order and canvas: two sets with one fingerprint are the same set."""
     broken: tuple[str, ...] = ()
     """Names of images that could not be read and were left out."""
+    warnings: tuple[RunWarning, ...] = ()
+    """What was seen when the images were opened; no part of the fingerprint."""
 
     def __len__(self) -> int:
         return int(self.labels.shape[0])
