@@ -5,32 +5,15 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from scipy.io import savemat
 
+from picture_folders import opened, save, tree
 from wmdd.data.loading import class_counts
 from wmdd.data.sources.opening import open_data
 from wmdd.errors import ConfigError, DataError
 from wmdd.settings import DataSettings
 
 LAZY = 1e-9
-
-
-def save(path, value=0, *, size=(8, 8), mode="RGB", **options):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new(mode, size, value if mode != "RGB" else (value,) * 3).save(path, **options)
-
-
-def tree(root, counts, *, suffix=".png"):
-    """Write `counts[folder]` images of different values into each folder."""
-    for folder, count in counts.items():
-        for number in range(count):
-            save(root / folder / f"{number:02d}{suffix}", 20 * number)
-    return root
-
-
-def opened(root, **settings):
-    return open_data(str(root), DataSettings(**settings))
 
 
 @pytest.fixture
@@ -305,11 +288,6 @@ def test_flat_imagenet_with_the_devkits_numbers(tmp_path, place):
     )
     savemat(root / place / "meta.mat", {"synsets": synsets})
     assert opened(root)[1].labels.tolist() == [1, 0, 1]
-
-
-def test_flat_imagenet_without_a_list(tmp_path):
-    with pytest.raises(DataError, match="lie flat and no list gives their classes"):
-        opened(imagenet(tmp_path))
 
 
 def test_missing_places_and_unknown_names(tmp_path):

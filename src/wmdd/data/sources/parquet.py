@@ -19,7 +19,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from wmdd.data.sources.listing import Listing, Payload, Rows, Source, Splits, Store, image_files, in_one_line
+from wmdd.data.sources.listing import Listing, Payload, Rows, Source, Splits, Store, in_one_line
+from wmdd.data.sources.walking import image_files
 from wmdd.errors import DataError
 
 _SPLITS = {"train": "train", "validation": "val", "valid": "val", "val": "val", "dev": "val", "test": "test"}
