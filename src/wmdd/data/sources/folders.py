@@ -7,7 +7,6 @@ file counts once (`walking`); what is left out is told (`notes`).
 
 import os
 from collections import Counter
-from collections.abc import Set as AbstractSet
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
@@ -70,7 +69,7 @@ class _Reader:
         """Return the splits. Validation images are read first, because none of them may be trained on."""
         require_no_shared_subfolders(self._layout.train, [*self._folders.values()])
         held = self._first_labelled()
-        train = self._training({file.identity for file in held.files} if held else frozenset())
+        train = self._training(held or _Labelled([], []))
         classes = tuple(self._folders)
         return Splits(
             train=self._listing(train, classes, "train"),
@@ -78,9 +77,15 @@ class _Reader:
             warnings=self._notes.warnings(),
         )
 
-    def _training(self, held_out: AbstractSet[int]) -> _Labelled:
+    def _training(self, held: _Labelled) -> _Labelled:
+        """Return the training images, without those that are held out."""
         found = self._walk_classes(self._layout.train, self._folders)
-        self._notes.held_out.update(dict.fromkeys(file.path for file in found.files if file.identity in held_out))
+        held_out = {file.identity: name for file, name in zip(*held, strict=True)}
+        for file, name in zip(*found, strict=True):
+            if file.identity in held_out:
+                self._notes.held_out[file.path] = None
+                if normal(held_out[file.identity]) != normal(name):
+                    self._notes.several[file.path] = None
         pairs = [pair for pair in zip(*found, strict=True) if pair[0].identity not in held_out]
         train = _Labelled([file for file, _ in pairs], [name for _, name in pairs])
         if lost := sorted({*self._folders.values()} - {*train.classes}):
