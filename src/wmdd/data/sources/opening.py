@@ -69,7 +69,7 @@ def open_data(source: str, settings: DataSettings) -> tuple[ImageSet, ImageSet]:
         groups, others = group_identical(train.listing, val.listing)
         warnings = tell_two_labels(train.listing, groups) + tell_shared(train.listing, val.listing, (groups, others))
     canvas, told = _settle_range((train, val), canvas)
-    warnings += [*told, *_tell_broken((train, val))]
+    warnings = [*splits.warnings, *warnings, *told, *_tell_broken((train, val))]
     return (
         replace(_image_set(train, canvas, image_size), warnings=tuple(warnings)),
         replace(_image_set(val, canvas, image_size), held_out=share),
