@@ -91,8 +91,8 @@ def test_grey_images_among_colour_ones_and_alone(tmp_path):
     train, _ = opened(root, holdout=0.5)
     assert train.channels == 3
     assert opened(root, channels=1)[0].images.fetch([0]).shape == (1, 1, 8, 8)
-    for path in root.rglob("*.png"):
-        save(path, 50, mode="L")
+    for number, path in enumerate(root.rglob("*.png")):
+        save(path, number, mode="L")
     grey, _ = opened(root)
     assert grey.channels == 1
     assert opened(root, channels=3)[0].channels == 3

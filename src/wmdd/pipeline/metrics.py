@@ -103,6 +103,7 @@ def data_facts(train: ImageSet, val: ImageSet) -> dict[str, Any]:
         "image_size": train.image_size,
         "channels": train.channels,
         "broken": len(train.broken) + len(val.broken),
+        "holdout": val.held_out,
     }
 
 

@@ -51,6 +51,8 @@ class ImageSet:
     """Names of images that could not be read and were left out."""
     warnings: tuple[RunWarning, ...] = ()
     """What was seen when the images were opened; no part of the fingerprint."""
+    held_out: float | None = None
+    """Share of each class that was held out from the training images to make this split; None = the data's own."""
 
     def __len__(self) -> int:
         return int(self.labels.shape[0])

@@ -1,8 +1,9 @@
 """Any image onto a square canvas.
 
-Orientation from EXIF is applied; transparency is put on white; 16-bit grey is scaled to 8 bits; CMYK, palette and other
-modes become RGB, or grey if the set has one channel. Then the short side is resized to S (bilinear, antialiased) and
-the centre S x S is kept, both in one step. Large JPEGs are shrunk while they are decoded, to no less than 2S.
+Of an animation, the first frame is taken. Orientation from EXIF is applied; transparency is put on white; values of
+more than 8 bits are scaled to 8 (`deep`); CMYK, palette and other modes become RGB, or grey if the set has one channel.
+Then the short side is resized to S (bilinear, antialiased) and the centre S x S is kept, both in one step. Large JPEGs
+are shrunk while they are decoded, to no less than 2S.
 """
 
 import io
@@ -12,12 +13,13 @@ import warnings
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from wmdd.data.sources.deep import Extent, White, depth_of, extent_of, in_eight_bits
 from wmdd.data.sources.listing import Payload, Rows, Store, in_one_line
 from wmdd.errors import DataError
 
@@ -33,7 +35,7 @@ UNREADABLE = (
     Image.DecompressionBombError,
 )
 """Pillow's errors for files that it cannot read."""
-GREY_MODES = frozenset({"1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "I;16N"})
+GREY_MODES = frozenset({"1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "I;16N", "F"})
 _ALPHA_MODES = frozenset({"RGBA", "LA", "PA", "RGBa"})
 _ORIENTATION = 0x0112
 _ENDINGS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
@@ -49,6 +51,7 @@ class Canvas:
     channels: int
     side: int
     """S."""
+    white: White = field(default_factory=White)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +78,12 @@ def open_image(payload: Payload) -> Image.Image:
 
 def to_canvas(image: Image.Image, canvas: Canvas) -> NDArray[np.uint8]:
     """Return the pixels of `image` on the canvas, uint8 `(ch, S, S)`."""
+    depth = depth_of(image)
     image.draft(None, (2 * canvas.side, 2 * canvas.side))
-    image = _plain(_upright(image), "L" if canvas.channels == 1 else "RGB")
+    image = _upright(image)
+    if depth:
+        image = in_eight_bits(image, depth, canvas.white)
+    image = _plain(image, "L" if canvas.channels == 1 else "RGB")
     width, height = image.size
     if (width, height) != (canvas.side, canvas.side):
         short = min(width, height)
@@ -97,23 +104,21 @@ def _upright(image: Image.Image) -> Image.Image:
 
 def _plain(image: Image.Image, mode: str) -> Image.Image:
     """Return the image in `"L"` or `"RGB"`, without transparency."""
-    if image.mode == "F":
-        raise ValueError("floating-point pixels have no agreed range")
-    if image.mode.startswith("I"):
-        wide = np.clip(np.asarray(image).astype(np.int64), 0, 65535)
-        image = Image.fromarray(((wide + 128) // 257).astype(np.uint8))
     if image.mode in _ALPHA_MODES or "transparency" in image.info:
         colour = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", colour.size, "white"), colour)
     return image if image.mode == mode else image.convert(mode)
 
 
-def check_whole(payload: Payload) -> None:
+def check_whole(payload: Payload) -> Extent | None:
     """Raise one of `UNREADABLE` if an image cannot be read, without decoding it if possible.
 
-    The header is read. A JPEG or PNG with the right ending then counts as whole; anything else is decoded.
+    The header is read. A JPEG or PNG with the right ending then counts as whole; anything else is decoded. So is an
+    image of more than 8 bits, whose extent is returned.
     """
     with open_image(payload) as image:
+        if depth := depth_of(image):
+            return extent_of(image, depth)
         ending = _ENDINGS.get(image.format or "")
         file = getattr(image, "fp", None)
         if ending and file is not None:
@@ -121,28 +126,50 @@ def check_whole(payload: Payload) -> None:
             length = file.seek(0, os.SEEK_END)
             file.seek(max(0, length - len(ending)))
             if file.read() == ending:
-                return
+                return None
             file.seek(here)
         image.load()
+    return None
 
 
-def decode_into(out: NDArray[np.uint8], store: Store, rows: Rows, canvas: Canvas, *, threads: int) -> list[Broken]:
-    """Decode images into `out`, uint8 `(len(rows), ch, S, S)`, and return those that cannot be read."""
+Extents = dict[int, Extent]
+"""Position of an image of more than 8 bits → the extent of its values."""
+
+
+def decode_into(
+    out: NDArray[np.uint8], store: Store, rows: Rows, canvas: Canvas, *, threads: int, extents: Extents | None = None
+) -> list[Broken]:
+    """Decode images into `out`, uint8 `(len(rows), ch, S, S)`, and return those that cannot be read.
+
+    The extents of images of more than 8 bits are put into `extents`.
+    """
 
     def put(position: int, payload: Payload) -> None:
         with open_image(payload) as image:
+            depth = depth_of(image)
             out[position] = to_canvas(image, canvas)
+            if depth and extents is not None:
+                extents[position] = extent_of(image, depth)
 
-    return _each(store, rows, put, threads)
-
-
-def check_all(store: Store, rows: Rows, *, threads: int) -> list[Broken]:
-    """Return the images that `check_whole` finds unreadable."""
-    return _each(store, rows, lambda _, payload: check_whole(payload), threads)
+    return each_image(store, rows, put, threads=threads)
 
 
-def _each(store: Store, rows: Rows, action: Callable[[int, Payload], None], threads: int) -> list[Broken]:
-    """Call `action(position, payload)` for every row in a pool of threads; Pillow decodes without the GIL."""
+def check_all(store: Store, rows: Rows, *, threads: int, extents: Extents | None = None) -> list[Broken]:
+    """Return the images that `check_whole` finds unreadable; what it returns is put into `extents`."""
+
+    def check(position: int, payload: Payload) -> None:
+        extent = check_whole(payload)
+        if extents is not None and extent:
+            extents[position] = extent
+
+    return each_image(store, rows, check, threads=threads)
+
+
+def each_image(store: Store, rows: Rows, action: Callable[[int, Payload], None], *, threads: int) -> list[Broken]:
+    """Call `action(position, payload)` for every row in a pool of threads, and return those that it cannot read.
+
+    Pillow decodes without the GIL.
+    """
 
     def block(start: int) -> list[Broken]:
         broken: list[Broken] = []
