@@ -8,12 +8,15 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wmdd.errors import DataError
+
+if TYPE_CHECKING:
+    from wmdd.values import RunWarning
 
 Payload = str | bytes | NDArray[np.uint8] | None
 """One image before decoding: a path, the bytes of a file, pixels `(H, W)` or `(H, W, 3)`, or None if it is missing."""
@@ -137,6 +140,8 @@ class Splits:
     """None = there are no validation images, so a share of the training images is held out."""
     holdout: float | None = None
     """That share; None = `data.holdout`."""
+    warnings: "tuple[RunWarning, ...]" = ()
+    """What was seen while listing; `opening` hands it on with the training images."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,6 +180,13 @@ def _size(path: str) -> int:
 def is_visible(name: str) -> bool:
     """Tell whether a file or folder counts: hidden ones do not, nor those that macOS adds to archives."""
     return not name.startswith(".") and name != "__MACOSX"
+
+
+def noted(kind: str, text: str, count: int = 1) -> "RunWarning":
+    """Return a warning for `Splits.warnings`; imports torch, which listing alone does not."""
+    from wmdd.values import RunWarning  # noqa: PLC0415 - see above
+
+    return RunWarning(kind=kind, text=text, count=count)
 
 
 def in_one_line(error: Exception) -> str:

@@ -17,7 +17,7 @@ from wmdd.data.sources.pixels import DecodedImages, LazyImages
 from wmdd.data.sources.table import SOURCES, list_forms
 from wmdd.errors import ConfigError, DataError, did_you_mean
 from wmdd.settings import DataSettings
-from wmdd.values import Images, ImageSet
+from wmdd.values import Images, ImageSet, RunWarning
 
 _FORMAT = "canvas 1"
 """Part of every fingerprint; to be changed whenever `decoding` makes other pixels of a file."""
@@ -64,7 +64,7 @@ def open_data(source: str, settings: DataSettings) -> tuple[ImageSet, ImageSet]:
     _require_few_broken(opened, settings.max_broken)
     require_classes(opened[0].listing)
     require_any(opened[1].listing)
-    return _image_set(opened[0], canvas, size), _image_set(opened[1], canvas, size)
+    return _image_set(opened[0], canvas, size, splits.warnings), _image_set(opened[1], canvas, size)
 
 
 def _list_splits(source: str) -> Splits:
@@ -139,7 +139,7 @@ def _require_few_broken(opened: list[_Opened], allowed: int) -> None:
     )
 
 
-def _image_set(split: _Opened, canvas: Canvas, image_size: int) -> ImageSet:
+def _image_set(split: _Opened, canvas: Canvas, image_size: int, warnings: tuple[RunWarning, ...] = ()) -> ImageSet:
     listing = split.listing
     return ImageSet(
         name=listing.name,
@@ -152,6 +152,7 @@ def _image_set(split: _Opened, canvas: Canvas, image_size: int) -> ImageSet:
         image_size=image_size,
         fingerprint=_fingerprint(listing, canvas),
         broken=tuple(split.broken),
+        warnings=warnings,
     )
 
 
