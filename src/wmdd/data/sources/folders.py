@@ -22,7 +22,7 @@ from wmdd.data.sources.listing import (
     is_visible,
     positions_of,
 )
-from wmdd.data.sources.parquet import holds_parquet
+from wmdd.data.sources.parquet_folders import holds_parquet
 from wmdd.errors import DataError
 
 _VAL_FOLDERS = ("val", "valid", "validation", "test")
@@ -91,5 +91,5 @@ FOLDERS = Source(
         "devkit's ILSVRC2012_validation_ground_truth.txt and meta.mat",
     },
     claims=_is_image_folder,
-    list_splits=lambda data: list_folder(Path(data).expanduser()),
+    list_splits=lambda data, _: list_folder(Path(data).expanduser()),
 )
