@@ -21,6 +21,10 @@ class DataSettings(Section):
     """Share of each class held out for validation if the data have no split of their own."""
     holdout_seed: int = 0
     """Seed of that split."""
+    image_column: str | None = None
+    """Column of Parquet files that holds the images; none = the one marked so, or of a usual name."""
+    label_column: str | None = None
+    """Column of Parquet files that holds the labels; none = the one marked so, or of a usual name."""
     max_broken: NonNegativeInt = 0
     """Number of unreadable images that may be left out before the run stops."""
     memory_gb: PositiveFloat = 2.0

@@ -25,7 +25,7 @@ from wmdd.data.sources.listing import (
     positions_of,
 )
 from wmdd.data.sources.notes import Notes
-from wmdd.data.sources.parquet import holds_parquet
+from wmdd.data.sources.parquet_folders import holds_parquet
 from wmdd.data.sources.walking import Found, Walk, image_names, subfolders
 from wmdd.errors import DataError
 
@@ -198,5 +198,5 @@ FOLDERS = Source(
         "devkit's ILSVRC2012_validation_ground_truth.txt and meta.mat",
     },
     claims=_is_image_folder,
-    list_splits=lambda data: list_folder(Path(data).expanduser()),
+    list_splits=lambda data, _: list_folder(Path(data).expanduser()),
 )

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from wmdd.errors import DataError
+from wmdd.settings import DataSettings
 
 if TYPE_CHECKING:
     from wmdd.values import RunWarning
@@ -149,8 +150,10 @@ class Source:
     """Accepted forms of `DATA` on the command line, with a line about each."""
     claims: Callable[[str], bool]
     """Whether a `DATA` is of this kind."""
-    list_splits: Callable[[str], Splits]
+    list_splits: Callable[[str, DataSettings], Splits]
     """Lists the images of a `DATA` of this kind."""
+    has_columns: bool = False
+    """Whether `data.image_column` and `data.label_column` mean anything for it."""
 
 
 class NoLabelledImagesError(Exception):

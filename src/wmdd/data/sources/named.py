@@ -200,6 +200,6 @@ NAMED = Source(
         **{name: entry.about for name, entry in TORCHVISION.items()},
     },
     claims=lambda data: _name_of(data) in NAMED.forms,
-    list_splits=lambda data: list_named(_name_of(data)),
+    list_splits=lambda data, _: list_named(_name_of(data)),
 )
 """A known name takes precedence over a folder of that name."""

@@ -15,7 +15,7 @@ from wmdd.data.sources.decoding import Canvas, Extents, canvas_side, check_all, 
 from wmdd.data.sources.deep import White, common_white, tell_range
 from wmdd.data.sources.duplicates import group_identical, tell_shared, tell_two_labels
 from wmdd.data.sources.holdout import hold_out
-from wmdd.data.sources.listing import Listing, NoLabelledImagesError, Splits, require_any, require_classes
+from wmdd.data.sources.listing import Listing, NoLabelledImagesError, Source, Splits, require_any, require_classes
 from wmdd.data.sources.named import NAMED
 from wmdd.data.sources.pixels import DecodedImages, LazyImages
 from wmdd.data.sources.table import SOURCES, list_forms
@@ -53,7 +53,7 @@ def open_data(source: str, settings: DataSettings) -> tuple[ImageSet, ImageSet]:
     """
     if settings.channels not in {None, 1, 3}:
         raise ConfigError(f"data.channels must be 1 or 3; got {settings.channels}; leave it out to follow the images")
-    splits = _list_splits(source)
+    splits = _list_splits(source, settings)
     require_classes(splits.train)
     if splits.val is None:
         share = splits.holdout or settings.holdout
@@ -76,11 +76,12 @@ def open_data(source: str, settings: DataSettings) -> tuple[ImageSet, ImageSet]:
     )
 
 
-def _list_splits(source: str) -> Splits:
+def _list_splits(source: str, settings: DataSettings) -> Splits:
     for kind in SOURCES:
         if kind.claims(source):
+            _require_columns_of(kind, source, settings)
             try:
-                return kind.list_splits(source)
+                return kind.list_splits(source, settings)
             except NoLabelledImagesError as error:
                 forms = "; ".join(
                     f"{form} ({about})" for form, about in list_forms().items() if form not in NAMED.forms
@@ -88,6 +89,12 @@ def _list_splits(source: str) -> Splits:
                 folder = os.fspath(error.args[0])
                 raise DataError(f"no labelled images found; got folder {folder!r}; give one of: {forms}") from None
     raise DataError(_unknown(source))
+
+
+def _require_columns_of(kind: Source, source: str, settings: DataSettings) -> None:
+    given = [name for name in ("image_column", "label_column") if getattr(settings, name) is not None]
+    if given and not kind.has_columns:
+        raise ConfigError(f"data.{given[0]} is for Parquet; got {source!r}, which has no columns; leave it out")
 
 
 def _unknown(source: str) -> str:
