@@ -23,6 +23,7 @@ from wmdd.data.sources.listing import (
     Splits,
     normal,
     positions_of,
+    printable,
 )
 from wmdd.data.sources.notes import Notes
 from wmdd.data.sources.parquet import holds_parquet
@@ -108,8 +109,8 @@ class _Reader:
         for folder, count in unlabelled.items():
             self._notes.tell(
                 "images without class",
-                f"{count} images in {self._notes.below(folder)} lie flat and no list gives their classes, so "
-                + ("other validation images are" if labelled else "a share of the training images (data.holdout) is")
+                f"{count} images in {printable(self._notes.below(folder))} lie flat and no list gives their classes; "
+                + ("others are" if labelled else "a share of the training images (data.holdout) is")
                 + " used instead; sort them into class folders if you know their classes",
                 count,
             )

@@ -46,7 +46,7 @@ class Notes:
     def warnings(self) -> tuple["RunWarning", ...]:
         """Return a warning for each kind of which something was seen."""
         endings = Counter(ending(path.rpartition("/")[2]) for path in self.skipped).most_common()
-        kinds = ", ".join(f"{count} {suffix}" for suffix, count in endings[:_NAMED])
+        kinds = ", ".join(f"{count} {printable(suffix)}" for suffix, count in endings[:_NAMED])
         kinds += ", ..." if len(endings) > _NAMED else ""
         links = "remove these links"
         rows = (
