@@ -16,11 +16,11 @@ def save(path: Path, value: int = 0, *, size: tuple[int, int] = (8, 8), mode: st
     Image.new(mode, size, value if mode != "RGB" else (value,) * 3).save(path, **options)
 
 
-def tree(root: Path, counts: dict[str, int], *, suffix: str = ".png") -> Path:
-    """Write `counts[folder]` images of different values into each folder."""
-    for folder, count in counts.items():
+def tree(root: Path, counts: dict[str, int], *, suffix: str = ".png", first: int = 0) -> Path:
+    """Write `counts[folder]` images into each folder; no two are equal, nor those of trees with another `first`."""
+    for place, (folder, count) in enumerate(counts.items(), first):
         for number in range(count):
-            save(root / folder / f"{number:02d}{suffix}", 20 * number)
+            save(root / folder / f"{number:02d}{suffix}", 20 * number + place)
     return root
 
 

@@ -6,12 +6,9 @@ file counts once (`walking`); what is left out is told (`notes`).
 """
 
 import os
-from collections import Counter
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
-
-import numpy as np
 
 from wmdd.data.sources.annotations import ANNOTATIONS, flat_classes
 from wmdd.data.sources.layouts import class_names, find_layout, require_no_shared_subfolders
@@ -23,6 +20,7 @@ from wmdd.data.sources.listing import (
     Splits,
     normal,
     positions_of,
+    printable,
 )
 from wmdd.data.sources.notes import Notes
 from wmdd.data.sources.parquet_folders import holds_parquet
@@ -30,7 +28,6 @@ from wmdd.data.sources.walking import Found, Walk, image_names, subfolders
 from wmdd.errors import DataError
 
 _KAGGLE = Path("ILSVRC/Data/CLS-LOC")
-_INODE = (1 << 64) - 1
 
 
 class _Labelled(NamedTuple):
@@ -80,12 +77,10 @@ class _Reader:
     def _training(self, held: _Labelled) -> _Labelled:
         """Return the training images, without those that are held out."""
         found = self._walk_classes(self._layout.train, self._folders)
-        held_out = {file.identity: name for file, name in zip(*held, strict=True)}
-        for file, name in zip(*found, strict=True):
+        held_out = {file.identity for file in held.files}
+        for file in found.files:
             if file.identity in held_out:
                 self._notes.held_out[file.path] = None
-                if normal(held_out[file.identity]) != normal(name):
-                    self._notes.several[file.path] = None
         pairs = [pair for pair in zip(*found, strict=True) if pair[0].identity not in held_out]
         train = _Labelled([file for file, _ in pairs], [name for _, name in pairs])
         if lost := sorted({*self._folders.values()} - {*train.classes}):
@@ -108,8 +103,8 @@ class _Reader:
         for folder, count in unlabelled.items():
             self._notes.tell(
                 "images without class",
-                f"{count} images in {self._notes.below(folder)} lie flat and no list gives their classes, so "
-                + ("other validation images are" if labelled else "a share of the training images (data.holdout) is")
+                f"{count} images in {printable(self._notes.below(folder))} lie flat and no list gives their classes; "
+                + ("others are" if labelled else "a share of the training images (data.holdout) is")
                 + " used instead; sort them into class folders if you know their classes",
                 count,
             )
@@ -158,22 +153,12 @@ class _Reader:
         beside = (self._notes.below(folder / name) for name in image_names(folder))
         self._notes.beside.update(dict.fromkeys(beside))
         files = list(chain.from_iterable(found.values()))
-        self._notes.several.update(dict.fromkeys(_repeated(files)))
         return _Labelled(files, [name for name, each in found.items() for _ in each])
 
     def _listing(self, found: _Labelled, classes: tuple[str, ...], split: str) -> Listing:
         labels = positions_of(found.classes, classes, self._name)
         store = FileStore.of(self._root, ((file.path, file.size) for file in found.files))
         return Listing.of(store, labels, name=self._name, split=split, classes=classes)
-
-
-def _repeated(files: list[Found]) -> list[str]:
-    """Return the paths of the files that are there more than once."""
-    inodes = np.fromiter((file.identity & _INODE for file in files), dtype=np.uint64, count=len(files))
-    if len(np.unique(inodes)) == len(files):  # a quick check that needs little memory
-        return []
-    counts = Counter(file.identity for file in files)
-    return [file.path for file in files if counts[file.identity] > 1]
 
 
 def _is_text(name: str) -> bool:

@@ -30,8 +30,6 @@ class Notes:
     """Images beside class folders: they have no class."""
     held_out: dict[str, None] = field(default_factory=dict)
     """Training images that are also validation images."""
-    several: dict[str, None] = field(default_factory=dict)
-    """Images that lie in more than one class."""
     more: list["RunWarning"] = field(default_factory=list)
     """Further warnings."""
 
@@ -46,7 +44,7 @@ class Notes:
     def warnings(self) -> tuple["RunWarning", ...]:
         """Return a warning for each kind of which something was seen."""
         endings = Counter(ending(path.rpartition("/")[2]) for path in self.skipped).most_common()
-        kinds = ", ".join(f"{count} {suffix}" for suffix, count in endings[:_NAMED])
+        kinds = ", ".join(f"{count} {printable(suffix)}" for suffix, count in endings[:_NAMED])
         kinds += ", ..." if len(endings) > _NAMED else ""
         links = "remove these links"
         rows = (
@@ -60,7 +58,6 @@ class Notes:
             ("linked folders", self.links, "links to folders that are listed anyway, not followed", links),
             ("repeated files", self.repeated, "images that their class has already, by a link, counted once", links),
             ("held-out files", self.held_out, "validation images among those of training, by a link, left out", links),
-            ("ambiguous files", self.several, "images in more than one class, by a link", "leave each in one class"),
         )
         told = [
             noted(kind, f"{what}: {len(seen)} ({first_names(seen)}); {advice}", len(seen))

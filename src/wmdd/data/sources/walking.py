@@ -25,10 +25,12 @@ class Found(NamedTuple):
     """Device and inode."""
 
 
-class _Entry(NamedTuple):
-    name: str
-    is_folder: bool
-    is_link: bool
+class _Content(NamedTuple):
+    """What is visible in a folder, by name."""
+
+    identity: int
+    folders: "list[os.DirEntry[str]]"
+    files: "list[os.DirEntry[str]]"
 
 
 class Walk:
@@ -50,45 +52,44 @@ class Walk:
         waiting = [os.fspath(top)]
         while waiting:
             folder = waiting.pop()
-            below = self._notes.below(folder)
-            identity, entries = _read(folder)
-            if identity in folders:
+            below, content = self._notes.below(folder), _read(folder)
+            if content.identity in folders:
                 self._notes.links[below] = None
                 continue
-            folders.add(identity)
-            for entry in entries:
-                if not entry.is_folder and (found := self._image(folder, f"{below}/{entry.name}", entry)):
-                    if found.identity in files:
-                        self._notes.repeated[found.path] = None
-                    else:
-                        files.add(found.identity)
-                        yield found
-            waiting += [path for entry in reversed(entries) if (path := self._followed(folder, entry))]
+            folders.add(content.identity)
+            for entry in content.files:
+                found = self._image(entry, f"{below}/{entry.name}")
+                if found is None:
+                    continue
+                if found.identity in files:
+                    self._notes.repeated[found.path] = None
+                    continue
+                files.add(found.identity)
+                yield found
+            waiting += [entry.path for entry in reversed(content.folders) if self._is_followed(entry)]
 
-    def _image(self, folder: str, below: str, entry: _Entry) -> Found | None:
-        path = os.path.join(folder, entry.name)
+    def _image(self, entry: "os.DirEntry[str]", below: str) -> Found | None:
         if not is_image(entry.name):
             if not is_sidecar(entry.name):
                 self._notes.skipped[below] = None
             return None
         try:
-            status = os.stat(path)
+            status = os.stat(entry.path)
         except OSError:
-            return Found(below, 0, _identity(os.lstat(path)))  # a dangling link: reported as broken when it is read
+            return Found(below, 0, _identity(os.lstat(entry.path)))  # a dangling link: found broken when it is read
         if not stat.S_ISREG(status.st_mode):
             self._notes.skipped[below] = None
             return None
         return Found(below, status.st_size, _identity(status))
 
-    def _followed(self, folder: str, entry: _Entry) -> str | None:
-        path = os.path.join(folder, entry.name)
-        if not entry.is_folder or not entry.is_link:
-            return path if entry.is_folder else None
-        target = os.path.realpath(path)
+    def _is_followed(self, entry: "os.DirEntry[str]") -> bool:
+        if not entry.is_symlink():
+            return True
+        target = os.path.realpath(entry.path)
         if target in self._above or not self._listed.isdisjoint((target, *_parents(target))):
-            self._notes.links[self._notes.below(path)] = None
-            return None
-        return path
+            self._notes.links[self._notes.below(entry.path)] = None
+            return False
+        return True
 
 
 def image_files(root: Path, folder: Path) -> Iterator[tuple[str, int]]:
@@ -107,11 +108,9 @@ def subfolders(folder: Path, notes: Notes) -> list[str]:
     own = os.path.realpath(folder)
     above = {own, *_parents(own)}
     names: list[str] = []
-    for entry in _read(os.fspath(folder))[1]:
-        if not entry.is_folder:
-            continue
-        if entry.is_link and os.path.realpath(folder / entry.name) in above:
-            notes.links[notes.below(folder / entry.name)] = None
+    for entry in _read(os.fspath(folder)).folders:
+        if entry.is_symlink() and os.path.realpath(entry.path) in above:
+            notes.links[notes.below(entry.path)] = None
         else:
             names.append(entry.name)
     return names
@@ -119,22 +118,21 @@ def subfolders(folder: Path, notes: Notes) -> list[str]:
 
 def image_names(folder: Path) -> list[str]:
     """Return the names of the image files directly in `folder`."""
-    return [entry.name for entry in _read(os.fspath(folder))[1] if not entry.is_folder and is_image(entry.name)]
+    return [entry.name for entry in _read(os.fspath(folder)).files if is_image(entry.name)]
 
 
-def _read(folder: str) -> tuple[int, list[_Entry]]:
-    """Return a folder's identity and what is in it, by name."""
+def _read(folder: str) -> _Content:
     try:
         identity = _identity(os.stat(folder))
         with os.scandir(folder) as entries:
-            found = [
-                _Entry(each.name, _is_folder(each), each.is_symlink()) for each in entries if is_visible(each.name)
-            ]
+            visible = sorted((entry for entry in entries if is_visible(entry.name)), key=lambda entry: entry.name)
     except OSError as error:
         raise DataError(
             f"a folder of the data cannot be read; got {folder!r} ({error.strerror}); make it readable or remove it"
         ) from None
-    return identity, sorted(found)
+    folders = [entry for entry in visible if _is_folder(entry)]
+    files = [entry for entry in visible if not _is_folder(entry)] if folders else visible
+    return _Content(identity, folders, files)
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:
