@@ -1,12 +1,10 @@
-"""Parquet with Hugging Face image features, from files and from the hub."""
+"""Parquet files with Hugging Face image features."""
 
 import pickle
 import shutil
-import sys
 from pathlib import Path
 
 import datasets
-import huggingface_hub
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,10 +13,8 @@ import torch
 
 from parquet_files import LAZY, opened, png, values, write
 from wmdd.data.loading import class_counts
-from wmdd.data.sources.opening import open_data
 from wmdd.data.sources.parquet import ParquetStore
-from wmdd.errors import DataError, MissingExtraError
-from wmdd.settings import DataSettings
+from wmdd.errors import DataError
 
 
 @pytest.mark.parametrize("held", ["test", "validation", "valid", "dev"])
@@ -172,55 +168,6 @@ def test_a_group_is_read_once_for_sorted_rows(tmp_path, monkeypatch):
     assert list(store.payloads(np.arange(20))) == [png(10 * (number + 1)) for number in range(20)]
     list(store.payloads([19, 0]))
     assert reads == [0, 1, 2, 3]
-
-
-@pytest.fixture
-def hub(tmp_path, monkeypatch):
-    def snapshot(repository, **options):
-        assert options["repo_type"] == "dataset"
-        return str(tmp_path / repository)
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
-    return tmp_path
-
-
-def test_sets_on_the_hub(hub):
-    write(hub / "me/pets/big/train.parquet", [0, 1] * 5)
-    write(hub / "me/pets/small/train.parquet", [0, 1])
-    write(hub / "me/pets/small/test.parquet", [0, 1])
-    with pytest.raises(DataError, match="several sets of Parquet files; got big, small"):
-        open_data("hf:me/pets", DataSettings())
-    train, val = open_data("hf:me/pets/small", DataSettings())
-    assert (train.name, len(train), len(val)) == ("pets", 2, 2)
-    (hub / "me/none").mkdir()
-    for source in ("hf:me/none", "hf:me/pets/other"):
-        with pytest.raises(DataError, match=f"'{source}' has no Parquet files"):
-            open_data(source, DataSettings())
-
-
-@pytest.mark.parametrize("reference", ["hf:pets", "hf:", "hf:a//b", "hf:a/b/c/d"])
-def test_names_on_the_hub_have_two_or_three_parts(reference):
-    with pytest.raises(DataError, match="is named hf:OWNER/NAME or hf:OWNER/NAME/CONFIG"):
-        open_data(reference, DataSettings())
-
-
-@pytest.mark.parametrize("error", [ConnectionError("no network\nat all"), ValueError(), RuntimeError("no network")])
-def test_a_failing_download_is_one_line(monkeypatch, error):
-    def fail(*args, **options):
-        raise error
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
-    with pytest.raises(
-        DataError, match="cannot download 'hf:me/pets'; got (no network|no network at all|ValueError); check"
-    ) as caught:
-        open_data("hf:me/pets", DataSettings())
-    assert "\n" not in str(caught.value)
-
-
-def test_the_hub_needs_an_extra(monkeypatch):
-    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'wmdd\[hf\]'"):
-        open_data("hf:me/pets", DataSettings())
 
 
 def shared(name):

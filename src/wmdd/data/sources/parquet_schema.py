@@ -96,8 +96,9 @@ class FileSchema:
         return tuple(composed)
 
 
-def _kind(feature: Any) -> Any:
-    return feature.get("_type") if isinstance(feature, dict) else None
+def _kind(feature: Any) -> str | None:
+    kind = feature.get("_type") if isinstance(feature, dict) else None
+    return kind if isinstance(kind, str) else None
 
 
 def _features(schema: pa.Schema, file: str) -> dict[str, Any]:
