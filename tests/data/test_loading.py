@@ -132,8 +132,8 @@ def test_counts_and_too_few_images():
     with pytest.raises(
         DataError,
         match="class 'dog' has 1 image for training; got ipc 2, which needs at least as many, and 1 of 2 classes have "
-        "fewer; give --ipc 1 at most",
+        "fewer; lower --ipc to 1,",
     ):
         require_images(few, 2)
-    with pytest.raises(DataError, match="class 'dog' has 1 image .* and 2 of 2 classes have fewer; give --ipc 1"):
+    with pytest.raises(DataError, match="class 'dog' has 1 image .* and 2 of 2 classes have fewer; lower --ipc to 1"):
         require_images(few, 4)
