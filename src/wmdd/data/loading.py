@@ -125,7 +125,9 @@ def require_images(image_set: ImageSet, ipc: int) -> None:
     fewest = min(range(len(counts)), key=counts.__getitem__)
     if counts[fewest] < ipc:
         word = "image" if counts[fewest] == 1 else "images"
+        short = sum(count < ipc for count in counts)
         raise DataError(
             f"class {image_set.classes[fewest]!r} has {counts[fewest]} {word} for training; got ipc {ipc}, which "
-            "needs at least as many; lower --ipc or add images"
+            f"needs at least as many, and {short} of {len(counts)} classes have fewer; lower --ipc to {counts[fewest]}, "
+            "add images, or leave small classes out"
         )

@@ -10,6 +10,7 @@ import io
 import os
 import struct
 import warnings
+import zlib
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from wmdd.data.sources.deep import Extent, White, depth_of, extent_of, in_eight_bits
 from wmdd.data.sources.listing import Payload, Rows, Store, in_one_line
@@ -29,16 +30,23 @@ UNREADABLE = (
     SyntaxError,  # Pillow raises it for a damaged PNG
     EOFError,
     LookupError,
-    OverflowError,
+    ArithmeticError,
     TypeError,
+    AttributeError,
+    AssertionError,
+    RuntimeError,  # libavif's and libwebp's
+    MemoryError,  # more pixels than fit
     struct.error,
+    zlib.error,
     Image.DecompressionBombError,
 )
-"""Pillow's errors for files that it cannot read."""
+"""Pillow's errors for files that it cannot read: each of its readers of a format has its own."""
 GREY_MODES = frozenset({"1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "I;16N", "F"})
 _ALPHA_MODES = frozenset({"RGBA", "LA", "PA", "RGBa"})
 _ORIENTATION = 0x0112
 _ENDINGS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
+_PNG_START, _PNG_FRAME = 8, 12
+"""Bytes before the first chunk, and those of a chunk besides its data: length, name, checksum."""
 _BLOCK = 16
 _SAMPLE = 50
 _LARGEST_DEFAULT = 224
@@ -68,12 +76,20 @@ def canvas_side(image_size: int) -> int:
 
 
 def open_image(payload: Payload) -> Image.Image:
-    """Open an encoded image; its pixels may not be read yet."""
+    """Open an encoded image; its pixels may not be read yet.
+
+    Raises:
+        UNREADABLE: the image is missing, of an unknown format, or of colours that Pillow does not convert.
+    """
     if payload is None:
         raise OSError("no image")
     if isinstance(payload, np.ndarray):
         return Image.fromarray(payload)
-    return Image.open(io.BytesIO(payload) if isinstance(payload, bytes) else payload)
+    image = Image.open(io.BytesIO(payload) if isinstance(payload, bytes) else payload)
+    if image.mode == "LAB":
+        image.close()
+        raise ValueError("LAB colours cannot be converted to RGB")
+    return image
 
 
 def to_canvas(image: Image.Image, canvas: Canvas) -> NDArray[np.uint8]:
@@ -132,6 +148,24 @@ def check_whole(payload: Payload) -> Extent | None:
     return None
 
 
+def _require_checksums(image: Image.Image) -> None:
+    """Raise `OSError` if the pixels of a PNG do not fit their checksums; libpng compares them, Pillow does not."""
+    file = getattr(image, "fp", None)
+    if image.format != "PNG" or file is None:
+        return
+    here = file.tell()
+    file.seek(_PNG_START)
+    data = memoryview(file.read())
+    file.seek(here)
+    start = 0
+    while start + _PNG_FRAME <= len(data):
+        end = start + 8 + int.from_bytes(data[start : start + 4])
+        checksum = int.from_bytes(data[end : end + 4])
+        if bytes(data[start + 4 : start + 8]) == b"IDAT" and zlib.crc32(data[start + 4 : end]) != checksum:
+            raise OSError("a checksum in the file is wrong")
+        start = end + 4
+
+
 Extents = dict[int, Extent]
 """Position of an image of more than 8 bits → the extent of its values."""
 
@@ -146,6 +180,7 @@ def decode_into(
 
     def put(position: int, payload: Payload) -> None:
         with open_image(payload) as image:
+            _require_checksums(image)
             depth = depth_of(image)
             out[position] = to_canvas(image, canvas)
             if depth and extents is not None:
@@ -177,7 +212,7 @@ def each_image(store: Store, rows: Rows, action: Callable[[int, Payload], None],
             try:
                 action(position, payload)
             except UNREADABLE as error:
-                broken.append(Broken(position=position, reason=in_one_line(error)))
+                broken.append(Broken(position=position, reason=_reason(error)))
         return broken
 
     starts = range(0, len(rows), _BLOCK)
@@ -186,6 +221,11 @@ def each_image(store: Store, rows: Rows, action: Callable[[int, Payload], None],
             return [broken for start in starts for broken in block(start)]
         with ThreadPoolExecutor(threads) as pool:
             return [broken for found in pool.map(block, starts) for broken in found]
+
+
+def _reason(error: Exception) -> str:
+    """Return why an image cannot be read, the same in every run."""
+    return "not an image" if isinstance(error, UnidentifiedImageError) else in_one_line(error)
 
 
 @contextmanager
@@ -205,7 +245,7 @@ def threads_to_use() -> int:
 def sniff(store: Store, rows: Rows) -> tuple[int, int]:
     """Return suitable `(channels, image_size)` for a set, from the headers of up to 50 images spread over it.
 
-    One channel if all of them are grey, else three; the short side of the first, at most 224.
+    One channel if all of them are grey, else three; the short side of the first that can be read, at most 224.
 
     Raises:
         DataError: none of them can be read.
@@ -217,8 +257,11 @@ def sniff(store: Store, rows: Rows) -> tuple[int, int]:
         for payload in store.payloads(sample):
             try:
                 with open_image(payload) as image:
-                    modes.append(image.mode)
-                    sides.append(min(image.size))
+                    mode, size = image.mode, image.size
+                    if not sides:
+                        image.load()  # a broken image does not decide the size
+                    modes.append(mode)
+                    sides.append(min(size))
             except UNREADABLE:
                 continue
     if not modes:
