@@ -2,6 +2,7 @@
 
 import io
 import json
+from zlib import crc32
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,15 +14,18 @@ from wmdd.settings import DataSettings
 LAZY = 1e-9
 
 
-def png(value, size=(8, 8)):
+def png(value, size=(8, 8), mark=None):
     file = io.BytesIO()
-    Image.new("RGB", size, (value,) * 3).save(file, format="PNG")
+    image = Image.new("RGB", size, (value,) * 3)
+    if mark is not None:
+        image.putpixel((size[0] - 1, size[1] - 1), (mark,) * 3)
+    image.save(file, format="PNG")
     return file.getvalue()
 
 
 def write(path, labels, *, names=("cat", "ant"), column="label", struct=True, group=2, **columns):
-    """Write images whose values are 10, 20, ... with the given labels."""
-    images = [png(10 * (number + 1)) for number in range(len(labels))]
+    """Write images whose values are 10, 20, ... with the given labels; those of files with other names differ below."""
+    images = [png(10 * (number + 1), mark=crc32(path.name.encode()) % 256) for number in range(len(labels))]
     kept = [{"bytes": image, "path": None} for image in images] if struct else images
     kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())]) if struct else pa.binary()
     table = pa.table({"image": pa.array(kept, kind), column: pa.array(labels), **columns})

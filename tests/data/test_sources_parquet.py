@@ -157,6 +157,7 @@ def test_several_sets_in_one_folder(tmp_path):
 def test_a_group_is_read_once_for_sorted_rows(tmp_path, monkeypatch):
     write(tmp_path / "train.parquet", [0, 1] * 10, group=5)
     store = ParquetStore(tmp_path, ["train.parquet"], "image")
+    images = [image["bytes"] for image in pq.read_table(tmp_path / "train.parquet")["image"].to_pylist()]
     reads = []
     whole = pq.ParquetFile.read_row_group
 
@@ -165,7 +166,7 @@ def test_a_group_is_read_once_for_sorted_rows(tmp_path, monkeypatch):
         return whole(file, group, **options)
 
     monkeypatch.setattr(pq.ParquetFile, "read_row_group", read)
-    assert list(store.payloads(np.arange(20))) == [png(10 * (number + 1)) for number in range(20)]
+    assert list(store.payloads(np.arange(20))) == images
     list(store.payloads([19, 0]))
     assert reads == [0, 1, 2, 3]
 
