@@ -34,8 +34,8 @@ def write_record(record: Any, folder: Path, *, units: Path | None = None) -> Non
     """
     plain: dict[str, Any] = {"type": type(record).__name__, "format": FORMAT}
     tensors: dict[str, Tensor] = {}
-    for field in fields(record):
-        _pack(field.name, getattr(record, field.name), plain, tensors)
+    for part in fields(record):
+        _pack(part.name, getattr(record, part.name), plain, tensors)
     mapped = MAPPED.get(type(record))
     if mapped is not None:
         values = tensors.pop(mapped)

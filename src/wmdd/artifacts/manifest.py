@@ -1,4 +1,4 @@
-"""`manifest.json`: what a finished result says about itself, and the check sums of its files. Free of torch."""
+"""`manifest.json`: what a finished result says about itself, and the check sums of its files."""
 
 import json
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import NonNegativeFloat
+from pydantic import NonNegativeFloat, NonNegativeInt
 
 from wmdd.artifacts.files import write_bytes
 from wmdd.artifacts.parsing import PlainName, read_as
@@ -28,14 +28,16 @@ class Manifest:
     settings: dict[str, Any] = field(default_factory=dict)
     inputs: tuple[str | tuple[str, ...], ...] = ()
     """Keys of what the stage read."""
-    peak_memory: NonNegativeFloat = 0
+    peak_memory: NonNegativeInt = 0
     """Bytes."""
     warnings: tuple[RunWarning, ...] = ()
 
 
 def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
     """Write the manifest of the files that lie in `folder`, which makes them a finished result."""
-    files = {path.name: asdict(sum_of(path)) for path in sorted(folder.iterdir()) if path.is_file() and path.name != MANIFEST}
+    files = {
+        path.name: asdict(sum_of(path)) for path in sorted(folder.iterdir()) if path.is_file() and path.name != MANIFEST
+    }
     text = json.dumps({**UNSEALED, **facts, "files": files}, indent=1, ensure_ascii=False) + "\n"
     write_bytes(folder / MANIFEST, sealed(text.encode()))
 

@@ -10,7 +10,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field, NonNegativeInt
 
@@ -85,11 +85,6 @@ def seal_holds(path: Path) -> bool:
         while block := file.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest().encode() == place[1]
-
-
-def digest_of(values: Any) -> str:
-    """Return the SHA-256 of the memory of a contiguous array, or of anything else that has a buffer."""
-    return hashlib.sha256(memoryview(values).cast("B")).hexdigest()
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Tensors as safetensors files: read and written whole, or mapped into memory and filled in place."""
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -61,6 +62,11 @@ def mapped_tensor(path: Path, name: str, shape: tuple[int, ...], *, make: bool =
                 os.posix_fallocate(file.fileno(), 0, size)
     whole = torch.from_file(str(path), shared=True, size=size // 4, dtype=torch.float32)
     return whole[len(prefix) // 4 :].view(shape)
+
+
+def digest_of(tensor: Tensor) -> str:
+    """Return the SHA-256 of the values of a tensor on the CPU."""
+    return hashlib.sha256(tensor.contiguous().view(-1).numpy().data).hexdigest()
 
 
 def _begins(path: Path, prefix: bytes, size: int) -> bool:
