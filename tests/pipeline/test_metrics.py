@@ -6,6 +6,7 @@ from typing import Any, cast
 import pytest
 import torch
 
+from wmdd.artifacts.manifest import Manifest
 from wmdd.pipeline.metrics import barycenter_facts
 from wmdd.settings import BarycenterSettings
 from wmdd.stages.barycenter import BARYCENTER, OBJECTIVES
@@ -22,7 +23,7 @@ def results(**settings: Any) -> Any:
         traces=((2.0, 1.0), (3.0,)),
         converged=(True, False),
     )
-    manifest = {"settings": BarycenterSettings(**settings).model_dump(mode="json")}
+    manifest = Manifest(files={}, settings=BarycenterSettings(**settings).model_dump(mode="json"))
     folder = SimpleNamespace(manifest=lambda: manifest)
     return [cast(Any, SimpleNamespace(stage=BARYCENTER, record=record, folder=folder))]
 
