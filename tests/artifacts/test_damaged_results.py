@@ -9,8 +9,8 @@ import pytest
 import torch
 from test_record_formats import class_statistics, records, same, soft_labels
 
+from damage import json_text, or_one_line
 from mutations import damaged, damaged_json
-from one_line import or_one_line
 from wmdd.artifacts.folder import ResultFolder
 from wmdd.artifacts.sums import check_file, seal_holds, sum_of
 from wmdd.artifacts.tensors import mapped_tensor, write_tensors
@@ -152,7 +152,7 @@ def test_damage_of_any_file_is_one_line_or_nothing(tmp_path: Path, name: str, se
         (result.path / file).write_bytes(damaged(content, seed))
         expect_one_line_or_the_same(result, type(record), whole)
         if file.endswith(".json"):
-            (result.path / file).write_text(json.dumps(damaged_json(json.loads(content), seed)))
+            (result.path / file).write_text(json_text(damaged_json(json.loads(content), seed)))
             expect_one_line_or_the_same(result, type(record), whole)
         (result.path / file).write_bytes(content)
 
@@ -168,6 +168,6 @@ def test_damaged_records_of_older_versions_are_one_line_or_a_record(tmp_path: Pa
     (result.path / "manifest.json").write_text(json.dumps({**FACTS, "files": sizes}))
     for file in ("record.json", "manifest.json"):
         content = (result.path / file).read_text()
-        (result.path / file).write_text(json.dumps(damaged_json(json.loads(content), seed)))
+        (result.path / file).write_text(json_text(damaged_json(json.loads(content), seed)))
         or_one_line(lambda: read(result, type(record)))
         (result.path / file).write_text(content)

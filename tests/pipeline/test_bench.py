@@ -153,7 +153,7 @@ def test_status_of_a_bench(finished: Finished, tmp_path: Path) -> None:
     assert status.sentence == "unfinished, 4 of 16 sets are missing; the same command continues"
     assert [row[1] for row in status.rows].count("finished") == 12
     (tmp_path / "bench.json").write_text("torn", encoding="utf-8")
-    with pytest.raises(wmdd.WmddError, match="cannot read"):
+    with pytest.raises(wmdd.WmddError, match="is damaged"):
         run_status(tmp_path)
 
 
