@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from drawn import drawn_set
+from wmdd.artifacts.manifest import Manifest
 from wmdd.data.sources.opening import open_data
 from wmdd.pipeline.metrics import barycenter_facts, data_facts
 from wmdd.settings import BarycenterSettings, DataSettings
@@ -24,7 +25,7 @@ def results(**settings: Any) -> Any:
         traces=((2.0, 1.0), (3.0,)),
         converged=(True, False),
     )
-    manifest = {"settings": BarycenterSettings(**settings).model_dump(mode="json")}
+    manifest = Manifest(files={}, settings=BarycenterSettings(**settings).model_dump(mode="json"))
     folder = SimpleNamespace(manifest=lambda: manifest)
     return [cast(Any, SimpleNamespace(stage=BARYCENTER, record=record, folder=folder))]
 

@@ -150,7 +150,7 @@ def test_a_tuple_of_results_is_one_input_of_a_stage(make_runner: Callable[..., R
     images, one, two = (GivenResult(key=name, record=name.upper()) for name in ("images", "one", "two"))
     together = make_runner().run(stage, images, (one, two), settings=RecoverSettings())
     assert received == ["IMAGES", ("ONE", "TWO")]
-    assert together.folder.manifest()["inputs"] == ["images", ["one", "two"]]
+    assert together.folder.manifest().inputs == ("images", ("one", "two"))
     ways = [(images, one, two), (images, (two, one)), ((images, one), two), (images, (one,))]
     keys = [make_runner().run(stage, *inputs, settings=RecoverSettings()).key for inputs in ways]
     assert len({together.key, *keys}) == 5
@@ -226,7 +226,7 @@ def test_the_log_of_a_run_holds_the_rows_of_reused_stages(make_runner: Callable[
 
 def test_a_manifest_says_where_a_result_comes_from(make_runner: Callable[..., Runner]) -> None:
     result = make_runner(seed=3).run(Counted().stage("recover"), given("data"), settings=RecoverSettings(), top1=2.0)
-    manifest = result.folder.manifest()
+    manifest = json.loads((result.folder.path / "manifest.json").read_text("utf-8"))
     assert manifest["stage"] == "recover"
     assert manifest["key"] == result.key
     assert manifest["inputs"] == ["data"]

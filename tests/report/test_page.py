@@ -107,11 +107,21 @@ def test_same_files_same_bytes(make_run: MakeRun) -> None:
     assert not (run / "report.html.tmp").exists()
 
 
-def test_empty_folder_renders(tmp_path: Path) -> None:
+def test_a_run_that_has_just_begun(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text("{}")
     text = words(page_of(tmp_path))
     assert "No student has been evaluated yet." in text
     assert "accuracies, timings and sizes; curves; settings; images" in text
     assert "To repeat this run" not in text
+
+
+@pytest.mark.parametrize("content", [(), ("notes.txt",), ("report.html",)])
+def test_a_folder_that_is_no_run_gets_no_page(tmp_path: Path, content: tuple[str, ...]) -> None:
+    for name in content:
+        (tmp_path / name).write_text("mine")
+    with pytest.raises(ArtifactError, match=r"^not the folder of a run; got [^\n]*$"):
+        write_report(tmp_path)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["mine" for _ in content]
 
 
 @pytest.mark.parametrize("part", ["metrics.json", "log.jsonl", "recipe.yaml", "distilled"])
@@ -315,12 +325,21 @@ def test_missing_folder_is_one_clear_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "content", "said"),
     [
-        ("metrics.json", '{"schema"', "is not JSON"),
+        ("metrics.json", '{"schema"', "is damaged"),
         ("metrics.json", '{"schema": 2}', "another schema; got 2"),
-        ("metrics.json", "[]", "another schema; got 'list'"),
+        ("metrics.json", "[]", "is damaged"),
+        ("metrics.json", "[" * 5000, "is damaged"),
+        ("metrics.json", "{}", "another schema; got None"),
+        ("metrics.json", '{"schema": 1, "evaluations": {}}', "evaluations"),
+        ("metrics.json", '{"schema": 1, "evaluations": [{"set": "wmdd"}]}', r"evaluations\.0"),
+        ("metrics.json", '{"schema": 1, "diagnosis": {"a": {"classes": {"cost": [1], "floor": []}}}}', "every class"),
+        ("metrics.json", '{"schema": 1, "warnings": [{}]}', "warnings.0.kind"),
         ("recipe.yaml", "a: [", "is not YAML"),
+        ("recipe.yaml", "a: &a [*a]", "is not YAML"),
+        ("recipe.yaml", "- 1", "is not YAML"),
         ("distilled/data/train-00000-of-00001.parquet", "PAR1", "cannot be read"),
-        ("distilled/manifest.json", "{", "cannot be read"),
+        ("distilled/manifest.json", "{", "is damaged"),
+        ("distilled/manifest.json", "[]", "is damaged"),
     ],
 )
 def test_damaged_files_are_one_clear_line(make_run: MakeRun, file: str, content: str, said: str) -> None:

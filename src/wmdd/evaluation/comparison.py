@@ -143,8 +143,11 @@ def conditions_of(score: Mapping[str, Any]) -> Conditions:
 
 
 def number(value: object) -> float | None:
-    """Return a finite number as float, and None for anything else (NaN, text, booleans, None)."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    """Return a finite number as float, and None for anything else (NaN, text, booleans, None).
+
+    Beyond 1e100 it is damage, and neither squares nor axes of plots could hold it.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -1e100 < value < 1e100:
         return None
     return float(value)
 

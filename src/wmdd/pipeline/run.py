@@ -11,9 +11,9 @@ from wmdd.evaluation.comparison import BASELINE
 from wmdd.pipeline.estimate import announce
 from wmdd.pipeline.metrics import joined_scores, product_bytes, product_facts, run_metrics, with_scores
 from wmdd.pipeline.plan import RunPlan, plan_run
+from wmdd.pipeline.run_files import METRICS_FILE
 from wmdd.pipeline.runner import Runner, Stopped, given_images
 from wmdd.pipeline.set_evaluation import evaluate_set, full_data_scores, labelling_teachers
-from wmdd.pipeline.status import METRICS_FILE
 from wmdd.pipeline.watchers import Watcher
 from wmdd.product.writing import write_product
 from wmdd.settings import Recipe

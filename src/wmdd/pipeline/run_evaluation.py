@@ -1,12 +1,13 @@
 """Train further students on the set of a finished run, and on random images beside; their scores join the run's."""
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from wmdd.artifacts.files import make_folder, read_json
+from wmdd.artifacts.files import make_folder
 from wmdd.artifacts.folder import ResultFolder, Store
+from wmdd.artifacts.parsing import read_as
 from wmdd.data.sources.opening import open_data
 from wmdd.errors import ConfigError, DataError
 from wmdd.evaluation.comparison import BASELINE
@@ -14,13 +15,28 @@ from wmdd.methods.algorithm import Result
 from wmdd.methods.catalogue import complete, read_recipe
 from wmdd.pipeline.metrics import join_scores
 from wmdd.pipeline.plan import RunPlan, plan_run
+from wmdd.pipeline.run_files import METRICS_FILE, RUN_ADVICE, RUN_FILE, RunFile
 from wmdd.pipeline.runner import GivenResult, Runner, given_images
 from wmdd.pipeline.set_evaluation import evaluate_set, labelling_teachers
-from wmdd.pipeline.status import METRICS_FILE, RUN_FILE
 from wmdd.pipeline.watchers import Watcher
 from wmdd.product.reading import PortableSet, load
 from wmdd.settings import Recipe
 from wmdd.values import Evaluation, Teacher
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ProductFile:
+    """A file of a distilled set."""
+
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ProductManifest:
+    """What identifies a distilled set."""
+
+    files: tuple[_ProductFile, ...]
 
 
 def evaluate_run(path: Path, data: str, changes: Mapping[str, Any], *, watcher: Watcher | None = None) -> Evaluation:
@@ -40,11 +56,11 @@ def evaluate_run(path: Path, data: str, changes: Mapping[str, Any], *, watcher: 
     plan = _plan(before.with_settings(changes), product, data)
     out = run / "evaluations"
     make_folder(out)
-    runner = Runner(recipe=plan.recipe, store=Store(root=Path(record["store"])), out=out, watcher=watcher or Watcher())
+    runner = Runner(recipe=plan.recipe, store=Store(root=Path(record.store)), out=out, watcher=watcher or Watcher())
     runner.warn((*plan.train.warnings, *plan.val.warnings))
-    teachers = _teachers(record, "teachers")
+    teachers = _teachers(record.store, record.teachers)
     if plan.recipe.relabel.teachers == before.relabel.teachers:
-        labelling = _teachers(record, "labelling")
+        labelling = _teachers(record.store, record.labelling)
     else:
         labelling = labelling_teachers(runner, plan, teachers)
     sets: list[Result] = [GivenResult(key=_product_key(run), record=product)]
@@ -61,15 +77,15 @@ def run_folder(path: Path) -> Path:
     return path.parent if path.name == "distilled" else path
 
 
-def _record(run: Path) -> dict[str, Any]:
+def _record(run: Path) -> RunFile:
     """Return the contents of `run.json` of a finished run."""
     if not (run / RUN_FILE).exists():
         raise ConfigError(
             f"students are compared with random images under the same teacher; got a set in {run}, which is not the "
             "folder of its run; give the run's folder, or train with wmdd.load(PATH).loader()"
         )
-    record = read_json(run / RUN_FILE)
-    if "teachers" not in record or not (run / METRICS_FILE).exists():
+    record = read_as(RunFile, run / RUN_FILE, advice=RUN_ADVICE)
+    if not record.teachers or not record.labelling or not (run / METRICS_FILE).exists():
         raise ConfigError(
             f"the run is unfinished, or of an older wmdd that did not note its teachers; got {run}; "
             "run `wmdd distill` again"
@@ -90,16 +106,16 @@ def _plan(recipe: Recipe, product: PortableSet, data: str) -> RunPlan:
     return plan_run(recipe, train, val)
 
 
-def _teachers(record: Mapping[str, Any], role: str) -> tuple[Result, ...]:
+def _teachers(store: str, names: Iterable[str] | None) -> tuple[Result, ...]:
     """Return the teachers that `run.json` names in a role, whichever stages made them."""
-    folders = [ResultFolder(path=Path(record["store"]) / name) for name in record[role]]
+    folders = [ResultFolder(path=Path(store) / name) for name in names or ()]
     gone = next((folder.path for folder in folders if not folder.finished), None)
     if gone is not None:
         raise ConfigError(f"a teacher of the run is gone; got no {gone}; run `wmdd distill` again")
-    return tuple(GivenResult(key=folder.manifest()["key"], record=folder.read(Teacher)) for folder in folders)
+    return tuple(GivenResult(key=folder.manifest().key, record=folder.read(Teacher)) for folder in folders)
 
 
 def _product_key(run: Path) -> str:
     """Return the identity of a run's product: that of its images' files."""
-    manifest = read_json(run / "distilled" / "manifest.json")
-    return "+".join(str(entry["sha256"]) for entry in manifest["files"] if not entry["path"].startswith("fkd/"))
+    manifest = read_as(_ProductManifest, run / "distilled" / "manifest.json", advice=RUN_ADVICE)
+    return "+".join(entry.sha256 for entry in manifest.files if not entry.path.startswith("fkd/"))

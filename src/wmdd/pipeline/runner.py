@@ -13,14 +13,15 @@ from typing import Any
 
 import torch
 
-from wmdd.artifacts.files import write_bytes, write_json
+from wmdd.artifacts.files import remove_leftovers, write_bytes, write_json
 from wmdd.artifacts.folder import ResultFolder, Store
 from wmdd.artifacts.keys import InputKeys, result_key
+from wmdd.errors import ArtifactError
 from wmdd.methods.algorithm import Result
 from wmdd.pipeline.devices import choose_device, choose_precision
 from wmdd.pipeline.memory import forget_peak, peak_memory
 from wmdd.pipeline.provenance import versions
-from wmdd.pipeline.status import RUN_FILE
+from wmdd.pipeline.run_files import RUN_FILE
 from wmdd.pipeline.stored_context import StoredContext
 from wmdd.pipeline.watchers import Watcher
 from wmdd.settings import Recipe, Section, SqueezeSettings
@@ -78,6 +79,7 @@ class Runner:
         self.device = choose_device(self.recipe.device)
         self.precision = choose_precision(self.recipe.precision, self.device)
         self._roles: dict[str, list[str]] = {}
+        remove_leftovers(self.out)
 
     def run(self, stage: Stage, *inputs: Result | tuple[Result, ...], settings: Section, **facts: Any) -> StoredResult:
         """Return the result of `stage`, from the store or made; a tuple of results reaches it as a tuple of records.
@@ -92,13 +94,14 @@ class Runner:
         reused = result.folder.finished
         if not reused:
             with result.folder.claimed():
-                self._make(result, inputs, settings, facts, keys)
+                if not result.folder.finished:  # by another process, which held it until now
+                    self._make(result, inputs, settings, facts, keys)
         self.results.append(result)
         self._copy_log()
         self._tell(current=None)
         manifest = result.folder.manifest()
-        self.watcher.end(stage.name, float(manifest["seconds"]), reused)
-        self.warn(RunWarning(**each) for each in manifest.get("warnings", ()))
+        self.watcher.end(stage.name, manifest.seconds, reused)
+        self.warn(manifest.warnings)
         if stage.name == self.until:
             raise Stopped
         return result
@@ -186,8 +189,15 @@ class Runner:
 
     def _copy_log(self) -> None:
         """Write the run's log as the logs of its results, in order, so that those of reused results are in it."""
-        rows = [result.folder.log.read_text(encoding="utf-8") for result in self.results if result.folder.log.exists()]
-        write_bytes(self.out / "log.jsonl", "".join(rows).encode())
+        write_bytes(self.out / "log.jsonl", b"".join(map(self._log_of, self.results)))
+
+    def _log_of(self, result: StoredResult) -> bytes:
+        """Return the log of a result; only curves are lost with a damaged one, so that the run goes on."""
+        try:
+            return result.folder.read_log()
+        except ArtifactError as error:
+            self.warn([RunWarning(kind="damaged log", text=f"its curves are left out: {error}")])
+            return b""
 
 
 def _device_name(device: torch.device) -> str:

@@ -1,19 +1,17 @@
 """From the cells of `bench.json` to comparable figures: means over students and sets, both spreads, costs."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from wmdd.errors import ArtifactError
 from wmdd.evaluation.comparison import BASELINE, Conditions, Row, Scores, blocks, conditions_of, number, summarise
 from wmdd.evaluation.protocols import FULL_DATA_SET
 from wmdd.methods.catalogue import title_of
-from wmdd.report.collect import EVALUATION_STAGES, with_schema
+from wmdd.pipeline.run_files import read_bench as bench_file
+from wmdd.report.collect import EVALUATION_STAGES
 
-BENCH_SCHEMA = 1
 Cells = Sequence[Mapping[str, Any]]
 """The cells of `bench.json`."""
 
@@ -87,12 +85,7 @@ def read_bench(folder: Path) -> Bench:
     Raises:
         ArtifactError: there are none, or they are damaged or of a newer schema.
     """
-    path = folder / "bench.json"
-    try:
-        results = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ArtifactError(f"cannot read {path}; got {type(error).__name__}; run `wmdd bench` again") from None
-    return summary(with_schema(results, BENCH_SCHEMA, path))
+    return summary(bench_file(folder))
 
 
 def summary(results: Mapping[str, Any]) -> Bench:

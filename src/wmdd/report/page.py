@@ -1,7 +1,6 @@
 """From the finished files of a run folder to `report.html`: one file, no script, no address outside itself."""
 
 import io
-import json
 from collections import defaultdict
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,20 +10,22 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import yaml
 from PIL import Image
 
 from wmdd.artifacts.files import write_bytes
+from wmdd.artifacts.parsing import read_as
+from wmdd.artifacts.sums import sum_of
 from wmdd.errors import ArtifactError
 from wmdd.evaluation.comparison import number, summarise
 from wmdd.methods.catalogue import title_of
+from wmdd.pipeline.run_files import METRICS_FILE, RUN_ADVICE, read_metrics
 from wmdd.report import tables
-from wmdd.report.collect import barycenter_plot, curves, parse_log, with_schema
+from wmdd.report.collect import barycenter_plot, curves, parse_log
 from wmdd.report.distances import class_costs, feature_distances, three_digits
 from wmdd.report.figures import LARGEST, LOSSLESS, draw, sprite
 from wmdd.report.templates import ABSENT, render
+from wmdd.settings.yaml_tree import load_yaml
 
-SCHEMA = 1
 CLASSES = 20
 """Number of classes shown, spread evenly over all of them."""
 PER_CLASS = 10
@@ -36,6 +37,8 @@ _PARTS = {
     "recipe.yaml": "settings",
     "distilled/manifest.json": "images",
 }
+_SIGNS = ("run.json", "metrics.json", "recipe.yaml", "log.jsonl")
+"""A folder with none of these is not that of a run."""
 _LOGS = ("log.jsonl", "evaluations/log.jsonl")
 """The run's own, and that of the students evaluated later."""
 
@@ -45,6 +48,22 @@ class _Known(dict[str, Any]):
 
     def __missing__(self, key: str) -> None:
         return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ProductFile:
+    """A file of the distilled set."""
+
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Product:
+    """What the page needs of the distilled set's manifest."""
+
+    classes: tuple[str, ...] = ()
+    files: tuple[_ProductFile, ...] = ()
 
 
 class ClassImages(NamedTuple):
@@ -86,15 +105,19 @@ def write_report(run: Path) -> Path:
     """
     if not (run := Path(run)).is_dir():
         raise ArtifactError(f"no such run folder; got {run}; give the --out folder of a `wmdd distill`")
+    if not any((run / sign).is_file() for sign in _SIGNS):
+        raise ArtifactError(
+            f"not the folder of a run; got {run} without {', '.join(_SIGNS)}; give the --out of `wmdd distill`"
+        )
     target = run / "report.html"
     write_bytes(target, render("page.html.j2", **_content(run)).encode())
     return target
 
 
 def _content(folder: Path) -> dict[str, Any]:
-    metrics, recipe = _metrics(folder / "metrics.json"), _recipe(folder / "recipe.yaml")
+    metrics, recipe = _metrics(folder), _recipe(folder / "recipe.yaml")
     logs = [folder / log for log in _LOGS if (folder / log).is_file()]
-    rows, skipped = parse_log("\n".join(log.read_text(encoding="utf-8", errors="replace") for log in logs))
+    rows, skipped = parse_log(b"\n".join(map(_bytes, logs)))
     data, run, teacher, barycenter, diagnosis = (
         _section(metrics, name) for name in ("data", "run", "teacher", "barycenter", "diagnosis")
     )
@@ -124,7 +147,7 @@ def _content(folder: Path) -> dict[str, Any]:
         "seconds": tables.timings(_section(metrics, "seconds")),
         "sizes": tables.sizes(_section(metrics, "bytes")),
         "settings": tables.flattened(recipe),
-        "warnings": [str(_Known(each)["text"]) for each in metrics.get("warnings") or ()],
+        "warnings": [each["text"] for each in metrics.get("warnings", ())],
         "missing": [what for part, what in _PARTS.items() if not (folder / part).exists()],
         "skipped": skipped,
     }
@@ -145,25 +168,28 @@ def _reading(path: Path, problem: str) -> Generator[None]:
     """Turn any failure to read `path` into one line that names the problem."""
     try:
         yield
-    except (pa.ArrowException, yaml.YAMLError, KeyError, OSError, ValueError) as error:
+    except (pa.ArrowException, KeyError, OSError, ValueError) as error:
         line = " ".join(str(error).split())
         raise ArtifactError(f"{path} {problem}; got {line}; run the command again to write it anew") from None
 
 
-def _metrics(path: Path) -> Mapping[str, Any]:
-    if not path.is_file():
-        return {}
-    with _reading(path, "is not JSON"):
-        metrics = json.loads(path.read_text(encoding="utf-8"))
-    return with_schema(metrics, SCHEMA, path)
+def _bytes(path: Path) -> bytes:
+    with _reading(path, "cannot be read"):
+        return path.read_bytes()
+
+
+def _metrics(run: Path) -> Mapping[str, Any]:
+    return read_metrics(run) if (run / METRICS_FILE).is_file() else {}
 
 
 def _recipe(path: Path) -> Mapping[str, Any]:
     if not path.is_file():
         return {}
     with _reading(path, "is not YAML"):
-        recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return recipe if isinstance(recipe, dict) else {}
+        recipe = load_yaml(path.read_text(encoding="utf-8"))
+        if not isinstance(recipe, dict):
+            raise ValueError(f"{type(recipe).__name__} in place of settings")
+    return recipe
 
 
 def _gallery(distilled: Path, classes: Sequence[str] | None) -> Gallery:
@@ -171,9 +197,15 @@ def _gallery(distilled: Path, classes: Sequence[str] | None) -> Gallery:
     manifest = distilled / "manifest.json"
     if not manifest.is_file():  # written last: without it the folder is not finished
         return Gallery()
+    known = read_as(_Product, manifest, advice=RUN_ADVICE)
     with _reading(distilled, "cannot be read"):
-        names: Sequence[str] = classes or json.loads(manifest.read_text(encoding="utf-8")).get("classes") or ()
-        return _chosen(sorted((distilled / "data").glob("train-*.parquet")), [str(name) for name in names])
+        files = sorted((distilled / "data").glob("train-*.parquet"))
+        sums = {entry.path: entry.sha256 for entry in known.files}
+        for file in files:
+            path = file.relative_to(distilled).as_posix()
+            if path in sums and sum_of(file).sha256 != sums[path]:
+                raise ValueError(f"another SHA-256 of {path}")
+        return _chosen(files, classes or known.classes)
 
 
 def _chosen(files: Sequence[Path], names: Sequence[str]) -> Gallery:

@@ -42,14 +42,16 @@ def statistics(
     counts = class_counts(train)
     features = ctx.array("features", (len(train), _feature_width(model, teacher)))
 
+    def rows(label: int) -> Tensor:
+        return features[sum(counts[:label]) : sum(counts[: label + 1])]
+
     def one_class(label: int) -> Saved:
         moments = LayerMoments()
-        rows = slice(sum(counts[:label]), sum(counts[: label + 1]))
         tap = tap_batchnorm(model, moments.take)
-        features[rows] = pass_class(model, train, teacher, label, tap=tap, batch=settings.batch, ctx=ctx)
+        rows(label)[:] = pass_class(model, train, teacher, label, tap=tap, batch=settings.batch, ctx=ctx)
         return Saved(tensors=moments.tensors(), facts={})
 
-    found = class_by_class(one_class, len(train.classes), ctx=ctx)
+    found = class_by_class(one_class, len(train.classes), rows=rows, ctx=ctx)
     return ClassStatistics(
         features=features,
         counts=counts,

@@ -48,6 +48,8 @@ class Task:
     """Model in eval mode → named figures."""
     tests: frozenset[int] = frozenset()
     """Epochs after which to test; the last one among them if there are any."""
+    rows: Callable[[int], Tensor] = lambda _: torch.empty(0)
+    """Number of epochs → the rows of a `Context.array` that they have written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,13 +108,14 @@ def fit(model: nn.Module, task: Task, settings: TrainSettings, *, ctx: Context) 
         NumericsError: the loss is not finite any more.
     """
     training = _Training(model, settings)
-    saved = ctx.restore(task.name)
+    saved = ctx.restore(task.name, rows=lambda facts: task.rows(facts["epoch"]))
     if saved is not None:
         training.load(saved)
     while training.epoch < settings.epochs:
         _epoch(training, task, ctx)
         if ctx.due() and training.epoch < settings.epochs:
-            ctx.save(task.name, training.tensors(), epoch=training.epoch, history=training.history)
+            rows = task.rows(training.epoch)
+            ctx.save(task.name, training.tensors(), rows=rows, epoch=training.epoch, history=training.history)
     return Trained(model=training.tested.eval(), history=tuple(training.history))
 
 

@@ -42,9 +42,10 @@ def experts(
     parameters = ctx.array("parameters", (settings.count, settings.epochs + 1, width))
     for number in range(settings.count):
         expert = _Expert(number=number, train=train, teacher=teacher, settings=settings, ctx=ctx)
-        if ctx.restore(f"{expert.name} done") is None:
-            expert.fit(fresh_network(spec, ctx, "network", number), parameters[number])
-            ctx.save(f"{expert.name} done", {})
+        trajectory = parameters[number]
+        if ctx.restore(f"{expert.name} done", rows=lambda _, rows=trajectory: rows) is None:
+            expert.fit(fresh_network(spec, ctx, "network", number), trajectory)
+            ctx.save(f"{expert.name} done", {}, rows=trajectory)
     return Trajectories(spec=spec, parameters=parameters)
 
 
@@ -78,6 +79,7 @@ class _Expert:
             steps=-(-len(self.train) // settings.batch),
             batches=epoch_batches,
             loss=lambda logits, batch: label_loss(logits, batch.targets),
+            rows=lambda epochs: trajectory[:epochs],
         )
         training = TrainSettings(
             epochs=settings.epochs,
