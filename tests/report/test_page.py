@@ -319,8 +319,8 @@ def test_missing_folder_is_one_clear_line(tmp_path: Path) -> None:
         ("metrics.json", '{"schema": 2}', "another schema; got 2"),
         ("metrics.json", "[]", "another schema; got 'list'"),
         ("recipe.yaml", "a: [", "is not YAML"),
-        ("distilled/data/train-00000-of-00001.parquet", "PAR1", "cannot be read"),
-        ("distilled/manifest.json", "{", "cannot be read"),
+        ("distilled/data/train-00000-of-00001.parquet", "PAR1", "damaged; got 4 bytes"),
+        ("distilled/manifest.json", "{", "is damaged; got Invalid JSON"),
     ],
 )
 def test_damaged_files_are_one_clear_line(make_run: MakeRun, file: str, content: str, said: str) -> None:

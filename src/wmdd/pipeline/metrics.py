@@ -15,7 +15,7 @@ from wmdd.pipeline.provenance import versions
 from wmdd.pipeline.runner import Runner, StoredResult
 from wmdd.pipeline.set_evaluation import EvaluatedSet
 from wmdd.pipeline.status import METRICS_FILE, RUN_FILE
-from wmdd.product.reading import EXACT
+from wmdd.product.manifest import EXACT
 from wmdd.stages.barycenter import BARYCENTER
 from wmdd.values import Diagnosis, ImageSet, RunWarning, Score, Teacher
 

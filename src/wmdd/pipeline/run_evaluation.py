@@ -18,6 +18,7 @@ from wmdd.pipeline.runner import GivenResult, Runner, given_images
 from wmdd.pipeline.set_evaluation import evaluate_set, labelling_teachers
 from wmdd.pipeline.status import METRICS_FILE, RUN_FILE
 from wmdd.pipeline.watchers import Watcher
+from wmdd.product.manifest import open_product
 from wmdd.product.reading import PortableSet, load
 from wmdd.settings import Recipe
 from wmdd.values import Evaluation, Teacher
@@ -101,5 +102,5 @@ def _teachers(record: Mapping[str, Any], role: str) -> tuple[Result, ...]:
 
 def _product_key(run: Path) -> str:
     """Return the identity of a run's product: that of its images' files."""
-    manifest = read_json(run / "distilled" / "manifest.json")
-    return "+".join(str(entry["sha256"]) for entry in manifest["files"] if not entry["path"].startswith("fkd/"))
+    product = open_product(run / "distilled")
+    return "+".join(file.sha256 for file in product.files if file not in product.epochs)
