@@ -84,7 +84,9 @@ def alter_table(folder: Path, file: str, change: Callable[[pa.Table], pa.Table])
         groups = [change(parquet.read_row_group(number)) for number in range(parquet.num_row_groups)]
     with pq.ParquetWriter(folder / file, groups[0].schema) as writer:
         for group in groups:
-            writer.write_table(group.cast(groups[0].schema), row_group_size=max(1, len(group)))
+            writer.write_table(
+                group.replace_schema_metadata(groups[0].schema.metadata), row_group_size=max(1, len(group))
+            )
     reseal(folder)
 
 
