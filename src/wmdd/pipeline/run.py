@@ -18,6 +18,7 @@ from wmdd.pipeline.watchers import Watcher
 from wmdd.product.writing import write_product
 from wmdd.settings import Recipe
 from wmdd.settings.recipe import write_recipe
+from wmdd.values.showing import short_repr
 
 DEFAULT_STORE = Path("runs/.store")
 
@@ -29,6 +30,8 @@ class Run:
     out: Path
     metrics: dict[str, Any]
     """Contents of `metrics.json`; empty if the run was stopped on purpose before its end."""
+
+    __repr__ = short_repr
 
 
 def distill(

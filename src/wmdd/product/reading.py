@@ -33,6 +33,11 @@ class PortableSet(DistilledSet):
     folder: Path | None = None
     """The folder that it was read from."""
 
+    def __repr__(self) -> str:
+        """Return what the set is in one line."""
+        epochs = 0 if self.soft_labels is None else len(self.soft_labels.epochs)
+        return f"{DistilledSet.__repr__(self)[:-1]}, soft labels of {epochs} epochs, folder={str(self.folder)!r})"
+
     def loader(
         self, batch_size: int = 50, epochs: int | None = None, *, device: str | torch.device = "cpu"
     ) -> "Loader":

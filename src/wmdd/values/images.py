@@ -7,6 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from wmdd.values.showing import short_repr
 from wmdd.values.warnings import RunWarning
 
 
@@ -51,6 +52,8 @@ class ImageSet:
     """Names of images that could not be read and were left out."""
     warnings: tuple[RunWarning, ...] = ()
     """What was seen when the images were opened; no part of the fingerprint."""
+
+    __repr__ = short_repr
 
     def __len__(self) -> int:
         return int(self.labels.shape[0])
