@@ -231,7 +231,7 @@ def test_files_of_another_kind(file: str, content: bytes, tmp_path: Path) -> Non
         ({"temperature": float("inf")}, "temperature: Input should be a finite number"),
         ({"temperature": None}, "without store, batch or temperature"),
         ({"store": "some"}, "store: Input should be 'full', 'topk' or 'online'"),
-        ({"store": "topk"}, "under store topk"),
+        ({"store": "online"}, "columns ['logits'] of answers under store online"),
         ({"num_epochs": 3}, "files with 2 epochs, not 3"),
         ({"files": []}, "files with 0 epochs"),
         ({"files": [], "num_epochs": 0}, "tables of 0 images, not 6"),
@@ -305,6 +305,12 @@ def test_links_within_the_set_and_to_it_are_followed(tmp_path: Path) -> None:
     (folder / IMAGES).symlink_to("real")
     (tmp_path / "link").symlink_to(folder)
     every_epoch(tmp_path / "link")
+
+
+def test_topk_of_few_classes_keeps_all_logits(tmp_path: Path) -> None:
+    folder = written(tmp_path / "set")
+    reseal(folder, store="topk")
+    every_epoch(folder)
 
 
 def test_the_hubs_cache_is_read(tmp_path: Path) -> None:
