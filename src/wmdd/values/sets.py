@@ -18,7 +18,7 @@ class DistilledSet:
     labels: Tensor
     """int64 `(M,)`."""
     weights: Tensor
-    """float32 `(M,)`; they sum to 1 in each class."""
+    """float32 `(M,)`; they sum to 1 in each class. They count where a teacher labels, not with hard labels."""
     classes: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
