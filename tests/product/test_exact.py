@@ -10,7 +10,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from wmdd.errors import ArtifactError
-from wmdd.product.reading import EXACT, load
+from wmdd.product.manifest import EXACT
+from wmdd.product.reading import load
 from wmdd.product.writing import export_set, write_product
 from wmdd.values import DistilledSet, LazyEpochs, SoftLabels
 

@@ -1,7 +1,6 @@
 """Run folders made up of known numbers; no training anywhere."""
 
 import io
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
+
+from wmdd.product.checked import sha256_of
+from wmdd.product.manifest import file_entry, write_manifest
 
 CLASSES = [f"digit {k}" for k in range(10)]
 SCORES = {"wmdd": (77.1, 78.2, 79.3), "random": (61.1, 63.1, 65.1)}
@@ -83,6 +85,10 @@ def write_images(distilled: Path, *, classes: int = 10, ipc: int = 2, side: int 
         "label": pa.array(np.repeat(np.arange(classes), ipc), pa.int64()),
         "weight": pa.array(weights, pa.float32()),
     })  # fmt: skip
-    (distilled / "data").mkdir(parents=True)
-    pq.write_table(table, distilled / "data" / "train-00000-of-00001.parquet")
-    (distilled / "manifest.json").write_text(json.dumps({"classes": [f"name {k}" for k in range(classes)]}))
+    path = distilled / "data" / "train-00000-of-00001.parquet"
+    path.parent.mkdir(parents=True)
+    pq.write_table(table, path)
+    facts = {"method": "wmdd", "ipc": ipc, "image_size": side, "channels": channels, "mean": [0.5] * channels,
+             "std": [0.5] * channels, "classes": [f"name {k}" for k in range(classes)],
+             "files": [file_entry(distilled, path, sha256_of(path))]}  # fmt: skip
+    write_manifest(distilled, facts)

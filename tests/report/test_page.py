@@ -337,8 +337,8 @@ def test_missing_folder_is_one_clear_line(tmp_path: Path) -> None:
         ("recipe.yaml", "a: [", "is not YAML"),
         ("recipe.yaml", "a: &a [*a]", "is not YAML"),
         ("recipe.yaml", "- 1", "is not YAML"),
-        ("distilled/data/train-00000-of-00001.parquet", "PAR1", "cannot be read"),
-        ("distilled/manifest.json", "{", "is damaged"),
+        ("distilled/data/train-00000-of-00001.parquet", "PAR1", "damaged; got 4 bytes"),
+        ("distilled/manifest.json", "{", "is damaged; got Invalid JSON"),
         ("distilled/manifest.json", "[]", "is damaged"),
     ],
 )

@@ -14,21 +14,22 @@ _LEFTOVER = re.compile(r".+\.([1-9]\d*)\.tmp")
 
 
 @contextmanager
-def writing(path: Path) -> Generator[None]:
+def writing(
+    path: Path, *, advice: str = "make room or choose another --out and --store, then run again"
+) -> Generator[None]:
     """Turn any failure to write `path` (disk full, no permission, something in the way) into one line.
 
     Raises:
-        ArtifactError: writing failed.
+        ArtifactError: writing failed; the line ends in `advice`.
     """
     try:
         yield
     except ArtifactError:
         raise
     except OSError as error:
-        raise ArtifactError(
-            f"cannot write {path}; got {error.strerror or type(error).__name__}; "
-            "make room or choose another --out and --store, then run again"
-        ) from error
+        # Arrow's errors have no number, and the reason in their text.
+        reason = error.strerror or " ".join(str(error).split())[:200] or type(error).__name__
+        raise ArtifactError(f"cannot write {path}; got {reason}; {advice}") from error
 
 
 @contextmanager

@@ -26,7 +26,7 @@ class EvaluationProtocol:
     source: str
     labels: Literal["stored", "online", "hard"]
     """stored = replay the relabelled views; online = the teachers label each fresh view; hard = the set's own fixed
-    targets, or else its classes."""
+    targets, or else its classes: the weights of images are then not used, as in the evaluations that these repeat."""
     training: TrainSettings
     views: ViewSettings
     batches: tuple[tuple[int, int], ...]
@@ -169,7 +169,8 @@ _SOFT = (
 
 _DC = EvaluationProtocol(
     name="dc",
-    summary="1000 epochs, batch 256, SGD, a tenth of the rate past half, DSA, classes or the set's own targets",
+    summary="1000 epochs, batch 256, SGD, a tenth of the rate past half, DSA, classes or the set's own targets, "
+    "weights unused",
     source="DSA's and DM's evaluation (Zhao and Bilen 2021, 2023), one epoch fewer; MTT's with the rate it learned",
     labels="hard",
     training=_SGD,
@@ -182,7 +183,7 @@ _DC = EvaluationProtocol(
 _HARD = (
     EvaluationProtocol(
         name="hard",
-        summary="300 epochs, batch 128, cross-entropy with the classes alone, light views",
+        summary="300 epochs, batch 128, cross-entropy with the classes alone, light views, weights unused",
         source="common to DD-Ranking's and Rethinking-DC's hard-label rows (300 to 1000 epochs, batch 128 to 256)",
         labels="hard",
         training=_ADAMW,
@@ -201,7 +202,8 @@ _HARD = (
     replace(
         _DC,
         name="own",
-        summary="as the set's method has it: kernel regression (kip, ls), its learned steps (dd), else as dc",
+        summary="as the set's method has it: kernel regression (kip, ls), its learned steps (dd), else as dc; "
+        "weights unused",
         source="each method's paper",
         procedure="own",
     ),

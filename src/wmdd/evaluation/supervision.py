@@ -124,7 +124,7 @@ def _mixed(targets: Tensor, distilled: DistilledSet, views: Views) -> Tensor:
 
 
 def student_loss(student: Student, supervision: Supervision) -> Loss:
-    """Return the student's loss of logits `(B, C)` and a batch.
+    """Return the student's loss of logits `(B, C)` and a batch; only that of soft labels counts the images' weights.
 
     Fixed targets are fitted by squared error: they need not be probabilities, and keeping only their largest entry (as
     DC-BENCH does) loses what was learned about the others.

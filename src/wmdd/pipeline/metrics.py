@@ -9,14 +9,14 @@ from torch import Tensor
 
 from wmdd.artifacts.files import write_json
 from wmdd.artifacts.parsing import read_as
-from wmdd.evaluation.comparison import BASELINE, Scores, summarise
+from wmdd.evaluation.comparison import BASELINE, Scores
 from wmdd.evaluation.ranking import ranking_rows
 from wmdd.pipeline.plan import RunPlan
 from wmdd.pipeline.provenance import versions
 from wmdd.pipeline.run_files import METRICS_FILE, RUN_ADVICE, RUN_FILE, SCHEMA, JoinedScores, RunFile, read_metrics
 from wmdd.pipeline.runner import Runner, StoredResult
 from wmdd.pipeline.set_evaluation import EvaluatedSet
-from wmdd.product.reading import EXACT
+from wmdd.product.manifest import EXACT
 from wmdd.stages.barycenter import BARYCENTER
 from wmdd.values import Diagnosis, ImageSet, RunWarning, Score, Teacher
 
@@ -193,23 +193,4 @@ def product_bytes(distilled: Path) -> dict[str, int]:
         "images": sum(file.stat().st_size for file in (distilled / "data").glob("*.parquet"))
         + (exact.stat().st_size if exact.exists() else 0),
         "soft_labels": sum(file.stat().st_size for file in (distilled / "fkd").glob("*.parquet")),
-    }
-
-
-def product_facts(metrics: Mapping[str, Any], plan: RunPlan) -> dict[str, Any]:
-    """Return what the data-set card says about the run that made the set."""
-    return {
-        "source": plan.method.source,
-        "real": plan.method.real,
-        "data": metrics["data"]["name"],
-        "teacher": metrics["teacher"],
-        "title": plan.method.title,
-        **({"bibtex": plan.method.bibtex} if plan.method.bibtex else {}),
-        "results": [
-            (row.set, str(row.ipc), row.student, row.protocol, row.labels, row.text, str(row.n))
-            for row in summarise(metrics["evaluations"])
-        ],
-        "warnings": [warning["text"] for warning in metrics["warnings"]],
-        "versions": metrics["run"]["versions"],
-        "settings": plan.recipe.model_dump(mode="json"),
     }

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wmdd.artifacts.files import make_folder, write_bytes, write_json, writing
+from wmdd.artifacts.files import make_folder, write_bytes, write_json
 from wmdd.artifacts.folder import Store
 from wmdd.data.sources.opening import open_data
 from wmdd.evaluation.comparison import BASELINE
+from wmdd.pipeline.card_facts import card_facts
 from wmdd.pipeline.estimate import announce
-from wmdd.pipeline.metrics import joined_scores, product_bytes, product_facts, run_metrics, with_scores
+from wmdd.pipeline.metrics import joined_scores, product_bytes, run_metrics, with_scores
 from wmdd.pipeline.plan import RunPlan, plan_run
 from wmdd.pipeline.run_files import METRICS_FILE
 from wmdd.pipeline.runner import Runner, Stopped, given_images
@@ -18,6 +19,7 @@ from wmdd.pipeline.watchers import Watcher
 from wmdd.product.writing import write_product
 from wmdd.settings import Recipe
 from wmdd.settings.recipe import write_recipe
+from wmdd.values.showing import short_repr
 
 DEFAULT_STORE = Path("runs/.store")
 
@@ -29,6 +31,8 @@ class Run:
     out: Path
     metrics: dict[str, Any]
     """Contents of `metrics.json`; empty if the run was stopped on purpose before its end."""
+
+    __repr__ = short_repr
 
 
 def distill(
@@ -73,8 +77,8 @@ def run_stages(runner: Runner, plan: RunPlan, command: str) -> dict[str, Any]:
     sets = [evaluate_set(runner, plan, each, labelling) for each in distilled]
     metrics = run_metrics(runner, plan, sets, full_data=full_data_scores(runner, plan), command=command)
     product = runner.out / "distilled"
-    with writing(product):
-        write_product(sets[0].distilled.record, sets[0].labels.record, product, facts=product_facts(metrics, plan))
+    facts = card_facts(metrics, plan, sets[0])
+    write_product(sets[0].distilled.record, sets[0].labels.record, product, facts=facts)
     metrics["bytes"] = product_bytes(product)
     metrics = with_scores(metrics, (*joined_scores(runner.out), *metrics["evaluations"]))
     write_json(runner.out / METRICS_FILE, metrics)

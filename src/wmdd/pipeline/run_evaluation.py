@@ -1,7 +1,7 @@
 """Train further students on the set of a finished run, and on random images beside; their scores join the run's."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,24 +19,10 @@ from wmdd.pipeline.run_files import METRICS_FILE, RUN_ADVICE, RUN_FILE, RunFile
 from wmdd.pipeline.runner import GivenResult, Runner, given_images
 from wmdd.pipeline.set_evaluation import evaluate_set, labelling_teachers
 from wmdd.pipeline.watchers import Watcher
+from wmdd.product.manifest import open_product
 from wmdd.product.reading import PortableSet, load
 from wmdd.settings import Recipe
 from wmdd.values import Evaluation, Teacher
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _ProductFile:
-    """A file of a distilled set."""
-
-    path: str
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _ProductManifest:
-    """What identifies a distilled set."""
-
-    files: tuple[_ProductFile, ...]
 
 
 def evaluate_run(path: Path, data: str, changes: Mapping[str, Any], *, watcher: Watcher | None = None) -> Evaluation:
@@ -117,5 +103,5 @@ def _teachers(store: str, names: Iterable[str] | None) -> tuple[Result, ...]:
 
 def _product_key(run: Path) -> str:
     """Return the identity of a run's product: that of its images' files."""
-    manifest = read_as(_ProductManifest, run / "distilled" / "manifest.json", advice=RUN_ADVICE)
-    return "+".join(entry.sha256 for entry in manifest.files if not entry.path.startswith("fkd/"))
+    product = open_product(run / "distilled")
+    return "+".join(file.sha256 for file in product.files if file not in product.epochs)

@@ -17,7 +17,10 @@ from wmdd.values import DistilledSet, SoftLabels
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 _PREVIEW = 10
 """Largest number of classes, and of images per class, in the picture."""
-_FACTS = ("title", "bibtex", "source", "real", "teacher", "results", "warnings", "settings", "command", "versions")
+_FACTS = (
+    *("title", "bibtex", "source", "real", "split", "tested", "teacher", "results", "networks", "protocols", "drawn"),
+    *("warnings", "settings", "machine", "command", "versions"),
+)
 
 
 def card(
@@ -30,8 +33,10 @@ def card(
         soft_labels: its soft labels; None = the folder has none.
         facts: all optional: `data` (name of the source data) and its `license`; of the method, `title` (else its name),
             `source` (papers), `bibtex` (ending in a line break) and `real` (whether its images are real ones);
-            `teacher` (`arch`, `top1`); `results` (rows of the accuracy table, as text); `warnings` (lines); `settings`
-            (nested); `command`; `versions` (package: version).
+            `split` (its training and test images) and `tested` (number of the latter); `teacher` (`arch`, `top1`);
+            `results` (rows of the accuracy table, as text); `networks` (name: definition); `protocols` (name: rules);
+            `drawn` (how stored views were drawn); `warnings` (lines); `settings` (nested); `machine`; `command`;
+            `versions` (package: version).
         sizes: bytes of `data`, of `fkd`, and of `exact` if there is such a file.
     """
     views = soft_labels if soft_labels is not None and soft_labels.epochs else None

@@ -15,15 +15,38 @@ The table has one row per view, in training order (config `fkd` of a distilled s
 | rest | float16 | mean logit of all other classes; only if the largest are kept |
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from wmdd.errors import ArtifactError
+from wmdd.product.columns import number_lists, numbers
 from wmdd.values import EpochLabels, Views
+
+_Read = Callable[[pa.Table, str], NDArray[Any]]
+_BOX: _Read = partial(number_lists, kind=pa.int16(), width=4)
+_IMAGE: _Read = partial(numbers, kind=pa.int32())
+_FLIP: _Read = partial(numbers, kind=pa.bool_())
+_VIEWS: dict[str, _Read] = {
+    "index": _IMAGE,
+    "crop": _BOX,
+    "flip": _FLIP,
+    "partner": _IMAGE,
+    "partner_crop": _BOX,
+    "partner_flip": _FLIP,
+    "patch": _BOX,
+}
+_ANSWERS: dict[str, _Read] = {
+    "logits": partial(number_lists, kind=pa.float16()),
+    "classes": partial(number_lists, kind=pa.int32()),
+    "rest": partial(numbers, kind=pa.float16()),
+}
 
 
 def soft_targets(epoch: EpochLabels, num_classes: int) -> Tensor:
@@ -66,20 +89,15 @@ def epoch_table(number: int, epoch: EpochLabels) -> pa.Table:
 
 
 def epoch_from_table(table: pa.Table) -> EpochLabels:
-    """Return the labels in a table made by `epoch_table`."""
-    columns = {name: column_tensor(table, name) for name in table.column_names}
-    columns |= {name: columns[name].long() for name in ("index", "partner")}
-    return EpochLabels.of({**columns, **{f"views.{name}": columns[name] for name in Views.__slots__}})
+    """Return the labels in a table made by `epoch_table`.
 
-
-def column_tensor(table: pa.Table, name: str) -> Tensor:
-    """Return a column of numbers as a tensor `(n,)`, a column of lists of fixed length as `(n, width)`."""
-    column = table.column(name)
-    whole = pa.concat_arrays(column.chunks)
-    if not pa.types.is_fixed_size_list(column.type):
-        return torch.from_numpy(np.array(whole.to_numpy(zero_copy_only=False)))
-    flat = np.array(whole.flatten().to_numpy(zero_copy_only=False))
-    return torch.from_numpy(flat.reshape(len(whole), column.type.list_size))
+    Raises:
+        Flaw: a column is missing or not of the type described above; what its rows say is not checked.
+    """
+    columns = {f"views.{name}": _VIEWS[name](table, name) for name in Views.__slots__}
+    columns |= {name: read(table, name) for name, read in _ANSWERS.items() if name in table.column_names}
+    tensors = {name: torch.from_numpy(column) for name, column in columns.items()}
+    return EpochLabels.of({**tensors, **{name: tensors[name].long() for name in ("views.index", "views.partner")}})
 
 
 def list_column(rows: Tensor) -> pa.Array:

@@ -1,19 +1,13 @@
 """Read a distilled set back from its folder, and train on it: pyarrow, Pillow and torch are enough.
 
 Every file is checked against the manifest's SHA-256 before it is used: the images when the set is opened, each file of
-soft labels when one of its epochs is first read.
+soft labels when one of its epochs is first read. What the files say is then checked against the record that it becomes.
 """
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import accumulate
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import safetensors.torch
 import torch
 from torch import Tensor
@@ -21,17 +15,13 @@ from torch import Tensor
 from wmdd.data.inputs import view_inputs
 from wmdd.data.views import cutmix_share
 from wmdd.errors import ArtifactError, ConfigError
-from wmdd.product.checked import CheckedFile, damaged
-from wmdd.product.labels import column_tensor, epoch_from_table, soft_targets
-from wmdd.product.png import decode_png
-from wmdd.values import DistilledSet, EpochLabels, LazyEpochs, SoftLabels
-
-MANIFEST = "manifest.json"
-FORMAT = "wmdd-distilled"
-EXACT = "exact.safetensors"
-"""File with the set's `exact`, `targets` and `rates`, where it has them."""
-SCHEMA = 1
-"""Version of the folder's layout; newer ones are refused."""
+from wmdd.product.checked import Flaw, reading
+from wmdd.product.columns import require_rows
+from wmdd.product.image_rows import ImageRows, read_pictures, read_rows
+from wmdd.product.labels import soft_targets
+from wmdd.product.manifest import EXACT, MANIFEST, Manifest, Product, open_product
+from wmdd.product.stored_epochs import stored_epochs
+from wmdd.values import DistilledSet, EpochLabels, SoftLabels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +32,11 @@ class PortableSet(DistilledSet):
     """None if the set was stored without any; epochs are read from disk one at a time."""
     folder: Path | None = None
     """The folder that it was read from."""
+
+    def __repr__(self) -> str:
+        """Return what the set is in one line."""
+        epochs = 0 if self.soft_labels is None else len(self.soft_labels.epochs)
+        return f"{DistilledSet.__repr__(self)[:-1]}, soft labels of {epochs} epochs, folder={str(self.folder)!r})"
 
     def loader(
         self, batch_size: int = 50, epochs: int | None = None, *, device: str | torch.device = "cpu"
@@ -114,36 +109,26 @@ def load(path: str | Path) -> PortableSet:
     """Read a distilled set from its folder, or from the folder of the run that made it.
 
     Raises:
-        ArtifactError: the folder is missing, not a distilled set, of a newer version, or damaged.
+        ArtifactError: the folder is missing, not a distilled set, of a newer version, or damaged: the line names file,
+            column and row.
     """
-    folder = _find(Path(path))
-    manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text("utf-8"))
-    if manifest.get("schema", 0) > SCHEMA:
-        raise ArtifactError(
-            f"{folder}: written by a newer wmdd; got layout {manifest['schema']}, known up to {SCHEMA}; upgrade wmdd"
-        )
-    try:
-        return _read(folder, manifest)
-    except (KeyError, TypeError, ValueError) as error:
-        raise damaged(folder / MANIFEST, f"{type(error).__name__}: {error}") from error
-
-
-def _find(path: Path) -> Path:
-    """Return the folder itself or its `distilled/`, whichever holds a distilled set."""
-    for folder in (path, path / "distilled"):
-        if is_product(folder):
-            return folder
-    found = "a folder without one" if path.is_dir() else "a file" if path.exists() else "nothing there"
-    raise ArtifactError(f"{path}: not a distilled set; got {found}; give a run's folder or its distilled/")
-
-
-def is_product(folder: Path) -> bool:
-    """Tell whether a folder holds a distilled set, intact or damaged."""
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
-    except (OSError, ValueError):
-        return False
-    return isinstance(manifest, dict) and manifest.get("format") == FORMAT
+    product = open_product(Path(path))
+    for file in product.files:
+        if file not in product.epochs:
+            file.check()
+    manifest, rows = product.manifest, read_rows(product)
+    return PortableSet(
+        method=manifest.method,
+        images=_pixels(product),
+        labels=torch.from_numpy(rows.labels),
+        weights=torch.from_numpy(rows.weights),
+        classes=manifest.classes,
+        mean=manifest.mean,
+        std=manifest.std,
+        **_exact(product),
+        soft_labels=_soft_labels(product, rows),
+        folder=product.folder,
+    )
 
 
 def exact_tensors(distilled: DistilledSet) -> dict[str, Tensor]:
@@ -152,61 +137,50 @@ def exact_tensors(distilled: DistilledSet) -> dict[str, Tensor]:
     return {name: value.contiguous() for name, value in fields.items() if value is not None}
 
 
-def _read(folder: Path, manifest: Mapping[str, Any]) -> PortableSet:
-    files = [CheckedFile(folder=folder, **entry) for entry in manifest["files"]]
-    for file in files:
-        file.check_size()
-        if not file.path.startswith("fkd/"):
-            file.check()
-    table = pq.read_table([file.full_path for file in files if file.path.startswith("data/")])
-    exact = next((safetensors.torch.load_file(file.full_path) for file in files if file.path == EXACT), {})
-    plain = column_tensor(table, "soft_label") if "soft_label" in table.column_names else None
-    return PortableSet(
-        method=manifest["method"],
-        images=_pixels(table.column("image")),
-        labels=column_tensor(table, "label"),
-        weights=column_tensor(table, "weight"),
-        classes=tuple(manifest["classes"]),
-        mean=tuple(manifest["mean"]),
-        std=tuple(manifest["std"]),
-        **exact,
-        soft_labels=_soft_labels(manifest, plain, [file for file in files if file.path.startswith("fkd/")]),
-        folder=folder,
-    )
-
-
-def _pixels(column: pa.ChunkedArray) -> Tensor:
-
-    def picture(row: int) -> Tensor:
-        return decode_png(column[row].as_py()["bytes"])
-
-    images = torch.empty(len(column), *picture(0).shape, dtype=torch.uint8)
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(lambda row: images[row].copy_(picture(row)), range(len(column))))
+def _pixels(product: Product) -> Tensor:
+    with reading(product.folder / MANIFEST):
+        images = torch.empty(product.manifest.count, *product.manifest.shape, dtype=torch.uint8)
+    for position, pixels in read_pictures(product):
+        images[position] = torch.from_numpy(pixels)
     return images
 
 
-def _soft_labels(manifest: Mapping[str, Any], plain: Tensor | None, files: list[CheckedFile]) -> SoftLabels | None:
-    if plain is None:
+def _exact(product: Product) -> dict[str, Tensor]:
+    """Return the tensors of `exact.safetensors`, none if the set has no such file."""
+    file = next((file for file in product.files if file.path == EXACT), None)
+    if file is None:
+        return {}
+    with reading(file.full_path):
+        tensors = safetensors.torch.load_file(file.full_path)
+        _check_exact(tensors, product.manifest)
+    return tensors
+
+
+def _check_exact(tensors: Mapping[str, Tensor], manifest: Manifest) -> None:
+    steps = tuple(tensors["rates"].shape) if "rates" in tensors else ()
+    shapes = {
+        "exact": (manifest.count, *manifest.shape),
+        "targets": (manifest.count, len(manifest.classes)),
+        "rates": steps if len(steps) == 1 and steps[0] > 0 else ("steps",),
+    }
+    for name, values in tensors.items():
+        if name not in shapes:
+            raise Flaw(f"values called {name!r}, not one of {', '.join(shapes)}")
+        if values.dtype != torch.float32 or tuple(values.shape) != shapes[name]:
+            raise Flaw(f"{name} of {values.dtype} {tuple(values.shape)}, not torch.float32 {shapes[name]}")
+        require_rows(values.isfinite().reshape(len(values), -1).all(1).numpy(), name, values.numpy(), "finite")
+
+
+def _soft_labels(product: Product, rows: ImageRows) -> SoftLabels | None:
+    manifest = product.manifest
+    if rows.plain is None or manifest.store is None or manifest.batch is None or manifest.temperature is None:
         return None
     return SoftLabels(
-        store=manifest["store"],
-        batch=manifest["batch"],
-        temperature=manifest["temperature"],
-        num_classes=len(manifest["classes"]),
-        epochs=_stored_epochs(files),
-        plain=plain,
-        num_bytes=sum(file.size for file in files),
+        store=manifest.store,
+        batch=manifest.batch,
+        temperature=manifest.temperature,
+        num_classes=len(manifest.classes),
+        epochs=stored_epochs(product),
+        plain=torch.from_numpy(rows.plain),
+        num_bytes=sum(file.size for file in product.epochs),
     )
-
-
-def _stored_epochs(files: Sequence[CheckedFile]) -> LazyEpochs:
-    stops = list(accumulate(file.epochs for file in files))
-
-    def read(number: int) -> EpochLabels:
-        file, stop = next((f, stop) for f, stop in zip(files, stops, strict=True) if number < stop)
-        file.check()
-        with pq.ParquetFile(file.full_path) as parquet:
-            return epoch_from_table(parquet.read_row_group(number - (stop - file.epochs)))
-
-    return LazyEpochs(stops[-1] if stops else 0, read)

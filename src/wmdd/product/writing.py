@@ -6,8 +6,6 @@ whatever else `wmdd.load` needs). The same input gives the same bytes.
 """
 
 import json
-import re
-import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,15 +16,18 @@ from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
+from wmdd.artifacts.files import writing
 from wmdd.errors import ArtifactError, ConfigError
 from wmdd.product.card import card, preview
 from wmdd.product.checked import sha256_of
+from wmdd.product.folders import folder_names, replace_folder
 from wmdd.product.labels import epoch_table, list_column
+from wmdd.product.manifest import EXACT, file_entry, is_product, write_manifest
 from wmdd.product.png import encode_png
-from wmdd.product.reading import EXACT, FORMAT, MANIFEST, SCHEMA, PortableSet, exact_tensors, is_product
+from wmdd.product.reading import PortableSet, exact_tensors
 from wmdd.values import DistilledSet, SoftLabels
 
 ExportFormat = Literal["imagefolder", "parquet", "safetensors"]
@@ -35,8 +36,6 @@ _FILE_BYTES = 200_000_000
 """A file of soft labels that has reached this size is closed and the next one started."""
 _ROW_GROUP = 500
 """Images encoded and written at a time."""
-_NAME_LENGTH = 80
-_UNSAFE = re.compile(r'[\x00-\x1f<>:"/\\|?*]')
 _VALUE_TYPES = {"halffloat": "float16", "float": "float32", "double": "float64"}
 
 
@@ -56,13 +55,14 @@ def write_product(
         facts: what the card says beyond the records; see `wmdd.product.card.card`.
 
     Raises:
-        ArtifactError: `folder` holds anything but a distilled set.
+        ArtifactError: `folder` holds anything but a distilled set, or cannot be written.
     """
-    if folder.exists() and not is_product(folder) and (not folder.is_dir() or any(folder.iterdir())):
-        raise ArtifactError(
-            f"{folder}: will not replace what wmdd did not write; got other files; choose another folder"
-        )
-    _replace(folder, lambda work: _write_product(distilled, soft_labels, work, facts))
+    with writing(folder):
+        if _in_use(folder) and not is_product(folder):
+            raise ArtifactError(
+                f"{folder}: will not replace what wmdd did not write; got other files; choose another folder"
+            )
+        replace_folder(folder, lambda work: _write_product(distilled, soft_labels, work, facts))
 
 
 def export_set(
@@ -80,6 +80,7 @@ def export_set(
 
     Raises:
         ConfigError: the format is unknown, or `to` exists and is not an empty folder.
+        ArtifactError: `to` cannot be written; nothing half-written stays.
     """
     writers: dict[str, Callable[[DistilledSet, Path], None]] = {
         "imagefolder": _write_imagefolder,
@@ -88,52 +89,32 @@ def export_set(
     }
     if format not in writers:
         raise ConfigError(f"unknown export format; got {format!r}; choose one of {', '.join(writers)}")
-    if to.exists() and (not to.is_dir() or any(to.iterdir())):
-        raise ConfigError(f"{to}: export writes to a new or empty folder; got one in use; choose another --to")
-    _replace(to, lambda work: writers[format](distilled, work))
+    with writing(to, advice="make room or choose another --to"):
+        if _in_use(to):
+            raise ConfigError(f"{to}: export writes to a new or empty folder; got one in use; choose another --to")
+        replace_folder(to, lambda work: writers[format](distilled, work))
 
 
-def _replace(folder: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a folder beside `folder`, then put it in place of `folder`."""
-    folder = folder.absolute()
-    work, old = (folder.with_name(f".{folder.name}.{role}") for role in ("writing", "old"))
-    if old.exists() and not folder.exists():  # the process was killed between the two renames below
-        old.rename(folder)
-    for leftover in (work, old):
-        shutil.rmtree(leftover, ignore_errors=True)
-    work.mkdir(parents=True)
-    try:
-        write(work)
-        if folder.exists():
-            folder.rename(old)
-        work.rename(folder)
-    except BaseException:
-        shutil.rmtree(work, ignore_errors=True)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+def _in_use(folder: Path) -> bool:
+    return folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
 
 
 def _write_product(
     distilled: DistilledSet, soft_labels: SoftLabels | None, folder: Path, facts: Mapping[str, Any]
 ) -> None:
     plain = soft_labels.plain if soft_labels is not None else None
-    files = [_file_entry(folder, _write_images(distilled, plain, folder))]
+    files = [_entry(folder, _write_images(distilled, plain, folder))]
     if exact := exact_tensors(distilled):
-        save_file(exact, folder / EXACT)
-        files.append(_file_entry(folder, folder / EXACT))
+        (folder / EXACT).write_bytes(save(exact))
+        files.append(_entry(folder, folder / EXACT))
     if soft_labels is not None and soft_labels.epochs:
-        files += [
-            {**_file_entry(folder, path), "epochs": n} for path, n in _write_epochs(soft_labels, distilled, folder)
-        ]
+        files += [_entry(folder, path, epochs=n) for path, n in _write_epochs(soft_labels, distilled, folder)]
     _write_card(distilled, soft_labels, folder, facts)
-    manifest = {**_manifest(distilled, soft_labels), "files": files}
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    write_manifest(folder, {**_manifest(distilled, soft_labels), "files": files})
 
 
 def _manifest(distilled: DistilledSet, soft_labels: SoftLabels | None) -> dict[str, Any]:
     facts: dict[str, Any] = {
-        "format": FORMAT,
-        "schema": SCHEMA,
         "method": distilled.method,
         "ipc": distilled.ipc,
         "image_size": distilled.image_size,
@@ -152,9 +133,8 @@ def _manifest(distilled: DistilledSet, soft_labels: SoftLabels | None) -> dict[s
     return facts
 
 
-def _file_entry(folder: Path, path: Path) -> dict[str, Any]:
-    """Return a file's entry in the manifest. The card has none, because people improve cards."""
-    return {"path": path.relative_to(folder).as_posix(), "size": path.stat().st_size, "sha256": sha256_of(path)}
+def _entry(folder: Path, path: Path, **facts: int) -> dict[str, Any]:
+    return file_entry(folder, path, sha256_of(path), **facts)
 
 
 def _write_card(
@@ -248,13 +228,4 @@ def _write_safetensors(distilled: DistilledSet, folder: Path) -> None:
     tensors = {name: getattr(distilled, name).contiguous() for name in ("images", "labels", "weights")}
     tensors |= exact_tensors(distilled)
     # One key: the library does not promise an order of several, and equal sets should give equal bytes.
-    save_file(tensors, folder / "distilled.safetensors", metadata={"wmdd": json.dumps(about)})
-
-
-def folder_names(classes: Sequence[str]) -> list[str]:
-    """Return a folder name for each class: safe on every file system, in alphabetical order."""
-    names = [_UNSAFE.sub("_", name).strip(" .")[:_NAME_LENGTH].rstrip(" .") or "class" for name in classes]
-    if sorted(names) == names and len({name.casefold() for name in names}) == len(names):
-        return names
-    digits = len(str(len(names) - 1))
-    return [f"{label:0{digits}d}_{name}" for label, name in enumerate(names)]
+    (folder / "distilled.safetensors").write_bytes(save(tensors, metadata={"wmdd": json.dumps(about)}))

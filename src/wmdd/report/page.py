@@ -1,35 +1,22 @@
 """From the finished files of a run folder to `report.html`: one file, no script, no address outside itself."""
 
-import io
-from collections import defaultdict
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import pyarrow as pa
-import pyarrow.parquet as pq
-from PIL import Image
+from typing import Any
 
 from wmdd.artifacts.files import write_bytes
-from wmdd.artifacts.parsing import read_as
-from wmdd.artifacts.sums import sum_of
 from wmdd.errors import ArtifactError
 from wmdd.evaluation.comparison import number, summarise
 from wmdd.methods.catalogue import title_of
-from wmdd.pipeline.run_files import METRICS_FILE, RUN_ADVICE, read_metrics
+from wmdd.pipeline.run_files import METRICS_FILE, read_metrics
 from wmdd.report import tables
 from wmdd.report.collect import barycenter_plot, curves, parse_log
 from wmdd.report.distances import class_costs, feature_distances, three_digits
-from wmdd.report.figures import LARGEST, LOSSLESS, draw, sprite
+from wmdd.report.figures import draw
+from wmdd.report.gallery import read_gallery
 from wmdd.report.templates import ABSENT, render
 from wmdd.settings.yaml_tree import load_yaml
-
-CLASSES = 20
-"""Number of classes shown, spread evenly over all of them."""
-PER_CLASS = 10
-"""Pictures shown of each class, those with the largest weights."""
 
 _PARTS = {
     "metrics.json": "accuracies, timings and sizes",
@@ -48,51 +35,6 @@ class _Known(dict[str, Any]):
 
     def __missing__(self, key: str) -> None:
         return None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _ProductFile:
-    """A file of the distilled set."""
-
-    path: str
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Product:
-    """What the page needs of the distilled set's manifest."""
-
-    classes: tuple[str, ...] = ()
-    files: tuple[_ProductFile, ...] = ()
-
-
-class ClassImages(NamedTuple):
-    """The pictures of one class."""
-
-    name: str
-    weights: tuple[float, ...]
-    """Of the pictures shown; over all pictures of the class weights sum to 1."""
-    sprite: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gallery:
-    """The pictures that the page shows, and the counts and size of the set that they were chosen from."""
-
-    images: tuple[ClassImages, ...] = ()
-    classes: int = 0
-    per_class: int = 0
-    side: int = 0
-
-    @property
-    def cell(self) -> int:
-        """Width of a picture on the page: a multiple of a small picture's side, so that pixels stay square."""
-        return self.side * max(1, 72 // self.side) if 0 < self.side <= LOSSLESS else 92
-
-    @property
-    def reduced(self) -> bool:
-        """Whether pictures are shown smaller than they are."""
-        return self.side > LARGEST
 
 
 def write_report(run: Path) -> Path:
@@ -138,7 +80,7 @@ def _content(folder: Path) -> dict[str, Any]:
         "blocks": tables.evaluated(metrics),
         "full_data": summarise(metrics.get("full_data") or ()),
         "ranking": _ranking(metrics),
-        "gallery": _gallery(folder / "distilled", data["classes"]),
+        "gallery": read_gallery(folder / "distilled", data["classes"]),
         "drawings": [draw(plot) for plot in (*curves(rows, method), trace) if plot is not None],
         "barycenter": barycenter if trace is not None else None,
         "three_digits": three_digits,
@@ -168,7 +110,7 @@ def _reading(path: Path, problem: str) -> Generator[None]:
     """Turn any failure to read `path` into one line that names the problem."""
     try:
         yield
-    except (pa.ArrowException, KeyError, OSError, ValueError) as error:
+    except (OSError, ValueError) as error:
         line = " ".join(str(error).split())
         raise ArtifactError(f"{path} {problem}; got {line}; run the command again to write it anew") from None
 
@@ -190,64 +132,6 @@ def _recipe(path: Path) -> Mapping[str, Any]:
         if not isinstance(recipe, dict):
             raise ValueError(f"{type(recipe).__name__} in place of settings")
     return recipe
-
-
-def _gallery(distilled: Path, classes: Sequence[str] | None) -> Gallery:
-    """Return the pictures; the manifest names the classes until there are metrics."""
-    manifest = distilled / "manifest.json"
-    if not manifest.is_file():  # written last: without it the folder is not finished
-        return Gallery()
-    known = read_as(_Product, manifest, advice=RUN_ADVICE)
-    with _reading(distilled, "cannot be read"):
-        files = sorted((distilled / "data").glob("train-*.parquet"))
-        sums = {entry.path: entry.sha256 for entry in known.files}
-        for file in files:
-            path = file.relative_to(distilled).as_posix()
-            if path in sums and sum_of(file).sha256 != sums[path]:
-                raise ValueError(f"another SHA-256 of {path}")
-        return _chosen(files, classes or known.classes)
-
-
-def _chosen(files: Sequence[Path], names: Sequence[str]) -> Gallery:
-    """Choose by label and weight first, so that only the pictures to be shown are read."""
-    table = pa.concat_tables([pq.read_table(file, columns=["label", "weight"]) for file in files]).to_pydict()
-    of_class: dict[int, list[int]] = defaultdict(list)
-    for position, label in enumerate(table["label"]):
-        of_class[label].append(position)
-    labels = sorted(of_class)
-    shown = [labels[i * len(labels) // CLASSES] for i in range(CLASSES)] if len(labels) > CLASSES else labels
-    weight: list[float] = table["weight"]
-    chosen = {label: sorted(of_class[label], key=lambda at: -weight[at])[:PER_CLASS] for label in shown}
-    pictures = _pictures(files, [at for positions in chosen.values() for at in positions])
-    return Gallery(
-        images=tuple(
-            ClassImages(
-                name=names[label] if label < len(names) else f"class {label}",
-                weights=tuple(weight[at] for at in positions),
-                sprite=sprite([pictures[at] for at in positions]),
-            )
-            for label, positions in chosen.items()
-        ),
-        classes=len(labels),
-        per_class=max(map(len, of_class.values()), default=0),
-        side=max((max(picture.size) for picture in pictures.values()), default=0),
-    )
-
-
-def _pictures(files: Sequence[Path], positions: Sequence[int]) -> dict[int, Image.Image]:
-    """Decode the pictures at `positions`, counted over all files, one batch of rows in memory at a time."""
-    wanted = set(positions)
-    found: dict[int, Image.Image] = {}
-    start = 0
-    for file in files:
-        for batch in pq.ParquetFile(file).iter_batches(batch_size=256, columns=["image"]):
-            column = batch.column("image")
-            for at in sorted(wanted.intersection(range(start, start + len(column)))):
-                picture = Image.open(io.BytesIO(column[at - start].as_py()["bytes"]))
-                picture.load()
-                found[at] = picture
-            start += len(column)
-    return found
 
 
 def _real(value: object, digits: int = 1) -> str:

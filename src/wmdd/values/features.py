@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from wmdd.values.classes import require_same_classes
+from wmdd.values.showing import short_repr
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,8 @@ class Teacher:
     top1: float
     """Per cent of the validation images, last epoch."""
 
+    __repr__ = short_repr
+
     @property
     def image_size(self) -> int:
         """Side R of the images that its network sees."""
@@ -61,6 +64,8 @@ class ClassStatistics:
     variances: Tensor
     """float64 `(C, F)`: biased variance of the same."""
 
+    __repr__ = short_repr
+
     def of_class(self, label: int) -> Tensor:
         """Return the features of class `label`, `(n_k, D)`."""
         start = sum(self.counts[:label])
@@ -85,6 +90,8 @@ class LayerStatistics:
     variances: Tensor
     """float64 `(S,)`: biased."""
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Barycenters:
@@ -102,6 +109,8 @@ class Barycenters:
     """Cost per iteration, class by class."""
     converged: tuple[bool, ...]
 
+    __repr__ = short_repr
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trajectories:
@@ -111,3 +120,5 @@ class Trajectories:
     """Of all of them."""
     parameters: Tensor
     """float32 `(X, E + 1, P)`: all P parameters side by side, in the network's order. May be memory-mapped."""
+
+    __repr__ = short_repr

@@ -7,6 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from wmdd.values.showing import short_repr
 from wmdd.values.warnings import RunWarning
 
 
@@ -53,6 +54,8 @@ class ImageSet:
     """What was seen when the images were opened; no part of the fingerprint."""
     held_out: float | None = None
     """Share of each class that was held out from the training images to make this split; None = the data's own."""
+
+    __repr__ = short_repr
 
     def __len__(self) -> int:
         return int(self.labels.shape[0])

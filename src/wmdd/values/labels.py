@@ -6,6 +6,8 @@ from typing import overload
 
 from torch import Tensor
 
+from wmdd.values.showing import short_repr
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Views:
@@ -30,6 +32,8 @@ class Views:
     patch: Tensor
     """int16 `(B, 4)`: the CutMix box, the region of the output, in output pixels, that shows the partner."""
 
+    __repr__ = short_repr
+
     def __len__(self) -> int:
         return int(self.index.shape[0])
 
@@ -50,6 +54,8 @@ class EpochLabels:
     """int32 `(M, k)`: which classes `logits` belong to, when only the k largest are kept."""
     rest: Tensor | None = None
     """float16 `(M,)`: mean logit of all the other classes."""
+
+    __repr__ = short_repr
 
     def rows(self, start: int, stop: int) -> "EpochLabels":
         """Return the labels of rows `start` to `stop`."""
@@ -111,3 +117,5 @@ class SoftLabels:
     """float32 `(M, C)`: the teacher's logits of the images as they are, in the set's order."""
     num_bytes: int
     """Bytes that the labels and views take on disk."""
+
+    __repr__ = short_repr

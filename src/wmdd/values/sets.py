@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from wmdd.values.classes import require_same_classes
+from wmdd.values.showing import short_repr
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +18,7 @@ class DistilledSet:
     labels: Tensor
     """int64 `(M,)`."""
     weights: Tensor
-    """float32 `(M,)`; they sum to 1 in each class."""
+    """float32 `(M,)`; they sum to 1 in each class. They count where a teacher labels, not with hard labels."""
     classes: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -28,6 +29,15 @@ class DistilledSet:
     """float32 `(M, C)`: fixed labels that were optimised together with the images or instead of them."""
     rates: Tensor | None = None
     """float32 `(T,)`: learned step sizes of a student, one, or one for each step of the method's own schedule."""
+
+    def __repr__(self) -> str:
+        """Return what the set is in one line: the images themselves are in its fields."""
+        more = [name for name in ("exact", "targets", "rates") if getattr(self, name) is not None]
+        return (
+            f"{type(self).__name__}(method={self.method!r}, {len(self.labels)} images of {len(self.classes)} classes, "
+            f"ipc={self.ipc}, side={self.image_size}, channels={self.images.shape[1]}, "
+            f"dtype={str(self.images.dtype).removeprefix('torch.')}{''.join(f', with {name}' for name in more)})"
+        )
 
     @property
     def ipc(self) -> int:
@@ -67,6 +77,8 @@ class Diagnosis:
     head_bounds: Tensor | None = None
     loss_gaps: Tensor | None = None
     loss_bounds: Tensor | None = None
+
+    __repr__ = short_repr
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

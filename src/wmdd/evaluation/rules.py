@@ -1,0 +1,132 @@
+"""A student's training and test in words: everything that its accuracy rests on, said from the protocol itself.
+
+The data-set card prints it, so that a figure can be reproduced from the card alone.
+"""
+
+from wmdd.evaluation.protocols import EvaluationProtocol
+from wmdd.evaluation.students import Student
+from wmdd.settings import TrainSettings, ViewSettings, strategy_groups
+from wmdd.training.ntk import BIAS_VARIANCE, RIDGE, WEIGHT_VARIANCE
+from wmdd.training.optim import cut_epoch
+
+Rules = dict[str, str]
+"""What is ruled → the rule, in reading order."""
+
+
+def student_rules(student: Student, *, side: int, temperature: float, targets: bool) -> Rules:
+    """Return the rules for one student; those that differ only in network and seed have the same.
+
+    Args:
+        student: the student.
+        side: R, side of the images.
+        temperature: of the stored soft labels.
+        targets: whether the set has fixed targets.
+    """
+    if student.procedure == "kernel":
+        return {
+            "procedure": "no student: ridge regression on the set with the tangent kernel of a fully connected ReLU "
+            f"network of one hidden layer, variances {WEIGHT_VARIANCE:g} of weights and {BIAS_VARIANCE:g} of biases, "
+            f"ridge {RIDGE:g} of the kernel's mean diagonal",
+            "labels": "the set's targets" if targets else "the classes, one-hot, less their mean",
+            **_test(side),
+        }
+    if student.procedure == "steps":
+        return {
+            "procedure": "one plain gradient step for each learned rate, from fresh weights drawn as Xavier has it, on "
+            "the cross-entropy of the next image of every class in turn",
+            "weights of images": "not used",
+            **_test(side),
+        }
+    return {
+        "epochs": str(student.training.epochs),
+        "batch": f"{student.training.batch} images, every image once in an epoch; a remainder of one image joins the "
+        "batch before",
+        **_optimisation(student.training),
+        "views": _views(student.protocol, side),
+        **_learning(student, temperature, targets),
+        **_test(side),
+    }
+
+
+def _test(side: int) -> Rules:
+    return {"test": f"once, after the last epoch, on the central {side} x {side} pixels of each test image, normalised"}
+
+
+def _optimisation(training: TrainSettings) -> Rules:
+    tested = {"tested network": f"moving average of the weights, decay {training.ema:g}"} if training.ema else {}
+    return {"optimiser": _optimiser(training), "learning rate": _rate(training), **tested}
+
+
+def _optimiser(training: TrainSettings) -> str:
+    decay = f"weight decay {training.weight_decay:g}"
+    if training.optimiser == "sgd":
+        return f"SGD, momentum {training.momentum:g}, {decay}"
+    return f"AdamW, betas 0.9 and 0.999, {decay}, none on parameters of one dimension"
+
+
+def _rate(training: TrainSettings) -> str:
+    start, epochs = f"{training.lr:g}", training.epochs
+    if training.schedule == "cosine":
+        period = f"{training.zeta * epochs:g}"
+        rate = f"cosine in steps of an epoch: {start} (1 + cos(pi i / {period})) / 2 in epoch i = 0 to {epochs - 1}"
+    elif training.schedule == "step":
+        rate = f"{start}, a tenth of it from epoch {cut_epoch(training)} on (counted from 0), the optimiser restarted"
+    else:
+        rate = f"{start} throughout"
+    return rate + (f", rising linearly over the first {training.warmup:g} epochs" if training.warmup else "")
+
+
+def _views(protocol: EvaluationProtocol, side: int) -> str:
+    if protocol.labels == "stored":
+        return "those of config fkd, replayed in stored order"
+    tiles = f"{protocol.tiles} x {protocol.tiles} tiles"
+    shuffle = f"the {tiles} of an image in random places, then " if protocol.tiles > 1 else ""
+    groups = ", ".join(strategy_groups(protocol.dsa))
+    dsa = f", then DSA: one of {groups} for each batch, with parameters for each image" if groups else ""
+    return shuffle + view_rules(protocol.views, side) + dsa
+
+
+def view_rules(views: ViewSettings, side: int) -> str:
+    """Return how random views are drawn, in words."""
+    crop = (
+        f"random crops of {100 * views.crop_min:g} to 100 % of the area, sides in a ratio of 3/4 to 4/3, resized to "
+        f"{side} x {side} (bilinear, no antialiasing)"
+    )
+    alpha = f"{views.cutmix:g}"
+    parts = [
+        "whole images" if views.crop_min == 1 else crop,
+        *(["half of them mirrored"] if views.flip else []),
+        *([f"CutMix with lambda from Beta({alpha}, {alpha}) for each image"] if views.cutmix else []),
+    ]
+    return ", ".join(parts)
+
+
+def _learning(student: Student, temperature: float, targets: bool) -> Rules:
+    protocol = student.protocol
+    if student.labels == "hard":
+        return {
+            "labels": ("the set's targets" if targets else "the classes") + ", mixed by area where CutMix mixes images",
+            "loss": f"{'half the squared error of the outputs' if targets else 'cross-entropy'}, mean over the batch",
+            "weights of images": "not used",
+        }
+    loss = _soft_loss(protocol, temperature if protocol.labels == "stored" else protocol.temperature)
+    classes = f" plus {protocol.class_weight:g} x cross-entropy with the classes" if protocol.class_weight else ""
+    return {
+        "labels": _answers(protocol),
+        "loss": f"{loss}, times weight / mean(weight), mean over the batch{classes}",
+        "weights of images": "weight / mean(weight) of the whole set"
+        + (", not in the cross-entropy" if classes else ""),
+    }
+
+
+def _soft_loss(protocol: EvaluationProtocol, temperature: float) -> str:
+    if protocol.loss == "mse":
+        return "squared error of the logits, mean over classes"
+    return f"KL(softmax(teacher / {temperature:g}) || softmax(student / {temperature:g})), no factor T²"
+
+
+def _answers(protocol: EvaluationProtocol) -> str:
+    if protocol.labels == "stored":
+        return "the teacher's logits in config fkd"
+    batch = ", its BatchNorm layers normalising by the batch" if protocol.batch_statistics else ""
+    return f"the teacher's logits of each view, computed while training{batch}"

@@ -1,0 +1,108 @@
+"""Soft labels of a distilled set on disk: epochs are read one at a time, and checked before they are handed out."""
+
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from torch import Tensor
+
+from wmdd.product.checked import CheckedFile, Flaw, reading
+from wmdd.product.columns import numbers, require_rows
+from wmdd.product.labels import epoch_from_table
+from wmdd.product.manifest import Manifest, Product
+from wmdd.values import EpochLabels, LazyEpochs, Views
+
+_ALL, _LARGEST = {"logits"}, {"logits", "classes", "rest"}
+_ANSWERS = {"full": (_ALL,), "topk": (_LARGEST, _ALL), "online": (set[str](),)}
+"""Columns of the teacher's answers by the way of storing them; of few classes, `topk` keeps all logits."""
+
+
+def stored_epochs(product: Product) -> LazyEpochs:
+    """Return the epochs of a set; reading a damaged one raises `ArtifactError` with its file, column and row."""
+    files, stops = product.epochs, list(accumulate(file.epochs for file in product.epochs))
+
+    def read(number: int) -> EpochLabels:
+        file, stop = next((f, stop) for f, stop in zip(files, stops, strict=True) if number < stop)
+        file.check()
+        with reading(file.full_path):
+            return _read_epoch(file, number - (stop - file.epochs), number, product.manifest)
+
+    return LazyEpochs(stops[-1] if stops else 0, read)
+
+
+def check_epoch(epoch: EpochLabels, manifest: Manifest) -> None:
+    """Refuse labels that do not fit their set, whatever file they come from.
+
+    Raises:
+        Flaw: an image is not in the set, or not once; a box is not in the image; a logit is not finite; or the logits
+            are not those that `store` promises.
+    """
+    _check_views(epoch.views, manifest.count, manifest.image_size)
+    _check_answers(epoch, manifest)
+
+
+def _read_epoch(file: CheckedFile, group: int, number: int, manifest: Manifest) -> EpochLabels:
+    with pq.ParquetFile(file.full_path) as parquet:
+        if parquet.num_row_groups != file.epochs:
+            raise Flaw(f"{parquet.num_row_groups} row groups, not {file.epochs}")
+        rows = parquet.metadata.row_group(group).num_rows
+        if rows != manifest.count:
+            raise Flaw(f"{rows} rows in epoch {number}, not {manifest.count}")
+        table = parquet.read_row_group(group)
+    epochs = numbers(table, "epoch", pa.int32())
+    require_rows(epochs == number, "epoch", epochs, f"the number of epoch {number}")
+    epoch = epoch_from_table(table)
+    check_epoch(epoch, manifest)
+    return epoch
+
+
+def _check_views(views: Views, count: int, side: int) -> None:
+    index, partner = views.index.numpy(), views.partner.numpy()
+    for name, column in (("index", index), ("partner", partner)):
+        require_rows((column >= 0) & (column < count), name, column, f"one of {count} images")
+    once = np.bincount(index, minlength=count)[index] == 1
+    require_rows(once, "index", index, "an image that is there once")
+    for name in ("crop", "partner_crop", "patch"):
+        boxes = getattr(views, name).numpy()
+        rule = f"a box (top, left, height, width) in {side} x {side} pixels"
+        require_rows(_boxes_inside(boxes, side, empty=name == "patch"), name, boxes, rule)
+
+
+def _boxes_inside(boxes: NDArray[Any], side: int, *, empty: bool) -> NDArray[np.bool_]:
+    """Tell of each box `(n, 4)` whether it lies in the image, by axis: `(n, 2)`; only boxes of CutMix may be empty."""
+    start, size = boxes[:, :2].astype(np.int64), boxes[:, 2:].astype(np.int64)
+    return (start >= 0) & (size >= (0 if empty else 1)) & (start + size <= side)
+
+
+def _check_answers(epoch: EpochLabels, manifest: Manifest) -> None:
+    classes = len(manifest.classes)
+    found = {name for name in ("logits", "classes", "rest") if getattr(epoch, name) is not None}
+    if manifest.store is None or found not in _ANSWERS[manifest.store]:
+        raise Flaw(f"columns {sorted(found)} of answers under store {manifest.store}")
+    if epoch.logits is None:
+        return
+    if epoch.classes is None or epoch.rest is None:
+        if epoch.logits.shape[1] != classes:
+            raise Flaw(f"column logits of {epoch.logits.shape[1]} classes, not {classes}")
+    else:
+        _check_kept(epoch.classes, epoch.logits, classes)
+        _require_finite(epoch.rest, "rest")
+    _require_finite(epoch.logits, "logits")
+
+
+def _check_kept(kept: Tensor, logits: Tensor, classes: int) -> None:
+    """Refuse classes of the largest logits that are unknown, or twice in a row."""
+    if kept.shape != logits.shape:
+        raise Flaw(f"column classes of {kept.shape[1]} entries for {logits.shape[1]} logits")
+    rows = kept.numpy()
+    require_rows((rows >= 0) & (rows < classes), "classes", rows, f"of {classes} classes")
+    ordered = np.sort(rows, axis=1)
+    require_rows(ordered[:, 1:] != ordered[:, :-1], "classes", rows, "a list of different classes")
+
+
+def _require_finite(values: Tensor, column: str) -> None:
+    # torch's half precision is much faster than NumPy's.
+    require_rows(values.isfinite().numpy(), column, values.numpy(), "finite")

@@ -1,0 +1,53 @@
+"""Which settings of a recipe had a part in a run: those that other settings switch off are left out."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from wmdd.settings.chain import TrainSettings
+from wmdd.settings.recipe import Recipe, dotted, nested
+
+_Flat = Mapping[str, Any]
+_TEACHER = tuple(f"squeeze.{name}" for name in (*TrainSettings.model_fields, "pretrained", "crop_min", "flip", "seed"))
+_WHERE: Mapping[str, Callable[[_Flat], bool]] = {
+    **dict.fromkeys(
+        ("device", "save_every", "data.memory_gb", "data.workers", "statistics.batch"),  # speed alone
+        lambda _: False,
+    ),
+    "squeeze.momentum": lambda s: s["squeeze.optimiser"] == "sgd",
+    "squeeze.zeta": lambda s: s["squeeze.schedule"] == "cosine",
+    "barycenter.weights": lambda s: s["barycenter.objective"] == "wasserstein",
+    "barycenter.step": lambda s: (s["barycenter.objective"], s["barycenter.weights"]) == ("wasserstein", "learned"),
+    "barycenter.iterations": lambda s: s["barycenter.objective"] in ("wasserstein", "sliced", "entropic", "mmd_rbf"),
+    "recover.curriculum_milestone": lambda s: s["recover.curriculum"] != "none",
+    "recover.curriculum_end": lambda s: s["recover.curriculum"] != "none",
+    "recover.bn_weight": lambda s: s["recover.bn"] != "none",
+    "recover.bn_first": lambda s: s["recover.bn"] != "none",
+    "relabel.top_k": lambda s: s["relabel.store"] == "topk",
+}
+"""Settings that count only where others say so."""
+
+
+def settings_in_effect(
+    recipe: Recipe, *, trains: bool = True, relabels: bool = True, holdout: float | None = None
+) -> dict[str, Any]:
+    """Return the settings of a recipe that had a part in a run, nested by section and ready for YAML.
+
+    They are a recipe too: what is left out has no effect at its default either.
+
+    Args:
+        recipe: every setting of the run.
+        trains: whether any teacher was trained.
+        relabels: whether views were labelled and stored.
+        holdout: the share of the images that was held out; None = the data have a split of their own.
+    """
+    flat = dotted(recipe.model_dump(mode="json"))
+    unused = {name for name, holds in _WHERE.items() if name in flat and not holds(flat)}
+    if not trains:
+        unused |= set(_TEACHER)
+    if not relabels:
+        unused |= {name for name in flat if name.startswith("relabel.") and name != "relabel.teachers"}
+    if holdout is None:
+        unused |= {"data.holdout", "data.holdout_seed"}
+    elif holdout != recipe.data.holdout:  # the data bring a share of their own
+        unused.add("data.holdout")
+    return nested({name: value for name, value in flat.items() if name not in unused})
