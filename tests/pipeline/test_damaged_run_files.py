@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny_run import ARCH, BENCH, SCORE
 
-import wmdd
 from damage import json_text, or_one_line
 from mutations import damaged, damaged_json
 from wmdd.cli.main import main
@@ -19,49 +19,7 @@ from wmdd.pipeline.status import run_status
 from wmdd.report import write_bench, write_report
 from wmdd.settings.yaml_tree import load_yaml
 
-ARCH = "convnet1_w8_bn"
-TINY: dict[str, Any] = {
-    "ipc": 1,
-    "device": "cpu",
-    "squeeze": {"arch": ARCH, "epochs": 1},
-    "recover": {"iterations": 2},
-    "evaluate": {"students": (ARCH,), "epochs": 1, "seeds": 1},
-}
-SCORE = {
-    "set": "wmdd", "ipc": 1, "student": ARCH, "protocol": "wmdd", "labels": "soft", "seed": 7, "distill_seed": 0,
-    "top1": 50.0, "top5": 90.0, "top1_best": 51.0,
-}  # fmt: skip
 DEEP = "[" * 5000
-CELL = {
-    "row": "wmdd", "method": "wmdd", "ipc": 1, "seed": 0, "state": "finished", "error": "", "folder": "cells/wmdd",
-    "scores": [SCORE], "beside": [{**SCORE, "set": "random"}], "seconds": {"recover": 1.0}, "memory": {"recover": 2},
-    "bytes": {"images": 3, "soft_labels": 4},
-}  # fmt: skip
-BENCH = {
-    "schema": 1,
-    "data": {"name": "digits", "classes": ["0", "1"], "train": 9, "val": 3, "image_size": 8, "channels": 1},
-    "teacher": {"arch": ARCH, "stem": "small", "top1": 90.0, "seconds": 1.0},
-    "rows": [{"name": "wmdd", "method": "wmdd", "settings": {}}],
-    "ipcs": [1], "students": [ARCH], "protocols": ["wmdd"], "seeds": 1, "distill_seeds": 1,
-    "run": {"device": "cpu", "precision": "fp32", "command": "", "version": "", "commit": "", "versions": {"a": "1"}},
-    "cells": [CELL, {**CELL, "seed": 1}],
-}  # fmt: skip
-
-
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a run, which has been evaluated once more."""
-    place = tmp_path_factory.mktemp("finished_run")
-    wmdd.distill("digits", out=place / "run", store=place / "store", **TINY)
-    (place / "run" / "evaluations").mkdir()
-    join_scores(place / "run", [SCORE], [])
-    return place / "run"
-
-
-@pytest.fixture
-def run(finished: Path, tmp_path: Path) -> Path:
-    shutil.copytree(finished, tmp_path / "run")
-    return tmp_path / "run"
 
 
 def evaluate(run: Path) -> int:
@@ -159,13 +117,15 @@ READERS: dict[str, Callable[[Path], object]] = {
 @pytest.mark.slow
 @pytest.mark.parametrize("file", READERS)
 @pytest.mark.parametrize("seed", range(100))
-def test_damage_of_a_run_file_is_one_line_or_other_data(finished: Path, tmp_path: Path, file: str, seed: int) -> None:
+def test_damage_of_a_run_file_is_one_line_or_other_data(
+    finished_run: Path, tmp_path: Path, file: str, seed: int
+) -> None:
     """Files of a run have no check sums: another number in them is other data, which the same command writes anew.
 
     The images of the page do: they are those that were written, or it is one line.
     """
     run = tmp_path / "run"
-    shutil.copytree(finished, run)
+    shutil.copytree(finished_run, run)
     content = (run / file).read_bytes()
     (run / file).write_bytes(damaged(content, seed))
     read = or_one_line(lambda: READERS[file](run))

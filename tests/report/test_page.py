@@ -332,7 +332,7 @@ def test_missing_folder_is_one_clear_line(tmp_path: Path) -> None:
         ("metrics.json", "{}", "another schema; got None"),
         ("metrics.json", '{"schema": 1, "evaluations": {}}', "evaluations"),
         ("metrics.json", '{"schema": 1, "evaluations": [{"set": "wmdd"}]}', r"evaluations\.0"),
-        ("metrics.json", '{"schema": 1, "diagnosis": {"a": {"classes": {"cost": [1], "floor": []}}}}', "every class"),
+        ("metrics.json", '{"schema": 1, "diagnosis": {"a": {"classes": {"cost": [1]}}}}', "every set must have"),
         ("metrics.json", '{"schema": 1, "warnings": [{}]}', "warnings.0.kind"),
         ("recipe.yaml", "a: [", "is not YAML"),
         ("recipe.yaml", "a: &a [*a]", "is not YAML"),

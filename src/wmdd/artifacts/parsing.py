@@ -10,7 +10,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from wmdd.errors import ArtifactError
 
 Value = TypeVar("Value")
-PlainName = Annotated[str, Field(pattern=r"^[^/\\.\x00-\x1f][^/\\\x00-\x1f]*$")]
+PlainName = Annotated[str, Field(max_length=200, pattern=r"^[^/\\.\x00-\x1f][^/\\\x00-\x1f]*$")]
 """Name of a file or folder inside a known one: no path, so that nothing outside is read."""
 
 

@@ -61,11 +61,13 @@ def export(words: Sequence[str]) -> Action:
         raise ConfigError(f"--format: unknown; got {form!r}{did_you_mean(form, formats)}")
 
     def act() -> int:
+        from wmdd.artifacts.files import writing  # noqa: PLC0415
         from wmdd.product.reading import load  # noqa: PLC0415
         from wmdd.product.writing import export_set  # noqa: PLC0415
 
         distilled = load(run)
-        export_set(distilled, Path(to), form, facts={"title": title_of(distilled.method)})
+        with writing(Path(to)):
+            export_set(distilled, Path(to), form, facts={"title": title_of(distilled.method)})
         return say(to)
 
     return act

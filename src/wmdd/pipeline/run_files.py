@@ -4,7 +4,6 @@ Reports and tables work on the plain contents, in which newer versions may have 
 may be missing where it has a default: runs of older versions do not have all of it.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -29,10 +28,23 @@ Amounts = dict[str, Annotated[float, Field(ge=0)]]
 Fraction = Annotated[float, Field(ge=-1, le=1)]
 
 
-def _of_equal_length(lists: Mapping[str, tuple[float, ...]]) -> Any:
-    if len(set(map(len, lists.values()))) > 1:
+_BY_CLASS = frozenset({"cost", "floor", "random_cost", "random_std", "distance"})
+"""Figures of a diagnosis that are known class by class, whatever the teacher."""
+
+
+def _for_every_class(diagnosis: Any) -> Any:
+    of_sets = [each.classes for each in diagnosis.values()]
+    if any(of_sets) and any(not figures.keys() >= _BY_CLASS for figures in of_sets):
+        raise ValueError(f"every set must have {', '.join(sorted(_BY_CLASS))}")
+    if len({len(values) for figures in of_sets for values in figures.values()}) > 1:
         raise ValueError("lists must have an entry for every class")
-    return lists
+    return diagnosis
+
+
+def _possible(path: str) -> str:
+    if "\0" in path or len(path.encode()) > 4000 or any(len(part.encode()) > 255 for part in Path(path).parts):
+        raise ValueError("no possible path")
+    return path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +60,7 @@ class StageEntry:
 class RunFile:
     """`run.json`."""
 
-    store: Annotated[str, Field(pattern=r"^[^\x00]+$")]
+    store: Annotated[str, AfterValidator(_possible)]
     results: tuple[StageEntry, ...]
     current: PlainName | None
     sets: tuple[PlainName, ...] | None = None
@@ -111,7 +123,7 @@ class DiagnosisRow:
     """One set's diagnosis."""
 
     mean: dict[str, float] = field(default_factory=dict)
-    classes: Annotated[dict[str, tuple[float, ...]], AfterValidator(_of_equal_length)] = field(default_factory=dict)
+    classes: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +180,7 @@ class Metrics:
     data: DataRow = field(default_factory=DataRow)
     teacher: TeacherRow = field(default_factory=TeacherRow)
     barycenter: BarycenterRow = field(default_factory=BarycenterRow)
-    diagnosis: dict[str, DiagnosisRow] = field(default_factory=dict)
+    diagnosis: Annotated[dict[str, DiagnosisRow], AfterValidator(_for_every_class)] = field(default_factory=dict)
     evaluations: tuple[ScoreRow, ...] = ()
     full_data: tuple[ScoreRow, ...] = ()
     ranking: tuple[RankingRow, ...] = ()
@@ -186,6 +198,37 @@ class JoinedScores:
     of: dict[str, Any]
     """Identities of the sets and of the teachers that the scores belong to."""
     scores: tuple[ScoreRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchData:
+    """The real images of a bench."""
+
+    name: str
+    train: NonNegativeInt
+    val: NonNegativeInt
+    image_size: NonNegativeInt
+    channels: NonNegativeInt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchTeacher:
+    """The teacher that all rows share."""
+
+    arch: str
+    top1: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchMachine:
+    """The machine, the code and the command of a bench."""
+
+    device: str
+    precision: str
+    command: str
+    version: str
+    commit: str
+    versions: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,15 +260,15 @@ class CellRow:
 class BenchFile:
     """`bench.json`."""
 
-    data: DataRow
-    teacher: TeacherRow
+    data: BenchData
+    teacher: BenchTeacher
     rows: tuple[BenchRow, ...]
     ipcs: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
     students: tuple[str, ...]
     protocols: tuple[str, ...]
     seeds: int
     distill_seeds: int
-    run: MachineRow
+    run: BenchMachine
     cells: tuple[CellRow, ...]
 
 
