@@ -4,8 +4,9 @@
     python benchmarks/equal_bytes.py compare before.json     # at the new one; names every difference and exits with 1
 
 Each case is a whole run with next to no training. Compared are all files of `distilled/`, and `metrics.json` without
-times, memory, versions and result keys. Left out are the card's title, citation, settings and versions, and its line
-on learned labels: the words of a card, and which settings it lists, are presentation.
+times, memory, versions and result keys. Of the card only its head and its table of accuracies count, without the
+title and the intervals: the words of a card, and which settings it lists, are presentation. So are the manifest's
+version and its own checksum.
 """
 
 import argparse
@@ -107,10 +108,9 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "ls own": ("ls", _OWN),
 }
 """Further cases: settings that take other ways through the code."""
-_PRESENTATION = (
-    rb"- Versions: [^\n]*\n|- Settings:\n```yaml\n.*?```|^pretty_name: [^\n]*\n|^# [^\n]*\n|^## Citation.*"
-    rb"|^- `targets`: [^\n]*\n"
-)
+_COUNTED = rb"\A---\n.*?^---$|^\|[^\n]*\|$"
+"""Parts of a card: its head, and the rows of its tables."""
+_PRESENTATION = rb"^pretty_name: [^\n]*\n| [0-9.]+ to [0-9.]+ \||^\| weight \|[^\n]*|^\| set \|[^\n]*|^\|-[^\n]*"
 _UNCOUNTED = ("seconds", "costs")
 _RUN = ("method", "ipc", "seed", "device", "precision")
 _WORDS = {("record", False): "recorded", ("compare", False): "equal", ("compare", True): "differs"}
@@ -131,12 +131,16 @@ def run(name: str, store: Path, out: Path) -> dict[str, Any]:
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of every file of a product, the card's settings and versions aside."""
+    """Return the SHA-256 of every file of a product, without what is presentation."""
     found: dict[str, str] = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         content = path.read_bytes()
         if path.name == "README.md":
-            content = re.sub(_PRESENTATION, b"", content, flags=re.DOTALL | re.MULTILINE)
+            counted = re.findall(_COUNTED, content, flags=re.DOTALL | re.MULTILINE)
+            content = re.sub(_PRESENTATION, b"", b"\n".join(counted), flags=re.MULTILINE)
+        if path.name == "manifest.json":
+            facts = json.loads(content)
+            content = json.dumps({name: facts[name] for name in facts if name not in ("schema", "sha256")}).encode()
         found[path.relative_to(folder).as_posix()] = hashlib.sha256(content).hexdigest()
     return found
 

@@ -94,6 +94,27 @@ def files_of(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+def test_the_card_says_what_the_accuracy_rests_on(digits: Digits) -> None:
+    card = (digits.out / "distilled" / "README.md").read_text("utf-8")
+    data, row = digits.run.metrics["data"], digits.run.metrics["evaluations"][0]
+    for said in (
+        f"{data['train']:,} training and {data['val']:,} test images of 10 classes",
+        f"Accuracy on {data['val']:,} of the source's real test images",
+        f"| {row['set']} | 2 | {ARCH} | wmdd | soft | {row['top1']:.1f} |",
+        "`wmdd, soft labels`:\n\n- epochs: 3\n- batch: 20 images",
+        "weight decay 0.01",
+        "cosine in steps of an epoch: 0.001 (1 + cos(pi i / 3)) / 2",
+        f"- `{ARCH}`: ConvNet of 1 blocks (3 x 3 convolution to 8 channels, BatchNorm",
+        "Views of config `fkd`: whole images.",
+        "cpu, networks in fp32",
+    ):
+        assert said in card, said
+    settings = yaml.safe_load(card.split("```yaml\n")[1].split("```")[0])
+    assert "curriculum_end" not in settings["recover"]
+    assert "top_k" not in settings["relabel"]
+    assert complete({}, settings) == complete({}, {**settings, "recover.curriculum_end": 0.08})
+
+
 def test_a_run_leaves_the_files_of_the_contract(digits: Digits) -> None:
     names = set(files_of(digits.out))
     assert {

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from run_folders import make_diagnosis, make_metrics, score
 
+from wmdd.cli.main import main
 from wmdd.errors import ArtifactError
 from wmdd.methods.catalogue import losses_of
 from wmdd.report import verdict, write_report
@@ -371,3 +372,19 @@ def test_a_browser_has_nothing_to_complain_about(make_run: MakeRun, tmp_path: Pa
     done = subprocess.run([browser, *options, page.as_uri()], capture_output=True, text=True, check=True, timeout=60)
     assert "CONSOLE" not in done.stderr
     assert "WMDD on digits" in done.stdout
+
+
+@pytest.mark.parametrize("words", [["report"], ["export", "--format", "imagefolder", "--to", "OUT"]])
+def test_a_damaged_set_is_neither_drawn_nor_exported(
+    make_run: MakeRun, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = make_run()
+    path = run / "distilled/data/train-00000-of-00001.parquet"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 4
+    path.write_bytes(content)
+    typed = [words[0], str(run), *(word.replace("OUT", str(run / "out")) for word in words[1:])]
+    assert main(typed) == 2
+    assert re.search(r"train-00000-of-00001.parquet: damaged; got another SHA-256; [^\n]*\n\Z", capsys.readouterr().err)
+    assert not (run / "report.html").exists()
+    assert not (run / "out").exists()

@@ -8,6 +8,7 @@
 6. `comparison`: from scores to figures: mean, spread within and between sets, gap to random images, who is ahead.
 7. `proportion`: what the number of test images leaves open.
 8. `ranking`: DD-Ranking's scores, which separate images from labels and augmentation.
+9. `rules`: a protocol in words, for the card of a set.
 
 `wmdd.stages.evaluate` runs 2 to 5 for every set; `wmdd.pipeline.metrics` and `wmdd.report` use 6 to 8.
 """

@@ -1,29 +1,37 @@
 """A network in words and code, so that others can build it without this package."""
 
-from wmdd.models.building import timm_name, timm_options
+import torch
+
+from wmdd.models.building import build_model, timm_name, timm_options
 from wmdd.models.names import parse_convnet
+from wmdd.models.stems import apply_small_stem
 from wmdd.values import ModelSpec
 
-_SMALL = "; first convolution 3 x 3 at stride 1, no pooling after it"
+_NORMS = {"in": "instance norm", "bn": "BatchNorm", "nn": "no normalisation"}
 
 
 def definition(spec: ModelSpec) -> str:
-    """Return how to build a network.
+    """Return how to build a network, and the number of its parameters.
 
     Raises:
-        ConfigError: timm does not know it.
+        ConfigError: it cannot be built.
     """
-    form = f"for {spec.channels} x {spec.image_size} x {spec.image_size} images, {spec.num_classes} classes"
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):  # shapes only
+        model = build_model(spec)
+        small = spec.stem == "small" and apply_small_stem(model)
+    stem = ", the first convolution 3 x 3 at stride 1 and no pooling after it" if small else ""
+    size = f"{spec.channels} x {spec.image_size} x {spec.image_size}"
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return f"{_maker(spec)}{stem}, for {size} images and {spec.num_classes} classes: {parameters:,} parameters"
+
+
+def _maker(spec: ModelSpec) -> str:
     convnet = parse_convnet(spec.arch)
     if convnet is not None:
-        norm = {"in": "instance norm", "bn": "BatchNorm", "nn": "no normalisation"}[convnet.norm]
-        return (
-            f"ConvNet {form}: {convnet.depth} blocks of a 3 x 3 convolution to {convnet.width} channels, {norm}, ReLU, "
-            "2 x 2 average pooling; one linear layer"
-        )
+        block = f"3 x 3 convolution to {convnet.width} channels, {_NORMS[convnet.norm]}, ReLU, 2 x 2 average pooling"
+        return f"ConvNet of {convnet.depth} blocks ({block}) and a linear layer"
     name = timm_name(spec.arch)
     if name is None:
-        return f"ShuffleNet-V2 {form}: torchvision's shufflenet_v2_x1_0{_SMALL * (spec.stem == 'small')}"
+        return "`torchvision.models.shufflenet_v2_x1_0`"
     options = "".join(f", {key}={value!r}" for key, value in timm_options(spec, name).items())
-    small = spec.stem == "small" and "patch_size" not in timm_options(spec, name)
-    return f"timm.create_model({name!r}{options}) {form}{_SMALL * small}"
+    return f'`timm.create_model("{name}"{options})`'

@@ -3,8 +3,8 @@
 from torch import nn
 
 
-def apply_small_stem(model: nn.Module) -> None:
-    """Make the first convolution keep the resolution and drop the first pooling, in place.
+def apply_small_stem(model: nn.Module) -> bool:
+    """Make the first convolution keep the resolution and drop the first pooling, in place; tell whether there are such.
 
     ResNets and DenseNets get a 3 x 3 convolution of stride 1 instead of 7 x 7 of stride 2 and no max-pool; MobileNets,
     EfficientNets and ShuffleNets keep their 3 x 3 convolution, at stride 1. Networks without such layers stay as they
@@ -25,7 +25,8 @@ def apply_small_stem(model: nn.Module) -> None:
             replace(model, name, conv_like(conv, kernel=3))
         if pool is not None and _find(model, pool) is not None:
             replace(model, pool, nn.Identity())
-        return
+        return True
+    return False
 
 
 def patch_size(image_size: int, stem: str, native: int = 16) -> int:
