@@ -128,6 +128,6 @@ def require_images(image_set: ImageSet, ipc: int) -> None:
         short = sum(count < ipc for count in counts)
         raise DataError(
             f"class {image_set.classes[fewest]!r} has {counts[fewest]} {word} for training; got ipc {ipc}, which "
-            f"needs at least as many, and {short} of {len(counts)} classes have fewer; "
-            f"lower --ipc to {counts[fewest]}, add images, or leave small classes out"
+            f"needs at least as many, and {short} of {len(counts)} classes have fewer; lower --ipc to "
+            f"{counts[fewest]}, add images, or leave small classes out"
         )
