@@ -1,5 +1,6 @@
 """Which Parquet files are for training, and which for validation."""
 
+import os
 import shutil
 
 import pytest
@@ -67,3 +68,17 @@ def test_hidden_files_do_not_count(tmp_path):
     shutil.copy(tmp_path / "train.parquet", tmp_path / ".test.parquet")
     train, val = opened(tmp_path, holdout=0.2)
     assert sorted(values(train) + values(val)) == [10 * number for number in range(1, 11)]
+
+
+@pytest.mark.parametrize("link", [os.symlink, os.link])
+def test_links_to_files(tmp_path, link):
+    write(tmp_path / "train-0.parquet", [0, 1])
+    write(tmp_path / "test.parquet", [0])
+    link(tmp_path / "train-0.parquet", tmp_path / "train-1.parquet")
+    train, _ = opened(tmp_path)
+    assert len(train) == 2
+    assert [(warning.kind, warning.count) for warning in train.warnings] == [("repeated files", 1)]
+    (tmp_path / "test.parquet").unlink()
+    link(tmp_path / "train-1.parquet", tmp_path / "test.parquet")
+    with pytest.raises(DataError, match=r"'train-0.parquet' and 'test.parquet' .* are one file"):
+        opened(tmp_path)

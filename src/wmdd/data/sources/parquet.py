@@ -15,7 +15,7 @@ import numpy as np
 
 from wmdd.data.sources.listing import Listing, Rows, Source, Splits, noted
 from wmdd.data.sources.parquet_columns import LABEL_NAMES, Columns, choose_columns, require_alike
-from wmdd.data.sources.parquet_folders import by_split, holds_parquet, parquet_files
+from wmdd.data.sources.parquet_folders import by_split, each_once, holds_parquet, parquet_files
 from wmdd.data.sources.parquet_labels import Labels, read_labels
 from wmdd.data.sources.parquet_schema import FileSchema
 from wmdd.data.sources.parquet_store import ParquetStore
@@ -37,6 +37,7 @@ def list_parquet(root: Path, name: str, settings: DataSettings) -> Splits:
     """
     splits = {"train": [root.name]} if root.is_file() else by_split(parquet_files(root))
     root = root.parent if root.is_file() else root
+    splits, warnings = each_once(root, splits, name)
     train = _Table.train(root, splits["train"], name, settings)
     if len(train.labels.codes) and not train.labels.values:
         raise DataError(
@@ -44,7 +45,7 @@ def list_parquet(root: Path, name: str, settings: DataSettings) -> Splits:
             f"all {train.labels.missing}; label them or choose another column by --data.label_column"
         )
     classes = train.class_names()
-    warnings = train.warnings()
+    warnings += train.warnings()
     for split in ("val", "test"):
         if split in splits:
             held = train.sibling(split, splits[split])

@@ -3,11 +3,16 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from wmdd.data.sources.listing import is_visible
+from wmdd.data.sources.listing import is_visible, noted
+from wmdd.data.sources.parquet_reading import reading
 from wmdd.data.sources.splits import list_words, names_a_split, split_of
 from wmdd.data.sources.walking import image_files
 from wmdd.errors import DataError
+
+if TYPE_CHECKING:
+    from wmdd.values import RunWarning
 
 
 def parquet_sets(root: Path) -> dict[str, list[str]]:
@@ -81,3 +86,31 @@ def by_split(files: Sequence[str]) -> dict[str, list[str]]:
     if "train" not in splits:
         raise DataError(f"no Parquet file of training images; got {', '.join(files[:5])}; name one train-*.parquet")
     return splits
+
+
+def each_once(
+    root: Path, splits: dict[str, list[str]], name: str
+) -> "tuple[dict[str, list[str]], tuple[RunWarning, ...]]":
+    """Leave out further links to a file within its split, with a warning.
+
+    Raises:
+        DataError: a file is both of training and of another split, or cannot be read.
+    """
+    kept: dict[str, dict[tuple[int, int], str]] = {split: {} for split in splits}
+    twice: list[str] = []
+    for split, files in splits.items():
+        for file in files:
+            with reading(file):
+                status = (root / file).stat()
+            if kept[split].setdefault((status.st_dev, status.st_ino), file) != file:
+                twice.append(file)
+    shared = [(split, key) for split in splits if split != "train" for key in kept[split] if key in kept["train"]]
+    if shared:
+        split, key = shared[0]
+        raise DataError(
+            f"{kept['train'][key]!r} and {kept[split][key]!r} of {name!r} are one file; got a link; "
+            "give other images for validation, or remove the link to hold a share out"
+        )
+    text = f"{len(twice)} links to Parquet files that are listed anyway ({', '.join(twice[:3])}), left out; remove them"
+    told = (noted("repeated files", text, len(twice)),) if twice else ()
+    return {split: list(files.values()) for split, files in kept.items()}, told
