@@ -29,10 +29,18 @@ class Result(Protocol):
 class Stages(Protocol):
     """Runs stages: reuses finished results, resumes unfinished ones."""
 
-    def run(self, stage: Stage, *inputs: Result | tuple[Result, ...], settings: Section, **facts: Any) -> Result:
+    def run(
+        self,
+        stage: Stage,
+        *inputs: Result | tuple[Result, ...],
+        settings: Section,
+        of: str = "",
+        **facts: Any,
+    ) -> Result:
         """Return the result of `stage` on `inputs`; `facts` go to the stage as keyword arguments.
 
-        Several results in a tuple reach the stage as a tuple of their records.
+        Several results in a tuple reach the stage as a tuple of their records. Where a stage runs several times, `of`
+        says on the screen of which network or set this run is; it changes nothing else.
         """
         ...
 
@@ -47,7 +55,9 @@ def further_teachers(
 ) -> tuple[Result, ...]:
     """Return networks that are trained as `squeeze` says, whatever checkpoint the run's own teacher comes from."""
     settings = recipe.squeeze.with_(checkpoint=None)
-    return tuple(stages.run(SQUEEZE, train, val, settings=settings.with_(arch=arch)) for arch in dict.fromkeys(archs))
+    return tuple(
+        stages.run(SQUEEZE, train, val, settings=settings.with_(arch=arch), of=arch) for arch in dict.fromkeys(archs)
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -87,7 +87,11 @@ def teach(stages: Stages, train: Result, val: Result, recipe: Recipe) -> tuple[R
 def distill(stages: Stages, train: Result, teachers: tuple[Result, ...], recipe: Recipe) -> Result:
     """Take each teacher's statistics and recover images under all of them."""
     settings = recipe.of(StatisticsSettings)
-    statistics = tuple(stages.run(LAYER_STATISTICS, train, each, settings=settings) for each in teachers)
+    archs = (recipe.squeeze.arch, *_others(recipe))
+    statistics = tuple(
+        stages.run(LAYER_STATISTICS, train, each, settings=settings, of=arch)
+        for each, arch in zip(teachers, archs, strict=True)
+    )
     own = GvbsmRecoverSettings(gvbsm=recipe.of(GvbsmSettings), recover=recipe.of(OptimisationSettings))
     return stages.run(GVBSM, train, teachers, statistics, settings=own, ipc=recipe.ipc)
 
