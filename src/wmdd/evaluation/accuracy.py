@@ -7,7 +7,7 @@ from wmdd.context import Context
 from wmdd.data.inputs import InputForm, network_inputs
 from wmdd.data.loading import fetch_batches, in_order
 from wmdd.errors import NumericsError
-from wmdd.training.finite import first_nonfinite
+from wmdd.training.finite import weights_in_words
 from wmdd.values import ImageSet
 
 BATCH = 250
@@ -43,11 +43,9 @@ def _require_answers(model: nn.Module, logits: Tensor, images: ImageSet, index: 
     if bool(torch.isfinite(logits).all()):
         return
     row = int((~torch.isfinite(logits)).any(dim=1).nonzero()[0])
-    layer = first_nonfinite(model.state_dict())
-    weights = "its weights are finite" if layer is None else f"its weights {layer} are not finite either"
     name = images.classes[int(images.labels[index[row]])]
     answer = float(logits[row][~logits[row].isfinite()][0])
     raise NumericsError(
-        f"a network's answers are not finite; got {answer} for an image of class {name!r}, and {weights}; lower the "
-        "learning rate that it was trained with, or give sound weights"
+        f"a network's answers are not finite; got {answer} for an image of class {name!r}, and "
+        f"{weights_in_words(model)}; lower the learning rate that it was trained with, or give sound weights"
     )

@@ -22,7 +22,7 @@ from wmdd.models.taps import features_and_logits, tap_batchnorm, tap_features
 from wmdd.settings import StatisticsSettings
 from wmdd.stages.classes import class_by_class
 from wmdd.stages.stage import Stage
-from wmdd.training.finite import first_nonfinite
+from wmdd.training.finite import weights_in_words
 from wmdd.values import ClassStatistics, ImageSet, Teacher
 
 
@@ -87,11 +87,9 @@ def pass_class(
             features.append(latest.features.float().cpu())
     found = torch.cat(features)
     if not bool(torch.isfinite(found).all()):
-        layer = first_nonfinite(model.state_dict())
-        weights = "its weights are finite" if layer is None else f"its weights {layer} are not finite either"
         raise NumericsError(
             f"the teacher's features are not finite; got NaN or infinity for images of class {train.classes[label]!r}, "
-            f"and {weights}; give or train a sound teacher"
+            f"and {weights_in_words(model)}; give or train a sound teacher"
         )
     return found
 

@@ -61,11 +61,20 @@ class Rise:
     last: float
 
 
-def rise_of(unit: str, first: float | None, last: float | None) -> Rise | None:
-    """Return the rise of a loss, or None if it did not end clearly above its start, or one of them is not known."""
+def rise_of(unit: str, ends: Mapping[str, float]) -> Rise | None:
+    """Return the rise of a loss from its `first` to its `last` value; None if it is not clear, or one is not known."""
+    first, last = ends.get("first"), ends.get("last")
     if first is None or last is None or last <= first + _RISE * abs(first):
         return None
     return Rise(unit=unit, first=first, last=last)
+
+
+def say_rise(rise: Rise | None, rises: list[Rise] | None, advice: str, ctx: Context) -> None:
+    """Say that a unit's loss rose, or leave it to the stage that collects the `rises` of several units."""
+    if rise is not None and rises is not None:
+        rises.append(rise)
+    elif rise is not None:
+        warn_of_rises([rise], 1, advice, ctx)
 
 
 def warn_of_rises(rises: Sequence[Rise], units: int, advice: str, ctx: Context) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from wmdd.errors import NumericsError
 
@@ -27,3 +27,9 @@ def require_finite(what: str, tensors: Mapping[str, Tensor], advice: str) -> Non
     name = first_nonfinite(tensors)
     if name is not None:
         raise NumericsError(f"{what} are not finite; got NaN or infinity in {name}; {advice}")
+
+
+def weights_in_words(model: nn.Module) -> str:
+    """Return whether a network's weights are finite, for a message about what it answers."""
+    name = first_nonfinite(model.state_dict())
+    return "its weights are finite" if name is None else f"its weights {name} are not finite either"

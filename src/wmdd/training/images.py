@@ -7,15 +7,15 @@ that belong to the iteration, so that a run that was stopped and resumed gives t
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from wmdd.context import Context, Saved
+from wmdd.context import Context
 from wmdd.errors import NumericsError
-from wmdd.training.divergence import Rise, Seen, diverged, rise_of, warn_of_rises
-from wmdd.training.optim import load_moments, moments
+from wmdd.training.divergence import Rise, Seen, diverged, rise_of, say_rise
+from wmdd.training.saving import Carried, carried_tensors, load_state, named_variables, state
 
 ROWS = 100
 LinAlgError = torch.linalg.LinAlgError  # pyright: ignore[reportPrivateImportUsage]
@@ -46,18 +46,6 @@ class Variable:
 
     start: Tensor
     lr: float
-
-
-class Carried(Protocol):
-    """State beside the variables that a loss carries from one iteration to the next, such as a network in training."""
-
-    def tensors(self) -> Mapping[str, Tensor]:
-        """Return it as named tensors."""
-        ...
-
-    def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Restore it."""
-        ...
 
 
 def _constant(iteration: int) -> float:
@@ -102,9 +90,9 @@ def optimise(start: Mapping[str, Variable], loss: Loss, descent: Descent, *, ctx
     variables = {name: part.start.detach().clone().to(ctx.device).requires_grad_() for name, part in start.items()}
     optimiser = descent.optimiser([{"params": [variables[name]], "lr": part.lr} for name, part in start.items()])
     rates = [part.lr for part in start.values()]
-    fresh = {name: value.clone() for name, value in _carried(descent).items()}
+    fresh = {name: value.clone() for name, value in carried_tensors(descent.carried).items()}
     saved = ctx.restore(descent.unit)
-    iteration = _restore(variables, optimiser, descent, saved)
+    iteration = load_state(saved, variables, optimiser, descent.carried)
     ends: dict[str, float] = {} if saved is None else dict(saved.facts.get("ends", {}))
     seen: list[Seen] = []
     while iteration < descent.iterations:
@@ -117,10 +105,10 @@ def optimise(start: Mapping[str, Variable], loss: Loss, descent: Descent, *, ctx
         _report(seen, descent, ctx)
         if iteration == descent.iterations:
             ends["last"] = _loss_again(loss, variables, descent, fresh)
-            ctx.save(descent.unit, _named("variable", variables), iteration=iteration, ends=ends)
+            ctx.save(descent.unit, named_variables(variables), iteration=iteration, ends=ends)
         elif ctx.due():
-            ctx.save(descent.unit, _state(variables, optimiser, descent), iteration=iteration, ends=ends)
-    _say_rise(ends, descent, ctx)
+            ctx.save(descent.unit, state(variables, optimiser, descent.carried), iteration=iteration, ends=ends)
+    say_rise(rise_of(descent.unit, ends), descent.rises, descent.advice, ctx)
     return {name: value.detach() for name, value in variables.items()}
 
 
@@ -193,42 +181,3 @@ def _loss_again(loss: Loss, variables: Variables, descent: Descent, fresh: Mappi
             f"optimisation of {descent.unit} diverged; got loss {value} after its last iteration; {descent.advice}"
         )
     return value
-
-
-def _say_rise(ends: Mapping[str, float], descent: Descent, ctx: Context) -> None:
-    """Say that the loss rose, or leave it to the stage that has several units."""
-    rise = rise_of(descent.unit, ends.get("first"), ends.get("last"))
-    if rise is not None and descent.rises is not None:
-        descent.rises.append(rise)
-    elif rise is not None:
-        warn_of_rises([rise], 1, descent.advice, ctx)
-
-
-def _state(variables: Variables, optimiser: torch.optim.Optimizer, descent: Descent) -> dict[str, Tensor]:
-    carried = _named("carried", _carried(descent))
-    return _named("variable", variables) | _named("optimiser", moments(optimiser)) | carried
-
-
-def _carried(descent: Descent) -> Mapping[str, Tensor]:
-    return descent.carried.tensors() if descent.carried is not None else {}
-
-
-def _restore(variables: Variables, optimiser: torch.optim.Optimizer, descent: Descent, saved: Saved | None) -> int:
-    """Continue from saved state, if there is some; return the number of iterations done."""
-    if saved is None:
-        return 0
-    parts: dict[str, dict[str, Tensor]] = {"variable": {}, "optimiser": {}, "carried": {}}
-    for name, value in saved.tensors.items():
-        part, _, rest = name.partition("/")
-        parts[part][rest] = value
-    with torch.no_grad():
-        for name, value in parts["variable"].items():
-            variables[name].copy_(value)
-    load_moments(optimiser, parts["optimiser"])
-    if descent.carried is not None and parts["carried"]:
-        descent.carried.load(parts["carried"])
-    return int(saved.facts["iteration"])
-
-
-def _named(part: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {f"{part}/{name}": value for name, value in tensors.items()}
