@@ -38,7 +38,7 @@ class Asked:
         self.settings: dict[str, Any] = {}
         self.archs: list[str] = []
 
-    def run(self, stage: Any, *inputs: Any, settings: Any, **facts: Any) -> GivenResult:
+    def run(self, stage: Any, *inputs: Any, settings: Any, of: str = "", **facts: Any) -> GivenResult:  # noqa: ARG002
         del inputs, facts
         self.settings[stage.name] = settings
         arch = getattr(settings, "arch", "")

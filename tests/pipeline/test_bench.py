@@ -53,7 +53,7 @@ class Listener(Watcher):
     def end(self, stage: str, seconds: float, reused: bool) -> None:
         assert not reused
         assert seconds >= 0
-        self.made.append(stage)
+        self.made.append(stage.partition(" ")[0])
 
     def stop_asked(self) -> bool:
         return self.stop_after is not None and len(self.made) >= self.stop_after

@@ -270,7 +270,12 @@ def make_context(tmp_path: Path) -> Callable[..., StoredContext]:
         folder = Store(root=tmp_path / "store").folder("recover", "0")
         folder.work.mkdir(parents=True, exist_ok=True)
         return StoredContext(
-            stage="recover", folder=folder, run_log=tmp_path / "log.jsonl", watcher=watcher or Watcher(), **facts
+            stage="recover",
+            title="recover",
+            folder=folder,
+            run_log=tmp_path / "log.jsonl",
+            watcher=watcher or Watcher(),
+            **facts,
         )
 
     return make
@@ -342,3 +347,20 @@ def test_a_stored_result_repeats_its_warnings_and_a_run_says_each_once(make_runn
             runner.run(stage, settings=StatisticsSettings())
         assert runner.watcher.warned == ["half of the pixels are black or white; lower recover.lr"]  # pyright: ignore[reportAttributeAccessIssue]
         assert [(each.kind, each.count) for each in runner.warnings] == [("saturated pixels", 4)]
+
+
+def test_runs_of_a_stage_are_told_apart_on_the_screen_alone(make_runner: Callable[..., Runner]) -> None:
+    counting = Counted()
+    stage = counting.stage("evaluate")
+    one, other = make_runner(watcher=Listener(), out="one"), make_runner(watcher=Listener(), out="other")
+    named, plain = (
+        one.run(stage, settings=StatisticsSettings(), of="random"),
+        other.run(stage, settings=StatisticsSettings()),
+    )
+    assert named.key == plain.key
+    assert one.watcher.ended == [("evaluate random", False)]  # pyright: ignore[reportAttributeAccessIssue]
+    assert other.watcher.ended == [("evaluate", True)]  # pyright: ignore[reportAttributeAccessIssue]
+    assert counting.calls == ["evaluate"]
+    assert '"stage": "evaluate"' in named.folder.log.read_text(encoding="utf-8")
+    with pytest.raises(Stopped):
+        make_runner(until="evaluate").run(stage, settings=StatisticsSettings(), of="random")

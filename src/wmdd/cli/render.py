@@ -15,6 +15,8 @@ from rich.table import Table
 from wmdd.pipeline.watchers import Watcher
 
 LINE_EVERY = 30.0
+_WIDTH = 17
+"""Of a stage's title, such as `evaluate k-center`."""
 
 
 class Screen(Watcher):
@@ -40,7 +42,7 @@ class Screen(Watcher):
         self._began = self._said = time.monotonic()
         if self._console.is_terminal:
             self._progress = Progress(
-                TextColumn("{task.description:<11}"),
+                TextColumn(f"{{task.description:<{_WIDTH}}}"),
                 BarColumn(),
                 TextColumn("{task.percentage:>3.0f} %"),
                 TimeElapsedColumn(),
@@ -66,7 +68,7 @@ class Screen(Watcher):
     def end(self, stage: str, seconds: float, reused: bool) -> None:
         """Print that a stage is finished."""
         self.close()
-        self.note(f"{stage:<11} {'found finished' if reused else f'{seconds:.1f} s'}")
+        self.note(f"{stage:<{_WIDTH}} {'found finished' if reused else f'{seconds:.1f} s'}")
 
     def close(self) -> None:
         """Remove the progress bar."""

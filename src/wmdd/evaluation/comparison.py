@@ -94,6 +94,18 @@ class Comparison:
             return None
         return self.row.std + self.baseline.std
 
+    def behind(self, tested: int) -> bool:
+        """Tell whether the row is below the baseline by more than the noise.
+
+        Noise is the spread, where it is known, but at least twice the standard error of the difference of two shares
+        that are each counted on `tested` test images.
+        """
+        if self.baseline is None or self.gap is None:
+            return False
+        shares = [row.mean / 100 for row in (self.row, self.baseline)]
+        error = 100 * math.sqrt(sum(share * (1 - share) for share in shares) / tested)
+        return -self.gap > max(self.spread or 0.0, 2 * error)
+
     @property
     def winner(self) -> int:
         """1 if the row is higher by more than the spread, -1 if the baseline is, 0 if they are not separated."""

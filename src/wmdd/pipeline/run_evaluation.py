@@ -13,6 +13,7 @@ from wmdd.errors import ConfigError, DataError
 from wmdd.evaluation.comparison import BASELINE
 from wmdd.methods.algorithm import Result
 from wmdd.methods.catalogue import complete, read_recipe
+from wmdd.pipeline.doubts import below_random
 from wmdd.pipeline.metrics import join_scores
 from wmdd.pipeline.plan import RunPlan, plan_run
 from wmdd.pipeline.run_files import METRICS_FILE, RUN_ADVICE, RUN_FILE, RunFile
@@ -54,7 +55,9 @@ def evaluate_run(path: Path, data: str, changes: Mapping[str, Any], *, watcher: 
         sets.append(plan.baseline.distill(runner, given_images(plan.train), teachers, plan.recipe))
     evaluated = [evaluate_set(runner, plan, each, labelling) for each in sets]
     scores = tuple(score for each in evaluated for score in each.evaluation.record.scores)
-    join_scores(run, map(asdict, scores), runner.warnings)
+    rows = [asdict(score) for score in scores]
+    runner.warn(below_random(rows, plan.method, tested=len(plan.val)))
+    join_scores(run, rows, runner.warnings)
     return Evaluation(scores=scores)
 
 

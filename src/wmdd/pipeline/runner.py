@@ -81,8 +81,17 @@ class Runner:
         self._roles: dict[str, list[str]] = {}
         remove_leftovers(self.out)
 
-    def run(self, stage: Stage, *inputs: Result | tuple[Result, ...], settings: Section, **facts: Any) -> StoredResult:
+    def run(
+        self,
+        stage: Stage,
+        *inputs: Result | tuple[Result, ...],
+        settings: Section,
+        of: str = "",
+        **facts: Any,
+    ) -> StoredResult:
         """Return the result of `stage`, from the store or made; a tuple of results reaches it as a tuple of records.
+
+        `of` tells several runs of a stage apart, on the screen alone: of which set or network each is.
 
         Raises:
             Stopped: this was the last stage to run.
@@ -91,16 +100,16 @@ class Runner:
         keys = [[each.key for each in part] if isinstance(part, tuple) else part.key for part in inputs]
         key = self._key(stage, settings, facts, keys)
         result = StoredResult(key, stage, self.store.folder(stage.name, key))
-        reused = result.folder.finished
+        reused, title = result.folder.finished, f"{stage.name} {of}".strip()
         if not reused:
             with result.folder.claimed():
                 if not result.folder.finished:  # by another process, which held it until now
-                    self._make(result, inputs, settings, facts, keys)
+                    self._make(result, inputs, settings, facts, keys, title=title)
         self.results.append(result)
         self._copy_log()
         self._tell(current=None)
         manifest = result.folder.manifest()
-        self.watcher.end(stage.name, manifest.seconds, reused)
+        self.watcher.end(title, manifest.seconds, reused)
         self.warn(manifest.warnings)
         if stage.name == self.until:
             raise Stopped
@@ -140,11 +149,14 @@ class Runner:
         settings: Section,
         facts: dict[str, Any],
         keys: InputKeys,
+        *,
+        title: str,
     ) -> None:
-        self.watcher.begin(result.stage.name)
+        self.watcher.begin(title)
         self._tell(current=result.folder)
         ctx = StoredContext(
             stage=result.stage.name,
+            title=title,
             seed=self._seed(result.stage, settings),
             device=self.device,
             precision=self.precision,

@@ -46,6 +46,8 @@ class _Clock:
 class StoredContext(Context):
     """A context that keeps its state in the folder of the result."""
 
+    title: str
+    """What the watcher is told of: the stage, and of which of its runs."""
     folder: ResultFolder
     run_log: Path
     watcher: Watcher
@@ -74,7 +76,7 @@ class StoredContext(Context):
 
     def progress(self, done: int, total: int) -> None:
         """Forward the progress; a stage that saves no state is stopped here if the watcher asks for it."""
-        self.watcher.progress(self.stage, done, total)
+        self.watcher.progress(self.title, done, total)
         if self.watcher.stop_asked() and not self.clock.polled:
             raise KeyboardInterrupt
 

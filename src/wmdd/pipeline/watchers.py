@@ -11,7 +11,7 @@ class Watcher:
         """Receive a warning, once a run."""
 
     def begin(self, stage: str) -> None:
-        """Receive the name of a stage that begins."""
+        """Receive the title of a stage that begins: its name, and of which set or network if it runs several times."""
 
     def progress(self, stage: str, done: int, total: int) -> None:
         """Receive the progress of a stage."""

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from wmdd.context import Context
 from wmdd.data.dsa import apply_dsa, draw_dsa
+from wmdd.data.loading import shuffled
 from wmdd.errors import ConfigError
 from wmdd.methods.algorithm import Algorithm, Result, Size, Stages, Work
 from wmdd.methods.mtt import ExpertsSettings, MttSettings
@@ -122,14 +123,13 @@ class _TrajectoryLoss:
         waiting: list[Tensor] = []
         for _ in range(self.settings.steps):
             if not waiting:
-                order = torch.randperm(len(images), generator=generator)
-                waiting = list(order.split(self.settings.batch or len(images)))
+                waiting = shuffled(len(images), self.settings.batch or len(images), generator)
             index = waiting.pop(0)
             drawn = draw_dsa(self.settings.strategy, images.shape[-1], len(index), generator)
             yield apply_dsa(images[index], drawn), self.labels[index]
 
 
-MTT = Stage(name="mtt", version=1, run=mtt, output=DistilledSet, networks=False)
+MTT = Stage(name="mtt", version=2, run=mtt, output=DistilledSet, networks=False)
 
 
 def distill(stages: Stages, train: Result, teachers: tuple[Result, ...], recipe: Recipe) -> Result:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from wmdd.context import Context
 from wmdd.data.dsa import apply_dsa, draw_dsa
 from wmdd.data.inputs import network_inputs
-from wmdd.data.loading import fetch_batches, shuffled
+from wmdd.data.loading import batch_spans, fetch_batches, shuffled
 from wmdd.methods.mtt import ExpertsSettings
 from wmdd.models.building import fresh_network, network_spec
 from wmdd.settings import TrainSettings
@@ -76,7 +76,7 @@ class _Expert:
 
         task = Task(
             name=self.name,
-            steps=-(-len(self.train) // settings.batch),
+            steps=len(batch_spans(len(self.train), settings.batch)),
             batches=epoch_batches,
             loss=lambda logits, batch: label_loss(logits, batch.targets),
             rows=lambda epochs: trajectory[:epochs],
@@ -92,7 +92,7 @@ class _Expert:
         trajectory[settings.epochs] = _flat(fit(model, task, training, ctx=self.ctx).model)
 
     def _batches(self, epoch: int) -> Iterator[Batch]:
-        """Yield the batches of an epoch: shuffled, augmented image by image; the last may be short."""
+        """Yield the batches of an epoch: shuffled, augmented image by image."""
         train, settings, ctx = self.train, self.settings, self.ctx
         order = shuffled(len(train), settings.batch, ctx.generator("order", self.number, epoch))
         fetched = fetch_batches(train, order, workers=ctx.workers, device=ctx.device)
@@ -108,4 +108,4 @@ def _flat(model: nn.Module) -> Tensor:
     return flatten(dict(model.named_parameters())).detach().cpu()
 
 
-EXPERTS = Stage(name="experts", version=1, run=experts, output=Trajectories, networks=False)
+EXPERTS = Stage(name="experts", version=2, run=experts, output=Trajectories, networks=False)

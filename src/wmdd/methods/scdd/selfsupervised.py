@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from wmdd.context import Context, seeded, stream_seed
 from wmdd.data.dsa import apply_dsa, draw_dsa
 from wmdd.data.inputs import InputForm, Normalisation, network_inputs
-from wmdd.data.loading import channel_moments, fetch_batches, in_order, shuffled, to_float
+from wmdd.data.loading import batch_spans, channel_moments, fetch_batches, in_order, shuffled, to_float
 from wmdd.data.views import crop_and_flip, draw_views
 from wmdd.evaluation.accuracy import BATCH, accuracies
 from wmdd.methods.scdd import ScddSettings, SelfSupervisedSettings
@@ -194,7 +194,7 @@ def _probe(inputs: _Inputs, features: Tensor) -> nn.Module:
 
     task = Task(
         name="last layer",
-        steps=-(-len(features) // inputs.batch),
+        steps=len(batch_spans(len(features), inputs.batch)),
         batches=batches,
         loss=lambda logits, batch: label_loss(logits, batch.targets),
     )
@@ -202,4 +202,4 @@ def _probe(inputs: _Inputs, features: Tensor) -> nn.Module:
     return fit(layer.to(ctx.device), task, training, ctx=ctx).model
 
 
-SELF_SUPERVISED = Stage(name="selfsupervised", version=1, run=selfsupervised, output=Teacher)
+SELF_SUPERVISED = Stage(name="selfsupervised", version=2, run=selfsupervised, output=Teacher)
