@@ -6,7 +6,8 @@
 4. `procedures`: what is done with a set: training a student, taking the set's learned steps, kernel regression.
 5. `accuracy`: top-1 and top-5 on the real validation images, for students and teachers alike.
 6. `comparison`: from scores to figures: mean, spread within and between sets, gap to random images, who is ahead.
-7. `ranking`: DD-Ranking's scores, which separate images from labels and augmentation.
+7. `proportion`: what the number of test images leaves open.
+8. `ranking`: DD-Ranking's scores, which separate images from labels and augmentation.
 
-`wmdd.stages.evaluate` runs 2 to 5 for every set; `wmdd.pipeline.metrics` and `wmdd.report` use 6 and 7.
+`wmdd.stages.evaluate` runs 2 to 5 for every set; `wmdd.pipeline.metrics` and `wmdd.report` use 6 to 8.
 """
