@@ -61,7 +61,7 @@ def distill(words: Sequence[str]) -> Action:
         with Screen().listening() as screen:
             run = api.distill(data, recipe=recipe, until=own.get("until"), watcher=screen, command=command, **paths)
         if run.metrics:
-            show_scores(run.metrics["evaluations"])
+            show_scores(run.metrics)
             say(f"report: {run.out / 'report.html'}")
         else:
             say(f"stopped after {own['until']}; the same command without --until goes on")

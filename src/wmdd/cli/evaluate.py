@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Literal
 
 from pydantic import PositiveInt
@@ -9,6 +10,7 @@ from pydantic import PositiveInt
 from wmdd.cli.arguments import Action, asks_help, read_flags, show_settings, target_of
 from wmdd.cli.render import Screen, show_scores
 from wmdd.errors import ConfigError
+from wmdd.pipeline.status import METRICS_FILE
 from wmdd.settings import Section
 
 _USAGE = "`wmdd evaluate RUN --data DATA`"
@@ -48,6 +50,8 @@ def evaluate(words: Sequence[str]) -> Action:
 
     def act() -> int:
         from wmdd import api  # noqa: PLC0415 - torch is imported here, once the words are known to be right
+        from wmdd.artifacts.files import read_json  # noqa: PLC0415
+        from wmdd.pipeline.run_evaluation import run_folder  # noqa: PLC0415
 
         with Screen().listening() as screen:
             evaluation = api.evaluate(
@@ -60,7 +64,8 @@ def evaluate(words: Sequence[str]) -> Action:
                 settings={name: value for name, value in more.items() if value is not None},
                 watcher=screen,
             )
-        show_scores([asdict(score) for score in evaluation.scores])
+        metrics = read_json(run_folder(Path(run)) / METRICS_FILE)
+        show_scores({**metrics, "evaluations": [asdict(score) for score in evaluation.scores]})
         return 0
 
     return act

@@ -3,7 +3,7 @@
 import signal
 import sys
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -114,16 +114,17 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]
     return 0
 
 
-def show_scores(evaluations: Sequence[dict[str, Any]]) -> None:
-    """Print the accuracy table and the verdict."""
-    from wmdd.report import plus_minus, summary_rows, verdict  # noqa: PLC0415 - imports torch
+def show_scores(metrics: Mapping[str, Any]) -> None:
+    """Print the accuracy table and the verdict of a run, given its metrics."""
+    from wmdd.report import plus_minus, summary_rows, tested, verdict  # noqa: PLC0415 - imports matplotlib
 
-    metrics = {"schema": 1, "evaluations": list(evaluations)}
     rows = [
         (row.set, row.ipc, row.student, row.protocol, row.labels, plus_minus(row.mean, row.std), row.n)
         for row in summary_rows(metrics)
     ]
-    show_table("Top-1 accuracy, last epoch", ("set", "ipc", "student", "protocol", "labels", "top-1 %", "seeds"), rows)
+    images = tested(metrics)
+    title = "Top-1 accuracy, last epoch" + (f", {images:,} test images" if images else "")
+    show_table(title, ("set", "ipc", "student", "protocol", "labels", "top-1 %", "seeds"), rows)
     say(verdict(metrics))
 
 

@@ -12,6 +12,7 @@ from wmdd.evaluation.comparison import BASELINE, Conditions, Row, Scores, blocks
 from wmdd.evaluation.protocols import FULL_DATA_SET
 from wmdd.methods.catalogue import title_of
 from wmdd.report.collect import EVALUATION_STAGES, with_schema
+from wmdd.report.tables import tested
 
 BENCH_SCHEMA = 1
 Cells = Sequence[Mapping[str, Any]]
@@ -97,14 +98,14 @@ def read_bench(folder: Path) -> Bench:
 
 def summary(results: Mapping[str, Any]) -> Bench:
     """Return the bench that the contents of `bench.json` describe."""
-    cells = results["cells"]
+    cells, images = results["cells"], tested(results)
     rows = tuple(row["name"] for row in results["rows"])
     ipcs = tuple(int(ipc) for ipc in results["ipcs"])
     return Bench(
         results=results,
         rows=rows,
         ipcs=ipcs,
-        panels=tuple(_panels(cells, rows)),
+        panels=tuple(_panels(cells, rows, images)),
         costs={(row, ipc): cost for row in rows for ipc in ipcs if (cost := _cost(cells, row, ipc)) is not None},
         full_data=_full_data(cells),
         failures=tuple(
@@ -121,7 +122,7 @@ def _full_data(cells: Cells) -> dict[str, str]:
     return {row.student: row.text for row in summarise(scores)}
 
 
-def _panels(cells: Cells, names: Sequence[str]) -> Iterator[Panel]:
+def _panels(cells: Cells, names: Sequence[str], images: int | None) -> Iterator[Panel]:
     own, beside = _scores(cells, "scores"), _scores(cells, "beside", of=BASELINE)
     compared = [*own, *_borrowed(own, beside)]
     shared = {_student(score): score["top1"] for score in compared if score["set"] == BASELINE}
@@ -131,8 +132,8 @@ def _panels(cells: Cells, names: Sequence[str]) -> Iterator[Panel]:
         for score in beside
         if shared.get(_student(score), score["top1"]) != score["top1"]
     }
-    rows = [row for block in blocks(compared) for row in block.rows]
-    random = summarise(score for score in beside if (score["set"], conditions_of(score)) in apart)
+    rows = [row for block in blocks(compared, images) for row in block.rows]
+    random = summarise((score for score in beside if (score["set"], conditions_of(score)) in apart), images)
     for setting in dict.fromkeys(conditions_of(score)[1:] for score in compared):
         of_names = [
             BenchRow(name=name, accuracies=_by_ipc(rows, setting, name), random=_by_ipc(random, setting, name))
