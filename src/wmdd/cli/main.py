@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Sequence
 
+from wmdd.cli.stopping import Stop, answering, stop
 from wmdd.errors import ConfigError, WmddError, did_you_mean
 
 USAGE = """\
@@ -23,7 +24,7 @@ wmdd shrinks an image-classification data set to a few synthetic images per clas
 DATA is digits, a torchvision name such as cifar10, a folder of class folders, Parquet files, or hf:owner/name
 (`wmdd list data`). Running the same command again resumes. `wmdd COMMAND --help` shows every setting with its default.
 Exit codes: 0 done; 2 something in the input is wrong (one line says what); 1 a bug, or a failed cell of a bench;
-130 interrupted, with the state saved.
+130 interrupted (Ctrl-C) and 143 terminated (SIGTERM), with the state saved.
 """
 
 
@@ -56,13 +57,15 @@ def _help(command: str = "") -> int:
 def main(words: Sequence[str] | None = None) -> int:
     """Run a command line; return the exit code."""
     try:
-        return parse(sys.argv[1:] if words is None else words)()
+        with answering(stop):
+            return parse(sys.argv[1:] if words is None else words)()
     except WmddError as error:
         sys.stderr.write(f"wmdd: error: {' '.join(str(error).split())}\n")
         return 2
-    except KeyboardInterrupt:
-        sys.stderr.write("wmdd: interrupted; the state is saved: the same command continues\n")
-        return 130
+    except KeyboardInterrupt as error:
+        stopped = error if isinstance(error, Stop) else Stop()
+        sys.stderr.write(stopped.line)
+        return stopped.code
     except BrokenPipeError:
         sys.stderr.close()
         return 0
