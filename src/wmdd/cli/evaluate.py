@@ -7,9 +7,10 @@ from typing import Literal
 
 from pydantic import PositiveInt
 
-from wmdd.cli.arguments import Action, asks_help, read_flags, show_settings, target_of
+from wmdd.cli.arguments import Action, asks_help, read_flags, require_data, require_folder, show_settings, target_of
 from wmdd.cli.render import Screen, show_scores
 from wmdd.errors import ConfigError
+from wmdd.pipeline.checks import require_students
 from wmdd.pipeline.status import METRICS_FILE
 from wmdd.settings import Section
 
@@ -46,6 +47,9 @@ def evaluate(words: Sequence[str]) -> Action:
     data = flags.data
     if data is None:
         raise ConfigError(f"evaluate needs the real images; got no --data; type {_USAGE}")
+    require_folder(run)
+    require_students(flags.student, flags.protocol)
+    require_data(data)
     more = {"evaluate.epochs": flags.epochs, "device": flags.device, "precision": flags.precision}
 
     def act() -> int:

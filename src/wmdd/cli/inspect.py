@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from wmdd.cli.arguments import Action, read_flags, refuse, target_of
+from wmdd.cli.arguments import Action, read_flags, refuse, require_folder, target_of
 from wmdd.cli.render import say, show_names, show_table
 from wmdd.errors import ConfigError, did_you_mean
 from wmdd.evaluation.protocols import PROTOCOLS
@@ -24,6 +24,7 @@ def report(words: Sequence[str]) -> Action:
     """`wmdd report RUN`."""
     run = Path(target_of("report", "`wmdd report RUN`", words))
     refuse(words[1:], ())
+    require_folder(str(run))
 
     def act() -> int:
         from wmdd.report import write_bench, write_report  # noqa: PLC0415
@@ -59,6 +60,8 @@ def export(words: Sequence[str]) -> Action:
         raise ConfigError(f"export needs --{'format' if form is None else 'to'}; got none; type {usage}")
     if form not in formats:
         raise ConfigError(f"--format: unknown; got {form!r}{did_you_mean(form, formats)}")
+
+    require_folder(run)
 
     def act() -> int:
         from wmdd.product.reading import load  # noqa: PLC0415

@@ -40,6 +40,8 @@ def parse(words: Sequence[str]) -> Callable[[], int]:
     from wmdd.cli.commands import COMMANDS, WITH_HELP  # noqa: PLC0415
 
     name, rest = words[0], words[1:]
+    if name.startswith("-") and name not in COMMANDS:
+        raise ConfigError(f"the command comes first; got {name!r}; type `wmdd COMMAND ...`, or `wmdd --help`")
     if name not in COMMANDS:
         raise ConfigError(f"unknown command; got {name!r}{did_you_mean(name, [*COMMANDS, 'help'])}")
     if name not in WITH_HELP and asks_help(rest):

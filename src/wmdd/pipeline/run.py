@@ -8,6 +8,7 @@ from wmdd.artifacts.files import make_folder, write_bytes, write_json, writing
 from wmdd.artifacts.folder import Store
 from wmdd.data.sources.opening import open_data
 from wmdd.evaluation.comparison import BASELINE
+from wmdd.pipeline.checks import require_stage
 from wmdd.pipeline.estimate import announce
 from wmdd.pipeline.metrics import joined_scores, product_bytes, product_facts, run_metrics, with_scores
 from wmdd.pipeline.plan import RunPlan, plan_run
@@ -49,6 +50,7 @@ def distill(
         WmddError: the input is not usable; the message is one line.
     """
     watcher = watcher or Watcher()
+    require_stage(until, recipe)
     plan = plan_run(recipe, *open_data(data, recipe.data))
     make_folder(out)
     make_folder(store)

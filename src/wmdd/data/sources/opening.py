@@ -3,7 +3,6 @@
 import hashlib
 import math
 import os
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -14,8 +13,8 @@ from wmdd.data.sources.decoding import Canvas, canvas_side, check_all, decode_in
 from wmdd.data.sources.listing import Listing, NoLabelledImagesError, Splits, require_any, require_classes
 from wmdd.data.sources.named import NAMED
 from wmdd.data.sources.pixels import DecodedImages, LazyImages
-from wmdd.data.sources.table import SOURCES, list_forms
-from wmdd.errors import ConfigError, DataError, did_you_mean
+from wmdd.data.sources.table import find_source, list_forms
+from wmdd.errors import ConfigError, DataError
 from wmdd.settings import DataSettings
 from wmdd.values import Images, ImageSet
 
@@ -68,25 +67,12 @@ def open_data(source: str, settings: DataSettings) -> tuple[ImageSet, ImageSet]:
 
 
 def _list_splits(source: str) -> Splits:
-    for kind in SOURCES:
-        if kind.claims(source):
-            try:
-                return kind.list_splits(source)
-            except NoLabelledImagesError as error:
-                forms = "; ".join(
-                    f"{form} ({about})" for form, about in list_forms().items() if form not in NAMED.forms
-                )
-                folder = os.fspath(error.args[0])
-                raise DataError(f"no labelled images found; got folder {folder!r}; give one of: {forms}") from None
-    raise DataError(_unknown(source))
-
-
-def _unknown(source: str) -> str:
-    if Path(source).expanduser().exists():
-        return f"a single file must be Parquet; got {source!r}; give a .parquet file or a folder of images"
-    if os.sep in source or "/" in source or source.startswith((".", "~")):
-        return f"there is no such folder or file; got {source!r}; check the path"
-    return f"unknown data; got {source!r}, neither a known name nor a folder{did_you_mean(source.lower(), NAMED.forms)}"
+    try:
+        return find_source(source).list_splits(source)
+    except NoLabelledImagesError as error:
+        forms = "; ".join(f"{form} ({about})" for form, about in list_forms().items() if form not in NAMED.forms)
+        folder = os.fspath(error.args[0])
+        raise DataError(f"no labelled images found; got folder {folder!r}; give one of: {forms}") from None
 
 
 def _hold_out(listing: Listing, share: float, seed: int) -> tuple[Listing, Listing]:
