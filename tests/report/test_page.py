@@ -352,3 +352,11 @@ def test_a_browser_has_nothing_to_complain_about(make_run: MakeRun, tmp_path: Pa
     done = subprocess.run([browser, *options, page.as_uri()], capture_output=True, text=True, check=True, timeout=60)
     assert "CONSOLE" not in done.stderr
     assert "WMDD on digits" in done.stdout
+
+
+def test_class_names_of_any_script_and_of_no_text_at_all(make_run: MakeRun) -> None:
+    names = ["猫", "🦊", "עברית", "bad\udcff", "<b>", "a" * 200, "x\x01", "é", "e\u0301", "10"]
+    metrics = make_metrics()
+    metrics["data"]["classes"] = names
+    text = write_report(make_run(metrics=metrics)).read_text(encoding="utf-8")
+    assert all(name in text for name in ("猫", "🦊", "עברית", "bad?", "&lt;b&gt;", "a" * 200))
