@@ -12,7 +12,7 @@ from bench_results import make_bench, make_cell, score
 from wmdd.errors import ArtifactError
 from wmdd.report.bench import read_bench, summary
 from wmdd.report.bench_page import heatmaps, plots, render_bench, write_bench
-from wmdd.report.bench_tables import finding, notes, table_lines
+from wmdd.report.bench_tables import finding, notes, table_lines, warnings
 
 
 def test_spreads_of_students_and_of_sets_are_told_apart() -> None:
@@ -99,6 +99,21 @@ def test_markdown_is_a_table() -> None:
     assert table[4].startswith("| WMDD | – | 86.5 ± 1.4 (± 0.7) |")
     assert "- WMDD, IPC 1, seed 0: too_few images & <no> \\| memory" in text
     assert "99.7 %" in text
+
+
+def test_warnings_stand_below_the_tables_with_their_rows() -> None:
+    said = [
+        {"kind": "data", "text": "3 <files> | left out", "count": 3},
+        {"kind": "data", "text": "all grey", "count": 1},
+    ]
+    cells = [make_cell("random", 1, 0, (60.0,), warnings=said[:1]),
+             make_cell("dm", 1, 0, (70.0,), warnings=said), make_cell("dm", 1, 1, (71.0,), warnings=said)]  # fmt: skip
+    bench = summary(make_bench(cells=cells))
+    assert warnings(bench) == ["3 <files> | left out", "all grey (DM: 2 sets)"]
+    texts = render_bench(bench)
+    assert "## Warnings\n\n- 3 <files> \\| left out\n- all grey (DM: 2 sets)\n" in texts["bench.md"]
+    assert '<p class="notice"><strong>Warning.</strong> 3 &lt;files&gt; | left out</p>' in texts["bench.html"]
+    assert "Warning" not in render_bench(summary(make_bench()))["bench.md"]
 
 
 def test_latex_is_balanced_and_escaped() -> None:

@@ -45,7 +45,10 @@ def status(words: Sequence[str]) -> Action:
 
         progress = run_status(Path(run))
         say(f"{run}: {progress.sentence}")
-        return show_table("", ("stage", "state", "seconds", "result"), progress.rows)
+        show_table("", ("stage", "state", "seconds", "result"), progress.rows)
+        for text in progress.warnings:
+            say(f"warning: {text}")
+        return 0
 
     return act
 

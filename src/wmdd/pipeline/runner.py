@@ -95,10 +95,10 @@ class Runner:
                 self._make(result, inputs, settings, facts, keys)
         self.results.append(result)
         self._copy_log()
-        self._tell(current=None)
         manifest = result.folder.manifest()
         self.watcher.end(stage.name, float(manifest["seconds"]), reused)
         self.warn(RunWarning(**each) for each in manifest.get("warnings", ()))
+        self._tell(current=None)
         if stage.name == self.until:
             raise Stopped
         return result
@@ -173,7 +173,7 @@ class Runner:
         result.folder.commit(record, provenance)
 
     def _tell(self, current: ResultFolder | None) -> None:
-        """Write `run.json`: results and the current one, for `wmdd status`; their roles, for `wmdd evaluate`."""
+        """Write `run.json`: results, the current one and warnings, for `wmdd status`; roles, for `wmdd evaluate`."""
         write_json(
             self.out / RUN_FILE,
             {
@@ -181,6 +181,7 @@ class Runner:
                 "results": [{"stage": result.stage.name, "folder": result.folder.path.name} for result in self.results],
                 **self._roles,
                 "current": current.path.name if current else None,
+                "warnings": [asdict(warning) for warning in self.warnings],
             },
         )
 

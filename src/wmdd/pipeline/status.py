@@ -1,22 +1,29 @@
 """The progress of a run, from the files that it has written. Free of torch; changes nothing."""
 
 import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from wmdd.artifacts.parsing import read_as
 from wmdd.errors import ArtifactError
 
 RUN_FILE = "run.json"
 METRICS_FILE = "metrics.json"
 BENCH_FILE = "bench.json"
+_ADVICE = "run the same command again to write it anew"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """A sentence, and a row for each stage: name, state, seconds, folder."""
+    """How far a run has come."""
 
     sentence: str
     rows: tuple[tuple[str, str, str, str], ...]
+    """Of each stage, or each set of a bench: name, state, seconds, folder."""
+    warnings: tuple[str, ...]
+    """What was said so far, each once."""
 
 
 def run_status(run: Path) -> Status:
@@ -37,7 +44,10 @@ def run_status(run: Path) -> Status:
         name = record["current"]
         rows.append((name.rpartition("-")[0], _last(store / name), "", name))
     finished = (run / METRICS_FILE).exists() and not record["current"]
-    return Status(sentence="finished" if finished else "unfinished; the same command continues", rows=tuple(rows))
+    said = read_as(dict[str, Any], run / METRICS_FILE, advice=_ADVICE) if finished else record
+    warnings = _texts(said.get("warnings") or ())
+    sentence = "finished" if finished else "unfinished; the same command continues"
+    return Status(sentence=sentence + _counted(warnings), rows=tuple(rows), warnings=warnings)
 
 
 def _bench_status(path: Path) -> Status:
@@ -50,7 +60,16 @@ def _bench_status(path: Path) -> Status:
     sentence = (
         f"unfinished, {left} of {len(cells)} sets are missing; the same command continues" if left else "finished"
     )
-    return Status(sentence=sentence, rows=tuple(rows))
+    warnings = _texts(each for cell in cells for each in cell.get("warnings") or ())
+    return Status(sentence=sentence + _counted(warnings), rows=tuple(rows), warnings=warnings)
+
+
+def _texts(warnings: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(str(warning["text"]) for warning in warnings))
+
+
+def _counted(warnings: Sequence[str]) -> str:
+    return f"; {len(warnings)} warning{'' if len(warnings) == 1 else 's'}" if warnings else ""
 
 
 def _total(seconds: dict[str, float]) -> str:

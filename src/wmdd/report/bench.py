@@ -1,6 +1,7 @@
 """From the cells of `bench.json` to comparable figures: means over students and sets, both spreads, costs."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +79,8 @@ class Bench:
     """Student → its accuracy on all real images, where requested."""
     failures: tuple[tuple[str, str], ...]
     """Name of a cell, and the line that says why it failed."""
+    warnings: tuple[tuple[str, tuple[tuple[str, int], ...]], ...]
+    """A warning, and the rows in which it was given, with the number of sets; no rows = all of them."""
     waiting: int
     """Number of cells still to be made."""
 
@@ -113,8 +116,19 @@ def summary(results: Mapping[str, Any]) -> Bench:
             for cell in cells
             if cell["state"] == "failed"
         ),
+        warnings=_warnings(cells),
         waiting=sum(cell["state"] == "waiting" for cell in cells),
     )
+
+
+def _warnings(cells: Cells) -> tuple[tuple[str, tuple[tuple[str, int], ...]], ...]:
+    """Return each warning's text with its rows and numbers of sets."""
+    said: dict[str, Counter[str]] = {}
+    for cell in cells:
+        for text in dict.fromkeys(str(warning["text"]) for warning in cell.get("warnings") or ()):
+            said.setdefault(text, Counter())[cell["row"]] += 1
+    sets = sum(cell["state"] == "finished" for cell in cells)
+    return tuple((text, () if rows.total() == sets else tuple(rows.items())) for text, rows in said.items())
 
 
 def _full_data(cells: Cells) -> dict[str, str]:

@@ -59,6 +59,15 @@ def notes(bench: Bench) -> str:
     )
 
 
+def warnings(bench: Bench) -> list[str]:
+    """Return each warning followed by the rows that it is about, unless these are all."""
+    lines: list[str] = []
+    for text, rows in bench.warnings:
+        of = ", ".join(f"{title_of(row)}: {count} set{'' if count == 1 else 's'}" for row, count in rows)
+        lines.append(f"{text} ({of})" if of else text)
+    return lines
+
+
 def _widest(images: int) -> float:
     """Return half the 95 % interval of an accuracy of 50 %, in points: no other is wider."""
     low, high = wilson(0.5, images)
