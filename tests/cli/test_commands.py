@@ -128,6 +128,24 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
     assert printed.err == ""
 
 
+def test_help_of_a_command_in_both_orders(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["help", "status"]) == main(["status", "--help"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == second
+
+
+def test_a_terminal_without_the_letters_of_a_text_is_no_bug() -> None:
+    script = (
+        "import sys; from wmdd.cli import commands; from wmdd.cli.main import main; from wmdd.cli.render import say\n"
+        "commands.COMMANDS['version'] = lambda words: lambda: say('78 ± 1 %, class 猫, file \\udcff')\n"
+        "sys.exit(main(['version']))"
+    )
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "78 \\xb1 1 %, class \\u732b, file \\udcff\n"
+
+
 @pytest.mark.parametrize(
     ("what", "names"),
     [

@@ -45,8 +45,9 @@ def target_of(command: str, usage: str, words: Sequence[str]) -> str:
     Raises:
         ConfigError: there is none.
     """
-    if not words or words[0].startswith("-"):
-        raise ConfigError(f"{command} needs its target first; got {words[0] if words else 'nothing'}; type {usage}")
+    if not words or not words[0].strip() or words[0].startswith("-"):
+        got = words[0].strip() if words else ""
+        raise ConfigError(f"{command} needs its target first; got {got or 'nothing'}; type {usage}")
     return words[0]
 
 
@@ -119,10 +120,11 @@ def refuse(words: Sequence[str], known: Collection[str], methods: Sequence[Metho
         return
     flag = words[0].partition("=")[0]
     if not flag.startswith("-"):
-        switch = (
+        advice = (
             "a switch takes no value: --squeeze.flip or --squeeze.no-flip" if flag.lower() in _TRUTH else "see --help"
         )
-        raise ConfigError(f"unexpected word; got {flag}; {switch}")
+        flag_meant = flag.replace("-", "_") in known
+        raise ConfigError(f"unexpected word; got {words[0]}; {f'did you mean --{flag}?' if flag_meant else advice}")
     name = flag.lstrip("-").replace("-", "_").replace(".no_", ".")
     if methods and name in known_settings():
         require_read([name], methods)
@@ -147,9 +149,11 @@ def _take(types: Mapping[str, Any], words: Sequence[str]) -> tuple[dict[str, Any
 
 def _value(name: str, kind: Any, value: bool | tuple[str, ...]) -> Any:
     """Return the value of a flag as pydantic takes it."""
+    flag = f"--{name.replace('_', '-')}"
+    if not isinstance(value, bool) and not all(map(str.strip, value)):  # of a shell's variable that is not set
+        raise ConfigError(f"{flag} needs a value; got an empty one; type {flag} VALUE")
     if isinstance(value, bool) or {get_origin(each) for each in (kind, *get_args(kind))} & {tuple, list}:
         return value
-    flag = f"--{name.replace('_', '-')}"
     if len(value) != 1:
         got = " ".join(value) or "none"
         raise ConfigError(f"{flag} needs {'one' if value else 'a'} value; got {got}; type {flag} VALUE")

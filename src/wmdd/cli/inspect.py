@@ -89,6 +89,7 @@ def show_list(words: Sequence[str]) -> Action:
     }
     if what not in kinds:
         raise ConfigError(f"list: unknown kind; got {what!r}{did_you_mean(what, kinds)}")
+    refuse(words[1:], ())
     return lambda: show_names(f"{what}:", kinds[what]())
 
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from io import TextIOWrapper
 
 from wmdd.cli.stopping import Stop, answering, stop
 from wmdd.errors import ConfigError, WmddError, did_you_mean
@@ -23,6 +24,7 @@ wmdd shrinks an image-classification data set to a few synthetic images per clas
 
 DATA is digits, a torchvision name such as cifar10, a folder of class folders, Parquet files, or hf:owner/name
 (`wmdd list data`). Running the same command again resumes. `wmdd COMMAND --help` shows every setting with its default.
+To begin: `wmdd distill digits --ipc 1`.
 Exit codes: 0 done; 2 something in the input is wrong (one line says what); 1 a bug, or a failed cell of a bench;
 130 interrupted (Ctrl-C) and 143 terminated (SIGTERM), with the state saved.
 """
@@ -34,6 +36,8 @@ def parse(words: Sequence[str]) -> Callable[[], int]:
     Raises:
         ConfigError: a word is wrong.
     """
+    if words[:1] == ["help"] and len(words) > 1:
+        words = [words[1], "--help"]
     if not words or words[0] in {"-h", "--help", "help"}:
         return _help
     from wmdd.cli.arguments import asks_help  # noqa: PLC0415 - `wmdd --help` must not wait for settings and tyro
@@ -58,6 +62,9 @@ def _help(command: str = "") -> int:
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run a command line; return the exit code."""
+    for stream in (sys.stdout, sys.stderr):  # a terminal may not know every letter of a class's or a file's name
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         with answering(stop):
             return parse(sys.argv[1:] if words is None else words)()

@@ -12,7 +12,7 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 class Section(BaseModel):
     """Base of all settings: frozen, no unknown keys, and every mistake is one `ConfigError` line."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
     section: ClassVar[str] = ""
     free: ClassVar[frozenset[str]] = frozenset()
     """Settings that change the speed but not the answer; they do not count towards a stage's key."""
@@ -69,7 +69,7 @@ def one_line(error: ValidationError, model: type[Section]) -> str:
         return f"{path}: unknown setting{did_you_mean(str(first['loc'][-1]), model.model_fields)}"
     if kind in _SAID:
         wrong, right = _SAID[kind]
-        return f"{path}: {wrong}; got {got!r}; {right.format(**first.get('ctx', {}))}"
+        return f"{path}: {wrong}; got {'none' if got == () else repr(got)}; {right.format(**first.get('ctx', {}))}"
     message = first["msg"].removeprefix("Value error, ")
     message = message[:1].lower() + message[1:]
     if isinstance(got, dict):  # the settings of a section disagree; the message says which, and what they are
