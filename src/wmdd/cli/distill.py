@@ -18,7 +18,7 @@ from wmdd.cli.arguments import (
 )
 from wmdd.cli.render import Screen, say, show_scores
 from wmdd.methods.catalogue import complete, method_of
-from wmdd.pipeline.checks import require_names, require_stage, stage_names
+from wmdd.pipeline.checks import require_checkpoint, require_names, require_stage, stage_names
 from wmdd.recipes import choose_recipe
 from wmdd.settings import Section
 from wmdd.settings.recipe import Tree, merged
@@ -49,12 +49,13 @@ def distill(words: Sequence[str]) -> Action:
     recipe = complete(base, read_settings(rest, [method_of(base)], DistillFlags))
     require_stage(own.get("until"), recipe)
     require_names(recipe)
-    require_data(data)
     paths = {name: own[name] for name in ("out", "store") if name in own}
     command = shlex.join(["wmdd", "distill", *words])
 
     def act() -> int:
-        from wmdd import api  # noqa: PLC0415 - torch is imported here, once the words are known to be right
+        require_checkpoint(recipe)
+        require_data(data)
+        from wmdd import api  # noqa: PLC0415 - torch is imported here, once the input is known to be there
 
         with Screen().listening() as screen:
             run = api.distill(data, recipe=recipe, until=own.get("until"), watcher=screen, command=command, **paths)

@@ -47,13 +47,13 @@ def evaluate(words: Sequence[str]) -> Action:
     data = flags.data
     if data is None:
         raise ConfigError(f"evaluate needs the real images; got no --data; type {_USAGE}")
-    require_folder(run)
     require_students(flags.student, flags.protocol)
-    require_data(data)
     more = {"evaluate.epochs": flags.epochs, "device": flags.device, "precision": flags.precision}
 
     def act() -> int:
-        from wmdd import api  # noqa: PLC0415 - torch is imported here, once the words are known to be right
+        require_folder(run)
+        require_data(data)
+        from wmdd import api  # noqa: PLC0415 - torch is imported here, once the input is known to be there
         from wmdd.artifacts.files import read_json  # noqa: PLC0415
         from wmdd.pipeline.run_evaluation import run_folder  # noqa: PLC0415
 

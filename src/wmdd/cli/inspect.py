@@ -24,9 +24,9 @@ def report(words: Sequence[str]) -> Action:
     """`wmdd report RUN`."""
     run = Path(target_of("report", "`wmdd report RUN`", words))
     refuse(words[1:], ())
-    require_folder(str(run))
 
     def act() -> int:
+        require_folder(str(run))
         from wmdd.report import write_bench, write_report  # noqa: PLC0415
 
         write = write_bench if (run / "bench.json").exists() else write_report
@@ -64,9 +64,8 @@ def export(words: Sequence[str]) -> Action:
     if form not in formats:
         raise ConfigError(f"--format: unknown; got {form!r}{did_you_mean(form, formats)}")
 
-    require_folder(run)
-
     def act() -> int:
+        require_folder(run)
         from wmdd.product.reading import load  # noqa: PLC0415
         from wmdd.product.writing import export_set  # noqa: PLC0415
 

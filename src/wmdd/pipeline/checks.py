@@ -12,15 +12,23 @@ from wmdd.settings import Recipe
 
 
 def require_names(recipe: Recipe) -> None:
-    """Refuse what a recipe names and does not exist: networks, protocols, a checkpoint.
+    """Refuse networks and protocols that a recipe names and that do not exist.
 
     Raises:
-        ConfigError: there is no such network, protocol or file.
+        ConfigError: there is no such network or protocol.
     """
     method = find_method(recipe.method)
     require_students(recipe.evaluate.students, recipe.evaluate.protocols)
     for arch in (recipe.squeeze.arch, *recipe.relabel.teachers, *method.network_names(recipe)):
         check_name(arch)
+
+
+def require_checkpoint(recipe: Recipe) -> None:
+    """Refuse a checkpoint that is not there.
+
+    Raises:
+        ConfigError: there is no such file.
+    """
     checkpoint = recipe.squeeze.checkpoint
     if checkpoint is not None and not Path(checkpoint).exists():
         raise ConfigError(f"checkpoint not found; got {checkpoint}; give the path of a state dict")
