@@ -17,10 +17,10 @@ from wmdd.pipeline.devices import choose_device, choose_precision
 from wmdd.pipeline.runner import GivenResult, Runner, Stopped
 from wmdd.pipeline.status import run_status
 from wmdd.pipeline.stored_context import StoredContext
-from wmdd.pipeline.watchers import Watcher
+from wmdd.pipeline.watchers import OnlyNew, Watcher
 from wmdd.settings import EvaluateSettings, RecoverSettings, SqueezeSettings, StatisticsSettings
 from wmdd.stages.stage import Stage
-from wmdd.values import Evaluation, ModelSpec, Score, Teacher
+from wmdd.values import Evaluation, ModelSpec, RunWarning, Score, Teacher
 
 SCORE = Score(set="a", ipc=1, student="b", protocol="c", labels="soft", seed=0, top1=1.0, top5=2.0, top1_best=3.0)
 
@@ -257,6 +257,35 @@ def test_status_tells_how_far_a_run_is(make_runner: Callable[..., Runner], tmp_p
     assert [row[1] for row in run_status(tmp_path / "out").rows] == ["gone", "begun"]
     (tmp_path / "store" / status.rows[1][3] / "log.jsonl").unlink()
     assert run_status(tmp_path / "out").rows[1][1] == "begun"
+
+
+def test_status_counts_the_warnings_of_a_run_under_way_and_of_a_finished_one(
+    make_runner: Callable[..., Runner], tmp_path: Path
+) -> None:
+    def grumble(*inputs: Any, ctx: Context) -> Evaluation:
+        ctx.warn("numbers", "a third of the pixels is black; lower the rate")
+        return Evaluation(scores=(SCORE,))
+
+    runner = make_runner()
+    runner.warn([RunWarning(kind="data", text="2 files are no pictures: remove them", count=2)])
+    runner.run(Counted().stage("squeeze"), given(), settings=SqueezeSettings())
+    assert run_status(tmp_path / "out").sentence == "unfinished; the same command continues; 1 warning"
+    runner.run(replace(Counted().stage("recover"), run=grumble), given(), settings=RecoverSettings())
+    under_way = run_status(tmp_path / "out")
+    assert under_way.sentence.endswith("; 2 warnings")
+    assert under_way.warnings == tuple(warning.text for warning in runner.warnings)
+    metrics = {"schema": 1, "warnings": [{"kind": "data", "text": "of an evaluation beside", "count": 1}]}
+    (tmp_path / "out" / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
+    finished = run_status(tmp_path / "out")
+    assert (finished.sentence, finished.warnings) == ("finished; 1 warning", ("of an evaluation beside",))
+
+
+def test_a_bench_says_each_warning_once() -> None:
+    listener = Listener()
+    only_new = OnlyNew(listener)
+    for text in ("a", "b", "a"):
+        only_new.warn(text)
+    assert listener.warned == ["a", "b"]
 
 
 def test_status_of_a_folder_without_a_run_is_one_line(tmp_path: Path) -> None:

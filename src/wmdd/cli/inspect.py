@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from wmdd.cli.arguments import Action, read_flags, refuse, target_of
+from wmdd.cli.arguments import Action, read_flags, refuse, require_folder, target_of
 from wmdd.cli.render import say, show_names, show_table
 from wmdd.errors import ConfigError, did_you_mean
 from wmdd.evaluation.protocols import PROTOCOLS
@@ -26,6 +26,7 @@ def report(words: Sequence[str]) -> Action:
     refuse(words[1:], ())
 
     def act() -> int:
+        require_folder(str(run))
         from wmdd.report import write_bench, write_report  # noqa: PLC0415
 
         write = write_bench if (run / "bench.json").exists() else write_report
@@ -44,7 +45,10 @@ def status(words: Sequence[str]) -> Action:
 
         progress = run_status(Path(run))
         say(f"{run}: {progress.sentence}")
-        return show_table("", ("stage", "state", "seconds", "result"), progress.rows)
+        show_table("", ("stage", "state", "seconds", "result"), progress.rows)
+        for text in progress.warnings:
+            say(f"warning: {text}")
+        return 0
 
     return act
 
@@ -85,6 +89,7 @@ def show_list(words: Sequence[str]) -> Action:
     }
     if what not in kinds:
         raise ConfigError(f"list: unknown kind; got {what!r}{did_you_mean(what, kinds)}")
+    refuse(words[1:], ())
     return lambda: show_names(f"{what}:", kinds[what]())
 
 

@@ -43,7 +43,7 @@ def cell_entry(cell: Cell, state: str, **facts: Any) -> dict[str, Any]:
         "state": state,
         "error": "",
         "folder": cell.folder,
-        **{"scores": [], "beside": [], "seconds": {}, "memory": {}, "bytes": {}},
+        **{"scores": [], "beside": [], "seconds": {}, "memory": {}, "bytes": {}, "warnings": []},
         **facts,
     }
 
@@ -65,4 +65,5 @@ def finished_entry(cell: Cell, metrics: dict[str, Any], teacher: StoredResult) -
         seconds=seconds,
         memory=memory,
         bytes=metrics["bytes"],
+        warnings=metrics.get("warnings", []),
     )

@@ -9,6 +9,7 @@ from wmdd.artifacts.folder import Store
 from wmdd.data.sources.opening import open_data
 from wmdd.evaluation.comparison import BASELINE
 from wmdd.pipeline.card_facts import card_facts
+from wmdd.pipeline.checks import require_stage
 from wmdd.pipeline.doubts import below_random, saturation
 from wmdd.pipeline.estimate import announce
 from wmdd.pipeline.metrics import joined_scores, product_bytes, run_metrics, with_scores
@@ -54,6 +55,7 @@ def distill(
         WmddError: the input is not usable; the message is one line.
     """
     watcher = watcher or Watcher()
+    require_stage(until, recipe)
     plan = plan_run(recipe, *open_data(data, recipe.data))
     make_folder(out)
     make_folder(store)

@@ -57,6 +57,15 @@ class StageEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WarningRow:
+    """A `values.RunWarning` in a file."""
+
+    kind: str
+    text: str
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunFile:
     """`run.json`."""
 
@@ -66,6 +75,7 @@ class RunFile:
     sets: tuple[PlainName, ...] | None = None
     teachers: tuple[PlainName, ...] | None = None
     labelling: tuple[PlainName, ...] | None = None
+    warnings: tuple[WarningRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,15 +148,6 @@ class RankingRow:
     hlr: Fraction | None = None
     lrs: Fraction | None = None
     ars: Fraction | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WarningRow:
-    """A `values.RunWarning` in a file."""
-
-    kind: str
-    text: str
-    count: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,6 +255,7 @@ class CellRow:
     seconds: Amounts
     memory: Amounts
     bytes: Amounts
+    warnings: tuple[WarningRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

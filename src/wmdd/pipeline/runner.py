@@ -107,10 +107,10 @@ class Runner:
                     self._make(result, inputs, settings, facts, keys, title=title)
         self.results.append(result)
         self._copy_log()
-        self._tell(current=None)
         manifest = result.folder.manifest()
         self.watcher.end(title, manifest.seconds, reused)
         self.warn(manifest.warnings)
+        self._tell(current=None)
         if stage.name == self.until:
             raise Stopped
         return result
@@ -188,7 +188,7 @@ class Runner:
         result.folder.commit(record, provenance)
 
     def _tell(self, current: ResultFolder | None) -> None:
-        """Write `run.json`: results and the current one, for `wmdd status`; their roles, for `wmdd evaluate`."""
+        """Write `run.json`: results, the current one and warnings, for `wmdd status`; roles, for `wmdd evaluate`."""
         write_json(
             self.out / RUN_FILE,
             {
@@ -196,6 +196,7 @@ class Runner:
                 "results": [{"stage": result.stage.name, "folder": result.folder.path.name} for result in self.results],
                 **self._roles,
                 "current": current.path.name if current else None,
+                "warnings": [asdict(warning) for warning in self.warnings],
             },
         )
 

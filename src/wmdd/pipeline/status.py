@@ -1,6 +1,7 @@
 """The progress of a run, from the files that it has written. Free of torch; changes nothing."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from pydantic import NonNegativeFloat
 
 from wmdd.artifacts.parsing import lines_as, read_as
 from wmdd.errors import ArtifactError
-from wmdd.pipeline.run_files import BENCH_FILE, METRICS_FILE, RUN_ADVICE, RUN_FILE, RunFile, read_bench
+from wmdd.pipeline.run_files import BENCH_FILE, METRICS_FILE, RUN_ADVICE, RUN_FILE, RunFile, read_bench, read_metrics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,10 +21,13 @@ class _Spent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """A sentence, and a row for each stage: name, state, seconds, folder."""
+    """How far a run has come."""
 
     sentence: str
     rows: tuple[tuple[str, str, str, str], ...]
+    """Of each stage, or each set of a bench: name, state, seconds, folder."""
+    warnings: tuple[str, ...]
+    """What was said so far, each once."""
 
 
 def run_status(run: Path) -> Status:
@@ -42,7 +46,10 @@ def run_status(run: Path) -> Status:
     if record.current:
         rows.append((record.current.rpartition("-")[0], _last(store / record.current), "", record.current))
     finished = (run / METRICS_FILE).exists() and not record.current
-    return Status(sentence="finished" if finished else "unfinished; the same command continues", rows=tuple(rows))
+    said = read_metrics(run).get("warnings", ()) if finished else [asdict(each) for each in record.warnings]
+    warnings = _texts(said)
+    sentence = "finished" if finished else "unfinished; the same command continues"
+    return Status(sentence=sentence + _counted(warnings), rows=tuple(rows), warnings=warnings)
 
 
 def _bench_status(bench: Path) -> Status:
@@ -52,7 +59,16 @@ def _bench_status(bench: Path) -> Status:
     sentence = (
         f"unfinished, {left} of {len(cells)} sets are missing; the same command continues" if left else "finished"
     )
-    return Status(sentence=sentence, rows=tuple(rows))
+    warnings = _texts(each for cell in cells for each in cell.get("warnings") or ())
+    return Status(sentence=sentence + _counted(warnings), rows=tuple(rows), warnings=warnings)
+
+
+def _texts(warnings: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(str(warning["text"]) for warning in warnings))
+
+
+def _counted(warnings: Sequence[str]) -> str:
+    return f"; {len(warnings)} warning{'' if len(warnings) == 1 else 's'}" if warnings else ""
 
 
 def _total(seconds: dict[str, float]) -> str:

@@ -25,11 +25,18 @@ class Watcher:
 
 
 class OnlyNew(Watcher):
-    """Forwards to another watcher everything but the end of stages whose stored result is reused."""
+    """Forwards to another watcher what is new: no warning twice, no end of a stage whose stored result is reused."""
 
     def __init__(self, watcher: Watcher) -> None:
-        self.note, self.warn, self.begin, self.progress = watcher.note, watcher.warn, watcher.begin, watcher.progress
-        self.stop_asked, self._end = watcher.stop_asked, watcher.end
+        self.note, self.begin, self.progress = watcher.note, watcher.begin, watcher.progress
+        self.stop_asked, self._end, self._warn = watcher.stop_asked, watcher.end, watcher.warn
+        self._said: set[str] = set()
+
+    def warn(self, text: str) -> None:
+        """Forward a warning that no run has given yet."""
+        if text not in self._said:
+            self._said.add(text)
+            self._warn(text)
 
     def end(self, stage: str, seconds: float, reused: bool) -> None:
         """Forward the end of a stage that ran."""

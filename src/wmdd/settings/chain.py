@@ -227,5 +227,7 @@ class EvaluateSettings(Section):
     @model_validator(mode="after")
     def _not_empty(self) -> "EvaluateSettings":
         if not self.students or not self.protocols:
-            raise ValueError("evaluate needs at least one student and one protocol")
+            raise ValueError(
+                "needs at least one student and one protocol; got an empty list; name one, or leave it out"
+            )
         return self

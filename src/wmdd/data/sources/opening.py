@@ -5,7 +5,6 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,8 +17,8 @@ from wmdd.data.sources.holdout import hold_out
 from wmdd.data.sources.listing import Listing, NoLabelledImagesError, Source, Splits, require_any, require_classes
 from wmdd.data.sources.named import NAMED
 from wmdd.data.sources.pixels import DecodedImages, LazyImages
-from wmdd.data.sources.table import SOURCES, list_forms
-from wmdd.errors import ConfigError, DataError, did_you_mean
+from wmdd.data.sources.table import find_source, list_forms
+from wmdd.errors import ConfigError, DataError
 from wmdd.settings import DataSettings
 from wmdd.values import ImageSet, RunWarning
 
@@ -77,32 +76,20 @@ def open_data(source: str, settings: DataSettings) -> tuple[ImageSet, ImageSet]:
 
 
 def _list_splits(source: str, settings: DataSettings) -> Splits:
-    for kind in SOURCES:
-        if kind.claims(source):
-            _require_columns_of(kind, source, settings)
-            try:
-                return kind.list_splits(source, settings)
-            except NoLabelledImagesError as error:
-                forms = "; ".join(
-                    f"{form} ({about})" for form, about in list_forms().items() if form not in NAMED.forms
-                )
-                folder = os.fspath(error.args[0])
-                raise DataError(f"no labelled images found; got folder {folder!r}; give one of: {forms}") from None
-    raise DataError(_unknown(source))
+    kind = find_source(source)
+    _require_columns_of(kind, source, settings)
+    try:
+        return kind.list_splits(source, settings)
+    except NoLabelledImagesError as error:
+        forms = "; ".join(f"{form} ({about})" for form, about in list_forms().items() if form not in NAMED.forms)
+        folder = os.fspath(error.args[0])
+        raise DataError(f"no labelled images found; got folder {folder!r}; give one of: {forms}") from None
 
 
 def _require_columns_of(kind: Source, source: str, settings: DataSettings) -> None:
     given = [name for name in ("image_column", "label_column") if getattr(settings, name) is not None]
     if given and not kind.has_columns:
         raise ConfigError(f"data.{given[0]} is for Parquet; got {source!r}, which has no columns; leave it out")
-
-
-def _unknown(source: str) -> str:
-    if Path(source).expanduser().exists():
-        return f"a single file must be Parquet; got {source!r}; give a .parquet file or a folder of images"
-    if os.sep in source or "/" in source or source.startswith((".", "~")):
-        return f"there is no such folder or file; got {source!r}; check the path"
-    return f"unknown data; got {source!r}, neither a known name nor a folder{did_you_mean(source.lower(), NAMED.forms)}"
 
 
 def _form(train: Listing, settings: DataSettings) -> tuple[Canvas, int]:
