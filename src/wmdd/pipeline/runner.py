@@ -98,6 +98,9 @@ class Runner:
         self._tell(current=None)
         manifest = result.folder.manifest()
         self.watcher.end(stage.name, float(manifest["seconds"]), reused)
+        if stage.output is Teacher:
+            arch, top1 = result.record.spec.arch, result.record.top1
+            self.watcher.note(f"teacher {arch}: {top1:.1f} % of the validation images right")
         self.warn(RunWarning(**each) for each in manifest.get("warnings", ()))
         if stage.name == self.until:
             raise Stopped

@@ -25,11 +25,18 @@ class Watcher:
 
 
 class OnlyNew(Watcher):
-    """Forwards to another watcher everything but the end of stages whose stored result is reused."""
+    """Forwards to another watcher everything but repeated notes and the end of stages that are reused."""
 
     def __init__(self, watcher: Watcher) -> None:
-        self.note, self.warn, self.begin, self.progress = watcher.note, watcher.warn, watcher.begin, watcher.progress
-        self.stop_asked, self._end = watcher.stop_asked, watcher.end
+        self.warn, self.begin, self.progress = watcher.warn, watcher.begin, watcher.progress
+        self.stop_asked, self._note, self._end = watcher.stop_asked, watcher.note, watcher.end
+        self._noted: set[str] = set()
+
+    def note(self, text: str) -> None:
+        """Forward a sentence, once."""
+        if text not in self._noted:
+            self._noted.add(text)
+            self._note(text)
 
     def end(self, stage: str, seconds: float, reused: bool) -> None:
         """Forward the end of a stage that ran."""
