@@ -252,6 +252,8 @@ def test_what_differs_is_said(tmp_path: Path, weights: State) -> None:
     assert "'classifier.weight' of shape (3, 128) instead of (3, 512)" in refused(tmp_path / "x.pt", larger)
     torch.save({f"resnet.{key}": value for key, value in weights.items()}, tmp_path / "x.pt")
     assert "its names begin with 'resnet.'" in refused(tmp_path / "x.pt")
+    torch.save({key: value for key, value in weights.items() if "classifier" not in key}, tmp_path / "x.pt")
+    assert "lacks this network's last layer" in refused(tmp_path / "x.pt")
     torch.save({**weights, "net.classifier.bias": weights["classifier.bias"] + 1}, tmp_path / "x.pt")
     assert "two different tensors for 'classifier.bias'" in refused(tmp_path / "x.pt")
 

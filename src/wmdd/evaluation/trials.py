@@ -26,6 +26,8 @@ PER_CLASS = 4
 BATCH = 250
 SURE = 0.95
 """Share of right answers above which nothing else can fit much better."""
+MUCH, SOME = 0.1, 0.03
+"""Shares of the sample by which something fits so much better that it decides, and that it is worth a word."""
 MOST_CLASSES = 2000
 """Above, no class order is looked for: it takes too long."""
 NEAR = 0.1
@@ -87,13 +89,13 @@ def try_teacher(model: nn.Module, train: ImageSet, form: InputForm, ctx: Context
     return Trial(right=right, reordered=reordered, order=order, chance=chance)
 
 
-def clearly_more(one: Tensor, other: Tensor) -> bool:
-    """Return whether `one` has more right answers to the same images than `other`, by a tenth of them and beyond noise.
+def clearly_more(one: Tensor, other: Tensor, *, by: float = MUCH) -> bool:
+    """Return whether `one` has more right answers to the same images than `other`, by this share and beyond noise.
 
     The noise is that of the images on which both differ (McNemar), three standard deviations of it.
     """
     gained, lost = int((one & ~other).sum()), int((other & ~one).sum())
-    return gained - lost > max(0.1 * len(one), 3 * math.sqrt(gained + lost))
+    return gained - lost > max(by * len(one), 3 * math.sqrt(gained + lost))
 
 
 def order_words(order: Sequence[int], classes: Sequence[str]) -> tuple[str, str]:
@@ -133,9 +135,9 @@ def noise(share: float, count: int) -> float:
 
 
 def best_form(trials: Mapping[str, Trial], now: str) -> str | None:
-    """Return the name of the trial that fits clearly better than the one named `now`, or None."""
+    """Return the name of the trial that fits best, if it fits better than the one named `now`, or None."""
     best = max(trials, key=lambda name: float(trials[name].best.float().mean()))
-    return best if best != now and clearly_more(trials[best].best, trials[now].best) else None
+    return best if best != now and clearly_more(trials[best].best, trials[now].best, by=SOME) else None
 
 
 def _sample(labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:

@@ -61,7 +61,7 @@ def load_checkpoint(
         model = build_model(spec)
     wanted, head = model.state_dict(), _head(model)
     found = _named_as(path, file.weights, wanted)
-    _check_names(path, found, wanted, spec)
+    _check_names(path, found, wanted, head, spec)
     _check_shapes(path, found, wanted, head, spec)
     weights = {name: _converted(path, name, found.get(name), like) for name, like in wanted.items()}
     require_sound(f"checkpoint {path}", weights, "train or save it again")
@@ -126,7 +126,9 @@ def _same(one: Tensor, other: Tensor) -> bool:
     return plain and (one.shape, one.dtype) == (other.shape, other.dtype) and torch.equal(one, other)
 
 
-def _check_names(path: Path, found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], spec: ModelSpec) -> None:
+def _check_names(
+    path: Path, found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], head: tuple[str, str], spec: ModelSpec
+) -> None:
     missing = [name for name in wanted if name not in found and not name.endswith("num_batches_tracked")]
     extra = [name for name in found if name not in wanted and name.rpartition(".")[2] not in _COUNTERS]
     extra = [name for name in extra if name not in {"mean", "std"}]  # facts beside the weights
@@ -136,6 +138,8 @@ def _check_names(path: Path, found: Mapping[str, Tensor], wanted: Mapping[str, T
     prefix = _common_prefix(missing, extra)
     if prefix:
         advice = f"its names begin with {prefix!r}: save the state dict without it"
+    elif missing and set(missing) <= set(head):
+        advice = "it lacks this network's last layer: give the checkpoint of a whole classifier"
     else:
         advice = "set squeeze.arch and squeeze.stem"
     raise ConfigError(f"checkpoint {path} is not a {spec.arch} with the {spec.stem} stem; {got}; {advice}")

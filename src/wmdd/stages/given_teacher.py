@@ -15,6 +15,7 @@ from wmdd.evaluation.trials import (
     Trial,
     above_chance,
     best_form,
+    clearly_more,
     majority,
     near_chance,
     noise,
@@ -92,8 +93,8 @@ def examine(
 ) -> tuple[Normalisation, Trial]:
     """Return the normalisation for a given teacher, and its answers to training images under it.
 
-    If neither settings nor its source gave one, it is the data's, or another known one that fits clearly better, with a
-    warning. A given one is kept.
+    If neither settings nor its source gave one, it is the data's, or another known one that fits much better. A given
+    one is kept. What fits better is said.
 
     Raises:
         ConfigError: another class order fits clearly better, and `squeeze.accept_weak` is off.
@@ -107,8 +108,9 @@ def examine(
         trials |= {name: try_teacher(teacher.model, train, forms[name], ctx) for name in forms if name != now}
         better = best_form(trials, now)
         if better is not None:
-            _tell_form(teacher.owner, trials, now, better, taken=given is None, ctx=ctx)
-            now = better if given is None else now
+            taken = given is None and clearly_more(trials[better].best, trials[now].best)
+            _tell_form(teacher.owner, trials, now, better, taken=taken, ctx=ctx)
+            now = better if taken else now
     _require_order(teacher.owner, trials[now], train, settings, ctx)
     return forms[now], trials[now]
 
@@ -147,7 +149,7 @@ def warn_of_chance(arch: str, val: ImageSet, top1: float, ctx: Context) -> None:
     if near_chance(top1 / 100, len(val), luck):
         text = (
             f"teacher {arch} is no better than chance; got {top1:.1f} % of {len(val)} validation images right (chance "
-            f"is {100 * luck:.1f} %); train it longer (squeeze.epochs), or look at the labels"
+            f"is {100 * luck:.1f} %); train it longer, or look at the labels"
         )
         ctx.warn("weak teacher", text)
 
