@@ -12,12 +12,13 @@ from drawn import HeldImages, drawn_set
 from memory_context import MemoryContext
 from wmdd.data.loading import channel_moments
 from wmdd.errors import ConfigError
-from wmdd.evaluation.trials import near_chance
+from wmdd.evaluation.trials import near_chance, order_words
 from wmdd.models.building import build_model
 from wmdd.models.foreign_facts import IMAGENET
+from wmdd.models.pretrained import Pretrained
 from wmdd.settings import SqueezeSettings
 from wmdd.stages.squeeze import squeeze
-from wmdd.values import ImageSet, Teacher
+from wmdd.values import ImageSet, ModelSpec, Teacher
 
 ARCH = "convnet1_w16_bn"
 CLASSES = 11
@@ -178,3 +179,27 @@ def test_a_weak_teacher_that_is_trained_here_is_only_said(image_set: ImageSet) -
 )
 def test_what_is_near_chance(share: float, count: int, chance: float, wanted: bool) -> None:
     assert near_chance(share, count, chance) is wanted
+
+
+def test_pretrained_outputs_may_be_named(own: Teacher, monkeypatch: pytest.MonkeyPatch) -> None:
+    names, weights = numeric(own)
+
+    def pretrained(spec: ModelSpec) -> Pretrained:
+        model = build_model(spec)
+        model.load_state_dict(weights)
+        return Pretrained(model=model, moments=(own.mean, own.std), complete=True)
+
+    monkeypatch.setattr("wmdd.stages.squeeze.pretrained_model", pretrained)
+    taken = squeeze(TRAIN, VAL, settings(pretrained=True, classes=names))
+    assert taken.top1 == own.top1
+    with pytest.raises(ConfigError, match=f"pretrained {ARCH} has another class order"):
+        squeeze(TRAIN, VAL, settings(pretrained=True))
+
+
+def test_long_orders_are_not_spelt_out() -> None:
+    classes = [f"class {label}" for label in range(30)]
+    assert order_words(range(30), classes) == ("numeric order", "squeeze.classes with the names in that order")
+    words, _ = order_words([1, 0, *range(2, 30)], classes)
+    assert words.startswith("the order class 1, class 0, class 2")
+    assert words.endswith(", ...")
+    assert order_words([1, 0], ["a b", "c"]) == ("the order c, a b", "--squeeze.classes c 'a b'")
