@@ -153,6 +153,7 @@ def test_every_setting_of_a_run_is_read(digits: Digits) -> None:
     elsewhere = {
         "data.holdout",  # the digits bring validation images of their own
         "relabel.top_k",  # all logits are kept
+        "squeeze.accept_weak",  # the teacher is trained here
     }
     assert set(setting_names(Recipe)) - digits.read == elsewhere
 

@@ -28,7 +28,8 @@ method ipc seed device precision save_every
 data.image_size data.channels data.holdout data.holdout_seed data.max_broken data.memory_gb data.workers
 squeeze.epochs squeeze.batch squeeze.optimiser squeeze.lr squeeze.momentum squeeze.weight_decay squeeze.warmup
 squeeze.schedule squeeze.zeta squeeze.label_smoothing squeeze.ema squeeze.arch squeeze.stem squeeze.checkpoint
-squeeze.pretrained squeeze.crop_min squeeze.flip squeeze.seed
+squeeze.pretrained squeeze.mean squeeze.std squeeze.classes squeeze.accept_weak squeeze.crop_min squeeze.flip
+squeeze.seed
 statistics.batch
 barycenter.objective barycenter.weights barycenter.iterations barycenter.step
 recover.iterations recover.lr recover.bn_weight recover.form recover.feature_loss recover.ce_weight recover.bn

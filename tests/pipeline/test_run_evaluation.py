@@ -199,7 +199,8 @@ def test_the_command_and_the_function_are_the_same(
 def test_a_checkpoint_may_be_gone(tmp_path: Path) -> None:
     spec = ModelSpec(arch=ARCH, num_classes=10, channels=1, image_size=8, stem="small")
     torch.save(build_model(spec).state_dict(), tmp_path / "given.pt")
-    settings = {**TINY, "squeeze": {"arch": ARCH, "checkpoint": str(tmp_path / "given.pt")}}
+    squeeze = {"arch": ARCH, "checkpoint": str(tmp_path / "given.pt"), "accept_weak": True}
+    settings = {**TINY, "squeeze": squeeze}
     run = wmdd.distill("digits", method="random", out=tmp_path / "run", store=tmp_path / "store", **settings)
     (tmp_path / "given.pt").unlink()
     scores = wmdd.evaluate(run.out, "digits", **FACTS)

@@ -63,6 +63,7 @@ def test_a_plan_holds_all_that_follows_from_settings_and_data(image_set: ImageSe
         ({"squeeze.arch": "resnet81"}, "unknown network 'resnet81'"),
         ({"method": "wmdd", "squeeze.arch": "convnet1_w4"}, "BatchNorm"),
         ({"squeeze.checkpoint": "no/such.pt"}, "no/such.pt"),
+        ({"squeeze.mean": (0.5, 0.5), "squeeze.std": (0.5, 0.5)}, "a value for each channel; got 2 and 2 for 3"),
     ],
 )
 def test_mistakes_are_found_before_any_work(

@@ -48,6 +48,7 @@ class Listener(Watcher):
     def __init__(self) -> None:
         self.ended: list[tuple[str, bool]] = []
         self.warned: list[str] = []
+        self.noted: list[str] = []
         self.stop = False
 
     def end(self, stage: str, seconds: float, reused: bool) -> None:
@@ -56,6 +57,9 @@ class Listener(Watcher):
 
     def warn(self, text: str) -> None:
         self.warned.append(text)
+
+    def note(self, text: str) -> None:
+        self.noted.append(text)
 
     def stop_asked(self) -> bool:
         return self.stop
@@ -81,6 +85,18 @@ def teaching() -> Stage:
     spec = ModelSpec(arch="convnet1", num_classes=1, channels=1, image_size=8, stem="small")
     teacher = Teacher(spec=spec, weights={"w": torch.zeros(1)}, classes=("a",), mean=(0.0,), std=(1.0,), top1=1.0)
     return Stage(name="squeeze", version=1, run=lambda *_, **__: teacher, output=Teacher)
+
+
+def test_the_accuracy_of_a_teacher_is_said(make_runner: Callable[..., Runner]) -> None:
+    listener = Listener()
+    for _ in range(2):
+        with pytest.raises(Stopped):
+            make_runner(until="squeeze", watcher=listener).run(teaching(), given(), settings=SqueezeSettings())
+    assert listener.noted == ["teacher convnet1: 1.0 % of the validation images right"] * 2
+    quiet = OnlyNew(listener)
+    for _ in range(2):
+        make_runner(watcher=quiet).run(teaching(), given(), settings=SqueezeSettings())
+    assert len(listener.noted) == 3
 
 
 def log_rows(folder: Path) -> list[dict[str, Any]]:

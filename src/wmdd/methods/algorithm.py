@@ -54,7 +54,7 @@ def further_teachers(
     stages: Stages, train: Result, val: Result, recipe: Recipe, archs: Iterable[str]
 ) -> tuple[Result, ...]:
     """Return networks that are trained as `squeeze` says, whatever checkpoint the run's own teacher comes from."""
-    settings = recipe.squeeze.with_(checkpoint=None)
+    settings = recipe.squeeze.without_checkpoint()
     return tuple(
         stages.run(SQUEEZE, train, val, settings=settings.with_(arch=arch), of=arch) for arch in dict.fromkeys(archs)
     )

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 
@@ -15,8 +14,8 @@ from wmdd.methods.catalogue import find_method
 from wmdd.methods.method import Method
 from wmdd.models.batchnorm import require_batchnorm, takes_single_images
 from wmdd.models.building import build_model, network_spec
-from wmdd.models.checkpoints import load_checkpoint
 from wmdd.settings import Recipe
+from wmdd.stages.given_teacher import given_moments, open_checkpoint
 from wmdd.values import ImageSet, ModelSpec
 
 
@@ -172,4 +171,5 @@ def _check_teacher(plan: RunPlan) -> None:
         with torch.random.fork_rng(devices=[]):
             require_batchnorm(build_model(spec), spec.arch)
     if settings.checkpoint is not None:
-        load_checkpoint(Path(settings.checkpoint), spec, plan.train.classes)
+        open_checkpoint(settings, spec, plan.train.classes)
+    given_moments(settings, spec.channels)

@@ -85,7 +85,7 @@ def _record(run: Path) -> RunFile:
 def _plan(recipe: Recipe, product: PortableSet, data: str) -> RunPlan:
     """Return the plan of an evaluation on the data that the set was distilled from; the teachers are there already."""
     of_set = {"ipc": product.ipc, "data.image_size": product.image_size, "data.channels": int(product.images.shape[1])}
-    recipe = recipe.with_settings({**of_set, "squeeze.checkpoint": None})
+    recipe = recipe.with_settings({**of_set, "squeeze.checkpoint": None, "squeeze.classes": ()})
     train, val = open_data(data, recipe.data)
     if product.classes != train.classes:
         raise DataError(

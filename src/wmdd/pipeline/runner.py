@@ -109,6 +109,9 @@ class Runner:
         self._copy_log()
         manifest = result.folder.manifest()
         self.watcher.end(title, manifest.seconds, reused)
+        if stage.output is Teacher:
+            arch, top1 = result.record.spec.arch, result.record.top1
+            self.watcher.note(f"teacher {arch}: {top1:.1f} % of the validation images right")
         self.warn(manifest.warnings)
         self._tell(current=None)
         if stage.name == self.until:

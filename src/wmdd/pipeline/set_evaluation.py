@@ -67,7 +67,7 @@ def full_data_scores(runner: Runner, plan: RunPlan) -> tuple[Score, ...]:
     recipe, train, val = plan.recipe, given_images(plan.train), given_images(plan.val)
     if not recipe.evaluate.full_data:
         return ()
-    training = recipe.squeeze.with_(checkpoint=None, pretrained=False)
+    training = recipe.squeeze.without_checkpoint().with_(pretrained=False)
     scores: list[Score] = []
     for student, seed in product(recipe.evaluate.students, range(recipe.evaluate.seeds)):
         settings = training.with_(arch=student, seed=training.seed + seed)

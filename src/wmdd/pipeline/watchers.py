@@ -25,12 +25,18 @@ class Watcher:
 
 
 class OnlyNew(Watcher):
-    """Forwards to another watcher what is new: no warning twice, no end of a stage whose stored result is reused."""
+    """Forwards to another watcher what is new: nothing said twice, no end of a stage whose stored result is reused."""
 
     def __init__(self, watcher: Watcher) -> None:
-        self.note, self.begin, self.progress = watcher.note, watcher.begin, watcher.progress
-        self.stop_asked, self._end, self._warn = watcher.stop_asked, watcher.end, watcher.warn
+        self.begin, self.progress, self.stop_asked = watcher.begin, watcher.progress, watcher.stop_asked
+        self._note, self._warn, self._end = watcher.note, watcher.warn, watcher.end
         self._said: set[str] = set()
+
+    def note(self, text: str) -> None:
+        """Forward a sentence, once."""
+        if text not in self._said:
+            self._said.add(text)
+            self._note(text)
 
     def warn(self, text: str) -> None:
         """Forward a warning that no run has given yet."""

@@ -28,6 +28,7 @@ from wmdd.models.building import build_model, network_spec
 from wmdd.models.stems import replace
 from wmdd.models.taps import final_classifier
 from wmdd.settings import TrainSettings, ViewSettings
+from wmdd.stages.given_teacher import warn_of_chance
 from wmdd.stages.squeeze import as_teacher
 from wmdd.stages.stage import Stage
 from wmdd.training.loop import Batch, Task, fit
@@ -70,6 +71,7 @@ def selfsupervised(
     network = _backbone(inputs)
     model = network.with_head(_probe(inputs, _features(inputs, network.model)))
     top1 = accuracies(model.eval(), val, form, ctx)["top1"]
+    warn_of_chance(settings.arch, val, top1, ctx)
     ctx.log(unit="teacher", top1=top1)
     return as_teacher(model, spec, train, form, top1=top1)
 
