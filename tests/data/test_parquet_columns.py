@@ -87,8 +87,8 @@ def test_settings_decide(tmp_path):
         ({"thumb": WRONG, "scan": RIGHT, "label": LABELS}, "may be the image; got thumb, scan; .* --data.image_column"),
         ({"image": RIGHT, "Image": RIGHT, "label": LABELS}, "may be the image; got image, Image; "),
         ({"image": RIGHT, "label": LABELS, "Label": LABELS}, "may be the label; got label, Label; "),
-        ({"kind": [1, 2, 3], "label": LABELS}, "train.parquet has not a column of image bytes; got columns kind"),
-        ({"image": RIGHT, "kind": LABELS}, "train.parquet has not a label column .* --data.label_column"),
+        ({"kind": [1, 2, 3], "label": LABELS}, "'train.parquet' has not a column of image bytes; got columns kind"),
+        ({"image": RIGHT, "kind": LABELS}, "'train.parquet' has not a label column .* --data.label_column"),
     ],
 )
 def test_columns_that_do_not_do(tmp_path, columns, line):
@@ -178,3 +178,20 @@ def test_missing_labels_as_datasets_writes_them(tmp_path):
     write(tmp_path / "test.parquet", [0, 1], names=("y", "x"))
     train, val = opened(tmp_path)
     assert (values(train), train.labels.tolist(), val.labels.tolist()) == ([1, 4], [0, 1], [1, 0])
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"a\nb": RIGHT, "c\nd": RIGHT, "label": LABELS},
+        {"a\nb": LABELS},
+        {"image": [{"a\nb": 1}] * 3, "label": LABELS},
+        {"image": RIGHT, "label": [{"a\nb": 1}] * 3},
+    ],
+)
+def test_names_with_line_breaks_stay_on_one_line(tmp_path, columns):
+    put(tmp_path / "train.parquet", **columns)
+    (tmp_path / "test.parquet").rename(tmp_path / "train\n1.parquet")
+    with pytest.raises(DataError) as caught:
+        opened(tmp_path)
+    assert "\n" not in str(caught.value)

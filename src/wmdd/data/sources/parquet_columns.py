@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from wmdd.data.sources.parquet_reading import shown
 from wmdd.data.sources.parquet_schema import FileSchema
 from wmdd.errors import DataError
 from wmdd.settings import DataSettings
@@ -75,8 +76,8 @@ def _choose(
     found = list(dict.fromkeys(next(filter(None, named), candidates)))
     if len(found) > 1:
         raise DataError(
-            f"several columns of {table.file!r} may be the {part}; got {', '.join(found[:5])}; "
-            f"choose one, such as --data.{part}_column {found[0]}"
+            f"several columns of {table.file!r} may be the {part}; got {shown(*found[:5])}; "
+            f"choose one, such as --data.{part}_column {shown(found[0])}"
         )
     return found[0] if found else None
 
@@ -92,7 +93,7 @@ def require_alike(first: FileSchema, other: FileSchema, columns: Columns, *, lab
             _is_image(kinds[1][0]) if column == columns.image else _compatible(kinds[0][0], kinds[1][0])
         )
         if not alike:
-            got = " and ".join(", ".join(str(kind)[:60] for kind in some) or "no such column" for some in kinds)
+            got = " and ".join(shown(*(str(kind)[:60] for kind in some)) or "no such column" for some in kinds)
             raise DataError(
                 f"{first.file!r} and {other.file!r} disagree on column {column!r}; got {got}; write them alike"
             )
@@ -109,7 +110,7 @@ def _require_one(table: FileSchema, column: str, part: str) -> None:
 
 def _none_found(table: FileSchema, part: str, wanted: str) -> str:
     return (
-        f"{table.file} has not {wanted}; got columns {table.listed()}; write Hugging Face image features or name the "
+        f"{table.file!r} has not {wanted}; got columns {table.listed()}; write Hugging Face image features or name the "
         f"column by --data.{part}_column"
     )
 
@@ -117,7 +118,7 @@ def _none_found(table: FileSchema, part: str, wanted: str) -> str:
 def _unfit(table: FileSchema, column: str, part: str, wanted: str) -> str:
     return (
         f"the {part} column {column!r} of {table.file!r} must hold {wanted}; "
-        f"got {str(table.schema.field(column).type)[:80]}; choose another by --data.{part}_column"
+        f"got {shown(table.schema.field(column).type)[:80]}; choose another by --data.{part}_column"
     )
 
 

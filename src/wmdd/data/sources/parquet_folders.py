@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wmdd.data.sources.listing import is_visible, noted
-from wmdd.data.sources.parquet_reading import reading
+from wmdd.data.sources.parquet_reading import reading, shown
 from wmdd.data.sources.splits import list_words, names_a_split, split_of
 from wmdd.data.sources.walking import image_files
 from wmdd.errors import DataError
@@ -54,7 +54,7 @@ def parquet_files(root: Path) -> list[str]:
     sets = parquet_sets(root)
     if len(sets) > 1:
         raise DataError(
-            f"{os.fspath(root)!r} holds several sets of Parquet files; got {', '.join(sets)}; give one of these folders"
+            f"{os.fspath(root)!r} holds several sets of Parquet files; got {shown(*sets)}; give one of these folders"
         )
     return next(iter(sets.values()))
 
@@ -80,11 +80,11 @@ def by_split(files: Sequence[str]) -> dict[str, list[str]]:
         return {"train": unnamed}
     if unnamed:
         raise DataError(
-            f"some Parquet files name their split and others do not; got {', '.join(unnamed[:5])} beside "
-            f"{next(iter(splits.values()))[0]}; move them away or rename them with one of: {list_words()}"
+            f"some Parquet files name their split and others do not; got {shown(*unnamed[:5])} beside "
+            f"{shown(next(iter(splits.values()))[0])}; move them away or rename them with one of: {list_words()}"
         )
     if "train" not in splits:
-        raise DataError(f"no Parquet file of training images; got {', '.join(files[:5])}; name one train-*.parquet")
+        raise DataError(f"no Parquet file of training images; got {shown(*files[:5])}; name one train-*.parquet")
     return splits
 
 
@@ -111,6 +111,6 @@ def each_once(
             f"{kept['train'][key]!r} and {kept[split][key]!r} of {name!r} are one file; got a link; "
             "give other images for validation, or remove the link to hold a share out"
         )
-    text = f"{len(twice)} links to Parquet files that are listed anyway ({', '.join(twice[:3])}), left out; remove them"
+    text = f"{len(twice)} links to Parquet files that are listed anyway ({shown(*twice[:3])}), left out; remove them"
     told = (noted("repeated files", text, len(twice)),) if twice else ()
     return {split: list(files.values()) for split, files in kept.items()}, told

@@ -26,6 +26,11 @@ def reading(file: str) -> Generator[None]:
         raise DataError(f"cannot read {file!r}; got {in_one_line(error)}; fetch or write it again") from None
 
 
+def shown(*names: object) -> str:
+    """Return names of columns, types or files, which may hold line breaks, for a line of a message."""
+    return ", ".join(" ".join(str(name).split()) for name in names)
+
+
 def open_parquet(path: Path) -> pq.ParquetFile:
     """Open a file for reading without Arrow's own threads: worker processes may be forked from one that has some."""
     return pq.ParquetFile(path, pre_buffer=False, page_checksum_verification=True)

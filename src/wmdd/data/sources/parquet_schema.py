@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import TypeAdapter, ValidationError
 
-from wmdd.data.sources.parquet_reading import reading
+from wmdd.data.sources.parquet_reading import reading, shown
 from wmdd.errors import DataError
 
 _SHOWN = 8
@@ -71,7 +71,7 @@ class FileSchema:
 
     def listed(self) -> str:
         """Return the names and types of the columns, for messages."""
-        fields = [f"{field.name} ({str(field.type)[:40]})" for field in self.schema]
+        fields = [f"{shown(field.name)} ({shown(field.type)[:40]})" for field in self.schema]
         return ", ".join(fields[:_SHOWN]) + (f" and {len(fields) - _SHOWN} more" if len(fields) > _SHOWN else "")
 
     def class_names(self, column: str) -> tuple[str, ...] | None:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from wmdd.data.sources.listing import Payload, Rows
 from wmdd.data.sources.parquet_columns import is_text
-from wmdd.data.sources.parquet_reading import open_parquet, reading
+from wmdd.data.sources.parquet_reading import open_parquet, reading, shown
 from wmdd.errors import DataError
 
 _KEPT_GROUPS = 4
@@ -126,7 +126,7 @@ class ParquetStore:
         """Return file and row within the file."""
         file = self._groups[int(self._groups_of([row])[0])][0]
         first = next(start for start, (number, _) in zip(self._starts, self._groups, strict=False) if number == file)
-        return f"{self._files[file]} row {row - int(first)}"
+        return f"{shown(self._files[file])} row {row - int(first)}"
 
     def identity(self, rows: Rows) -> Iterator[bytes]:
         """Yield names, sizes and footers (which hold the sizes of every part) of the files, the rows, and files beside.
