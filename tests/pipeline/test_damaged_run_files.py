@@ -12,10 +12,11 @@ from tiny_run import ARCH, BENCH, SCORE
 from damage import json_text, or_one_line
 from mutations import damaged, damaged_json
 from wmdd.cli.main import main
-from wmdd.errors import ArtifactError
+from wmdd.errors import ArtifactError, ConfigError
 from wmdd.pipeline.metrics import join_scores, joined_scores
 from wmdd.pipeline.run_files import read_bench, read_metrics
 from wmdd.pipeline.status import run_status
+from wmdd.recipes import choose_bench, choose_recipe
 from wmdd.report import write_bench, write_report
 from wmdd.settings.yaml_tree import load_yaml
 
@@ -135,6 +136,19 @@ def test_damage_of_a_run_file_is_one_line_or_other_data(
         value = json.loads(content) if file.endswith("json") else load_yaml(content.decode())
         (run / file).write_text(json_text(damaged_json(value, seed)))
         or_one_line(lambda: READERS[file](run))
+
+
+@pytest.mark.parametrize("name", ["x" * 400, "a\nb", "/dev/null", "nowhere/at/all"])
+@pytest.mark.parametrize("command", ["report", "status"])
+def test_what_is_no_folder_is_one_line(name: str, command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, name]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_recipe_that_no_disk_could_hold_is_an_unknown_one() -> None:
+    for choose in (choose_recipe, choose_bench):
+        with pytest.raises(ConfigError, match=r"^unknown recipe; got [^\n]*$"):
+            choose("digits", "x" * 400)
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """Commands that look at what is there and compute nothing: report, status, export, list, doctor, version."""
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def report(words: Sequence[str]) -> Action:
         require_folder(str(run))
         from wmdd.report import write_bench, write_report  # noqa: PLC0415
 
-        write = write_bench if (run / "bench.json").exists() else write_report
+        write = write_bench if os.path.isfile(run / "bench.json") else write_report
         return say(str(write(run)))
 
     return act

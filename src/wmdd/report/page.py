@@ -1,5 +1,6 @@
 """From the finished files of a run folder to `report.html`: one file, no script, no address outside itself."""
 
+import os
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,7 +46,7 @@ def write_report(run: Path) -> Path:
     Raises:
         ArtifactError: the folder is missing, or one of its files is damaged, of a newer schema or not writable.
     """
-    if not (run := Path(run)).is_dir():
+    if not os.path.isdir(run := Path(run)):  # false, not an error, for a name that no disk could hold
         raise ArtifactError(f"no such run folder; got {run}; give the --out folder of a `wmdd distill`")
     if not any((run / sign).is_file() for sign in _SIGNS):
         raise ArtifactError(
