@@ -156,7 +156,10 @@ def of_solver(iteration: int, variables: Variables) -> Tensor:
 @pytest.mark.parametrize(
     ("loss", "message"),
     [
-        (of_infinity, "got nan in the loss of iteration 1, the first value that was not finite; no step was taken"),
+        (
+            of_infinity,
+            "got nan in the loss of iteration 1, the first value that was not finite; no step was taken before it:",
+        ),
         (of_root, "got nan in the gradient of the images of iteration 4, the first .* finite; less haste"),
         (of_term, "got inf in bn_loss of iteration 5, the first value that was not finite; less haste"),
         (of_solver, "got no solution after iteration 5; less haste"),

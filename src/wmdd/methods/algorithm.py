@@ -77,6 +77,8 @@ class Work:
     """Forward alone."""
     both: float = 0.0
     """Forward and backward."""
+    steps: float = field(default=0.0, compare=False)
+    """Steps of an optimiser in which the passes are made: each costs something, however few its images are."""
     batch: int | None = field(default=None, compare=False)
     """Images in a step of the network's training; None = it is not trained."""
     setting: str = field(default="", compare=False)
@@ -95,7 +97,8 @@ def squeezing_of(arch: str, recipe: Recipe, size: Size) -> Work:
     """Count the training of a network on all real images as `squeeze` says."""
     training = recipe.squeeze
     batch = min(training.batch, size.images)
-    return Work(arch=arch, both=training.epochs * size.images, batch=batch, setting="squeeze.batch")
+    steps = training.epochs * (size.images // batch)
+    return Work(arch=arch, both=training.epochs * size.images, steps=steps, batch=batch, setting="squeeze.batch")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

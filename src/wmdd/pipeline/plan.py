@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from wmdd.data.loading import require_images
+from wmdd.data.loading import batch_spans, require_images
 from wmdd.errors import ConfigError
 from wmdd.evaluation.comparison import BASELINE
 from wmdd.evaluation.protocols import EvaluationProtocol, find_protocol
@@ -140,7 +140,8 @@ def _student_work(
     batch = protocol.batch(recipe.ipc, size.classes)
     for arch in settings.students:
         tests = runs * min(settings.tests, epochs) * tested
-        yield Work(arch=arch, forward=tests, both=runs * epochs * images, batch=batch)
+        steps = runs * epochs * len(batch_spans(images, batch))
+        yield Work(arch=arch, forward=tests, both=runs * epochs * images, steps=steps, batch=batch)
     if soft and protocol.labels == "online":
         views = settings.seeds * len(settings.students) * epochs * images
         for arch in labelling:

@@ -31,13 +31,14 @@ class Seen:
         yield from self.gradients.items()
 
 
-def diverged(unit: str, seen: Sequence[Seen], advice: str) -> NumericsError:
+def diverged(unit: str, seen: Sequence[Seen], advice: str, advice_at_start: str) -> NumericsError:
     """Return the error of an optimisation that has no finite loss any more; it names the first value that was not.
 
     Args:
         unit: of work.
         seen: the latest iterations, in order.
         advice: what to do about steps that are too long.
+        advice_at_start: what to do if the loss was not finite before any step.
     """
     found = ((each, name, value) for each in seen for name, value in each.values() if not bool(value.isfinite()))
     each, name, value = next(found, (None, "", None))
@@ -45,7 +46,7 @@ def diverged(unit: str, seen: Sequence[Seen], advice: str) -> NumericsError:
         last = seen[-1].iteration if seen else 0
         return NumericsError(f"optimisation of {unit} diverged; got no solution after iteration {last}; {advice}")
     if each.iteration == 1 and name not in each.gradients:
-        advice = "no step was taken before, so no rate helps; look at the teacher and the real images"
+        advice = f"no step was taken before it: {advice_at_start}"
     return NumericsError(
         f"optimisation of {unit} diverged; got {float(value)} in {name} of iteration {each.iteration}, the first value "
         f"that was not finite; {advice}"

@@ -70,6 +70,8 @@ class Descent:
     """State of the loss; saved and restored with the variables."""
     advice: str = "lower the learning rate"
     """What to do when the loss is no longer finite, for the error message."""
+    advice_at_start: str = "look at the teacher and the real images"
+    """What to do when it never was."""
     rises: list[Rise] | None = None
     """Where a stage of several units collects whose loss rose, to say it once; None = this unit is the only one."""
     before: int = 0
@@ -129,7 +131,7 @@ def _step(
             torch.autograd.backward(addend, inputs=list(variables.values()))
             parts.append(addend.detach())
     except LinAlgError as error:
-        raise diverged(descent.unit, seen, descent.advice) from error
+        raise diverged(descent.unit, seen, descent.advice, descent.advice_at_start) from error
     gradients = {
         f"the gradient of the {name}": torch.linalg.vector_norm(value.grad, math.inf)
         for name, value in variables.items()
@@ -158,7 +160,7 @@ def _report(seen: list[Seen], descent: Descent, ctx: Context) -> None:
         return
     loss = float(latest.loss)
     if not math.isfinite(loss):
-        raise diverged(descent.unit, seen, descent.advice)
+        raise diverged(descent.unit, seen, descent.advice, descent.advice_at_start)
     ctx.log(unit=descent.unit, step=done, loss=loss, **{name: float(value) for name, value in latest.columns.items()})
     seen.clear()
 

@@ -75,6 +75,7 @@ def mtt(
         optimiser=partial(torch.optim.SGD, momentum=settings.momentum),
         project=lambda variables: variables["rate"].clamp_(min=SMALLEST_RATE),
         advice="lower mtt.lr or mtt.rate_lr, or mtt.start_max if experts hardly move that late",
+        advice_at_start="lower mtt.start_max, for experts hardly move that late",
     )
     found = optimise(start, loss, descent, ctx=ctx)
     return replace(unbounded_set("mtt", found["images"], teacher), rates=found["rate"].cpu())
