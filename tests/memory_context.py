@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from wmdd.context import Context, Saved
-from wmdd.values import RunWarning
+from wmdd.warnings import RunWarning
 
 
 class KilledError(Exception):

@@ -50,7 +50,7 @@ class Context:
         """Record one row of numbers, such as the losses of a step."""
 
     def warn(self, kind: str, text: str, count: int = 1) -> None:
-        """Say something that a user of the result should know (`values.RunWarning`); a stored result repeats it.
+        """Say something that a user of the result should know (`warnings.RunWarning`); a stored result repeats it.
 
         To be called once the whole result is known: what a stage said before it was killed is forgotten.
         """

@@ -374,7 +374,7 @@ def test_progress_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
         screen.begin("recover")
         screen.progress("recover", 1, 2)
         screen.end("recover", 1.25, reused=False)
-    assert "recover     1.2 s" in terminal.text
+    assert "recover           1.2 s" in terminal.text
 
 
 def test_a_line_now_and_then_elsewhere(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -391,7 +391,7 @@ def test_a_line_now_and_then_elsewhere(monkeypatch: pytest.MonkeyPatch, capsys: 
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "recover ..."
     assert lines[1] == "recover 31 %, about 69 s left"
-    assert lines[-1] == "recover     99.0 s"
+    assert lines[-1] == "recover           99.0 s"
     assert len(lines) == 5
 
 

@@ -20,7 +20,8 @@ from wmdd.pipeline.stored_context import StoredContext
 from wmdd.pipeline.watchers import OnlyNew, Watcher
 from wmdd.settings import EvaluateSettings, RecoverSettings, SqueezeSettings, StatisticsSettings
 from wmdd.stages.stage import Stage
-from wmdd.values import Evaluation, ModelSpec, RunWarning, Score, Teacher
+from wmdd.values import Evaluation, ModelSpec, Score, Teacher
+from wmdd.warnings import RunWarning
 
 SCORE = Score(set="a", ipc=1, student="b", protocol="c", labels="soft", seed=0, top1=1.0, top5=2.0, top1_best=3.0)
 

@@ -11,7 +11,7 @@ from pydantic import NonNegativeFloat, NonNegativeInt
 from wmdd.artifacts.files import write_bytes
 from wmdd.artifacts.parsing import PlainName, read_as
 from wmdd.artifacts.sums import UNSEALED, FileSum, check_file, damaged, seal_holds, sealed, sum_of
-from wmdd.values.warnings import RunWarning
+from wmdd.warnings import RunWarning
 
 MANIFEST = "manifest.json"
 

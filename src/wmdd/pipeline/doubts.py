@@ -6,7 +6,8 @@ from torch import Tensor
 from wmdd.data.loading import centre_crop
 from wmdd.evaluation.comparison import BASELINE, Scores, blocks, comparisons
 from wmdd.methods.method import Method
-from wmdd.values import DistilledSet, ImageSet, RunWarning
+from wmdd.values import DistilledSet, ImageSet
+from wmdd.warnings import RunWarning
 
 MANY = 0.5
 """Share of pixel values at their bounds from which on a set is compared with the real images."""

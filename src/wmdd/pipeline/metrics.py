@@ -18,7 +18,8 @@ from wmdd.pipeline.runner import Runner, StoredResult
 from wmdd.pipeline.set_evaluation import EvaluatedSet
 from wmdd.product.manifest import EXACT
 from wmdd.stages.barycenter import BARYCENTER
-from wmdd.values import Diagnosis, ImageSet, RunWarning, Score, Teacher
+from wmdd.values import Diagnosis, ImageSet, Score, Teacher
+from wmdd.warnings import RunWarning
 
 JOINED_FILE = "evaluations/scores.json"
 _SAME = ("set", "ipc", "student", "protocol", "labels", "seed")

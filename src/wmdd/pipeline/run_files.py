@@ -58,7 +58,7 @@ class StageEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WarningRow:
-    """A `values.RunWarning` in a file."""
+    """A `warnings.RunWarning` in a file."""
 
     kind: str
     text: str

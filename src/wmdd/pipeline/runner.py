@@ -27,7 +27,8 @@ from wmdd.pipeline.watchers import Watcher
 from wmdd.settings import Recipe, Section, SqueezeSettings
 from wmdd.stages.squeeze import checkpoint_digest
 from wmdd.stages.stage import Stage
-from wmdd.values import ImageSet, RunWarning, Teacher
+from wmdd.values import ImageSet, Teacher
+from wmdd.warnings import RunWarning
 
 
 class Stopped(Exception):  # noqa: N818 - not an error: the user asked for it with --until

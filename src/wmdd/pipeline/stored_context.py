@@ -17,7 +17,7 @@ from wmdd.artifacts.tensors import digest_of, mapped_tensor, read_tensors, write
 from wmdd.context import Context, Saved
 from wmdd.errors import ArtifactError
 from wmdd.pipeline.watchers import Watcher
-from wmdd.values import RunWarning
+from wmdd.warnings import RunWarning
 
 _SECONDS = "seconds.json"
 """In `work/`: seconds spent so far."""

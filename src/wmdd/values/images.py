@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from wmdd.values.showing import short_repr
-from wmdd.values.warnings import RunWarning
+from wmdd.warnings import RunWarning
 
 
 class Images(Protocol):

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from wmdd.values import RunWarning
+from wmdd.warnings import RunWarning
 
 _BITS_PER_SAMPLE, _LARGEST_SAMPLE = 258, 341
 _COLOUR = {"RGB": 3, "RGBA": 3}

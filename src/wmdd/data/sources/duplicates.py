@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from wmdd.data.sources.decoding import each_image, threads_to_use
 from wmdd.data.sources.listing import ArrayStore, FileStore, Listing, Payload, Rows
-from wmdd.values import RunWarning
+from wmdd.warnings import RunWarning
 
 _PART = 4096
 _SAMPLED = 64

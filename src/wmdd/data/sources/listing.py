@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from wmdd.errors import DataError
 from wmdd.settings import DataSettings
 
-if TYPE_CHECKING:
-    from wmdd.values import RunWarning
+from wmdd.warnings import RunWarning
 
 Payload = str | bytes | NDArray[np.uint8] | None
 """One image before decoding: a path, the bytes of a file, pixels `(H, W)` or `(H, W, 3)`, or None if it is missing."""
@@ -138,7 +137,7 @@ class Splits:
     """None = there are no validation images, so a share of the training images is held out."""
     holdout: float | None = None
     """That share; None = `data.holdout`."""
-    warnings: "tuple[RunWarning, ...]" = ()
+    warnings: tuple[RunWarning, ...] = ()
     """What was seen while listing; `opening` hands it on with the training images."""
 
 
@@ -177,7 +176,7 @@ def normal(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def noted(kind: str, text: str, count: int = 1) -> "RunWarning":
+def noted(kind: str, text: str, count: int = 1) -> RunWarning:
     """Return a warning for `Splits.warnings`; imports torch, which listing alone does not."""
     from wmdd.values import RunWarning  # noqa: PLC0415 - see above
 

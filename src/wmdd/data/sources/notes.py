@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from wmdd.data.sources.kinds import ending
 from wmdd.data.sources.listing import noted, printable
 
-if TYPE_CHECKING:
-    from wmdd.values import RunWarning
+from wmdd.warnings import RunWarning
 
 _NAMED = 3
 
@@ -30,7 +29,7 @@ class Notes:
     """Images beside class folders: they have no class."""
     held_out: dict[str, None] = field(default_factory=dict)
     """Training images that are also validation images."""
-    more: list["RunWarning"] = field(default_factory=list)
+    more: list[RunWarning] = field(default_factory=list)
     """Further warnings."""
 
     def below(self, path: str | os.PathLike[str]) -> str:
@@ -41,7 +40,7 @@ class Notes:
         """Add a warning about anything else."""
         self.more.append(noted(kind, text, count))
 
-    def warnings(self) -> tuple["RunWarning", ...]:
+    def warnings(self) -> tuple[RunWarning, ...]:
         """Return a warning for each kind of which something was seen."""
         endings = Counter(ending(path.rpartition("/")[2]) for path in self.skipped).most_common()
         kinds = ", ".join(f"{count} {printable(suffix)}" for suffix, count in endings[:_NAMED])

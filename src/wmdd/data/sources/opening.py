@@ -20,7 +20,8 @@ from wmdd.data.sources.pixels import DecodedImages, LazyImages
 from wmdd.data.sources.table import find_source, list_forms
 from wmdd.errors import ConfigError, DataError
 from wmdd.settings import DataSettings
-from wmdd.values import ImageSet, RunWarning
+from wmdd.values import ImageSet
+from wmdd.warnings import RunWarning
 
 _FORMAT = "canvas 1"
 """Part of every fingerprint; to be changed whenever `decoding` makes other pixels of a file."""

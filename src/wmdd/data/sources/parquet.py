@@ -22,8 +22,7 @@ from wmdd.data.sources.parquet_store import ParquetStore
 from wmdd.errors import DataError
 from wmdd.settings import DataSettings
 
-if TYPE_CHECKING:
-    from wmdd.values import RunWarning
+from wmdd.warnings import RunWarning
 
 
 def list_parquet(root: Path, name: str, settings: DataSettings) -> Splits:
@@ -109,7 +108,7 @@ class _Table:
         """Return ClassLabel's names, else the sorted labels of the files."""
         return self.names if self.names is not None else tuple(map(str, self.labels.values))
 
-    def warnings(self) -> "tuple[RunWarning, ...]":
+    def warnings(self) -> tuple[RunWarning, ...]:
         """Return what is to be said about images without a label."""
         missing, total = self.labels.missing, len(self.labels.codes)
         if not missing:

@@ -11,8 +11,7 @@ from wmdd.data.sources.splits import list_words, names_a_split, split_of
 from wmdd.data.sources.walking import image_files
 from wmdd.errors import DataError
 
-if TYPE_CHECKING:
-    from wmdd.values import RunWarning
+from wmdd.warnings import RunWarning
 
 
 def parquet_sets(root: Path) -> dict[str, list[str]]:
