@@ -151,7 +151,6 @@ def test_a_finished_store_holds_no_saved_state(digits: Digits) -> None:
 
 def test_every_setting_of_a_run_is_read(digits: Digits) -> None:
     elsewhere = {
-        "data.holdout",  # the digits bring validation images of their own
         "relabel.top_k",  # all logits are kept
         "squeeze.accept_weak",  # the teacher is trained here
     }

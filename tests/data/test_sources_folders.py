@@ -31,7 +31,7 @@ def test_train_and_val_folders(tmp_path, val):
     assert held.labels.tolist() == [1]
     assert train.labels.dtype == torch.int64
     assert (train.channels, train.canvas, train.image_size) == (3, 8, 8)
-    assert train.images.fetch(range(5))[:, 0, 0, 0].tolist() == [0, 20, 0, 20, 40]
+    assert train.images.fetch(range(5))[:, 0, 0, 0].tolist() == [1, 21, 0, 20, 40]
     assert train.broken == ()
 
 
@@ -134,7 +134,7 @@ def test_broken_images_stop_the_run_or_are_left_out(pets, memory):
     assert train.broken == ("train/cat/01.png",)
     assert val.broken == ("val/cat/00.png",)
     assert train.labels.tolist() == [0, 0, 1, 1]
-    assert train.images.fetch(range(4))[:, 0, 0, 0].tolist() == [0, 20, 0, 40]
+    assert train.images.fetch(range(4))[:, 0, 0, 0].tolist() == [1, 21, 0, 40]
     (pets / "train/cat/01.png").unlink()
     (pets / "val/cat/00.png").unlink()
     assert opened(pets)[0].fingerprint == train.fingerprint

@@ -275,11 +275,11 @@ def test_bench_recipes_from_files(tmp_path: Path) -> None:
     for text, message in (
         ("base: {recover: {lrr: 1}}", "recover.lrr"),
         ("base: digitz", "did you mean 'digits'"),
-        ("base: null", "bench.base: input should be"),
+        ("base: null", "bench.base: not a section"),
         ("base: mine.yaml", "unknown recipe; got 'mine.yaml'"),
-        ("base: []", "bench.base: input should be"),
-        ("methods: null", "bench.methods: input should be"),
-        ("base: {}\nvariants: {x: null}", "bench.variants.x: input should be"),
+        ("base: []", "bench.base: not a section"),
+        ("methods: null", "bench.methods: not a list"),
+        ("base: {}\nvariants: {x: null}", "bench.variants.x: not a section"),
         ("base: {data: 1, data.workers: 2}", "data is a setting, not a section"),
         ("base: {data.workers: 2, data: 1}", "a section, not a setting"),
     ):

@@ -37,7 +37,7 @@ class Dying(StoredContext):
 def context(folder: ResultFolder, kind: type[StoredContext] = StoredContext) -> StoredContext:
     folder.work.mkdir(parents=True, exist_ok=True)
     log = folder.path.with_name("log.jsonl")
-    return kind(stage="statistics", folder=folder, run_log=log, watcher=Watcher(), save_every=0.0)
+    return kind(stage="statistics", title="statistics", folder=folder, run_log=log, watcher=Watcher(), save_every=0.0)
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ files too: a wrong value gets the same answer in both, and never in tyro's or Py
 """
 
 import difflib
+import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Annotated, Any, TypedDict, TypeVar, get_args, get_origin
 
 import tyro
@@ -57,7 +57,7 @@ def require_folder(run: str) -> None:
     Raises:
         ArtifactError: there is no such folder.
     """
-    if not Path(run).is_dir():
+    if not os.path.isdir(run):  # unlike Path.is_dir, also for names too long to exist
         raise ArtifactError(f"no such folder; got {run}; give the --out of `wmdd distill` or `wmdd bench`")
 
 

@@ -66,6 +66,7 @@ def export(words: Sequence[str]) -> Action:
         raise ConfigError(f"--format: unknown; got {form!r}{did_you_mean(form, formats)}")
 
     def act() -> int:
+        require_folder(run)
         from wmdd.artifacts.files import writing  # noqa: PLC0415
         from wmdd.product.reading import load  # noqa: PLC0415
         from wmdd.product.writing import export_set  # noqa: PLC0415

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt
 
 from wmdd.artifacts.parsing import PlainName, read_as
 from wmdd.errors import ArtifactError
+from wmdd.warnings import RunWarning
 
 RUN_FILE = "run.json"
 METRICS_FILE = "metrics.json"
@@ -57,15 +58,6 @@ class StageEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WarningRow:
-    """A `warnings.RunWarning` in a file."""
-
-    kind: str
-    text: str
-    count: int = 1
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RunFile:
     """`run.json`."""
 
@@ -75,7 +67,7 @@ class RunFile:
     sets: tuple[PlainName, ...] | None = None
     teachers: tuple[PlainName, ...] | None = None
     labelling: tuple[PlainName, ...] | None = None
-    warnings: tuple[WarningRow, ...] = ()
+    warnings: tuple[RunWarning, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,7 +177,7 @@ class Metrics:
     evaluations: tuple[ScoreRow, ...] = ()
     full_data: tuple[ScoreRow, ...] = ()
     ranking: tuple[RankingRow, ...] = ()
-    warnings: tuple[WarningRow, ...] = ()
+    warnings: tuple[RunWarning, ...] = ()
     seconds: Amounts = field(default_factory=dict)
     costs: dict[str, CostRow] = field(default_factory=dict)
     bytes: Amounts = field(default_factory=dict)
@@ -255,7 +247,7 @@ class CellRow:
     seconds: Amounts
     memory: Amounts
     bytes: Amounts
-    warnings: tuple[WarningRow, ...] = ()
+    warnings: tuple[RunWarning, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,11 +46,11 @@ class _Clock:
 class StoredContext(Context):
     """A context that keeps its state in the folder of the result."""
 
-    title: str
-    """What the watcher is told of: the stage, and of which of its runs."""
     folder: ResultFolder
     run_log: Path
     watcher: Watcher
+    title: str
+    """What the watcher is told of: the stage, and of which of its runs."""
     save_every: float = 20.0
     clock: _Clock = field(default_factory=_Clock)
     warnings: list[RunWarning] = field(default_factory=list)

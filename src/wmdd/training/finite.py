@@ -2,15 +2,10 @@
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor, nn
 
 from wmdd.errors import NumericsError
-
-
-def first_nonfinite(tensors: Mapping[str, Tensor]) -> str | None:
-    """Return the name of the first tensor with NaN or infinity, or None."""
-    return next((name for name, value in tensors.items() if not bool(torch.isfinite(value).all())), None)
+from wmdd.models.finite import first_nonfinite
 
 
 def require_finite(what: str, tensors: Mapping[str, Tensor], advice: str) -> None:
@@ -31,5 +26,5 @@ def require_finite(what: str, tensors: Mapping[str, Tensor], advice: str) -> Non
 
 def weights_in_words(model: nn.Module) -> str:
     """Return whether a network's weights are finite, for a message about what it answers."""
-    name = first_nonfinite(model.state_dict())
+    name = first_nonfinite(model)
     return "its weights are finite" if name is None else f"its weights {name} are not finite either"

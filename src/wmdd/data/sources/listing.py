@@ -8,14 +8,13 @@ import os
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wmdd.errors import DataError
 from wmdd.settings import DataSettings
-
 from wmdd.warnings import RunWarning
 
 Payload = str | bytes | NDArray[np.uint8] | None
@@ -174,13 +173,6 @@ def printable(name: str) -> str:
 def normal(name: str) -> str:
     """Return the name of a class in Unicode's composed form (NFC): systems write the same name in different ways."""
     return unicodedata.normalize("NFC", name)
-
-
-def noted(kind: str, text: str, count: int = 1) -> RunWarning:
-    """Return a warning for `Splits.warnings`; imports torch, which listing alone does not."""
-    from wmdd.values import RunWarning  # noqa: PLC0415 - see above
-
-    return RunWarning(kind=kind, text=text, count=count)
 
 
 def in_one_line(error: Exception) -> str:

@@ -4,11 +4,9 @@ import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from wmdd.data.sources.kinds import ending
-from wmdd.data.sources.listing import noted, printable
-
+from wmdd.data.sources.listing import printable
 from wmdd.warnings import RunWarning
 
 _NAMED = 3
@@ -38,7 +36,7 @@ class Notes:
 
     def tell(self, kind: str, text: str, count: int) -> None:
         """Add a warning about anything else."""
-        self.more.append(noted(kind, text, count))
+        self.more.append(RunWarning(kind=kind, text=text, count=count))
 
     def warnings(self) -> tuple[RunWarning, ...]:
         """Return a warning for each kind of which something was seen."""
@@ -59,7 +57,7 @@ class Notes:
             ("held-out files", self.held_out, "validation images among those of training, by a link, left out", links),
         )
         told = [
-            noted(kind, f"{what}: {len(seen)} ({first_names(seen)}); {advice}", len(seen))
+            RunWarning(kind=kind, text=f"{what}: {len(seen)} ({first_names(seen)}); {advice}", count=len(seen))
             for kind, seen, what, advice in rows
             if seen
         ]

@@ -9,11 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wmdd.data.sources.listing import Listing, Rows, Source, Splits, noted
+from wmdd.data.sources.listing import Listing, Rows, Source, Splits
 from wmdd.data.sources.parquet_columns import LABEL_NAMES, Columns, choose_columns, require_alike
 from wmdd.data.sources.parquet_folders import by_split, each_once, holds_parquet, parquet_files
 from wmdd.data.sources.parquet_labels import Labels, read_labels
@@ -21,7 +20,6 @@ from wmdd.data.sources.parquet_schema import FileSchema
 from wmdd.data.sources.parquet_store import ParquetStore
 from wmdd.errors import DataError
 from wmdd.settings import DataSettings
-
 from wmdd.warnings import RunWarning
 
 
@@ -118,7 +116,7 @@ class _Table:
             text = f"{seen}, so that split is not used; label them, or give a split with labels"
         else:
             text = f"{seen} and are left out; label them to use them"
-        return (noted("unlabelled", text, missing),)
+        return (RunWarning(kind="unlabelled", text=text, count=missing),)
 
     def listing(self, classes: tuple[str, ...]) -> Listing:
         """Return the labelled images, with labels as positions in `classes`."""

@@ -3,14 +3,12 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from wmdd.data.sources.listing import is_visible, noted
+from wmdd.data.sources.listing import is_visible
 from wmdd.data.sources.parquet_reading import reading, shown
 from wmdd.data.sources.splits import list_words, names_a_split, split_of
 from wmdd.data.sources.walking import image_files
 from wmdd.errors import DataError
-
 from wmdd.warnings import RunWarning
 
 
@@ -111,5 +109,5 @@ def each_once(
             "give other images for validation, or remove the link to hold a share out"
         )
     text = f"{len(twice)} links to Parquet files that are listed anyway ({shown(*twice[:3])}), left out; remove them"
-    told = (noted("repeated files", text, len(twice)),) if twice else ()
+    told = (RunWarning(kind="repeated files", text=text, count=len(twice)),) if twice else ()
     return {split: list(files.values()) for split, files in kept.items()}, told
