@@ -34,6 +34,15 @@ def test_labels_are_stored_for_those_who_need_them(
     assert shorter.label_epochs == (7 if expected else 0)
 
 
+@pytest.mark.parametrize(("asked", "made"), [(13, 12), (12, 12), (2, 2)])
+def test_a_small_class_lowers_ipc_where_that_is_wanted(
+    asked: int, made: int, image_set: ImageSet, val_set: ImageSet
+) -> None:
+    plan = plan_run(complete({**SMALL, "ipc": asked, "ipc_at_most": True}), image_set, val_set)
+    assert plan.recipe.ipc == made
+    assert [(each.kind, each.count) for each in plan.train.warnings] == ([("fewer images", 1)] if made < asked else [])
+
+
 def test_a_plan_holds_all_that_follows_from_settings_and_data(image_set: ImageSet, val_set: ImageSet) -> None:
     changes = {
         "method": "gvbsm",

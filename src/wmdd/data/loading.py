@@ -145,5 +145,5 @@ def require_images(image_set: ImageSet, ipc: int) -> None:
         raise DataError(
             f"class {image_set.classes[fewest]!r} has {counts[fewest]} {word} for training; got ipc {ipc}, which "
             f"needs at least as many, and {short} of {len(counts)} classes have fewer; lower --ipc to "
-            f"{counts[fewest]}, add images, or leave small classes out"
+            f"{counts[fewest]}, or give --ipc-at-most, add images, or leave small classes out"
         )

@@ -84,9 +84,11 @@ def bench(
     Raises:
         WmddError: the input is not usable, whatever the row; the message is one line.
     """
-    table, shared = cells(recipe), recipe.shared
+    shared = recipe.shared
     train, val = open_data(data, shared.data)
     base = plan_run(shared.with_settings({"ipc": max(recipe.ipcs)}), train, val)
+    recipe = recipe.with_(ipcs=tuple(dict.fromkeys(min(ipc, base.recipe.ipc) for ipc in recipe.ipcs)))
+    table = cells(recipe)
     make_folder(out)
     make_folder(store)
     write_bytes(out / "bench.yaml", write_recipe(recipe).encode())

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from wmdd.data.loading import batch_spans, require_images
+from wmdd.data.loading import batch_spans, class_counts, require_images
 from wmdd.errors import ConfigError
 from wmdd.evaluation.comparison import BASELINE
 from wmdd.evaluation.protocols import EvaluationProtocol, find_protocol
@@ -17,6 +17,7 @@ from wmdd.models.building import build_model, network_spec
 from wmdd.settings import Recipe
 from wmdd.stages.given_teacher import given_moments, open_checkpoint
 from wmdd.values import ImageSet, ModelSpec
+from wmdd.warnings import RunWarning
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +63,7 @@ def plan_run(recipe: Recipe, train: ImageSet, val: ImageSet) -> RunPlan:
     """
     method = find_method(recipe.method)
     algorithm = load_algorithm(method)
+    recipe, train = _with_room(recipe, train)
     require_images(train, recipe.ipc)
     protocols = tuple(find_protocol(name) for name in recipe.evaluate.protocols)
     label_epochs = _label_epochs(protocols, recipe.evaluate.epochs)
@@ -89,6 +91,20 @@ def plan_run(recipe: Recipe, train: ImageSet, val: ImageSet) -> RunPlan:
     _check_teacher(plan)
     _check_batches(plan)
     return plan
+
+
+def _with_room(recipe: Recipe, train: ImageSet) -> tuple[Recipe, ImageSet]:
+    """Return the recipe with as many images a class as the smallest has, if `ipc_at_most` asks for it, and say so."""
+    counts = class_counts(train)
+    room = min(counts)
+    if not recipe.ipc_at_most or recipe.ipc <= room:
+        return recipe, train
+    text = (
+        f"{room} images a class in place of {recipe.ipc}, because class {train.classes[counts.index(room)]!r} has no "
+        "more for training; add images to it, or leave it out"
+    )
+    warnings = (*train.warnings, RunWarning(kind="fewer images", text=text, count=recipe.ipc - room))
+    return recipe.with_settings({"ipc": room}), replace(train, warnings=warnings)
 
 
 def labelled(protocols: Sequence[EvaluationProtocol]) -> list[EvaluationProtocol]:

@@ -59,8 +59,8 @@ def distill(
     plan = plan_run(recipe, *open_data(data, recipe.data))
     make_folder(out)
     make_folder(store)
-    write_bytes(out / "recipe.yaml", write_recipe(recipe).encode())
-    runner = Runner(recipe=recipe, store=Store(root=store), out=out, watcher=watcher, until=until)
+    write_bytes(out / "recipe.yaml", write_recipe(plan.recipe).encode())
+    runner = Runner(recipe=plan.recipe, store=Store(root=store), out=out, watcher=watcher, until=until)
     announce(plan, runner)
     try:
         return Run(out=out, metrics=run_stages(runner, plan, command))

@@ -30,6 +30,8 @@ class Recipe(Section):
     """How images are distilled; `wmdd list methods` names them."""
     ipc: PositiveInt = 10
     """Images per class."""
+    ipc_at_most: bool = False
+    """Lower ipc to what the smallest class has, where that is less."""
     seed: int = 0
     """Seed of everything but the teacher."""
     device: str = "auto"
