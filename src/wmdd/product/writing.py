@@ -20,10 +20,11 @@ from safetensors.torch import save
 from torch import Tensor
 
 from wmdd.artifacts.files import writing
-from wmdd.errors import ArtifactError, ConfigError
+from wmdd.errors import ArtifactError, ConfigError, DataError
 from wmdd.product.card import card, preview
-from wmdd.product.checked import sha256_of
+from wmdd.product.checked import Flaw, sha256_of
 from wmdd.product.folders import folder_names, replace_folder
+from wmdd.product.image_rows import check_rows, check_sums
 from wmdd.product.labels import epoch_table, list_column
 from wmdd.product.manifest import EXACT, file_entry, is_product, write_manifest
 from wmdd.product.png import encode_png
@@ -56,7 +57,9 @@ def write_product(
 
     Raises:
         ArtifactError: `folder` holds anything but a distilled set, or cannot be written.
+        DataError: the method made labels or weights that no set has, so that nobody could read it.
     """
+    _check(distilled)
     with writing(folder):
         if _in_use(folder) and not is_product(folder):
             raise ArtifactError(
@@ -93,6 +96,17 @@ def export_set(
         if _in_use(to):
             raise ConfigError(f"{to}: export writes to a new or empty folder; got one in use; choose another --to")
         replace_folder(to, lambda work: writers[format](distilled, work))
+
+
+def _check(distilled: DistilledSet) -> None:
+    count, ipc = len(distilled.labels), distilled.ipc
+    try:
+        if ipc < 1 or count != ipc * len(distilled.classes):
+            raise Flaw(f"{count} images of {len(distilled.classes)} classes")
+        check_rows(distilled.labels.numpy(), distilled.weights.numpy(), ipc)
+        check_sums(distilled.weights.numpy(), ipc)
+    except Flaw as flaw:
+        raise DataError(f"method {distilled.method} made no distilled set; got {flaw}; mend the method") from None
 
 
 def _in_use(folder: Path) -> bool:
