@@ -1,7 +1,7 @@
 """A context that keeps saved state in a dictionary and can be told to die: a kill, and the same command once more."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from wmdd.context import Context, Saved
-from wmdd.values import RunWarning
+from wmdd.warnings import RunWarning
 
 
 class KilledError(Exception):
@@ -45,7 +45,8 @@ class MemoryContext(Context):
     def due(self) -> bool:
         return True
 
-    def save(self, name: str, tensors: Mapping[str, Tensor], **facts: Any) -> bool:
+    def save(self, name: str, tensors: Mapping[str, Tensor], *, rows: Tensor | None = None, **facts: Any) -> bool:
+        del rows
         # As on disk: plain layout, no graph, facts through JSON.
         copies = {key: value.detach().cpu().contiguous().clone() for key, value in tensors.items()}
         self.kept[name] = Saved(tensors=copies, facts=json.loads(json.dumps(facts)))
@@ -54,7 +55,8 @@ class MemoryContext(Context):
             raise KilledError
         return True
 
-    def restore(self, name: str) -> Saved | None:
+    def restore(self, name: str, *, rows: Callable[[Mapping[str, Any]], Tensor] | None = None) -> Saved | None:
+        del rows
         return self.kept.get(name)
 
     def array(self, name: str, shape: Sequence[int]) -> Tensor:

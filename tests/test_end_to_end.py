@@ -40,6 +40,7 @@ class Listener(Watcher):
     def __init__(self) -> None:
         self.made: list[str] = []
         self.reused: list[str] = []
+        self.titles: list[str] = []
         self.notes: list[str] = []
 
     def note(self, text: str) -> None:
@@ -47,7 +48,8 @@ class Listener(Watcher):
 
     def end(self, stage: str, seconds: float, reused: bool) -> None:
         assert seconds >= 0
-        (self.reused if reused else self.made).append(stage)
+        self.titles.append(stage)
+        (self.reused if reused else self.made).append(stage.partition(" ")[0])
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,17 @@ def test_a_run_leaves_the_files_of_the_contract(digits: Digits) -> None:
     assert not [name for name in names if name.endswith((".tmp", ".pkl", ".pt"))]
 
 
+def test_stages_that_run_for_several_sets_say_for_which(digits: Digits) -> None:
+    of_sets = [f"{stage} {method}" for method in ("wmdd", "random") for stage in ("diagnose", "relabel", "evaluate")]
+    assert digits.listener.titles[-6:] == of_sets
+    assert len(set(digits.listener.titles)) == len(digits.listener.titles)
+    assert {row["stage"] for row in map(json.loads, (digits.out / "log.jsonl").read_text().splitlines())} <= STAGES
+
+
+def test_a_sound_run_has_nothing_to_say_of_its_outcome(digits: Digits) -> None:
+    assert {"saturated pixels", "risen loss"}.isdisjoint(each["kind"] for each in digits.run.metrics["warnings"])
+
+
 def test_a_finished_store_holds_no_saved_state(digits: Digits) -> None:
     folders = [path for path in digits.store.iterdir() if path.is_dir()]
     assert Counter(path.name.rpartition("-")[0] for path in folders) == Counter(digits.listener.made)
@@ -138,8 +151,8 @@ def test_a_finished_store_holds_no_saved_state(digits: Digits) -> None:
 
 def test_every_setting_of_a_run_is_read(digits: Digits) -> None:
     elsewhere = {
-        "data.holdout",  # the digits bring validation images of their own
         "relabel.top_k",  # all logits are kept
+        "squeeze.accept_weak",  # the teacher is trained here
     }
     assert set(setting_names(Recipe)) - digits.read == elsewhere
 
@@ -272,6 +285,14 @@ def test_another_seed_gives_other_images_under_the_same_teacher(
     assert not torch.equal(theirs.images, ours.images)
 
 
+def test_a_rate_that_is_far_too_high_is_said(again: Callable[..., tuple[wmdd.Run, Listener]]) -> None:
+    run, _ = again(recover={"iterations": 8, "lr": 1e6})
+    warnings = {each["kind"]: each["text"] for each in run.metrics["warnings"]}
+    assert {"saturated pixels", "risen loss"} <= warnings.keys()
+    assert "lower recover.lr" in warnings["saturated pixels"]
+    assert warnings["risen loss"].startswith("recover: the loss of ")
+
+
 def test_load_and_train_in_three_lines(digits: Digits) -> None:
     small = wmdd.load(digits.out / "distilled")
     assert isinstance(small, wmdd.DistilledSet)
@@ -375,7 +396,7 @@ def test_command_distill(digits: Digits, tmp_path: Path, cli: Callable[..., tupl
     assert str(tmp_path / "run" / "report.html") in out
     assert "random" in out
     assert "±" in out
-    assert "squeeze     found finished" in err
+    assert "squeeze found finished" in " ".join(err.split())
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text("utf-8"))
     assert metrics["run"]["command"].startswith("wmdd distill digits --recipe")
     code, out, err = cli(*words, "--store", digits.store, "--until", "recover")

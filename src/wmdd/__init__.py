@@ -4,7 +4,6 @@ The public names are loaded on first use, so that importing the package is quick
 """
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -15,6 +14,8 @@ if TYPE_CHECKING:
     from wmdd.product.reading import load
     from wmdd.settings import Recipe
     from wmdd.values import DistilledSet, Evaluation
+
+    __version__: str
 
 _HOMES = {
     "wmdd.api": ("bench", "distill", "evaluate"),
@@ -40,17 +41,23 @@ __all__ = [
     "wasserstein2",
 ]
 
-try:
-    __version__ = version("wmdd")
-except PackageNotFoundError:  # pragma: no cover - a source tree that was not installed
-    __version__ = "unknown"
-
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return _version()
     home = next((home for home, names in _HOMES.items() if name in names), None)
     if home is None:
         raise AttributeError(f"module 'wmdd' has no attribute {name!r}")
     return getattr(import_module(home), name)
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415 - slow to import, needed by few
+
+    try:
+        return version("wmdd")
+    except PackageNotFoundError:  # pragma: no cover - a source tree that was not installed
+        return "unknown"
 
 
 def __dir__() -> list[str]:

@@ -148,4 +148,5 @@ def default_bench_out(data: str, recipe: str | Path | None) -> Path:
 
 
 def _plain_name(data: str) -> str:
-    return data.removeprefix("hf:").rstrip("/").rpartition("/")[2] or "data"
+    name = data.removeprefix("hf:").rstrip("/").rpartition("/")[2]
+    return name if name.strip(".") else Path(data).resolve().name or "data"

@@ -5,7 +5,7 @@ plain function. The runner supplies one that writes (`wmdd.pipeline.stored_conte
 """
 
 import hashlib
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -50,7 +50,7 @@ class Context:
         """Record one row of numbers, such as the losses of a step."""
 
     def warn(self, kind: str, text: str, count: int = 1) -> None:
-        """Say something that a user of the result should know (`values.RunWarning`); a stored result repeats it.
+        """Say something that a user of the result should know (`warnings.RunWarning`); a stored result repeats it.
 
         To be called once the whole result is known: what a stage said before it was killed is forgotten.
         """
@@ -62,18 +62,29 @@ class Context:
         """Return whether it is time to save (also true once the program was told to stop)."""
         return False
 
-    def save(self, name: str, tensors: Mapping[str, Tensor], **facts: Any) -> bool:
+    def save(self, name: str, tensors: Mapping[str, Tensor], *, rows: Tensor | None = None, **facts: Any) -> bool:
         """Keep state under `name`, replacing what was there in one step; what is kept survives a kill.
+
+        Args:
+            name: what `restore` asks for.
+            tensors: the state.
+            rows: the part of an `array` that belongs to this state; only its check sum is kept.
+            **facts: more state, ready for JSON.
 
         Returns:
             Whether it was kept: `restore` will give it back.
         """
-        del name, tensors, facts
+        del name, tensors, rows, facts
         return False
 
-    def restore(self, name: str) -> Saved | None:
-        """Return what was last saved under `name`, or None."""
-        del name
+    def restore(self, name: str, *, rows: Callable[[Mapping[str, Any]], Tensor] | None = None) -> Saved | None:
+        """Return what was last saved under `name`; None if there is nothing, or if it was damaged since.
+
+        Args:
+            name: under which it was saved.
+            rows: facts → the rows that were saved with them, and must still hold the same.
+        """
+        del name, rows
 
     def restored(self, name: str) -> Saved:
         """Return what was saved under `name`, which must be there."""

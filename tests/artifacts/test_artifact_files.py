@@ -1,6 +1,7 @@
 """Files are there as a whole or not at all."""
 
 import errno
+import json
 import os
 from pathlib import Path
 
@@ -12,7 +13,6 @@ from wmdd.artifacts.files import (
     append_text,
     fsync_folder,
     make_folder,
-    read_json,
     write_bytes,
     write_json,
     writing,
@@ -82,16 +82,8 @@ def test_a_write_into_a_missing_folder_is_one_line(tmp_path: Path) -> None:
 def test_json_round_trip_keeps_every_letter(tmp_path: Path) -> None:
     value = {"class": "Bär", "numbers": [1, 2.5, None, True]}
     write_json(tmp_path / "value.json", value)
-    assert read_json(tmp_path / "value.json") == value
+    assert json.loads((tmp_path / "value.json").read_text("utf-8")) == value
     assert "Bär" in (tmp_path / "value.json").read_text("utf-8")
-
-
-@pytest.mark.parametrize("content", [None, b"", b"{", b"\xff\xfe\x00"], ids=["missing", "empty", "torn", "no text"])
-def test_damaged_json_is_one_line(tmp_path: Path, content: bytes | None) -> None:
-    if content is not None:
-        (tmp_path / "value.json").write_bytes(content)
-    with pytest.raises(ArtifactError, match="cannot read"):
-        read_json(tmp_path / "value.json")
 
 
 def test_tensors_round_trip_with_facts_and_any_memory_layout(tmp_path: Path) -> None:
@@ -118,7 +110,7 @@ def test_damaged_tensors_are_one_line(tmp_path: Path, length: int | None) -> Non
     path = tmp_path / "state.safetensors"
     write_tensors(path, {"images": torch.rand(10, 10)}, {})
     path.write_bytes(path.read_bytes()[:length]) if length is not None else path.unlink()
-    with pytest.raises(ArtifactError, match="cannot read") as caught:
+    with pytest.raises(ArtifactError, match="is damaged; got no tensors") as caught:
         read_tensors(path)
     assert "\n" not in str(caught.value)
 

@@ -3,12 +3,14 @@
 import shutil
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from wmdd.artifacts import folder as folder_module
 from wmdd.artifacts.folder import ResultFolder, Store
+from wmdd.artifacts.sums import FileSum
 from wmdd.errors import ArtifactError
 from wmdd.values import Evaluation
 
@@ -16,6 +18,7 @@ _OTHER_PROCESS = """
 import sys
 from pathlib import Path
 from wmdd.artifacts.folder import ResultFolder
+from wmdd.artifacts.sums import FileSum
 from wmdd.errors import ArtifactError
 for _ in sys.stdin:
     try:
@@ -45,8 +48,11 @@ def test_commit_finishes_a_result_and_removes_its_saved_state(result: ResultFold
     assert not result.work.exists()
     assert result.read(Evaluation) == Evaluation()
     manifest = result.manifest()
-    assert manifest["seconds"] == 1.5
-    assert manifest["files"] == {"tensors.safetensors": (result.path / "tensors.safetensors").stat().st_size}
+    assert manifest.seconds == 1.5
+    assert manifest.files == {
+        name: FileSum(size=len(content := (result.path / name).read_bytes()), sha256=sha256(content).hexdigest())
+        for name in ("record.json", "tensors.safetensors")
+    }
 
 
 def test_the_manifest_is_written_after_the_record_and_before_the_state_goes(
@@ -57,9 +63,9 @@ def test_the_manifest_is_written_after_the_record_and_before_the_state_goes(
     def present() -> set[str]:
         return {file.name for file in result.path.iterdir()}
 
-    write_json, rmtree = folder_module.write_json, shutil.rmtree
+    write_manifest, rmtree = folder_module.write_manifest, shutil.rmtree
     monkeypatch.setattr(
-        folder_module, "write_json", lambda *args: (seen.append(("manifest", present())), write_json(*args))
+        folder_module, "write_manifest", lambda *args: (seen.append(("manifest", present())), write_manifest(*args))
     )
     monkeypatch.setattr(
         folder_module.shutil, "rmtree", lambda *args, **kw: (seen.append(("rmtree", present())), rmtree(*args, **kw))

@@ -26,9 +26,11 @@ from wmdd.settings.recipe import setting_names
 SETTINGS = """
 method ipc seed device precision save_every
 data.image_size data.channels data.holdout data.holdout_seed data.max_broken data.memory_gb data.workers
+data.image_column data.label_column
 squeeze.epochs squeeze.batch squeeze.optimiser squeeze.lr squeeze.momentum squeeze.weight_decay squeeze.warmup
 squeeze.schedule squeeze.zeta squeeze.label_smoothing squeeze.ema squeeze.arch squeeze.stem squeeze.checkpoint
-squeeze.pretrained squeeze.crop_min squeeze.flip squeeze.seed
+squeeze.pretrained squeeze.mean squeeze.std squeeze.classes squeeze.accept_weak squeeze.crop_min squeeze.flip
+squeeze.seed
 statistics.batch
 barycenter.objective barycenter.weights barycenter.iterations barycenter.step
 recover.iterations recover.lr recover.bn_weight recover.form recover.feature_loss recover.ce_weight recover.bn
@@ -128,6 +130,24 @@ def test_every_command_has_help(name: str, capsys: pytest.CaptureFixture[str]) -
     assert printed.err == ""
 
 
+def test_help_of_a_command_in_both_orders(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["help", "status"]) == main(["status", "--help"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == second
+
+
+def test_a_terminal_without_the_letters_of_a_text_is_no_bug() -> None:
+    script = (
+        "import sys; from wmdd.cli import commands; from wmdd.cli.main import main; from wmdd.cli.render import say\n"
+        "commands.COMMANDS['version'] = lambda words: lambda: say('78 ± 1 %, class 猫, file \\udcff')\n"
+        "sys.exit(main(['version']))"
+    )
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "78 \\xb1 1 %, class \\u732b, file \\udcff\n"
+
+
 @pytest.mark.parametrize(
     ("what", "names"),
     [
@@ -216,14 +236,14 @@ def test_settings_arrive_in_every_spelling(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(api, "distill", catch)
     spelt = ["--ipc=3", "--recover.bn-weight", "0.5", "--squeeze.weight_decay", "1e-3", "--squeeze.no-flip"]
     more = ["--evaluate.students", "resnet18", "resnet50", "--evaluate.protocols", "rded", "--data.image-size", "16"]
-    assert main(["distill", "a/folder", *spelt, *more, "--out", "there"]) == 130
+    assert main(["distill", "digits", *spelt, *more, "--out", "there"]) == 130
     recipe = seen["recipe"]
     assert isinstance(recipe, wmdd.Recipe)
     assert (recipe.ipc, recipe.recover.bn_weight, recipe.squeeze.weight_decay) == (3, 0.5, 1e-3)
     assert (recipe.squeeze.flip, recipe.data.image_size) == (False, 16)
     assert recipe.evaluate.students == ("resnet18", "resnet50")
     assert recipe.evaluate.protocols == ("rded",)
-    assert (seen["data"], seen["out"], seen["until"]) == ("a/folder", "there", None)
+    assert (seen["data"], seen["out"], seen["until"]) == ("digits", "there", None)
 
 
 def test_a_setting_may_be_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -277,11 +297,15 @@ def test_words_of_bench_become_a_bench_recipe(monkeypatch: pytest.MonkeyPatch) -
     assert (seen["data"], seen["out"]) == ("digits", Path("runs/bench-digits"))
 
 
-def test_all_methods_are_the_methods_and_the_variants_of_the_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen = caught_bench(monkeypatch, "a/folder", "--methods", "all", "--recipe", "paper_lambda")
+def test_all_methods_are_the_methods_and_the_variants_of_the_recipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "folder").mkdir()
+    monkeypatch.chdir(tmp_path / "folder")
+    seen = caught_bench(monkeypatch, ".", "--methods", "all", "--recipe", "paper_lambda")
     assert set(builtin_methods()) | {"lambda-10"} <= set(seen["recipe"].rows)
     assert seen["out"] == Path("runs/bench-folder-paper_lambda")
-    plain = caught_bench(monkeypatch, "a/folder", "--recipe", "paper_lambda", "--ipc", "1")
+    plain = caught_bench(monkeypatch, ".", "--recipe", "paper_lambda", "--ipc", "1")
     assert cells(plain["recipe"]) == cells(BENCHES["paper_lambda"]().with_(ipcs=(1,)))
 
 
@@ -290,8 +314,8 @@ def test_all_methods_are_the_methods_and_the_variants_of_the_recipe(monkeypatch:
     [
         ("--methods herdin", "did you mean 'herding'?"),
         ("--method dm", "did you mean --methods?"),
-        ("--ipc 0", "ipc.0"),
-        ("--ipc ten", "ipc.0: input should be a valid integer"),
+        ("--ipc 0", "ipc: too small; got '0'; give more than 0"),
+        ("--ipc ten", "ipc: not a whole number; got 'ten'; give a whole number"),
         ("--methods random wmdd --dm.lr 3", "dm.lr: no row reads it"),
         ("--methods random wmdd --dmm.lr 3", "unknown flag; got --dmm.lr; did you mean"),
         ("--seeds", "--seeds"),
@@ -351,7 +375,7 @@ def test_progress_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
         screen.begin("recover")
         screen.progress("recover", 1, 2)
         screen.end("recover", 1.25, reused=False)
-    assert "recover     1.2 s" in terminal.text
+    assert "recover           1.2 s" in terminal.text
 
 
 def test_a_line_now_and_then_elsewhere(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -368,7 +392,7 @@ def test_a_line_now_and_then_elsewhere(monkeypatch: pytest.MonkeyPatch, capsys: 
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "recover ..."
     assert lines[1] == "recover 31 %, about 69 s left"
-    assert lines[-1] == "recover     99.0 s"
+    assert lines[-1] == "recover           99.0 s"
     assert len(lines) == 5
 
 

@@ -1,5 +1,8 @@
 """Whatever is wrong with the input: one line on stderr, exit code 2, no traceback."""
 
+import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -114,20 +117,29 @@ WRONG: dict[str, tuple[Callable[[Path], list[str]], str]] = {
     "unknown student": (words("distill digits --evaluate.students resnet81"), "did you mean 'resnet18'?"),
     "unknown teacher": (words("distill digits --squeeze.arch resnet81"), "did you mean 'resnet18'?"),
     "teacher without BatchNorm": (words("distill digits --squeeze.arch vit_tiny"), "needs a teacher with BatchNorm"),
-    "misspelt stage": (words("distill digits --until recovr"), "did you mean 'recover'?"),
+    "misspelt stage": (words("distill digits --until recovr"), "did you mean 'recover'? It has squeeze, statistics"),
+    "stage of another method": (
+        words("distill digits --method dm --until barycenter"),
+        "'barycenter'; choose one of evaluate, match_means, random, relabel, squeeze",
+    ),
+    "stage that only another setting brings": (words("distill digits --until full_data"), "no stage of this run"),
+    "teacher that another one replaces": (words("distill digits --method scdd --until squeeze"), "no stage of"),
     "network of a method too deep": (
         words("distill digits --method dm --dm.arch convnet5"),
         "convnet5 halves images 5 times",
     ),
     "unknown device": (words("distill digits --device gpu --squeeze.arch convnet1_w8_bn"), "device"),
-    "no whole number": (words("distill digits --ipc ten"), "ipc: input should be a valid integer"),
+    "no whole number": (words("distill digits --ipc ten"), "ipc: not a whole number; got 'ten'; give a whole number"),
     "two values": (words("distill digits --ipc 3 4"), "--ipc needs one value; got 3 4"),
-    "switch with a value": (words("distill digits --squeeze.flip False"), "unexpected word; got False"),
+    "no command": (words("--ipc ten"), "the command comes first; got '--ipc'"),
+    "switch with a value": (words("distill digits --squeeze.flip False"), "got False; a switch takes no value"),
+    "list without values": (words("distill digits --evaluate.students"), "got an empty list; name one"),
+    "list of which one is none": (words("distill digits --evaluate.students resnet18 81"), "unknown network"),
     "setting of another method": (words("distill digits --dm.lr 3"), "dm.lr: method wmdd does not read it"),
     "switch of another method": (words("distill digits --scdd.no-flip"), "scdd.flip: method wmdd does not read it"),
-    "no number": (words("distill digits --recover.lr fast"), "recover.lr"),
+    "no number": (words("distill digits --recover.lr fast"), "recover.lr: not a number; got 'fast'; give a number"),
     "negative number": (words("distill digits --recover.lr -1"), "recover.lr"),
-    "no such choice": (words("distill digits --recover.bn per_clas"), "recover.bn"),
+    "no such choice": (words("distill digits --recover.bn per_clas"), "'per_clas'; give 'per_class', 'global' or"),
     "setting without a value": (words("distill digits --recover.lr"), "recover.lr"),
     "setting before another without a value": (words("distill digits --ipc --seed 3"), "ipc"),
     "flag without a value": (words("distill digits --out"), "--out needs a value"),
@@ -149,6 +161,16 @@ WRONG: dict[str, tuple[Callable[[Path], list[str]], str]] = {
     "export to nowhere": (words("export nowhere --format parquet"), "--to"),
     "export in an unknown format": (words("export nowhere --format parket --to there"), "did you mean 'parquet'?"),
     "list what": (words("list"), "choose one of"),
+    "list too much": (words("list methods recipes"), "unexpected word; got recipes"),
+    "flag without dashes": (words("distill digits recover.lr 3"), "did you mean --recover.lr?"),
+    "value of an unset variable": (
+        lambda _: ["distill", "digits", "--out", ""],
+        "--out needs a value; got an empty one",
+    ),
+    "list of nothing": (words("distill digits --evaluate.students="), "needs a value; got an empty one"),
+    "target of an unset variable": (lambda _: ["distill", ""], "needs its target first; got nothing"),
+    "no finite number": (words("distill digits --recover.lr inf"), "recover.lr: not a finite number; got 'inf'"),
+    "rows of nothing": (words("bench digits --methods"), "methods: too few values; got none; give at least 1"),
     "list an unknown kind": (words("list method"), "did you mean 'methods'?"),
     "doctor with words": (words("doctor now"), "now"),
     "version with words": (words("version now"), "now"),
@@ -170,6 +192,32 @@ def test_wrong_input_is_one_line_and_exit_code_2(
     assert printed.err.count("\n") == 1
     assert printed.err.endswith("\n")
     assert expected in printed.err
+
+
+FOUND_BY_OPENING = {
+    *("empty class", "unknown class in val", "corrupt JPEG", "IPC larger than a class", "unreadable checkpoint"),
+    *("checkpoint of other classes", "checkpoint of another network", "out is a file", "store is a file"),
+    *("teacher without BatchNorm", "network of a method too deep", "unknown device"),
+}
+"""What only the data, a file's content or the machine can tell."""
+
+
+def test_the_rest_is_found_without_torch(tmp_path: Path) -> None:
+    typed = {}
+    for number, kind in enumerate(sorted({*WRONG} - FOUND_BY_OPENING)):
+        (tmp_path / str(number)).mkdir()
+        typed[kind] = WRONG[kind][0](tmp_path / str(number))
+    script = (
+        "import json, sys; from wmdd.cli.main import main\n"
+        "heavy = lambda: {'torch', 'torchvision', 'timm', 'ot', 'sklearn', 'matplotlib'} & {*sys.modules}\n"
+        "found = {kind: [main(words), *heavy()] for kind, words in json.loads(sys.argv[1]).items()}\n"
+        "print({kind: answer for kind, answer in found.items() if answer != [2]})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, json.dumps(typed)], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    assert done.stdout == "{}\n"
+    assert done.stderr.count("\n") == len(typed)
 
 
 def test_a_broken_image_can_be_left_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

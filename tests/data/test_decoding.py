@@ -144,9 +144,18 @@ def test_large_jpeg_shrunk_while_decoding_looks_like_one_shrunk_after():
     assert np.abs(found - whole).max() <= 4
 
 
-def test_floating_point_pixels_are_refused():
-    with pytest.raises(ValueError, match="floating"):
-        to_canvas(Image.new("F", (8, 8)), COLOUR)
+def test_floating_point_pixels_from_zero_to_one():
+    image = Image.fromarray(np.tile(np.linspace(0, 1, 8, dtype=np.float32), (8, 1)))
+    assert to_canvas(image, GREY)[0, 0].tolist() == np.rint(np.linspace(0, 255, 8)).tolist()
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
+def test_the_first_frame_of_an_animation(kind):
+    frames = [Image.new("RGB", (8, 8), (value, value, value)) for value in (200, 20, 90)]
+    options = {"lossless": True} if kind == "WEBP" else {}
+    with open_image(encoded(frames[0], format=kind, save_all=True, append_images=frames[1:], **options)) as image:
+        assert getattr(image, "n_frames", 3) == 3
+        assert (to_canvas(image, COLOUR) == 200).all()
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "GIF", "BMP"])

@@ -130,6 +130,10 @@ def test_counts_and_too_few_images():
     few = image_set(torch.zeros(4, 1, 2, 2, dtype=torch.uint8), [0, 0, 1, 0], classes=("cat", "dog"))
     require_images(few, 1)
     with pytest.raises(
-        DataError, match="class 'dog' has 1 image for training; got ipc 2, which needs at least as many"
+        DataError,
+        match="class 'dog' has 1 image for training; got ipc 2, which needs at least as many, and 1 of 2 classes have "
+        "fewer; lower --ipc to 1,",
     ):
         require_images(few, 2)
+    with pytest.raises(DataError, match="class 'dog' has 1 image .* and 2 of 2 classes have fewer; lower --ipc to 1"):
+        require_images(few, 4)

@@ -143,10 +143,10 @@ def test_a_loop_over_the_loader_has_the_loss_of_our_evaluation(
     make_student: Callable[..., Supervised], tmp_path: Path
 ) -> None:
     student, supervision = make_student("wmdd", wanted="soft")
-    student = replace(student, training=student.training.with_(batch=5))
-    batch, logits = first(student, supervision), torch.randn(5, 3)
+    student = replace(student, training=student.training.with_(batch=3))
+    batch, logits = first(student, supervision), torch.randn(3, 3)
     write_product(supervision.distilled, supervision.soft_labels, tmp_path / "distilled", facts={})
-    images, targets, weights = next(iter(load(tmp_path).loader(batch_size=5)))
+    images, targets, weights = next(iter(load(tmp_path).loader(batch_size=3)))
     assert abs(float(weights.mean()) - 1) > 0.05
     torch.testing.assert_close(images, batch.images)
     student_log = torch.log_softmax(logits / supervision.soft_labels.temperature, dim=1)

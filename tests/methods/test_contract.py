@@ -41,7 +41,7 @@ class StagesInMemory:
         """Return the same command started once more."""
         return StagesInMemory(None, {key: each.again() for key, each in self.contexts.items()}, dict(self.results))
 
-    def run(self, stage: Any, *inputs: Any, settings: Any, **facts: Any) -> GivenResult:
+    def run(self, stage: Any, *inputs: Any, settings: Any, of: str = "", **facts: Any) -> GivenResult:  # noqa: ARG002
         seed = getattr(settings, "seed", 0)
         flat = [part for each in inputs for part in (each if isinstance(each, tuple) else (each,))]
         key = "|".join([stage.name, str(settings.counted()), str(facts), *(part.key for part in flat)])

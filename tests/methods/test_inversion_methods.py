@@ -38,7 +38,7 @@ class Asked:
         self.settings: dict[str, Any] = {}
         self.archs: list[str] = []
 
-    def run(self, stage: Any, *inputs: Any, settings: Any, **facts: Any) -> GivenResult:
+    def run(self, stage: Any, *inputs: Any, settings: Any, of: str = "", **facts: Any) -> GivenResult:  # noqa: ARG002
         del inputs, facts
         self.settings[stage.name] = settings
         arch = getattr(settings, "arch", "")
@@ -106,7 +106,7 @@ def test_a_methods_teachers_and_those_of_relabel_label_each_once(
     changes = {"method": "random", "squeeze.arch": first, "relabel.teachers": (other, "convnet1_w2")}
     recipe = complete({}, changes)
     runner = Runner(recipe=recipe, store=Store(root=tmp_path), out=tmp_path, watcher=Watcher())
-    monkeypatch.setattr(Runner, "run", lambda *_, settings: GivenResult(key=settings.arch, record=settings.arch))
+    monkeypatch.setattr(Runner, "run", lambda *_, settings, **_of: GivenResult(key=settings.arch, record=settings.arch))
     teachers = tuple(GivenResult(key=arch, record=arch) for arch in (first, other))
     found = labelling_teachers(runner, plan_run(recipe, image_set, val_set), teachers)
     assert [each.key for each in found] == [first, other, "convnet1_w2"]

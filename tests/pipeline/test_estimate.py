@@ -1,5 +1,7 @@
 """What a run will cost, said beforehand: counted by hand here."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -7,8 +9,9 @@ from drawn import drawn_set
 from wmdd.methods import Size, Work
 from wmdd.methods.algorithm import load_algorithm
 from wmdd.methods.catalogue import builtin_methods, complete, find_method
+from wmdd.ot import compiled
 from wmdd.pipeline import estimate as module
-from wmdd.pipeline.estimate import Speeds, estimate, span
+from wmdd.pipeline.estimate import Speed, Speeds, estimate, span
 from wmdd.pipeline.plan import plan_run
 from wmdd.settings import Recipe
 from wmdd.settings.recipe import nested
@@ -78,12 +81,13 @@ def test_what_teachers_see() -> None:
 def test_seconds_are_work_times_speed_and_networks_are_timed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     timed: list[str] = []
 
-    def step_seconds(spec: ModelSpec, device: torch.device, precision: str) -> tuple[float, float]:
+    def step_seconds(spec: ModelSpec, device: torch.device, precision: str) -> Speed:
         del device, precision
         timed.append(spec.arch)
-        return 0.001, 0.003
+        return Speed(forward=0.001, both=0.003, step=0.01)
 
     monkeypatch.setattr(module, "step_seconds", step_seconds)
+    monkeypatch.setattr(module, "compiled_before", lambda: True)
     train = drawn_set()
     small = {"squeeze": {"arch": "convnet1_bn", "epochs": 2}, "ipc": 2, "recover.iterations": 10}
     evaluation = {"students": ("convnet1_bn", "convnet1"), "protocols": ("wmdd",), "seeds": 3, "epochs": 5}
@@ -91,13 +95,19 @@ def test_seconds_are_work_times_speed_and_networks_are_timed_once(monkeypatch: p
     cost = estimate(plan_run(recipe, train, train), torch.device("cpu"), "fp32")
     assert cost.seconds == pytest.approx(
         {
-            "teacher": 2 * 36 * 0.003,
-            "wmdd": 36 * 0.001 + 1.5 * 10 * 6 * 0.003,
+            "teacher": 2 * (36 * 0.003 + 0.01),  # one batch
+            "wmdd": 36 * 0.001 + 10 * (1.5 * 6 * 0.003 + 0.01),
             "labels": 2 * 5 * 6 * 0.001,
-            "students": 2 * 2 * 3 * 5 * 6 * 0.004,
+            "students": 2
+            * 2
+            * 3
+            * (5 * (6 * 0.003 + 0.01) + 5 * 36 * 0.001),  # trained, and tested after each of 5 epochs
         }
     )
     assert sorted(timed) == ["convnet1", "convnet1_bn"]
+    monkeypatch.setattr(module, "compiled_before", lambda: False)
+    fresh = estimate(plan_run(recipe, train, train), torch.device("cpu"), "fp32")
+    assert fresh.seconds == {**cost.seconds, "compiling": module.COMPILING}
     kip = plan_run(complete({**small, "evaluate": evaluation, "method": "kip"}), train, train)
     unknown = estimate(kip, torch.device("cpu"), "fp32")
     assert "kip" not in unknown.seconds
@@ -106,11 +116,21 @@ def test_seconds_are_work_times_speed_and_networks_are_timed_once(monkeypatch: p
 def test_a_network_is_timed_for_real() -> None:
     spec = ModelSpec(arch="convnet1_w4_bn", num_classes=3, channels=3, image_size=8, stem="small")
     speeds = Speeds({spec.arch: spec}, torch.device("cpu"), "fp32")
-    forward, both = speeds[spec.arch]
+    forward, both, step = speeds[spec.arch]
     assert 0 < forward < both * 2
+    assert step >= 0
     assert speeds.seconds([Work(arch="convnet1_w4_bn", forward=10, both=1)]) == pytest.approx(10 * forward + both)
 
 
 @pytest.mark.parametrize(("seconds", "said"), [(0.2, "1 s"), (59.4, "59 s"), (90, "2 min"), (7200, "2.0 h")])
 def test_spans_as_a_person_says_them(seconds: float, said: str) -> None:
     assert span(seconds) == said
+
+
+def test_machine_code_is_found_where_it_is_cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiled, "__file__", str(tmp_path / "compiled.py"))
+    monkeypatch.setattr("numba.config.CACHE_DIR", "")
+    assert not compiled.compiled_before()
+    (tmp_path / "__pycache__").mkdir()
+    (tmp_path / "__pycache__" / "plan.some.nbi").touch()
+    assert compiled.compiled_before()

@@ -106,10 +106,16 @@ def test_kill_9_in_the_middle_of_a_stage(tmp_path: Path, unbroken: tuple[dict[st
     check_resumed(tmp_path, unbroken)
 
 
-def test_ctrl_c_saves_the_state_and_says_so(tmp_path: Path, unbroken: tuple[dict[str, bytes], Any]) -> None:
-    process = strike(command(tmp_path), "recover", signal.SIGINT)
-    assert process.returncode == 130
-    assert process.stderr.splitlines()[-1] == "wmdd: interrupted; the state is saved: the same command continues"
+@pytest.mark.parametrize(
+    ("number", "word"),
+    [(signal.SIGINT, "interrupted"), pytest.param(signal.SIGTERM, "terminated", marks=pytest.mark.slow)],
+)
+def test_a_signal_saves_the_state_and_says_so(
+    tmp_path: Path, unbroken: tuple[dict[str, bytes], Any], number: signal.Signals, word: str
+) -> None:
+    process = strike(command(tmp_path), "recover", number)
+    assert process.returncode == 128 + number
+    assert process.stderr.splitlines()[-1] == f"wmdd: {word}; the state is saved: the same command continues"
     assert "Traceback" not in process.stderr
     assert unfinished(tmp_path / "store", "recover")
     check_resumed(tmp_path, unbroken)
@@ -121,13 +127,13 @@ def scores_of_bench(place: Path) -> list[tuple[str, str, Any]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("name", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_a_bench_that_was_stopped_in_the_middle_of_a_cell_goes_on(
     tmp_path: Path, unbroken: tuple[dict[str, bytes], Any], name: signal.Signals
 ) -> None:
     settings = [word for pair in zip(WORDS[::2], WORDS[1::2], strict=True) if pair[0] != "--ipc" for word in pair]
     words = ["bench", *command(tmp_path)[1:6], "--ipc", "1", "--protocols", "wmdd", "--seeds", "1", *settings]
-    assert strike(words, "recover", name).returncode == (-signal.SIGKILL if name is signal.SIGKILL else 130)
+    assert strike(words, "recover", name).returncode == (-name if name is signal.SIGKILL else 128 + name)
     assert unfinished(tmp_path / "store", "recover")
     assert [state for _, state, _ in scores_of_bench(tmp_path)] == ["finished", "waiting"]
     assert main(words) == 0

@@ -6,8 +6,11 @@ from typing import Any, cast
 import pytest
 import torch
 
-from wmdd.pipeline.metrics import barycenter_facts
-from wmdd.settings import BarycenterSettings
+from drawn import drawn_set
+from wmdd.artifacts.manifest import Manifest
+from wmdd.data.sources.opening import open_data
+from wmdd.pipeline.metrics import barycenter_facts, data_facts
+from wmdd.settings import BarycenterSettings, DataSettings
 from wmdd.stages.barycenter import BARYCENTER, OBJECTIVES
 from wmdd.values import Barycenters
 
@@ -22,7 +25,7 @@ def results(**settings: Any) -> Any:
         traces=((2.0, 1.0), (3.0,)),
         converged=(True, False),
     )
-    manifest = {"settings": BarycenterSettings(**settings).model_dump(mode="json")}
+    manifest = Manifest(files={}, settings=BarycenterSettings(**settings).model_dump(mode="json"))
     folder = SimpleNamespace(manifest=lambda: manifest)
     return [cast(Any, SimpleNamespace(stage=BARYCENTER, record=record, folder=folder))]
 
@@ -47,3 +50,8 @@ def test_the_setting_of_the_weights_is_given_where_it_is_read(objective: str) ->
 
 def test_methods_without_barycenters_have_none() -> None:
     assert barycenter_facts([]) == {}
+
+
+def test_the_share_that_was_held_out() -> None:
+    assert data_facts(*open_data("digits", DataSettings(holdout=0.4)))["holdout"] == 0.2
+    assert data_facts(drawn_set(), drawn_set(split="val"))["holdout"] is None

@@ -49,7 +49,7 @@ def test_a_plan_holds_all_that_follows_from_settings_and_data(image_set: ImageSe
     assert (plan.label_epochs, plan.label_batch) == (300, 6)  # of rded: dc asks no teacher; no more than 3 x 2 images
     assert set(plan.networks) == {"convnet1_w4_bn", "convnet1_w8_bn", "convnet1_w2", "convnet1"}
     assert {(spec.num_classes, spec.channels, spec.image_size) for spec in plan.networks.values()} == {(3, 3, 8)}
-    assert [work.arch for work in plan.work.teachers] == ["convnet1_w4_bn", "convnet1_w8_bn"]
+    assert [work.arch for work in plan.work.teachers] == ["convnet1_w4_bn", "convnet1_w8_bn", "convnet1_w2"]
 
 
 @pytest.mark.parametrize(
@@ -63,6 +63,7 @@ def test_a_plan_holds_all_that_follows_from_settings_and_data(image_set: ImageSe
         ({"squeeze.arch": "resnet81"}, "unknown network 'resnet81'"),
         ({"method": "wmdd", "squeeze.arch": "convnet1_w4"}, "BatchNorm"),
         ({"squeeze.checkpoint": "no/such.pt"}, "no/such.pt"),
+        ({"squeeze.mean": (0.5, 0.5), "squeeze.std": (0.5, 0.5)}, "a value for each channel; got 2 and 2 for 3"),
     ],
 )
 def test_mistakes_are_found_before_any_work(

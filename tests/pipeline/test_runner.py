@@ -17,10 +17,11 @@ from wmdd.pipeline.devices import choose_device, choose_precision
 from wmdd.pipeline.runner import GivenResult, Runner, Stopped
 from wmdd.pipeline.status import run_status
 from wmdd.pipeline.stored_context import StoredContext
-from wmdd.pipeline.watchers import Watcher
+from wmdd.pipeline.watchers import OnlyNew, Watcher
 from wmdd.settings import EvaluateSettings, RecoverSettings, SqueezeSettings, StatisticsSettings
 from wmdd.stages.stage import Stage
 from wmdd.values import Evaluation, ModelSpec, Score, Teacher
+from wmdd.warnings import RunWarning
 
 SCORE = Score(set="a", ipc=1, student="b", protocol="c", labels="soft", seed=0, top1=1.0, top5=2.0, top1_best=3.0)
 
@@ -48,6 +49,7 @@ class Listener(Watcher):
     def __init__(self) -> None:
         self.ended: list[tuple[str, bool]] = []
         self.warned: list[str] = []
+        self.noted: list[str] = []
         self.stop = False
 
     def end(self, stage: str, seconds: float, reused: bool) -> None:
@@ -56,6 +58,9 @@ class Listener(Watcher):
 
     def warn(self, text: str) -> None:
         self.warned.append(text)
+
+    def note(self, text: str) -> None:
+        self.noted.append(text)
 
     def stop_asked(self) -> bool:
         return self.stop
@@ -81,6 +86,18 @@ def teaching() -> Stage:
     spec = ModelSpec(arch="convnet1", num_classes=1, channels=1, image_size=8, stem="small")
     teacher = Teacher(spec=spec, weights={"w": torch.zeros(1)}, classes=("a",), mean=(0.0,), std=(1.0,), top1=1.0)
     return Stage(name="squeeze", version=1, run=lambda *_, **__: teacher, output=Teacher)
+
+
+def test_the_accuracy_of_a_teacher_is_said(make_runner: Callable[..., Runner]) -> None:
+    listener = Listener()
+    for _ in range(2):
+        with pytest.raises(Stopped):
+            make_runner(until="squeeze", watcher=listener).run(teaching(), given(), settings=SqueezeSettings())
+    assert listener.noted == ["teacher convnet1: 1.0 % of the validation images right"] * 2
+    quiet = OnlyNew(listener)
+    for _ in range(2):
+        make_runner(watcher=quiet).run(teaching(), given(), settings=SqueezeSettings())
+    assert len(listener.noted) == 3
 
 
 def log_rows(folder: Path) -> list[dict[str, Any]]:
@@ -150,7 +167,7 @@ def test_a_tuple_of_results_is_one_input_of_a_stage(make_runner: Callable[..., R
     images, one, two = (GivenResult(key=name, record=name.upper()) for name in ("images", "one", "two"))
     together = make_runner().run(stage, images, (one, two), settings=RecoverSettings())
     assert received == ["IMAGES", ("ONE", "TWO")]
-    assert together.folder.manifest()["inputs"] == ["images", ["one", "two"]]
+    assert together.folder.manifest().inputs == ("images", ("one", "two"))
     ways = [(images, one, two), (images, (two, one)), ((images, one), two), (images, (one,))]
     keys = [make_runner().run(stage, *inputs, settings=RecoverSettings()).key for inputs in ways]
     assert len({together.key, *keys}) == 5
@@ -226,7 +243,7 @@ def test_the_log_of_a_run_holds_the_rows_of_reused_stages(make_runner: Callable[
 
 def test_a_manifest_says_where_a_result_comes_from(make_runner: Callable[..., Runner]) -> None:
     result = make_runner(seed=3).run(Counted().stage("recover"), given("data"), settings=RecoverSettings(), top1=2.0)
-    manifest = result.folder.manifest()
+    manifest = json.loads((result.folder.path / "manifest.json").read_text("utf-8"))
     assert manifest["stage"] == "recover"
     assert manifest["key"] == result.key
     assert manifest["inputs"] == ["data"]
@@ -259,6 +276,35 @@ def test_status_tells_how_far_a_run_is(make_runner: Callable[..., Runner], tmp_p
     assert run_status(tmp_path / "out").rows[1][1] == "begun"
 
 
+def test_status_counts_the_warnings_of_a_run_under_way_and_of_a_finished_one(
+    make_runner: Callable[..., Runner], tmp_path: Path
+) -> None:
+    def grumble(*inputs: Any, ctx: Context) -> Evaluation:
+        ctx.warn("numbers", "a third of the pixels is black; lower the rate")
+        return Evaluation(scores=(SCORE,))
+
+    runner = make_runner()
+    runner.warn([RunWarning(kind="data", text="2 files are no pictures: remove them", count=2)])
+    runner.run(Counted().stage("squeeze"), given(), settings=SqueezeSettings())
+    assert run_status(tmp_path / "out").sentence == "unfinished; the same command continues; 1 warning"
+    runner.run(replace(Counted().stage("recover"), run=grumble), given(), settings=RecoverSettings())
+    under_way = run_status(tmp_path / "out")
+    assert under_way.sentence.endswith("; 2 warnings")
+    assert under_way.warnings == tuple(warning.text for warning in runner.warnings)
+    metrics = {"schema": 1, "warnings": [{"kind": "data", "text": "of an evaluation beside", "count": 1}]}
+    (tmp_path / "out" / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
+    finished = run_status(tmp_path / "out")
+    assert (finished.sentence, finished.warnings) == ("finished; 1 warning", ("of an evaluation beside",))
+
+
+def test_a_bench_says_each_warning_once() -> None:
+    listener = Listener()
+    only_new = OnlyNew(listener)
+    for text in ("a", "b", "a"):
+        only_new.warn(text)
+    assert listener.warned == ["a", "b"]
+
+
 def test_status_of_a_folder_without_a_run_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(ArtifactError, match="not the folder of a run"):
         run_status(tmp_path)
@@ -270,7 +316,12 @@ def make_context(tmp_path: Path) -> Callable[..., StoredContext]:
         folder = Store(root=tmp_path / "store").folder("recover", "0")
         folder.work.mkdir(parents=True, exist_ok=True)
         return StoredContext(
-            stage="recover", folder=folder, run_log=tmp_path / "log.jsonl", watcher=watcher or Watcher(), **facts
+            stage="recover",
+            title="recover",
+            folder=folder,
+            run_log=tmp_path / "log.jsonl",
+            watcher=watcher or Watcher(),
+            **facts,
         )
 
     return make
@@ -342,3 +393,20 @@ def test_a_stored_result_repeats_its_warnings_and_a_run_says_each_once(make_runn
             runner.run(stage, settings=StatisticsSettings())
         assert runner.watcher.warned == ["half of the pixels are black or white; lower recover.lr"]  # pyright: ignore[reportAttributeAccessIssue]
         assert [(each.kind, each.count) for each in runner.warnings] == [("saturated pixels", 4)]
+
+
+def test_runs_of_a_stage_are_told_apart_on_the_screen_alone(make_runner: Callable[..., Runner]) -> None:
+    counting = Counted()
+    stage = counting.stage("evaluate")
+    one, other = make_runner(watcher=Listener(), out="one"), make_runner(watcher=Listener(), out="other")
+    named, plain = (
+        one.run(stage, settings=StatisticsSettings(), of="random"),
+        other.run(stage, settings=StatisticsSettings()),
+    )
+    assert named.key == plain.key
+    assert one.watcher.ended == [("evaluate random", False)]  # pyright: ignore[reportAttributeAccessIssue]
+    assert other.watcher.ended == [("evaluate", True)]  # pyright: ignore[reportAttributeAccessIssue]
+    assert counting.calls == ["evaluate"]
+    assert '"stage": "evaluate"' in named.folder.log.read_text(encoding="utf-8")
+    with pytest.raises(Stopped):
+        make_runner(until="evaluate").run(stage, settings=StatisticsSettings(), of="random")

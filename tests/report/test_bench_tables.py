@@ -12,7 +12,7 @@ from bench_results import make_bench, make_cell, score
 from wmdd.errors import ArtifactError
 from wmdd.report.bench import read_bench, summary
 from wmdd.report.bench_page import heatmaps, plots, render_bench, write_bench
-from wmdd.report.bench_tables import finding, table_lines
+from wmdd.report.bench_tables import finding, notes, table_lines, warnings
 
 
 def test_spreads_of_students_and_of_sets_are_told_apart() -> None:
@@ -84,7 +84,7 @@ def test_a_row_with_labels_of_its_own_has_random_images_with_the_same() -> None:
     assert "| random real images, labels of G-VBSM | 78.0 ± 1.4 | – | – | – | – |" in texts["bench.md"]
     assert "random real images, labels of G-VBSM & 78.0" in texts["bench.tex"]
     assert "labels of G-VBSM</th>" in texts["bench.html"]
-    assert "with the same labels reach 78.0 ± 1.4 %. The gap is 3.0 points" in finding(bench)
+    assert "with the same labels reach 78.0 ± 1.4 %: 3.0 points better, which is within what 359" in finding(bench)
 
 
 def test_markdown_is_a_table() -> None:
@@ -101,6 +101,21 @@ def test_markdown_is_a_table() -> None:
     assert "99.7 %" in text
 
 
+def test_warnings_stand_below_the_tables_with_their_rows() -> None:
+    said = [
+        {"kind": "data", "text": "3 <files> | left out", "count": 3},
+        {"kind": "data", "text": "all grey", "count": 1},
+    ]
+    cells = [make_cell("random", 1, 0, (60.0,), warnings=said[:1]),
+             make_cell("dm", 1, 0, (70.0,), warnings=said), make_cell("dm", 1, 1, (71.0,), warnings=said)]  # fmt: skip
+    bench = summary(make_bench(cells=cells))
+    assert warnings(bench) == ["3 <files> | left out", "all grey (DM: 2 sets)"]
+    texts = render_bench(bench)
+    assert "## Warnings\n\n- 3 <files> \\| left out\n- all grey (DM: 2 sets)\n" in texts["bench.md"]
+    assert '<p class="notice"><strong>Warning.</strong> 3 &lt;files&gt; | left out</p>' in texts["bench.html"]
+    assert "Warning" not in render_bench(summary(make_bench()))["bench.md"]
+
+
 def test_latex_is_balanced_and_escaped() -> None:
     text = render_bench(summary(make_bench()))["bench.tex"]
     assert text.count(r"\begin{") == text.count(r"\end{") == 2
@@ -114,10 +129,14 @@ def test_latex_is_balanced_and_escaped() -> None:
 def test_the_finding_names_the_best_and_the_gap_to_random() -> None:
     text = finding(summary(make_bench()))
     assert text.startswith("With 10 images a class, the highest mean is that of DM: 91.5 ± 1.4 (± 0.7) %")
-    assert "The gap is 11.5 points, more than both spreads together." in text
+    assert "tested on 359 images (95 % interval of one student: 88.2 to 94.0)" in text
+    assert "11.5 points better, more than the two standard deviations together (1.4) and than what 359 test" in text
+    assert "The 359 test images leave up to ± 5.1 open (95 %)." in notes(summary(make_bench()))
+    single = summary(make_bench(cells=[make_cell(row, 1, 0, (top,)) for row, top in (("random", 10.0), ("dm", 90.0))]))
+    assert "80.0 points better, but with a single seed the spread is unknown." in finding(single)
     assert finding(summary(make_bench(cells=[]))) == "No student has been evaluated yet."
     alone = summary(make_bench(cells=[make_cell("random", 1, 0, (50.0,))]))
-    assert finding(alone).endswith("random real images: 50.0 % (convnet2, protocol dc, hard labels).")
+    assert "random real images: 50.0 % (convnet2, protocol dc, hard labels), tested on 359 images" in finding(alone)
 
 
 def test_full_data_stand_below_the_table() -> None:

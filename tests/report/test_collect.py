@@ -12,10 +12,24 @@ def row(stage: str, **fields: Any) -> dict[str, Any]:
 
 def test_torn_lines_are_counted_wherever_they_stand() -> None:
     log = parse_log(
-        '{"stage": "squeeze", "epoch": 1}\n{"stage": "sq{"stage": "squeeze"}\n\n[1]\n{"no": 1}\n{"stage": "rec'
+        b'{"stage": "squeeze", "epoch": 1}\n{"stage": "sq{"stage": "squeeze"}\n\n[1]\n{"no": 1}\n{"stage": "rec'
     )
     assert [r["stage"] for r in log.rows] == ["squeeze"]
     assert log.skipped == 4
+
+
+def test_no_line_of_a_log_is_too_strange() -> None:
+    lines = [
+        b"[" * 5000,
+        b"\xff\xfe",
+        b'{"stage": 1e999}',
+        b'{"stage": "a", "step": ' + b"9" * 5000 + b"}",
+        b"\0",
+        b"null",
+    ]
+    log = parse_log(b"\n".join([*lines, b'{"stage": "squeeze", "unit": [], "epoch": {}, "loss": "x", "top1": 1e308}']))
+    assert curves(log.rows) == []
+    assert len(log.rows) + log.skipped == len(lines) + 1
 
 
 def test_mean_and_band_over_units() -> None:

@@ -81,3 +81,17 @@ def test_no_plot_of_fewer_than_two_classes(diagnosis: dict[str, object]) -> None
 )
 def test_amounts_have_three_digits(value: float | None, text: str) -> None:
     assert three_digits(value) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("二十四個字符的類名太長", "二十四個字符…"),
+        ("🦊" * 7, "🦊" * 7),
+        ("a\x01\udcff", "a\ufffd\ufffd"),
+        ("", ""),
+    ],
+)
+def test_any_class_name_has_a_label_that_can_be_drawn(name: str, label: str) -> None:
+    assert plotted(names=(name, "b", "c")).tick_labels[0] == label
+    draw(plotted(names=(name, "b", "c")))

@@ -31,6 +31,13 @@ def test_drawing_is_wellformed_and_deterministic(log: bool, top: float) -> None:
     assert "DejaVu" not in first.svg
 
 
+@pytest.mark.parametrize("names", [("猫", "🦊 fox"), ("עברית", "ไทย"), ("a\x01b", "$x$")])
+def test_class_names_that_the_plotting_font_lacks_are_left_to_the_browser(names: tuple[str, str]) -> None:
+    line = Series(name=names[0], x=(0, 1), y=(2.3, 2.1))
+    svg = draw(Plot(key="k", title="", note="", x_label="class", y_label="", series=(line,), tick_labels=names)).svg
+    assert all(f">{name}</text>" in svg for name in names)
+
+
 def test_flat_losses_still_get_ticks_on_a_logarithmic_axis() -> None:
     line = Series(name="loss", x=(0, 1), y=(2.3, 2.1))
     svg = draw(Plot(key="flat", title="", note="", x_label="", y_label="", series=(line,), log=True)).svg

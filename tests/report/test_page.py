@@ -1,5 +1,6 @@
 """The page as a whole: complete, offline, reproducible, and there for unfinished and hostile runs too."""
 
+import html
 import json
 import re
 import shutil
@@ -108,11 +109,21 @@ def test_same_files_same_bytes(make_run: MakeRun) -> None:
     assert not (run / "report.html.tmp").exists()
 
 
-def test_empty_folder_renders(tmp_path: Path) -> None:
+def test_a_run_that_has_just_begun(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text("{}")
     text = words(page_of(tmp_path))
     assert "No student has been evaluated yet." in text
     assert "accuracies, timings and sizes; curves; settings; images" in text
     assert "To repeat this run" not in text
+
+
+@pytest.mark.parametrize("content", [(), ("notes.txt",), ("report.html",)])
+def test_a_folder_that_is_no_run_gets_no_page(tmp_path: Path, content: tuple[str, ...]) -> None:
+    for name in content:
+        (tmp_path / name).write_text("mine")
+    with pytest.raises(ArtifactError, match=r"^not the folder of a run; got [^\n]*$"):
+        write_report(tmp_path)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["mine" for _ in content]
 
 
 @pytest.mark.parametrize("part", ["metrics.json", "log.jsonl", "recipe.yaml", "distilled"])
@@ -316,12 +327,21 @@ def test_missing_folder_is_one_clear_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "content", "said"),
     [
-        ("metrics.json", '{"schema"', "is not JSON"),
+        ("metrics.json", '{"schema"', "is damaged"),
         ("metrics.json", '{"schema": 2}', "another schema; got 2"),
-        ("metrics.json", "[]", "another schema; got 'list'"),
+        ("metrics.json", "[]", "is damaged"),
+        ("metrics.json", "[" * 5000, "is damaged"),
+        ("metrics.json", "{}", "another schema; got None"),
+        ("metrics.json", '{"schema": 1, "evaluations": {}}', "evaluations"),
+        ("metrics.json", '{"schema": 1, "evaluations": [{"set": "wmdd"}]}', r"evaluations\.0"),
+        ("metrics.json", '{"schema": 1, "diagnosis": {"a": {"classes": {"cost": [1]}}}}', "every set must have"),
+        ("metrics.json", '{"schema": 1, "warnings": [{}]}', "warnings.0.kind"),
         ("recipe.yaml", "a: [", "is not YAML"),
+        ("recipe.yaml", "a: &a [*a]", "is not YAML"),
+        ("recipe.yaml", "- 1", "is not YAML"),
         ("distilled/data/train-00000-of-00001.parquet", "PAR1", "damaged; got 4 bytes"),
         ("distilled/manifest.json", "{", "is damaged; got Invalid JSON"),
+        ("distilled/manifest.json", "[]", "is damaged"),
     ],
 )
 def test_damaged_files_are_one_clear_line(make_run: MakeRun, file: str, content: str, said: str) -> None:
@@ -341,16 +361,20 @@ def test_no_training_library_is_loaded() -> None:
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.browser
-def test_a_browser_has_nothing_to_complain_about(make_run: MakeRun, tmp_path: Path) -> None:
+def dom_of(page: Path, *more: str) -> "subprocess.CompletedProcess[str]":
+    """Open a page in a browser; its document is on stdout, its complaints are on stderr."""
     browser = shutil.which("chromium") or shutil.which("chromium-browser")
     if browser is None:
         pytest.skip("no chromium on this machine")
-    page = write_report(make_run(curves=True))
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-               "--disable-component-update", "--disable-sync", f"--user-data-dir={tmp_path / 'profile'}",
-               "--enable-logging=stderr", "--dump-dom"]  # fmt: skip
-    done = subprocess.run([browser, *options, page.as_uri()], capture_output=True, text=True, check=True, timeout=60)
+               "--disable-component-update", "--disable-sync", f"--user-data-dir={page.parent / 'profile'}",
+               "--enable-logging=stderr", "--dump-dom", *more]  # fmt: skip
+    return subprocess.run([browser, *options, page.as_uri()], capture_output=True, text=True, check=True, timeout=60)
+
+
+@pytest.mark.browser
+def test_a_browser_has_nothing_to_complain_about(make_run: MakeRun) -> None:
+    done = dom_of(write_report(make_run(curves=True)))
     assert "CONSOLE" not in done.stderr
     assert "WMDD on digits" in done.stdout
 
@@ -369,3 +393,46 @@ def test_a_damaged_set_is_neither_drawn_nor_exported(
     assert re.search(r"train-00000-of-00001.parquet: damaged; got another SHA-256; [^\n]*\n\Z", capsys.readouterr().err)
     assert not (run / "report.html").exists()
     assert not (run / "out").exists()
+
+
+MEASURED = """<script>
+const right = each => each.getBoundingClientRect().right;
+const edge = selector => Math.max(...[...document.querySelectorAll(selector)].map(right));
+const edges = ["table.accuracy tbody td:nth-of-type(1)", ".notice", ".gallery h3"].map(edge);
+parent.document.title = [innerWidth, document.documentElement.scrollWidth, ...edges].map(Math.ceil).join(" ");
+</script>"""
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [390, 1200])
+def test_the_accuracies_are_on_the_screen_and_nothing_is_wider(make_run: MakeRun, width: int) -> None:
+    metrics = make_metrics(warnings=[{"kind": "files", "text": "left out: " + "x" * 200, "count": 1}])
+    metrics["data"]["classes"] = ["n" * 90, *metrics["data"]["classes"][1:]]
+    metrics["evaluations"] += [score("wmdd", 0, 60.0, student="timm:" + "y" * 70)]
+    page = write_report(make_run(metrics=metrics, curves=True))
+    text = re.sub(r"<meta http-equiv=[^>]*>", "", page.read_text(encoding="utf-8"))
+    inside = html.escape(text.replace("</body>", f"{MEASURED}</body>"))
+    frame = f'<title></title><iframe style="width:{width}px;border:0" srcdoc="{inside}"></iframe>'
+    page.write_text(f"<!doctype html><meta charset=utf-8>{frame}", encoding="utf-8")
+    title = re.search(r"<title>([\d ]+)</title>", dom_of(page, "--window-size=1400,844", "--hide-scrollbars").stdout)
+    assert title is not None
+    inner, *edges = map(int, title[1].split())
+    assert inner == width
+    assert all(edge <= width for edge in edges), edges
+
+
+def test_class_names_of_any_script(make_run: MakeRun) -> None:
+    names = ["猫", "🦊", "עברית", "<b>", "a" * 200, "x\x01", "é", "e\u0301", "10"]
+    metrics = make_metrics()
+    metrics["data"]["classes"] = names
+    text = write_report(make_run(metrics=metrics)).read_text(encoding="utf-8")
+    assert all(name in text for name in ("猫", "🦊", "עברית", "&lt;b&gt;", "a" * 200))
+
+
+def test_a_row_of_the_table_begins_with_its_set_and_its_accuracy(make_run: MakeRun) -> None:
+    text = write_report(make_run()).read_text(encoding="utf-8")
+    assert re.search(
+        r'<table class="accuracy">\s*<thead><tr><th scope="col">training set</th><th [^>]*>top-1</th>', text
+    )
+    assert re.search(r'<th scope="row" class="set">WMDD</th>\s*<td class="num"><strong>78.2 ± 1.1</strong></td>', text)
+    assert "wmdd, soft labels, 2 images a class</span></th>" in text

@@ -1,5 +1,6 @@
 """A recipe is one tree of settings: dotted names, YAML, and one line for every mistake."""
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,13 @@ def test_setting_names_are_those_that_others_rely_on() -> None:
         ("ipcs: 3\n", "did you mean 'ipc'?"),
         ("recover:\n  lr: -1\n", "recover.lr"),
         ("recover:\n  lr: fast\n", "got 'fast'"),
+        ("squeeze:\n  mean: fast\n", "squeeze.mean: input should be numbers in [0, 1], or auto, data or imagenet"),
+        ("squeeze:\n  mean: [0.5, 128]\n", "squeeze.mean: input should be numbers in [0, 1]"),
+        ("squeeze:\n  mean: 0.5\n", "mean and std belong together"),
+        ("squeeze:\n  mean: data\n  std: imagenet\n", "mean and std belong together"),
+        ("squeeze:\n  mean: imagenet\n  std: [0.5]\n", "mean and std belong together"),
+        ("squeeze:\n  std: [0.0]\n", "squeeze.std: input should be numbers above 0"),
+        ("squeeze:\n  classes: [a]\n", "classes are those of a checkpoint"),
         ("recover: 3\n", "recover"),
         ("ipc: 0\n", "ipc"),
         ("ipc: {a: 1}\n", "ipc.a"),
@@ -62,7 +70,33 @@ def test_setting_names_are_those_that_others_rely_on() -> None:
         ("- 1\n- 2\n", "a recipe is a mapping of settings; got list"),
         ("", "a recipe is a mapping of settings; got NoneType"),
         ("a: [1,\n", "cannot read recipe"),
-        ("1: 2\n", "unknown setting"),
+        ("1: 2\n", "put it in quotes"),
+        ("null: 2\n", "put it in quotes"),
+        ("ipc: 1\nipc: 2\n", "'ipc' a second time"),
+        ("data:\n  workers: 1\n  workers: 1\n", "'workers' a second time"),
+        ("data: &a\n  x: *a\n", "contains itself"),
+        ("ipc: &a [*a]\n", "contains itself"),
+        ("a: &a [1, 1, 1, 1]\nb: &b [*a, *a, *a, *a]\nc: &c [*b, *b, *b, *b]\n", "unknown setting"),
+        (
+            "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1]\n"
+            + "".join(f"{y}: &{y} [{', '.join([f'*{x}'] * 9)}]\n" for x, y in itertools.pairwise("abcdefghi")),
+            "too many values",
+        ),
+        ("ipc: " + "[" * 5000, "brackets in brackets"),
+        ("{a: " * 3000, "brackets in brackets"),
+        ("ipc: !!python/object:os.system {}\n", "a tag"),
+        ('ipc: !!int ""\n', "a tag"),
+        ("ipc: " + "9" * 5000 + "\n", "cannot read recipe"),
+        ("seed: " + "9" * 30 + "\n", "more than 64 bits"),
+        ("ipc: 2020-13-45\n", "month must be in 1..12"),
+        ("ipc: =\n", "cannot read recipe"),
+        ("<<: 5\n", "cannot read recipe"),
+        ("ipc: \0\n", "special characters are not allowed"),
+        ("base: null\n", "base: unknown setting"),
+        ("method: null\n", "method: unknown"),
+        ("method: [wmdd]\n", "method: unknown"),
+        ("data: 1\ndata.workers: 2\n", "data: unknown setting"),
+        ("ipc: 2 # " + "long" * 300_000, "more than 1000000 bytes"),
     ],
 )
 def test_every_mistake_is_one_line_that_names_the_file(tmp_path: Path, text: str, message: str) -> None:
@@ -73,6 +107,18 @@ def test_every_mistake_is_one_line_that_names_the_file(tmp_path: Path, text: str
     assert str(path) in str(caught.value)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_recipe_that_is_no_text_is_one_line(tmp_path: Path) -> None:
+    for content in (b"ipc: \xff\n", "ipc: 2\n".encode("utf-16")):
+        (tmp_path / "mine.yaml").write_bytes(content)
+        with pytest.raises(ConfigError, match=r"^cannot read recipe [^\n]*$"):
+            read_recipe(tmp_path / "mine.yaml")
+
+
+def test_anchors_may_repeat_a_value(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("data: {workers: &few 2}\nseed: *few\n")
+    assert complete(read_recipe(tmp_path / "mine.yaml")).seed == 2
 
 
 def test_a_file_that_is_no_text_is_one_line(tmp_path: Path) -> None:

@@ -34,17 +34,21 @@ SECTIONS = {type(section) for recipe in RECIPES for _, section in recipe if isin
             {"qq": 5},
             "barycenter.qq: unknown setting; choose one of iterations, objective, step, weights",
         ),
-        (TrainSettings, {"epochs": 0}, "epochs: input should be greater than 0; got 0"),
-        (SqueezeSettings, {"lr": -1}, "squeeze.lr: input should be greater than 0; got -1"),
+        (TrainSettings, {"epochs": 0}, "epochs: too small; got 0; give more than 0"),
+        (SqueezeSettings, {"lr": -1}, "squeeze.lr: too small; got -1; give more than 0"),
         (
             DsaSettings,
             {"strategy": "crop_spin"},
             "dsa.strategy: must be none or some of color, crop, cutout, flip, scale, rotate, joined by underscores, "
             "each once; got 'crop_spin'",
         ),
-        (RecoverSettings, {"bn": "some"}, "recover.bn: input should be 'per_class', 'global' or 'none'; got 'some'"),
-        (BarycenterSettings, {"step": 2.0}, "barycenter.step: input should be less than 2; got 2.0"),
-        (DataSettings, {"image_size": 3}, "data.image_size: input should be greater than or equal to 4; got 3"),
+        (
+            RecoverSettings,
+            {"bn": "some"},
+            "recover.bn: unknown choice; got 'some'; give 'per_class', 'global' or 'none'",
+        ),
+        (BarycenterSettings, {"step": 2.0}, "barycenter.step: too large; got 2.0; give less than 2"),
+        (DataSettings, {"image_size": 3}, "data.image_size: too small; got 3; give at least 4"),
     ],
 )
 def test_every_mistake_is_one_line(section: type[Section], values: dict[str, Any], message: str) -> None:
@@ -55,7 +59,7 @@ def test_every_mistake_is_one_line(section: type[Section], values: dict[str, Any
 
 @pytest.mark.parametrize("values", [{"students": ()}, {"protocols": ()}])
 def test_evaluation_needs_a_student_and_a_protocol(values: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match="evaluate needs at least one student and one protocol") as caught:
+    with pytest.raises(ConfigError, match="evaluate: needs at least one student and one protocol") as caught:
         EvaluateSettings(**values)
     assert "\n" not in str(caught.value)
 

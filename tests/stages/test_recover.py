@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from memory_context import KilledError, MemoryContext
 from wmdd.context import Context
 from wmdd.data.loading import to_float
-from wmdd.errors import ConfigError, DataError
+from wmdd.errors import ConfigError, DataError, NumericsError
 from wmdd.models.building import build_teacher
 from wmdd.models.taps import features_and_logits
 from wmdd.settings import RecoverSettings, StatisticsSettings
@@ -345,3 +345,27 @@ def test_a_teacher_of_other_classes_or_without_batchnorm_is_refused(
         recover(images, replace(teacher, classes=("x", "y", "z")), stats, centres, settings())
     with pytest.raises(ConfigError, match="needs a teacher with BatchNorm"):
         recover(images, make_teacher(images, "convnet1_w4"), stats, centres, settings())
+
+
+@pytest.mark.parametrize("name", ["means", "variances"])
+def test_targets_that_are_not_finite_are_said_with_their_class(given: Given, name: str) -> None:
+    images, teacher, stats, centres = given
+    broken = getattr(stats, name).clone()
+    broken[1, 0] = float("nan")
+    with pytest.raises(NumericsError, match=f"the targets of class 1 are not finite; got NaN or infinity in {name};"):
+        recover(images, teacher, replace(stats, **{name: broken}), centres, settings())
+    atoms = centres.atoms.clone()
+    atoms[2] = float("inf")
+    with pytest.raises(NumericsError, match="the targets of class 2 are not finite; got NaN or infinity in atoms;"):
+        recover(images, teacher, stats, replace(centres, atoms=atoms), settings())
+
+
+def test_a_rate_that_is_far_too_high_is_said_once_for_all_groups(given: Given) -> None:
+    ctx, clean = MemoryContext(stage="recover"), MemoryContext(stage="recover")
+    recover(*given, settings(lr=1e6, batch=2, iterations=12), ctx=ctx)
+    (warning,) = ctx.warnings
+    assert warning.kind == "risen loss"
+    assert "groups, most that of classes" in warning.text
+    assert warning.text.endswith("lower recover.lr or recover.bn_weight")
+    recover(*given, settings(batch=2, iterations=12), ctx=clean)
+    assert clean.warnings == []

@@ -1,7 +1,6 @@
 """Squeeze: a teacher that learned something, or the user's own, checked."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from wmdd.data.loading import channel_moments, to_float
 from wmdd.errors import ConfigError
 from wmdd.evaluation.accuracy import accuracies
 from wmdd.models.building import build_model, build_teacher
-from wmdd.models.checkpoints import Pretrained
+from wmdd.models.pretrained import Pretrained
 from wmdd.settings import SqueezeSettings
 from wmdd.stages.squeeze import checkpoint_digest, squeeze
 from wmdd.values import ImageSet, ModelSpec, Teacher
@@ -73,7 +72,7 @@ def test_fewer_images_than_a_batch_still_train(image_set: ImageSet, val_set: Ima
 
 @pytest.mark.parametrize("kind", ["torch", "safetensors"])
 def test_a_checkpoint_is_taken_as_it_is(kind: str, image_set: ImageSet, val_set: ImageSet, tmp_path: Path) -> None:
-    trained = squeeze(image_set, val_set, settings())
+    trained = squeeze(image_set, val_set, settings(epochs=10, crop_min=0.5))
     path = tmp_path / ("t.pt" if kind == "torch" else "t.safetensors")
     weights = dict(trained.weights)
     if kind == "torch":
@@ -108,10 +107,6 @@ def test_a_checkpoint_of_other_classes_is_refused(
     four = make_image_set(classes=4)
     with pytest.raises(ConfigError, match="has 3 classes, the data have 4"):
         squeeze(four, four, settings(checkpoint=str(tmp_path / "t.pt")))
-    torch.save({"state_dict": weights, "classes": list(image_set.classes)}, tmp_path / "named.pt")
-    turned = replace(image_set, classes=image_set.classes[::-1])
-    with pytest.raises(ConfigError, match="another class order"):
-        squeeze(turned, replace(val_set, classes=turned.classes), settings(checkpoint=str(tmp_path / "named.pt")))
 
 
 @pytest.mark.parametrize("complete", [True, False])
@@ -123,17 +118,17 @@ def test_pretrained_weights_are_trained_only_if_their_classes_differ(
     def pretrained(spec: ModelSpec) -> Pretrained:
         model = build_model(spec)
         given.append({name: value.clone() for name, value in model.state_dict().items()})
-        return Pretrained(model=model, mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6), complete=complete)
+        return Pretrained(model=model, moments=((0.1, 0.2, 0.3), (0.4, 0.5, 0.6)), complete=complete)
 
     monkeypatch.setattr("wmdd.stages.squeeze.pretrained_model", pretrained)
     ctx = MemoryContext()
-    teacher = squeeze(image_set, val_set, settings(pretrained=True, epochs=1), ctx=ctx)
+    teacher = squeeze(image_set, val_set, settings(pretrained=True, epochs=1, accept_weak=True), ctx=ctx)
     assert (teacher.mean, teacher.std) == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
     kept = all(torch.equal(teacher.weights[name], value) for name, value in given[0].items())
     assert kept is complete
     assert bool(ctx.steps) is not complete
     torch.manual_seed(5)  # a fresh last layer comes from the seed, not from where the global stream stands
-    squeeze(image_set, val_set, settings(pretrained=True, epochs=1))
+    squeeze(image_set, val_set, settings(pretrained=True, epochs=1, accept_weak=True))
     assert all(torch.equal(given[0][name], given[1][name]) for name in given[0])
 
 

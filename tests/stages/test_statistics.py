@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from memory_context import KilledError, MemoryContext
 from wmdd.artifacts.folder import ResultFolder
 from wmdd.context import Context
-from wmdd.errors import DataError
+from wmdd.errors import DataError, NumericsError
 from wmdd.models.building import build_teacher
 from wmdd.settings import StatisticsSettings
 from wmdd.stages.statistics import statistics
@@ -133,3 +133,11 @@ def test_a_teacher_without_batchnorm_gives_features_alone(
         folder.commit(found, {})
     assert torch.equal(folder.read(ClassStatistics).features, found.features)
     assert folder.read(ClassStatistics).means.shape == (3, 0)
+
+
+def test_features_that_are_not_finite_are_said_with_class_and_layer(image_set: ImageSet, teacher: Teacher) -> None:
+    broken = {name: value.clone() for name, value in teacher.weights.items()}
+    name = next(name for name in broken if name.endswith("running_var"))
+    broken[name][0] = float("nan")
+    with pytest.raises(NumericsError, match=f"images of class 'class-0', and its weights {name} are not finite"):
+        statistics(image_set, replace(teacher, weights=broken), StatisticsSettings())

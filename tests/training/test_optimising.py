@@ -1,5 +1,6 @@
 """The loop in which images are optimised: its steps are the optimiser's, and a kill changes nothing."""
 
+import re
 from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -11,6 +12,7 @@ from torch import Tensor
 from memory_context import KilledError, MemoryContext
 from wmdd.context import Context
 from wmdd.errors import NumericsError
+from wmdd.training.divergence import Rise, warn_of_rises
 from wmdd.training.images import Descent, Loss, Losses, Variable, Variables, optimise
 from wmdd.training.pixels import unbounded_set
 from wmdd.values import Teacher
@@ -131,9 +133,90 @@ def test_about_a_hundred_rows() -> None:
     assert ctx.rows[-1]["step"] == 350
 
 
-def test_divergence_is_said() -> None:
-    with pytest.raises(NumericsError, match=r"optimisation of unit diverged; got loss .* in iteration \d+; less haste"):
-        run(lambda _, variables: variables["images"].sum() * float("inf"), advice="less haste")
+def of_infinity(iteration: int, variables: Variables) -> Tensor:
+    return variables["images"].sum() * float("inf")
+
+
+def of_root(iteration: int, variables: Variables) -> Tensor:
+    at_zero = (variables["images"] - variables["images"].detach()).sum().abs()
+    return bowl(iteration, variables) + (at_zero.sqrt() if iteration == 3 else at_zero)
+
+
+def of_term(iteration: int, variables: Variables) -> Losses:
+    total = bowl(iteration, variables) / float(iteration != 4)
+    return Losses(total=total, columns={"fine": torch.ones(()), "bn_loss": total.detach()})
+
+
+def of_solver(iteration: int, variables: Variables) -> Tensor:
+    if iteration == 5:
+        torch.linalg.inv(torch.zeros(2, 2))
+    return bowl(iteration, variables)
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        (
+            of_infinity,
+            "got nan in the loss of iteration 1, the first value that was not finite; no step was taken before it:",
+        ),
+        (of_root, "got nan in the gradient of the images of iteration 4, the first .* finite; less haste"),
+        (of_term, "got inf in bn_loss of iteration 5, the first value that was not finite; less haste"),
+        (of_solver, "got no solution after iteration 5; less haste"),
+    ],
+)
+def test_divergence_says_what_was_not_finite_first(loss: Loss, message: str) -> None:
+    with pytest.raises(NumericsError, match=f"optimisation of unit diverged; {message}") as caught:
+        run(loss, advice="less haste", iterations=350)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_last_step_that_is_too_long_is_said() -> None:
+    def of_last_step(iteration: int, variables: Variables) -> Tensor:
+        return (variables["images"] - TARGET).square().sum() * 10.0 ** (-20 if iteration < 11 else 30)
+
+    with pytest.raises(NumericsError, match="unit diverged; got loss .* after its last iteration; less haste"):
+        run(of_last_step, advice="less haste")
+
+
+def climbing(iteration: int, variables: Variables) -> Tensor:
+    """A bowl so narrow that every step overshoots."""
+    return 50.0 * (variables["images"] - TARGET).square().sum()
+
+
+def test_a_loss_that_ends_above_its_start_is_said_whenever_the_result_is_known() -> None:
+    ctx = MemoryContext()
+    run(climbing, ctx, advice="less haste")
+    (warning,) = ctx.warnings
+    assert (warning.kind, warning.count) == ("risen loss", 1)
+    assert re.fullmatch(r"notebook: the loss of unit ended at .*, above 500 at its start; less haste", warning.text)
+    again = ctx.again()
+    run(climbing, again, advice="less haste")
+    assert (again.rows, again.warnings) == ([], [warning])
+    dying = MemoryContext(dies_after=7)
+    with pytest.raises(KilledError):
+        run(climbing, dying, advice="less haste")
+    resumed = dying.again()
+    run(climbing, resumed, advice="less haste")
+    assert resumed.warnings == [warning]
+
+
+def test_a_loss_that_falls_or_stays_is_not_mentioned() -> None:
+    ctx = MemoryContext()
+    run(bowl, ctx)
+    run(lambda _, variables: 0 * variables["images"].sum() + 1, ctx, unit="flat")
+    assert ctx.warnings == []
+
+
+def test_units_whose_loss_rose_are_said_together() -> None:
+    ctx, rises = MemoryContext(), list[Rise]()
+    for unit in ("one", "two"):
+        run(climbing, ctx, unit=unit, rises=rises)
+    assert ctx.warnings == []
+    warn_of_rises(rises, 3, "less haste", ctx)
+    (warning,) = ctx.warnings
+    assert (warning.kind, warning.count) == ("risen loss", 2)
+    assert "the loss of 2 of 3 groups, most that of one, ended" in warning.text
 
 
 def test_an_unbounded_set_keeps_images_exactly_and_as_pixels(teacher: Teacher) -> None:

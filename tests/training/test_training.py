@@ -2,6 +2,9 @@
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -226,18 +229,46 @@ def test_dropout_depends_on_the_seed_alone_and_the_global_stream_stays() -> None
     assert not torch.equal(third["5.weight"], one["5.weight"])
 
 
-def test_a_loss_that_is_not_finite_stops_the_training_in_one_line() -> None:
-    broken = Task(
-        name="net",
-        steps=3,
-        batches=batches,
-        loss=lambda logits, _: logits.sum() * float("nan"),
-        test=figures,
-        tests=frozenset({4}),
-    )
-    with pytest.raises(NumericsError, match=r"net diverged; got loss nan in epoch 1; lower") as caught:
-        fit(network(), broken, settings(), ctx=Context())
+def spoilt(epoch: int, *, images: bool = False, targets: bool = False) -> Iterator[Batch]:
+    """Yield batches of which the second has something that is not finite in its third row."""
+    for step, batch in enumerate(batches(epoch)):
+        answers = torch.nn.functional.one_hot(batch.targets, 3).float()
+        if step == 1:
+            batch.images[2] = float("nan") if images else batch.images[2]
+            answers[2] = float("inf") if targets else answers[2]
+        yield replace(batch, targets=answers)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"loss": lambda logits, _: logits.sum() * float("nan")},
+            r"training of net diverged; got loss nan first in step 1 of epoch 1, for finite images \(up to [0-9.]+\)"
+            " and targets; lower the learning rate",
+        ),
+        (
+            {"batches": partial(spoilt, images=True)},
+            "training of net failed; got loss nan first in step 2 of epoch 1, whose images were not finite before, "
+            "first one of class [012]; look at",
+        ),
+        (
+            {"batches": partial(spoilt, targets=True)},
+            "training of net failed; got loss (inf|nan) first in step 2 of epoch 1, whose targets were not finite",
+        ),
+    ],
+)
+def test_a_training_that_fails_says_what_was_not_finite_first(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(NumericsError, match=message) as caught:
+        fit(network(), replace(task(), **changes), settings(), ctx=Context())
     assert "\n" not in str(caught.value)
+
+
+def test_weights_that_are_not_finite_are_named_before_the_training() -> None:
+    model = network()
+    model[1].running_var[2] = float("nan")
+    with pytest.raises(NumericsError, match=r"weights of net, before epoch 1, are not finite; got .* in 1.running_var"):
+        fit(model, task(), settings(), ctx=Context())
 
 
 def test_bf16_networks_are_trained_with_losses_in_fp32() -> None:

@@ -2,12 +2,15 @@
 
 import json
 import os
+import re
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from wmdd.errors import ArtifactError
+
+_LEFTOVER = re.compile(r".+\.([1-9]\d*)\.tmp")
 
 
 @contextmanager
@@ -40,6 +43,25 @@ def replacing(path: Path) -> Generator[Path]:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed processes were writing in `folder` with `replacing`; raises what `writing` raises."""
+    with writing(folder):
+        for path in folder.glob("*.tmp"):
+            writer = _LEFTOVER.fullmatch(path.name)
+            if writer is not None and not _runs(int(writer[1])):
+                path.unlink(missing_ok=True)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
 
 
 def make_folder(path: Path) -> None:
@@ -78,17 +100,3 @@ def fsync_folder(folder: Path) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as readable JSON."""
     write_bytes(path, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
-
-
-def read_json(path: Path) -> Any:
-    """Read a JSON file.
-
-    Raises:
-        ArtifactError: it is missing or damaged.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ArtifactError(
-            f"cannot read {path}; got {type(error).__name__}; remove its folder and run again"
-        ) from error

@@ -13,13 +13,13 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
-from wmdd.artifacts.files import fsync_folder, make_folder, read_json, write_json, writing
+from wmdd.artifacts.files import fsync_folder, make_folder, remove_leftovers, writing
 from wmdd.artifacts.formats import read_record, take_back, write_record
+from wmdd.artifacts.manifest import MANIFEST, Manifest, check_listed, read_manifest, write_manifest
 from wmdd.errors import ArtifactError
 
-MANIFEST = "manifest.json"
 LOG = "log.jsonl"
 WORK = "work"
 Record = TypeVar("Record")
@@ -46,21 +46,40 @@ class ResultFolder:
         """File of the rows that the stage logged."""
         return self.path / LOG
 
-    def manifest(self) -> dict[str, Any]:
-        """Return the facts about a finished result."""
-        return read_json(self.path / MANIFEST)
+    def manifest(self) -> Manifest:
+        """Return the facts about a finished result.
+
+        Raises:
+            ArtifactError: they are missing or damaged.
+        """
+        return read_manifest(self.path)
 
     def read(self, kind: type[Record]) -> Record:
-        """Read the finished record."""
-        return read_record(kind, self.path)
+        """Read the finished record, each file after it was compared with the manifest.
+
+        Raises:
+            ArtifactError: a file is damaged; of an epoch of labels, when it is read.
+        """
+        manifest = self.manifest()
+        return read_record(kind, self.path, check=lambda path: check_listed(path, manifest))
+
+    def read_log(self) -> bytes:
+        """Return the rows that the stage logged, if any.
+
+        Raises:
+            ArtifactError: the file is damaged.
+        """
+        if not self.log.exists():
+            return b""
+        check_listed(self.log, self.manifest())
+        return self.log.read_bytes()
 
     def commit(self, record: Any, facts: Mapping[str, Any]) -> None:
         """Write the record, then the manifest, which makes the folder finished."""
         with writing(self.path):
             write_record(record, self.path, units=self.work)
-        sizes = {file.name: file.stat().st_size for file in sorted(self.path.glob("*.safetensors"))}
-        fsync_folder(self.path)
-        write_json(self.path / MANIFEST, {**facts, "files": sizes})
+            fsync_folder(self.path)
+            write_manifest(self.path, facts)
         shutil.rmtree(self.work, ignore_errors=True)
 
     @contextmanager
@@ -68,21 +87,31 @@ class ResultFolder:
         """Hold the folder for this process.
 
         Raises:
-            ArtifactError: another process is working on the same result.
+            ArtifactError: another process is working on the same result, or the folder is not writable.
         """
         make_folder(self.work)
         lock = self.path.with_name(f".{self.path.name}.lock")
-        with lock.open("w") as file:
+        with writing(lock):
+            file = lock.open("w")
+        with file:
+            self._lock(file, lock)
+            for folder in (self.path, self.work):
+                remove_leftovers(folder)
+            if not self.finished:
+                with writing(self.path):
+                    take_back(self.path, self.work)
+            yield
+
+    def _lock(self, file: TextIO, path: Path) -> None:
+        with writing(path):
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
+            except BlockingIOError as error:
                 raise ArtifactError(
                     f"another process is working on this result; got {self.path}; wait for it, or use another --store"
                 ) from error
             file.write(str(os.getpid()))
-            if not self.finished:
-                take_back(self.path, self.work)
-            yield
+            file.flush()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,27 +6,25 @@ soft labels, one file per epoch: the very file that the relabel stage saved as a
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import asdict, field, fields, is_dataclass, make_dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
+from pydantic import NonNegativeInt
 from torch import Tensor
 
-from wmdd.artifacts.files import read_json, write_json
+from wmdd.artifacts.files import write_json
+from wmdd.artifacts.parsing import read_as
+from wmdd.artifacts.sums import damaged
 from wmdd.artifacts.tensors import mapped_tensor, read_tensors, write_tensors
-from wmdd.errors import ArtifactError
-from wmdd.values import ClassStatistics, EpochLabels, LazyEpochs, ModelSpec, Score, SoftLabels, Trajectories
+from wmdd.values import ClassStatistics, EpochLabels, LazyEpochs, SoftLabels, Trajectories
 from wmdd.values.labels import epoch_name
 
 FORMAT = 1
 Record = TypeVar("Record")
 MAPPED: dict[type, str] = {ClassStatistics: "features", Trajectories: "parameters"}
 """Fields that stages write in place, into `NAME.safetensors`."""
-
-_REVIVE: dict[str, Callable[[Any], Any]] = {
-    "spec": lambda value: ModelSpec(**value),
-    "scores": lambda value: tuple(Score(**score) for score in value),
-}
 
 
 def write_record(record: Any, folder: Path, *, units: Path | None = None) -> None:
@@ -36,8 +34,8 @@ def write_record(record: Any, folder: Path, *, units: Path | None = None) -> Non
     """
     plain: dict[str, Any] = {"type": type(record).__name__, "format": FORMAT}
     tensors: dict[str, Tensor] = {}
-    for field in fields(record):
-        _pack(field.name, getattr(record, field.name), plain, tensors)
+    for part in fields(record):
+        _pack(part.name, getattr(record, part.name), plain, tensors)
     mapped = MAPPED.get(type(record))
     if mapped is not None:
         values = tensors.pop(mapped)
@@ -53,32 +51,43 @@ def write_record(record: Any, folder: Path, *, units: Path | None = None) -> Non
     write_json(folder / "record.json", plain)
 
 
-def read_record(kind: type[Record], folder: Path) -> Record:
-    """Read a record of type `kind` from `folder`.
+def read_record(kind: type[Record], folder: Path, *, check: Callable[[Path], None] = lambda _: None) -> Record:
+    """Read a record of type `kind` from `folder`; every file of it is given to `check` before it is opened.
 
     Raises:
-        ArtifactError: the folder holds another type or format, or damaged files.
+        ArtifactError: the folder holds another type or format, or damaged files; and what `check` raises.
     """
-    plain = read_json(folder / "record.json")
-    if not isinstance(plain, dict) or plain.pop("type", None) != kind.__name__ or plain.pop("format", None) != FORMAT:
-        raise ArtifactError(f"{folder} holds no {kind.__name__} of format {FORMAT}; remove it and run again")
-    tensors, _ = read_tensors(folder / "tensors.safetensors")
-    values: dict[str, Any] = {name: _REVIVE.get(name, _tuples)(value) for name, value in plain.items()}
-    for name, tensor in tensors.items():
-        field, slash, key = name.partition("/")
+
+    def tensors_of(name: str) -> dict[str, Tensor]:
+        path = folder / f"{name}.safetensors"
+        check(path)
+        return read_tensors(path)[0]
+
+    def epoch_of(number: int) -> EpochLabels:
+        try:
+            return EpochLabels.of(tensors_of(epoch_name(number)))
+        except KeyError as error:
+            raise damaged(folder / f"{epoch_name(number)}.safetensors", f"no {error}") from None
+
+    check(folder / "record.json")
+    plain = read_as(_plain_fields(kind), folder / "record.json", advice=f"remove {folder} and run again")
+    values = {part.name: getattr(plain, part.name) for part in fields(plain) if part.name not in {"type", "format"}}
+    for name, tensor in tensors_of("tensors").items():
+        whole, slash, key = name.partition("/")
         if slash:
-            values.setdefault(field, {})[key] = tensor
+            values.setdefault(whole, {})[key] = tensor
         else:
-            values[field] = tensor
+            values[whole] = tensor
     mapped = MAPPED.get(kind)
     if mapped is not None:
-        values[mapped] = mapped_tensor(folder / f"{mapped}.safetensors", mapped, values[mapped], make=False)
+        check(folder / f"{mapped}.safetensors")
+        values[mapped] = mapped_tensor(folder / f"{mapped}.safetensors", mapped, tuple(values[mapped]), make=False)
     if kind is SoftLabels:
-        values["epochs"] = LazyEpochs(
-            values["epochs"],
-            lambda number: EpochLabels.of(read_tensors(folder / f"{epoch_name(number)}.safetensors")[0]),
-        )
-    return kind(**values)
+        values["epochs"] = LazyEpochs(values["epochs"], epoch_of)
+    try:
+        return kind(**values)
+    except TypeError as error:  # tensors of other names
+        raise damaged(folder / "tensors.safetensors", str(error)) from None
 
 
 def take_back(folder: Path, units: Path) -> None:
@@ -110,6 +119,18 @@ def _pack(name: str, value: Any, plain: dict[str, Any], tensors: dict[str, Tenso
         plain[name] = value
 
 
-def _tuples(value: Any) -> Any:
-    """Return JSON lists as the tuples that records hold."""
-    return tuple(map(_tuples, value)) if isinstance(value, list) else value
+@cache
+def _plain_fields(kind: type) -> type:
+    """Return the type of what `record.json` holds of a record: its fields but the tensors."""
+    shape: list[Any] = [("type", Literal[kind.__name__]), ("format", Literal[FORMAT])]
+    hints = get_type_hints(kind)
+    for part in fields(kind):
+        hint = hints[part.name]
+        if kind is SoftLabels and part.name == "epochs":
+            shape.append((part.name, NonNegativeInt))
+        elif part.name == MAPPED.get(kind):
+            shape.append((part.name, tuple[NonNegativeInt, ...]))
+        elif Tensor not in (hint, *get_args(hint)):
+            default = field(default=part.default, default_factory=part.default_factory)  # pyright: ignore
+            shape.append((part.name, hint, default))
+    return make_dataclass(kind.__name__, shape, kw_only=True)

@@ -1,14 +1,17 @@
 """Where JSON from a disk becomes values of known types: wholly, or not at all and in one line. Free of torch."""
 
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
 from wmdd.errors import ArtifactError
 
 Value = TypeVar("Value")
+PlainName = Annotated[str, Field(max_length=200, pattern=r"^[^/\\.\x00-\x1f][^/\\\x00-\x1f]*$")]
+"""Name of a file or folder inside a known one: no path, so that nothing outside is read."""
 
 
 def read_as(kind: type[Value], path: Path, *, advice: str = "remove its folder and run again") -> Value:
@@ -26,6 +29,18 @@ def read_as(kind: type[Value], path: Path, *, advice: str = "remove its folder a
     except OSError as error:
         got = error.strerror or type(error).__name__
         raise ArtifactError(f"cannot read {path}; got {got}; {advice}") from None
+
+
+def lines_as(kind: type[Value], lines: Iterable[bytes]) -> tuple[list[Value], int]:
+    """Return the lines that hold a `kind`, and the number of those that hold something else, such as a torn one."""
+    values: list[Value] = []
+    skipped = 0
+    for line in lines:
+        try:
+            values.append(_adapter(kind).validate_json(line, strict=True))
+        except ValidationError:
+            skipped += bool(line.strip())
+    return values, skipped
 
 
 @cache

@@ -1,5 +1,6 @@
 """Tensors as safetensors files: read and written whole, or mapped into memory and filled in place."""
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -13,17 +14,18 @@ from safetensors.torch import save as tensor_bytes
 from torch import Tensor
 
 from wmdd.artifacts.files import replacing, write_bytes
-from wmdd.errors import ArtifactError
+from wmdd.artifacts.sums import UNSEALED, damaged, sealed
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-    """Write tensors, and small facts that JSON can hold, as one file."""
+    """Write tensors, and small facts that JSON can hold, as one sealed file."""
     ready = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    write_bytes(path, tensor_bytes(ready, metadata={"facts": json.dumps(facts)}))
+    data = tensor_bytes(ready, metadata={"facts": json.dumps({**UNSEALED, **facts})})
+    write_bytes(path, sealed(data))
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read the tensors and facts that `write_tensors` wrote.
+    """Read the tensors and facts that `write_tensors` wrote; `sums` tells whether they are those that were written.
 
     Raises:
         ArtifactError: the file is missing or damaged.
@@ -31,9 +33,10 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(str(path), framework="pt") as file:
             facts = json.loads((file.metadata() or {}).get("facts", "{}"))
-            return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118 - not a dict
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except Exception as error:
-        raise ArtifactError(f"cannot read {path}; got {type(error).__name__}; remove it and run again") from error
+        raise damaged(path, f"no tensors ({type(error).__name__})") from error
+    return tensors, {name: value for name, value in facts.items() if name not in UNSEALED}
 
 
 def mapped_tensor(path: Path, name: str, shape: tuple[int, ...], *, make: bool = True) -> Tensor:
@@ -49,9 +52,9 @@ def mapped_tensor(path: Path, name: str, shape: tuple[int, ...], *, make: bool =
     header += b" " * (-len(header) % 8)
     prefix = len(header).to_bytes(8, "little") + header
     size = len(prefix) + count
-    if not path.exists() or path.stat().st_size != size:
+    if not _begins(path, prefix, size):
         if not make:
-            raise ArtifactError(f"cannot read {path}; got no file of {size} bytes; remove its folder")
+            raise damaged(path, f"no float32 tensor {name!r} of {' x '.join(map(str, shape))}")
         with replacing(path) as temporary, temporary.open("wb") as file:
             file.write(prefix)
             file.truncate(size)
@@ -59,3 +62,16 @@ def mapped_tensor(path: Path, name: str, shape: tuple[int, ...], *, make: bool =
                 os.posix_fallocate(file.fileno(), 0, size)
     whole = torch.from_file(str(path), shared=True, size=size // 4, dtype=torch.float32)
     return whole[len(prefix) // 4 :].view(shape)
+
+
+def digest_of(tensor: Tensor) -> str:
+    """Return the SHA-256 of the values of a tensor on the CPU."""
+    return hashlib.sha256(tensor.contiguous().view(-1).numpy().data).hexdigest()
+
+
+def _begins(path: Path, prefix: bytes, size: int) -> bool:
+    """Tell whether there is a file of `size` bytes that begins with `prefix`."""
+    if not path.is_file() or path.stat().st_size != size:
+        return False
+    with path.open("rb") as file:
+        return file.read(len(prefix)) == prefix

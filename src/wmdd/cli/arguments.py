@@ -5,12 +5,13 @@ files too: a wrong value gets the same answer in both, and never in tyro's or Py
 """
 
 import difflib
+import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Annotated, Any, TypedDict, TypeVar, get_args, get_origin
 
 import tyro
 
-from wmdd.errors import ConfigError
+from wmdd.errors import ArtifactError, ConfigError
 from wmdd.methods.catalogue import known_settings, require_read
 from wmdd.methods.method import Method
 from wmdd.settings import Section
@@ -20,6 +21,8 @@ Flags = TypeVar("Flags", bound=Section)
 Action = Callable[[], int]
 """What a command does once its words are known to be right; returns the exit code."""
 _HELP = {"-h", "--help"}
+_TRUTH = {"true", "false", "yes", "no", "on", "off", "1", "0"}
+"""Words that people give to a switch."""
 
 
 def asks_help(words: Collection[str]) -> bool:
@@ -42,9 +45,31 @@ def target_of(command: str, usage: str, words: Sequence[str]) -> str:
     Raises:
         ConfigError: there is none.
     """
-    if not words or words[0].startswith("-"):
-        raise ConfigError(f"{command} needs its target first; got {words[0] if words else 'nothing'}; type {usage}")
+    if not words or not words[0].strip() or words[0].startswith("-"):
+        got = words[0].strip() if words else ""
+        raise ConfigError(f"{command} needs its target first; got {got or 'nothing'}; type {usage}")
     return words[0]
+
+
+def require_folder(run: str) -> None:
+    """Refuse the folder of a run that does not exist.
+
+    Raises:
+        ArtifactError: there is no such folder.
+    """
+    if not os.path.isdir(run):  # unlike Path.is_dir, also for names too long to exist
+        raise ArtifactError(f"no such folder; got {run}; give the --out of `wmdd distill` or `wmdd bench`")
+
+
+def require_data(data: str) -> None:
+    """Refuse data that do not exist; checked last, since it imports pyarrow.
+
+    Raises:
+        DataError: there is no such name, folder or file.
+    """
+    from wmdd.data.sources.table import find_source  # noqa: PLC0415 - see above
+
+    find_source(data)
 
 
 def read_flags(kind: type[Flags], words: Sequence[str]) -> Flags:
@@ -95,7 +120,11 @@ def refuse(words: Sequence[str], known: Collection[str], methods: Sequence[Metho
         return
     flag = words[0].partition("=")[0]
     if not flag.startswith("-"):
-        raise ConfigError(f"unexpected word; got {words[0]}; see --help")
+        advice = (
+            "a switch takes no value: --squeeze.flip or --squeeze.no-flip" if flag.lower() in _TRUTH else "see --help"
+        )
+        flag_meant = flag.replace("-", "_") in known
+        raise ConfigError(f"unexpected word; got {words[0]}; {f'did you mean --{flag}?' if flag_meant else advice}")
     name = flag.lstrip("-").replace("-", "_").replace(".no_", ".")
     if methods and name in known_settings():
         require_read([name], methods)
@@ -120,9 +149,11 @@ def _take(types: Mapping[str, Any], words: Sequence[str]) -> tuple[dict[str, Any
 
 def _value(name: str, kind: Any, value: bool | tuple[str, ...]) -> Any:
     """Return the value of a flag as pydantic takes it."""
+    flag = f"--{name.replace('_', '-')}"
+    if not isinstance(value, bool) and not all(map(str.strip, value)):  # of a shell's variable that is not set
+        raise ConfigError(f"{flag} needs a value; got an empty one; type {flag} VALUE")
     if isinstance(value, bool) or {get_origin(each) for each in (kind, *get_args(kind))} & {tuple, list}:
         return value
-    flag = f"--{name.replace('_', '-')}"
     if len(value) != 1:
         got = " ".join(value) or "none"
         raise ConfigError(f"{flag} needs {'one' if value else 'a'} value; got {got}; type {flag} VALUE")

@@ -10,6 +10,7 @@ from wmdd.cli.arguments import (
     Action,
     asks_help,
     read_settings,
+    require_data,
     show_settings,
     take_flags,
     target_of,
@@ -18,6 +19,7 @@ from wmdd.cli.arguments import (
 from wmdd.cli.render import Screen, say
 from wmdd.methods.catalogue import known_methods
 from wmdd.pipeline.bench_recipe import BenchRecipe, cells
+from wmdd.pipeline.checks import require_checkpoint, require_names
 from wmdd.recipes import choose_bench
 from wmdd.settings import Section
 from wmdd.settings.recipe import dotted, merged, nested, recipe_type, setting_names
@@ -56,12 +58,15 @@ def bench(words: Sequence[str]) -> Action:
     own, rest = take_flags(BenchFlags, words[1:])
     flags, recipe = _read(choose_bench(data, own.get("recipe")), own)
     recipe = recipe.with_(base=merged(recipe.base, read_settings(rest, recipe.cards(), BenchFlags)))
-    cells(recipe)  # a wrong row or value is refused before torch is imported
+    for cell in cells(recipe):
+        require_names(cell.recipe)
     store = {"store": flags.store} if flags.store else {}
     command = shlex.join(["wmdd", "bench", *words])
 
     def act() -> int:
-        from wmdd import api  # noqa: PLC0415 - torch is imported here, once the words are known to be right
+        require_checkpoint(recipe.shared)
+        require_data(data)
+        from wmdd import api  # noqa: PLC0415 - torch is imported here, once the input is known to be there
 
         out = flags.out or api.default_bench_out(data, flags.recipe)
         with Screen().listening() as screen:

@@ -4,27 +4,24 @@ import shlex
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import create_model
+from pydantic import Field, create_model
 
 from wmdd.cli.arguments import (
     Action,
     asks_help,
     read_settings,
+    require_data,
     show_settings,
     take_flags,
     target_of,
     without_help,
 )
 from wmdd.cli.render import Screen, say, show_scores
-from wmdd.errors import ConfigError, did_you_mean
 from wmdd.methods.catalogue import complete, method_of
-from wmdd.methods.method import Method
+from wmdd.pipeline.checks import require_checkpoint, require_names, require_stage, stage_names
 from wmdd.recipes import choose_recipe
 from wmdd.settings import Section
 from wmdd.settings.recipe import Tree, merged
-
-_SHARED_STAGES = ("squeeze", "random", "diagnose", "relabel", "evaluate", "full_data")
-"""Stages of every run; those of its method come from the method's card."""
 
 
 class DistillFlags(Section):
@@ -39,7 +36,7 @@ class DistillFlags(Section):
     store: str | None = None
     """Folder of stage results, shared between runs; default runs/.store."""
     until: str | None = None
-    """Stop after this stage: squeeze, one of the method's own, random, diagnose, relabel, evaluate, full_data."""
+    """Stop after this stage."""
 
 
 def distill(words: Sequence[str]) -> Action:
@@ -49,19 +46,21 @@ def distill(words: Sequence[str]) -> Action:
     data = target_of("distill", "`wmdd distill DATA [--ipc 10] ...`", words)
     own, rest = take_flags(DistillFlags, words[1:])
     base = _base(data, own)
-    method = method_of(base)
-    recipe = complete(base, read_settings(rest, [method], DistillFlags))
-    _check_stage(own.get("until"), method)
+    recipe = complete(base, read_settings(rest, [method_of(base)], DistillFlags))
+    require_stage(own.get("until"), recipe)
+    require_names(recipe)
     paths = {name: own[name] for name in ("out", "store") if name in own}
     command = shlex.join(["wmdd", "distill", *words])
 
     def act() -> int:
-        from wmdd import api  # noqa: PLC0415 - torch is imported here, once the words are known to be right
+        require_checkpoint(recipe)
+        require_data(data)
+        from wmdd import api  # noqa: PLC0415 - torch is imported here, once the input is known to be there
 
         with Screen().listening() as screen:
             run = api.distill(data, recipe=recipe, until=own.get("until"), watcher=screen, command=command, **paths)
         if run.metrics:
-            show_scores(run.metrics["evaluations"])
+            show_scores(run.metrics)
             say(f"report: {run.out / 'report.html'}")
         else:
             say(f"stopped after {own['until']}; the same command without --until goes on")
@@ -75,18 +74,13 @@ def _base(data: str, own: dict[str, Any]) -> Tree:
     return merged(choose_recipe(data, own.get("recipe")), {name: own[name] for name in ("method",) if name in own})
 
 
-def _check_stage(until: str | None, method: Method) -> None:
-    stages = (*_SHARED_STAGES, *method.stages)
-    if until is not None and until not in stages:
-        raise ConfigError(f"--until: no stage of {method.name}; got {until!r}{did_you_mean(until, stages)}")
-
-
 def _help(words: Sequence[str]) -> Action:
     """Return what shows all flags, with the values of the recipe and the method that words name as defaults."""
     data, rest = without_help(words)
     own, _ = take_flags(DistillFlags, rest)
     recipe = complete(_base(data, own))
-    kind = create_model("Words", __base__=(DistillFlags, type(recipe)))
+    until = Field(default=None, description=f"Stop after this stage: {', '.join(stage_names(recipe))}.")
+    kind = create_model("Words", __base__=(DistillFlags, type(recipe)), until=(str | None, until))
     default = kind(**recipe.model_dump())
 
     def act() -> int:

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Literal
 
 from pydantic import PositiveInt
 
-from wmdd.cli.arguments import Action, asks_help, read_flags, show_settings, target_of
+from wmdd.cli.arguments import Action, asks_help, read_flags, require_data, require_folder, show_settings, target_of
 from wmdd.cli.render import Screen, show_scores
 from wmdd.errors import ConfigError
+from wmdd.pipeline.checks import require_students
 from wmdd.settings import Section
 
 _USAGE = "`wmdd evaluate RUN --data DATA`"
@@ -44,10 +46,15 @@ def evaluate(words: Sequence[str]) -> Action:
     data = flags.data
     if data is None:
         raise ConfigError(f"evaluate needs the real images; got no --data; type {_USAGE}")
+    require_students(flags.student, flags.protocol)
     more = {"evaluate.epochs": flags.epochs, "device": flags.device, "precision": flags.precision}
 
     def act() -> int:
-        from wmdd import api  # noqa: PLC0415 - torch is imported here, once the words are known to be right
+        require_folder(run)
+        require_data(data)
+        from wmdd import api  # noqa: PLC0415 - torch is imported here, once the input is known to be there
+        from wmdd.pipeline.run_evaluation import run_folder  # noqa: PLC0415
+        from wmdd.pipeline.run_files import read_metrics  # noqa: PLC0415
 
         with Screen().listening() as screen:
             evaluation = api.evaluate(
@@ -60,7 +67,8 @@ def evaluate(words: Sequence[str]) -> Action:
                 settings={name: value for name, value in more.items() if value is not None},
                 watcher=screen,
             )
-        show_scores([asdict(score) for score in evaluation.scores])
+        metrics = read_metrics(run_folder(Path(run)))
+        show_scores({**metrics, "evaluations": [asdict(score) for score in evaluation.scores]})
         return 0
 
     return act

@@ -1,9 +1,10 @@
 """Commands that look at what is there and compute nothing: report, status, export, list, doctor, version."""
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from wmdd.cli.arguments import Action, read_flags, refuse, target_of
+from wmdd.cli.arguments import Action, read_flags, refuse, require_folder, target_of
 from wmdd.cli.render import say, show_names, show_table
 from wmdd.errors import ConfigError, did_you_mean
 from wmdd.evaluation.protocols import PROTOCOLS
@@ -26,9 +27,10 @@ def report(words: Sequence[str]) -> Action:
     refuse(words[1:], ())
 
     def act() -> int:
+        require_folder(str(run))
         from wmdd.report import write_bench, write_report  # noqa: PLC0415
 
-        write = write_bench if (run / "bench.json").exists() else write_report
+        write = write_bench if os.path.isfile(run / "bench.json") else write_report
         return say(str(write(run)))
 
     return act
@@ -44,7 +46,10 @@ def status(words: Sequence[str]) -> Action:
 
         progress = run_status(Path(run))
         say(f"{run}: {progress.sentence}")
-        return show_table("", ("stage", "state", "seconds", "result"), progress.rows)
+        show_table("", ("stage", "state", "seconds", "result"), progress.rows)
+        for text in progress.warnings:
+            say(f"warning: {text}")
+        return 0
 
     return act
 
@@ -61,11 +66,14 @@ def export(words: Sequence[str]) -> Action:
         raise ConfigError(f"--format: unknown; got {form!r}{did_you_mean(form, formats)}")
 
     def act() -> int:
+        require_folder(run)
+        from wmdd.artifacts.files import writing  # noqa: PLC0415
         from wmdd.product.reading import load  # noqa: PLC0415
         from wmdd.product.writing import export_set  # noqa: PLC0415
 
         distilled = load(run)
-        export_set(distilled, Path(to), form, facts={"title": title_of(distilled.method)})
+        with writing(Path(to)):
+            export_set(distilled, Path(to), form, facts={"title": title_of(distilled.method)})
         return say(to)
 
     return act
@@ -83,6 +91,7 @@ def show_list(words: Sequence[str]) -> Action:
     }
     if what not in kinds:
         raise ConfigError(f"list: unknown kind; got {what!r}{did_you_mean(what, kinds)}")
+    refuse(words[1:], ())
     return lambda: show_names(f"{what}:", kinds[what]())
 
 

@@ -3,7 +3,7 @@
 import signal
 import sys
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -12,9 +12,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from wmdd.cli.stopping import Stop, answering, stop
 from wmdd.pipeline.watchers import Watcher
 
 LINE_EVERY = 30.0
+_WIDTH = 17
+"""Of a stage's title, such as `evaluate k-center`."""
 
 
 class Screen(Watcher):
@@ -25,7 +28,7 @@ class Screen(Watcher):
         self._progress: Progress | None = None
         self._task: TaskID | None = None
         self._began = self._said = time.monotonic()
-        self._stop = False
+        self._stop = 0
 
     def note(self, text: str) -> None:
         """Print a sentence."""
@@ -40,7 +43,7 @@ class Screen(Watcher):
         self._began = self._said = time.monotonic()
         if self._console.is_terminal:
             self._progress = Progress(
-                TextColumn("{task.description:<11}"),
+                TextColumn(f"{{task.description:<{_WIDTH}}}"),
                 BarColumn(),
                 TextColumn("{task.percentage:>3.0f} %"),
                 TimeElapsedColumn(),
@@ -66,7 +69,7 @@ class Screen(Watcher):
     def end(self, stage: str, seconds: float, reused: bool) -> None:
         """Print that a stage is finished."""
         self.close()
-        self.note(f"{stage:<11} {'found finished' if reused else f'{seconds:.1f} s'}")
+        self.note(f"{stage:<{_WIDTH}} {'found finished' if reused else f'{seconds:.1f} s'}")
 
     def close(self) -> None:
         """Remove the progress bar."""
@@ -75,26 +78,26 @@ class Screen(Watcher):
             self._progress = self._task = None
 
     def stop_asked(self) -> bool:
-        """Return whether Ctrl-C was pressed."""
-        return self._stop
+        """Return whether Ctrl-C was pressed, or SIGTERM came."""
+        return self._stop > 0
 
     @contextmanager
     def listening(self) -> Generator["Screen"]:
         """Stop at the first Ctrl-C (or SIGTERM) once the state is saved, at the second at once."""
-        before = {name: signal.signal(name, self._on_signal) for name in (signal.SIGINT, signal.SIGTERM)}
         try:
-            yield self
+            with answering(self._on_signal):
+                yield self
+        except KeyboardInterrupt:
+            raise Stop(self._stop or signal.SIGINT, saved=True) from None
         finally:
             self.close()
-            for name, handler in before.items():
-                signal.signal(name, handler)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        del number, frame
         if self._stop:
-            raise KeyboardInterrupt
-        self._stop = True
-        self.note("stopping as soon as the state is saved; press Ctrl-C again to stop at once")
+            stop(number, frame)
+        self._stop = number
+        again = "press Ctrl-C again" if number == signal.SIGINT else "send the signal again"
+        self.note(f"stopping as soon as the state is saved; {again} to stop at once")
 
 
 def say(text: str) -> int:
@@ -114,16 +117,17 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]
     return 0
 
 
-def show_scores(evaluations: Sequence[dict[str, Any]]) -> None:
-    """Print the accuracy table and the verdict."""
-    from wmdd.report import plus_minus, summary_rows, verdict  # noqa: PLC0415 - imports torch
+def show_scores(metrics: Mapping[str, Any]) -> None:
+    """Print the accuracy table and the verdict of a run, given its metrics."""
+    from wmdd.report import plus_minus, summary_rows, tested, verdict  # noqa: PLC0415 - imports matplotlib
 
-    metrics = {"schema": 1, "evaluations": list(evaluations)}
     rows = [
         (row.set, row.ipc, row.student, row.protocol, row.labels, plus_minus(row.mean, row.std), row.n)
         for row in summary_rows(metrics)
     ]
-    show_table("Top-1 accuracy, last epoch", ("set", "ipc", "student", "protocol", "labels", "top-1 %", "seeds"), rows)
+    images = tested(metrics)
+    title = "Top-1 accuracy, last epoch" + (f", {images:,} test images" if images else "")
+    show_table(title, ("set", "ipc", "student", "protocol", "labels", "top-1 %", "seeds"), rows)
     say(verdict(metrics))
 
 

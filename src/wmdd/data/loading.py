@@ -1,6 +1,7 @@
 """From images to batches for networks: orders, reading, normalisation, counts."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -14,11 +15,26 @@ _MOMENT_BATCH = 256
 _SMALLEST_STD = 1e-3
 
 
+def batch_spans(num_images: int, batch: int) -> list[slice]:
+    """Return how an epoch is cut into training batches, in order: the one rule of every loader.
+
+    The last batch may be shorter, but not a single image: that one joins the batch before, for BatchNorm cannot
+    normalise it where a layer's maps have one pixel. Nothing is left out, and no other batch changes.
+    """
+    starts = list(range(0, num_images, batch))
+    if batch > 1 and len(starts) > 1 and num_images % batch == 1:
+        del starts[-1]
+    return [slice(start, stop) for start, stop in pairwise([*starts, num_images])]
+
+
 def shuffled(num_images: int, batch: int, generator: torch.Generator, *, drop_last: bool = False) -> list[Tensor]:
-    """Return one epoch of positions in random order, int64 `(batch,)` each; a shorter last batch may be dropped."""
+    """Return one epoch of positions in random order, int64 `(B,)` each, cut by `batch_spans`.
+
+    With `drop_last` every remainder, also that of one, is left out instead (torch's `drop_last`).
+    """
     order = torch.randperm(num_images, generator=generator)
-    batches = list(order.split(batch))
-    return batches[:-1] if drop_last and num_images % batch else batches
+    kept = num_images - num_images % batch if drop_last else num_images
+    return [order[span] for span in batch_spans(kept, batch)]
 
 
 def in_order(num_images: int, batch: int) -> list[Tensor]:
@@ -125,7 +141,9 @@ def require_images(image_set: ImageSet, ipc: int) -> None:
     fewest = min(range(len(counts)), key=counts.__getitem__)
     if counts[fewest] < ipc:
         word = "image" if counts[fewest] == 1 else "images"
+        short = sum(count < ipc for count in counts)
         raise DataError(
             f"class {image_set.classes[fewest]!r} has {counts[fewest]} {word} for training; got ipc {ipc}, which "
-            "needs at least as many; lower --ipc or add images"
+            f"needs at least as many, and {short} of {len(counts)} classes have fewer; lower --ipc to "
+            f"{counts[fewest]}, add images, or leave small classes out"
         )

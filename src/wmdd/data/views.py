@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from wmdd.data.loading import shuffled
 from wmdd.settings import ViewSettings
 from wmdd.values import Views
 
@@ -71,7 +72,7 @@ def epoch_views(
 
     Args:
         num_images: M.
-        batch: images per step; the last step may have fewer.
+        batch: images per step; the last step may have fewer, or one more (`batch_spans`).
         canvas: S.
         size: R.
         settings: the distribution of views.
@@ -79,9 +80,9 @@ def epoch_views(
         shuffle: random stream of the order.
 
     Returns:
-        M rows in training order; step b has rows `b * batch` to `(b + 1) * batch`.
+        M rows in training order; step b has the rows of `batch_spans(M, batch)[b]`.
     """
-    batches = torch.randperm(num_images, generator=shuffle).split(batch)
+    batches = shuffled(num_images, batch, shuffle)
     return concatenate([draw_views(rows, canvas, size, settings, generator_for(b)) for b, rows in enumerate(batches)])
 
 

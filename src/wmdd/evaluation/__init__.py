@@ -5,6 +5,7 @@
 3. `supervision`: the batches a student learns from, and its loss: views, soft labels, hard labels, the set's targets.
 4. `procedures`: what is done with a set: training a student, taking the set's learned steps, kernel regression.
 5. `accuracy`: top-1 and top-5 on the real validation images, for students and teachers alike.
+   `trials`: whether a teacher from outside answers as it should: normalisation, class order, chance.
 6. `comparison`: from scores to figures: mean, spread within and between sets, gap to random images, who is ahead.
 7. `proportion`: what the number of test images leaves open.
 8. `ranking`: DD-Ranking's scores, which separate images from labels and augmentation.

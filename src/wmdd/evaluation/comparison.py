@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from statistics import fmean, stdev, variance
 from typing import Any, NamedTuple
 
+from wmdd.evaluation.proportion import wilson
+
 BASELINE = "random"
 """The set that all others are compared with: as many random real images."""
 Scores = Iterable[Mapping[str, Any]]
@@ -44,15 +46,25 @@ class Row:
     top5: float | None
     best: float | None
     """Mean of `top1_best`; shown, but never used."""
+    tested: int | None = None
+    """Number of test images, the same ones for every row; None if not known."""
     highest: bool = False
     """Whether no other set of its block has a higher mean."""
     ahead: bool = False
-    """Whether it is above every other set of its block by more than the sum of the two standard deviations."""
+    """Whether it is clearly above every other set of its block: see `Comparison.winner`."""
 
     @property
     def conditions(self) -> Conditions:
         """The conditions that comparable rows share."""
         return Conditions(self.ipc, self.student, self.protocol, self.labels)
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Wilson's 95 % interval of one student's accuracy in per cent; None if the test images were not counted."""
+        if not self.tested or not 0 <= self.mean <= 100:
+            return None
+        low, high = wilson(self.mean / 100, self.tested)
+        return 100 * low, 100 * high
 
     @property
     def text(self) -> str:
@@ -94,19 +106,49 @@ class Comparison:
             return None
         return self.row.std + self.baseline.std
 
+    def behind(self, tested: int) -> bool:
+        """Tell whether the row is below the baseline by more than the noise.
+
+        Noise is the spread, where it is known, but at least twice the standard error of the difference of two shares
+        that are each counted on `tested` test images.
+        """
+        if self.baseline is None or self.gap is None:
+            return False
+        shares = [row.mean / 100 for row in (self.row, self.baseline)]
+        error = 100 * math.sqrt(sum(share * (1 - share) for share in shares) / tested)
+        return -self.gap > max(self.spread or 0.0, 2 * error)
+
+    @property
+    def noise(self) -> float | None:
+        """Points by which two equally good students may differ on these test images; None if they were not counted.
+
+        Newcombe's interval of a difference (1998, method 10), which is that of accuracies on two samples. On the same
+        images, as here, the interval is narrower as far as the students err on the same ones.
+        """
+        if self.baseline is None:
+            return None
+        lower, upper = sorted((self.row, self.baseline), key=lambda row: row.mean)
+        of_lower, of_upper = lower.interval, upper.interval
+        if of_lower is None or of_upper is None:
+            return None
+        return math.hypot(upper.mean - of_upper[0], of_lower[1] - lower.mean)
+
     @property
     def winner(self) -> int:
-        """1 if the row is higher by more than the spread, -1 if the baseline is, 0 if they are not separated."""
-        if self.gap is None or self.spread is None or abs(self.gap) <= self.spread:
+        """1 if the row is clearly higher, -1 if the baseline is, 0 if they are not separated.
+
+        Clear is a gap beyond both the spread over seeds and, where the test images were counted, their noise.
+        """
+        if self.gap is None or self.spread is None or abs(self.gap) <= max(self.spread, self.noise or 0.0):
             return 0
         return 1 if self.gap > 0 else -1
 
 
-def summarise(scores: Scores) -> list[Row]:
+def summarise(scores: Scores, tested: int | None = None) -> list[Row]:
     """Return one row for each set and conditions, in stored order, not yet compared with others.
 
-    If a student (its own seed and that of its set) was evaluated twice, the last score counts; a score without a finite
-    `top1` does not count.
+    `tested` is the number of test images, where it is known. If a student (its own seed and that of its set) was
+    evaluated twice, the last score counts; a score without a finite `top1` does not count.
     """
     groups: dict[tuple[str, Conditions], dict[Any, dict[Any, Mapping[str, Any]]]] = {}
     for score in scores:
@@ -114,13 +156,14 @@ def summarise(scores: Scores) -> list[Row]:
             sets = groups.setdefault((str(score.get("set", "")), conditions_of(score)), {})
             students = sets.setdefault(score.get("distill_seed"), {})
             students[score.get("seed", len(students))] = score
-    return [_row(*key, [list(students.values()) for students in sets.values()]) for key, sets in groups.items()]
+    rows = [_row(*key, [list(students.values()) for students in sets.values()]) for key, sets in groups.items()]
+    return [replace(row, tested=tested) for row in rows]
 
 
-def blocks(scores: Scores) -> list[Block]:
+def blocks(scores: Scores, tested: int | None = None) -> list[Block]:
     """Return blocks of comparable rows in stored order, with the highest row and the one clearly ahead marked."""
     groups: dict[Conditions, list[Row]] = {}
-    for row in summarise(scores):
+    for row in summarise(scores, tested):
         groups.setdefault(row.conditions, []).append(row)
     return [Block(conditions=conditions, rows=_marked(rows)) for conditions, rows in groups.items()]
 
@@ -143,8 +186,11 @@ def conditions_of(score: Mapping[str, Any]) -> Conditions:
 
 
 def number(value: object) -> float | None:
-    """Return a finite number as float, and None for anything else (NaN, text, booleans, None)."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    """Return a finite number as float, and None for anything else (NaN, text, booleans, None).
+
+    Beyond 1e100 it is damage, and neither squares nor axes of plots could hold it.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -1e100 < value < 1e100:
         return None
     return float(value)
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from wmdd.context import Context
 from wmdd.data.inputs import distilled_inputs
+from wmdd.data.loading import batch_spans
 from wmdd.errors import ConfigError
 from wmdd.evaluation.protocols import Procedure
 from wmdd.evaluation.students import Student
@@ -32,7 +33,7 @@ def train(student: Student, supervision: Supervision, test: Test, ctx: Context) 
     """
     task = Task(
         name=student.name,
-        steps=-(-len(supervision.distilled.labels) // student.training.batch),
+        steps=len(batch_spans(len(supervision.distilled.labels), student.training.batch)),
         batches=StudentBatches(student, supervision, ctx),
         loss=student_loss(student, supervision),
         test=test,

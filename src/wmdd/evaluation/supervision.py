@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from wmdd.context import Context
 from wmdd.data.dsa import apply_dsa, draw_dsa
 from wmdd.data.inputs import view_inputs
+from wmdd.data.loading import batch_spans
 from wmdd.data.views import cutmix_share, epoch_views
 from wmdd.evaluation.students import Student
 from wmdd.models.batchnorm import batch_statistics
@@ -46,11 +47,11 @@ class StudentBatches:
         views, logits = self._views(epoch)
         orders, batch = self._tile_orders(epoch), student.training.batch
         weights = distilled.relative_weights
-        for number, start in enumerate(range(0, len(views), batch)):
-            rows = views.rows(start, start + batch)
+        for number, span in enumerate(batch_spans(len(views), batch)):
+            rows = views.rows(span.start, span.stop)
             images = self._augmented(view_inputs(distilled, rows, device, orders), epoch, number)
             images = images.contiguous(memory_format=torch.channels_last)
-            stored = None if logits is None else logits[start : start + batch]
+            stored = None if logits is None else logits[span]
             hard = student.labels == "hard"
             yield Batch(
                 images=images,

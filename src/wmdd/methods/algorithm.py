@@ -1,7 +1,7 @@
 """The algorithm of a method: how it wires stages, and what the runner offers for it."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -29,10 +29,18 @@ class Result(Protocol):
 class Stages(Protocol):
     """Runs stages: reuses finished results, resumes unfinished ones."""
 
-    def run(self, stage: Stage, *inputs: Result | tuple[Result, ...], settings: Section, **facts: Any) -> Result:
+    def run(
+        self,
+        stage: Stage,
+        *inputs: Result | tuple[Result, ...],
+        settings: Section,
+        of: str = "",
+        **facts: Any,
+    ) -> Result:
         """Return the result of `stage` on `inputs`; `facts` go to the stage as keyword arguments.
 
-        Several results in a tuple reach the stage as a tuple of their records.
+        Several results in a tuple reach the stage as a tuple of their records. Where a stage runs several times, `of`
+        says on the screen of which network or set this run is; it changes nothing else.
         """
         ...
 
@@ -46,8 +54,10 @@ def further_teachers(
     stages: Stages, train: Result, val: Result, recipe: Recipe, archs: Iterable[str]
 ) -> tuple[Result, ...]:
     """Return networks that are trained as `squeeze` says, whatever checkpoint the run's own teacher comes from."""
-    settings = recipe.squeeze.with_(checkpoint=None)
-    return tuple(stages.run(SQUEEZE, train, val, settings=settings.with_(arch=arch)) for arch in dict.fromkeys(archs))
+    settings = recipe.squeeze.without_checkpoint()
+    return tuple(
+        stages.run(SQUEEZE, train, val, settings=settings.with_(arch=arch), of=arch) for arch in dict.fromkeys(archs)
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +77,12 @@ class Work:
     """Forward alone."""
     both: float = 0.0
     """Forward and backward."""
+    steps: float = field(default=0.0, compare=False)
+    """Steps of an optimiser in which the passes are made: each costs something, however few its images are."""
+    batch: int | None = field(default=None, compare=False)
+    """Images in a step of the network's training; None = it is not trained."""
+    setting: str = field(default="", compare=False)
+    """What the batch is called among the settings, such as `squeeze.batch`."""
 
 
 CountWork = Callable[[Recipe, Size], tuple[Work, ...]]
@@ -74,9 +90,15 @@ CountWork = Callable[[Recipe, Size], tuple[Work, ...]]
 
 def squeezing(recipe: Recipe, size: Size) -> tuple[Work, ...]:
     """Count the training of the teacher, if it is trained."""
-    if recipe.squeeze.checkpoint is not None:
-        return ()
-    return (Work(arch=recipe.squeeze.arch, both=recipe.squeeze.epochs * size.images),)
+    return () if recipe.squeeze.checkpoint is not None else (squeezing_of(recipe.squeeze.arch, recipe, size),)
+
+
+def squeezing_of(arch: str, recipe: Recipe, size: Size) -> Work:
+    """Count the training of a network on all real images as `squeeze` says."""
+    training = recipe.squeeze
+    batch = min(training.batch, size.images)
+    steps = training.epochs * (size.images // batch)
+    return Work(arch=arch, both=training.epochs * size.images, steps=steps, batch=batch, setting="squeeze.batch")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

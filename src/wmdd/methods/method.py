@@ -34,6 +34,8 @@ class Method:
     """Whether its images are real ones, whole or in pieces."""
     needs_batchnorm: bool = False
     """Whether it works only with a teacher that has BatchNorm layers."""
+    own_teacher: bool = False
+    """Whether one of its stages makes the teacher, in place of squeeze."""
     own_procedure: str = "training"
     """How protocol `own` evaluates its sets: `"training"`, or `"kernel"` for kernel regression."""
 

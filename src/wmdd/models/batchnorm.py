@@ -9,6 +9,7 @@ from torch.nn.modules.batchnorm import _BatchNorm  # pyright: ignore[reportPriva
 
 from wmdd.errors import ConfigError
 from wmdd.models.names import BATCHNORM_EXAMPLES
+from wmdd.values import ModelSpec
 
 
 def batchnorm_layers(model: nn.Module) -> list[tuple[str, nn.Module]]:
@@ -27,6 +28,17 @@ def require_batchnorm(model: nn.Module, arch: str) -> None:
     if not layers or any(layer.running_mean is None for layer in layers):
         usable = ", ".join(BATCHNORM_EXAMPLES)
         raise ConfigError(f"recovery needs a teacher with BatchNorm; got {arch}, which has none; use one of {usable}")
+
+
+def takes_single_images(model: nn.Module, spec: ModelSpec) -> bool:
+    """Return whether the network can be trained on batches of one image: whether no BatchNorm layer sees one value."""
+    image = torch.zeros(1, spec.channels, spec.image_size, spec.image_size)
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):  # for dropout
+            model.train()(image)
+    except ValueError:  # torch: more than 1 value per channel expected
+        return False
+    return True
 
 
 @contextmanager

@@ -1,191 +1,221 @@
-"""Weights that come from outside: checkpoint files, and timm's pretrained networks."""
+"""A teacher's checkpoint file, checked name by name, shape by shape and value by value against a network."""
 
-import pickle
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
-import safetensors.torch
-import timm
 import torch
-from huggingface_hub import constants, hf_hub_url, try_to_load_from_cache
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from wmdd.errors import ConfigError
-from wmdd.models.building import build_model, timm_name, timm_options
+from wmdd.models.building import build_model
+from wmdd.models.finite import first_negative_variance, first_nonfinite
+from wmdd.models.foreign_facts import class_rows, stated_classes
+from wmdd.models.foreign_files import ForeignFile, read_foreign
 from wmdd.models.taps import final_classifier
 from wmdd.values import ModelSpec
 
-_WRAPPERS = ("state_dict", "model_state_dict", "model")
+_INNER = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
+"""Parts of names that wrappers add anywhere: `torch.compile`, FSDP, activation checkpointing."""
+_OUTER = frozenset({"module", "model", "net", "network", "backbone", "encoder", "teacher", "student", "ema"})
+"""Parts that stand in front: `DataParallel`, Lightning, and what people call the network in a module of theirs."""
+_COUNTERS = frozenset({"n_averaged", "total_ops", "total_params"})
+"""Last parts of names that are no weights: of `AveragedModel`, and of profilers."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Pretrained:
-    """A network with timm's weights and the normalisation they were trained under."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """The weights in a file, and what the file says of them."""
 
-    model: nn.Module
-    mean: tuple[float, ...]
-    """Per channel, of pixels in [0, 1]."""
-    std: tuple[float, ...]
-    complete: bool
-    """False if the last layer is fresh, because the class counts differ."""
+    weights: dict[str, Tensor]
+    """State dict of the network, in its order and types; the last layer answers in the data's class order."""
+    facts: Mapping[str, Any]
+    """What stands beside the weights; `foreign_facts` reads it."""
+    reordered: bool
+    """Whether the rows of the last layer were put into the data's class order."""
 
 
-def load_checkpoint(path: str | Path, spec: ModelSpec, classes: Sequence[str] | None = None) -> dict[str, Tensor]:
-    """Return the state dict in `path`, checked key by key and shape by shape against the network of `spec`.
+def load_checkpoint(
+    path: str | Path, spec: ModelSpec, classes: Sequence[str] | None = None, named: Sequence[str] = ()
+) -> Checkpoint:
+    """Return the checkpoint in `path` as weights of the network of `spec`.
 
-    Reads `.safetensors`, and what `torch.save` wrote, without running code from it. A dictionary around the weights
-    (`state_dict`, `model_state_dict`, `model`) and the prefix `module.` are taken off. If the file also names its
-    `classes`, they must be `classes`, in that order.
+    Reads safetensors, and what `torch.save` wrote, without running code from it. Dictionaries around the weights
+    (`state_dict`, `model`, ...) and prefixes of wrappers (`module.`, `_orig_mod.`, `model.`, ...) are taken off,
+    however many there are; a missing `num_batches_tracked` is 0; other floating types become the network's.
+
+    Args:
+        path: the file.
+        spec: the network.
+        classes: those of the data; None = do not look at the file's.
+        named: the names of the outputs, in their order; empty = as the file says.
 
     Raises:
-        ConfigError: the file cannot be read, or belongs to another network, class count or class order.
+        ConfigError: the file cannot be read, or belongs to another network or other classes, or holds NaN, infinity or
+            a negative variance.
     """
     path = Path(path)
-    content = _read(path)
-    _check_classes(path, content.get("classes"), classes)
-    weights = _unwrap(path, content)
+    file = read_foreign(path)
     with torch.device("meta"):
         model = build_model(spec)
-    _check_weights(path, weights, model, spec)
-    return weights
+    wanted, head = model.state_dict(), _head(model)
+    found = _named_as(path, file.weights, wanted)
+    _check_names(path, found, wanted, head, spec)
+    _check_shapes(path, found, wanted, head, spec)
+    weights = {name: _converted(path, name, found.get(name), like) for name, like in wanted.items()}
+    require_sound(f"checkpoint {path}", weights, "train or save it again")
+    rows = _rows(path, file, classes, named)
+    if rows is not None:
+        weights |= {name: weights[name][rows] for name in head if name in weights}
+    return Checkpoint(weights=weights, facts=file.facts, reordered=rows is not None)
 
 
-def pretrained_model(spec: ModelSpec) -> Pretrained:
-    """Return the network of `spec` with timm's weights; the last layer is fresh where the class counts differ.
+def require_sound(owner: str, weights: Mapping[str, Tensor], advice: str) -> None:
+    """Refuse weights that no training leaves behind.
 
     Raises:
-        ConfigError: timm has no such weights, they belong to another stem, or they cannot be downloaded.
+        ConfigError: there is NaN, infinity or a negative running variance in them; the line names the first tensor.
     """
-    name = timm_name(spec.arch)
-    config = timm.get_pretrained_cfg(name) if name is not None else None
-    if name is None or config is None or not config.has_weights:
+    name = first_nonfinite(weights)
+    if name is not None:
+        bad = ~torch.isfinite(weights[name])
+        kind = "NaN" if bool(weights[name].isnan().any()) else "infinity"
         raise ConfigError(
-            f"timm has no pretrained weights for {spec.arch}; use resnet18 or another of timm's, or train it"
+            f"{owner} holds {kind} in {name!r}; got {int(bad.sum())} of {bad.numel()} values not finite; {advice}"
         )
-    if spec.stem != "imagenet":
-        raise ConfigError(
-            f"pretrained weights belong to the imagenet stem; got stem {spec.stem!r}; set squeeze.stem to imagenet"
-        )
-    options = timm_options(spec, name)
-    cached = _cached_weights(config.hf_hub_id)
-    if cached is not None:
-        # Given as a file, so that no server is contacted to see whether the copy is the latest.
-        options["pretrained_cfg_overlay"] = {"file": cached}
-    elif config.hf_hub_id and not constants.HF_HUB_OFFLINE:
-        _require_server(config.hf_hub_id, spec.arch)
-    try:
-        model = timm.create_model(name, pretrained=True, **options)
-    except Exception as error:  # noqa: BLE001 - hub, network and file errors share no base class
-        raise ConfigError(_no_weights(spec.arch, error)) from error
-    final_classifier(model)
-    return Pretrained(
-        model=model,
-        mean=_per_channel(config.mean, spec.channels),
-        std=_per_channel(config.std, spec.channels),
-        complete=config.num_classes == spec.num_classes,
-    )
+    name = first_negative_variance(weights)
+    if name is not None:
+        raise ConfigError(f"{owner} holds a negative variance in {name!r}; got {weights[name].min():g}; {advice}")
 
 
-def _cached_weights(hub_id: str | None) -> str | None:
-    """Return the file with these weights in the local cache of the Hugging Face hub, if it is there."""
-    names = ("model.safetensors", "pytorch_model.bin") if hub_id else ()
-    found = (try_to_load_from_cache(str(hub_id), name) for name in names)
-    return next((path for path in found if isinstance(path, str)), None)
-
-
-def _require_server(hub_id: str, arch: str) -> None:
-    """Raise `ConfigError` at once if the server cannot be reached; the hub's client would try for most of a minute."""
-    try:
-        urlopen(Request(hf_hub_url(hub_id, "model.safetensors"), method="HEAD"), timeout=10).close()
-    except HTTPError:
-        return  # it answers; the client knows better what to ask for
-    except OSError as error:
-        raise ConfigError(_no_weights(arch, error)) from error
-
-
-def _no_weights(arch: str, error: Exception) -> str:
-    reason = " ".join(str(error).split())[:160] or type(error).__name__
-    return (
-        f"cannot load the pretrained weights of {arch}; got {reason}; connect once, or set squeeze.checkpoint to a file"
-    )
-
-
-def _read(path: Path) -> Mapping[str, Any]:
-    try:
-        if path.suffix == ".safetensors":
-            return safetensors.torch.load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise ConfigError(f"checkpoint not found; got {path}; give the path of a state dict") from None
-    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError, SafetensorError) as error:
-        kind = type(error).__name__
-        raise ConfigError(
-            f"checkpoint cannot be read; got {path} ({kind}); save a plain state dict with torch.save or safetensors"
-        ) from error
-    if not isinstance(content, Mapping):
-        raise ConfigError(
-            f"checkpoint is no state dict; got {path} holding a {type(content).__name__}; save model.state_dict()"
-        )
-    return content
-
-
-def _unwrap(path: Path, content: Mapping[str, Any]) -> dict[str, Tensor]:
-    inner = next((content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)), content)
-    weights = {str(key).removeprefix("module."): value for key, value in inner.items()}
-    foreign = [key for key, value in weights.items() if not isinstance(value, Tensor)]
-    if foreign or not weights:
-        got = f"the entry {foreign[0]!r}" if foreign else "no entries"
-        raise ConfigError(f"checkpoint is no state dict; got {path} with {got}; save model.state_dict()")
-    return weights
-
-
-def _check_classes(path: Path, found: Any, classes: Sequence[str] | None) -> None:
-    if classes is None or not isinstance(found, (list, tuple)) or list(found) == list(classes):
-        return
-    differ = ((theirs, ours) for theirs, ours in zip(found, classes, strict=False) if theirs != ours)
-    theirs, ours = next(differ, (f"{len(found)} classes", f"{len(classes)}"))
-    raise ConfigError(
-        f"checkpoint has another class order than the data; got {theirs!r} where the data have {ours!r} ({path}); "
-        "use a teacher of these classes"
-    )
-
-
-def _check_weights(path: Path, weights: Mapping[str, Tensor], model: nn.Module, spec: ModelSpec) -> None:
-    wanted = model.state_dict()
-    missing = [key for key in wanted if key not in weights]
-    extra = [key for key in weights if key not in wanted]
-    if missing or extra:
-        first = f"first missing {missing[0]!r}" if missing else f"first extra {extra[0]!r}"
-        raise ConfigError(
-            f"checkpoint {path} is not a {spec.arch} with the {spec.stem} stem; "
-            f"got {len(missing)} keys missing and {len(extra)} extra ({first}); set squeeze.arch and squeeze.stem"
-        )
+def _head(model: nn.Module) -> tuple[str, str]:
+    """Return the names of the last layer's weight and bias."""
     last = final_classifier(model)
-    head = next(name for name, module in model.named_modules() if module is last)
-    wrong = [key for key in wanted if weights[key].shape != wanted[key].shape]
-    if wrong and all(key in (f"{head}.weight", f"{head}.bias") for key in wrong):
-        count = weights[f"{head}.weight"].shape[0]
-        if count != spec.num_classes:
+    name = next(name for name, module in model.named_modules() if module is last)
+    return f"{name}.weight", f"{name}.bias"
+
+
+def _named_as(path: Path, weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors under the network's names, without the parts that wrappers add."""
+    named: dict[str, Tensor] = {}
+    origin: dict[str, str] = {}
+    for key, value in weights.items():
+        name = _bare(key, wanted)
+        if name in origin and name in wanted and not _same(named[name], value):
             raise ConfigError(
-                f"checkpoint has {count} classes, the data have {spec.num_classes}; got {path}; "
-                "use a teacher of the same classes"
+                f"checkpoint {path} has two different tensors for {name!r}; got {origin[name]!r} and {key!r}; save the "
+                "state dict of one network"
             )
-    if wrong:
-        shapes = f"{wrong[0]!r} of shape {tuple(weights[wrong[0]].shape)} instead of {tuple(wanted[wrong[0]].shape)}"
-        kind = f"{spec.arch} ({spec.channels} channels, {spec.image_size} pixels, {spec.stem} stem)"
+        named[name], origin[name] = value, key
+    return named
+
+
+def _bare(key: str, wanted: Mapping[str, Tensor]) -> str:
+    """Return a name without the parts that wrappers add; no more of them than the network's own names need."""
+    parts = key.split(".")
+    if key not in wanted:
+        parts = [part for part in parts if part not in _INNER]
+    while len(parts) > 1 and parts[0] in _OUTER and ".".join(parts) not in wanted:
+        parts = parts[1:]
+    return ".".join(parts)
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    plain = all(value.layout is torch.strided and not value.is_meta for value in (one, other))
+    return plain and (one.shape, one.dtype) == (other.shape, other.dtype) and torch.equal(one, other)
+
+
+def _check_names(
+    path: Path, found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], head: tuple[str, str], spec: ModelSpec
+) -> None:
+    missing = [name for name in wanted if name not in found and not name.endswith("num_batches_tracked")]
+    extra = [name for name in found if name not in wanted and name.rpartition(".")[2] not in _COUNTERS]
+    extra = [name for name in extra if name not in {"mean", "std"}]  # facts beside the weights
+    if not missing and not extra:
+        return
+    got = f"got {len(missing)} keys missing{_examples(missing)} and {len(extra)} extra{_examples(extra)}"
+    prefix = _common_prefix(missing, extra)
+    if prefix:
+        advice = f"its names begin with {prefix!r}: save the state dict without it"
+    elif missing and set(missing) <= set(head):
+        advice = "it lacks this network's last layer: give the checkpoint of a whole classifier"
+    else:
+        advice = "set squeeze.arch and squeeze.stem"
+    raise ConfigError(f"checkpoint {path} is not a {spec.arch} with the {spec.stem} stem; {got}; {advice}")
+
+
+def _common_prefix(missing: Sequence[str], extra: Sequence[str]) -> str:
+    """Return what stands before all missing names among the extra ones; empty if there is nothing such."""
+    if not missing:
+        return ""
+    known = set(extra)
+    fronts = (name.removesuffix(missing[0]) for name in extra if name.endswith("." + missing[0]))
+    return next((front for front in fronts if all(front + name in known for name in missing)), "")
+
+
+def _check_shapes(
+    path: Path, found: Mapping[str, Tensor], wanted: Mapping[str, Tensor], head: tuple[str, str], spec: ModelSpec
+) -> None:
+    wrong = [name for name in wanted if name in found and found[name].shape != wanted[name].shape]
+    if not wrong:
+        return
+    if set(wrong) <= set(head) and found[head[0]].ndim == 2 and len(found[head[0]]) != spec.num_classes:
         raise ConfigError(
-            f"checkpoint {path} is not this {kind}; got {shapes}; "
-            "set squeeze.arch, squeeze.stem, data.channels or data.image_size"
+            f"checkpoint has {len(found[head[0]])} classes, the data have {spec.num_classes}; got {path}; "
+            "use a teacher of the same classes"
         )
+    shapes = _examples(
+        wrong, lambda name: f" of shape {tuple(found[name].shape)} instead of {tuple(wanted[name].shape)}"
+    )
+    kind = f"{spec.arch} ({spec.channels} channels, {spec.image_size} pixels, {spec.stem} stem)"
+    other = _fitting_stem(found, spec)
+    advice = (
+        f"it fits the other stem: set squeeze.stem to {other}"
+        if other
+        else "set squeeze.arch, squeeze.stem, data.channels or data.image_size"
+    )
+    raise ConfigError(f"checkpoint {path} is not this {kind}; got{shapes.removeprefix(':')}; {advice}")
 
 
-def _per_channel(values: Sequence[float], channels: int) -> tuple[float, ...]:
-    """Fit three values to other channel counts: grey gets their mean, as timm sums the weights; more repeat them."""
-    if channels == 1:
-        return (sum(values) / len(values),)
-    return tuple(float(values[index % len(values)]) for index in range(channels))
+def _fitting_stem(found: Mapping[str, Tensor], spec: ModelSpec) -> str | None:
+    """Return the other stem if all shapes fit it."""
+    other = replace(spec, stem="small" if spec.stem == "imagenet" else "imagenet")
+    with torch.device("meta"):
+        wanted = build_model(other).state_dict()
+    fits = all(name not in found or found[name].shape == value.shape for name, value in wanted.items())
+    return other.stem if fits else None
+
+
+def _examples(names: Sequence[str], tell: Callable[[str], str] = lambda _: "") -> str:
+    listed = ", ".join(f"{name!r}{tell(name)}" for name in names[:3])
+    return f": {listed}{', ...' if len(names) > 3 else ''}" if names else ""
+
+
+def _converted(path: Path, name: str, value: Tensor | None, like: Tensor) -> Tensor:
+    """Return a tensor of the file as a plain one of the network's type, with memory of its own."""
+    if value is None:
+        return torch.zeros(like.shape, dtype=like.dtype)  # num_batches_tracked
+    kinds: Iterable[tuple[bool, str]] = (
+        (value.is_meta, "has no values (meta device)"),
+        (type(value) not in (Tensor, nn.Parameter, nn.Buffer), f"is a {type(value).__name__}"),
+        (value.is_quantized, f"is quantised ({value.dtype})"),
+        (value.layout is not torch.strided, f"is sparse ({value.layout})"),
+        (value.is_complex(), f"is complex ({value.dtype})"),
+        (like.is_floating_point() and not value.is_floating_point(), f"holds integers ({value.dtype})"),
+    )
+    wrong = next((words for applies, words in kinds if applies), None)
+    if wrong is not None:
+        raise ConfigError(
+            f"checkpoint {path} has no plain weights; got {name!r}, which {wrong}; save them as dense float tensors"
+        )
+    return value.detach().to(like.dtype, copy=True, memory_format=torch.contiguous_format)
+
+
+def _rows(path: Path, file: ForeignFile, classes: Sequence[str] | None, named: Sequence[str]) -> list[int] | None:
+    """Return the order in which the last layer's rows are those of the data's classes; None = as they are."""
+    names = named or stated_classes(file.facts)
+    if classes is None or not names:
+        return None
+    rows = class_rows(f"checkpoint {path}", names, classes)
+    return None if rows == list(range(len(rows))) else rows

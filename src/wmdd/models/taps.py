@@ -1,9 +1,10 @@
 """Taps: read a network's features and the inputs of its BatchNorm layers inside a `with`, leaving no hook behind."""
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
+import torch
 from torch import Tensor, nn
 
 from wmdd.errors import ConfigError
@@ -80,6 +81,14 @@ def final_classifier(model: nn.Module) -> nn.Linear:
         got = f"{type(model).__name__} ending in {type(layer).__name__}"
         raise ConfigError(f"networks must end in one linear layer; got {got}; choose another")
     return layer
+
+
+def reorder_head(model: nn.Module, rows: Sequence[int]) -> None:
+    """Put the outputs of the last linear layer into another order, in place: the new first is the old `rows[0]`."""
+    layer = final_classifier(model)
+    with torch.no_grad():
+        for values in layer.parameters():
+            values.copy_(values[list(rows)])
 
 
 def _offer(

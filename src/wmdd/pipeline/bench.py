@@ -4,7 +4,6 @@ Every cell is a run with a folder of its own; all share one store, so nothing is
 the statistics, not the students of the random images. A cell that fails is a line in its row; the others go on.
 """
 
-import json
 import time
 import traceback
 from collections.abc import Sequence
@@ -12,19 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wmdd.artifacts.files import make_folder, read_json, write_bytes, write_json
+from wmdd.artifacts.files import make_folder, write_bytes, write_json, writing
 from wmdd.artifacts.folder import Store
 from wmdd.artifacts.keys import result_key
+from wmdd.artifacts.parsing import read_as
 from wmdd.data.sources.opening import open_data
-from wmdd.errors import WmddError
+from wmdd.errors import ArtifactError, WmddError
 from wmdd.pipeline.bench_recipe import BenchRecipe, Cell, cells
-from wmdd.pipeline.bench_results import SCHEMA, bench_results, cell_entry, finished_entry
+from wmdd.pipeline.bench_results import bench_results, cell_entry, finished_entry
 from wmdd.pipeline.estimate import announce_bench, span
 from wmdd.pipeline.plan import RunPlan, plan_run
 from wmdd.pipeline.provenance import versions
 from wmdd.pipeline.run import DEFAULT_STORE, run_stages
+from wmdd.pipeline.run_files import BENCH_FILE, BENCH_SCHEMA, read_metrics
 from wmdd.pipeline.runner import Runner, StoredResult, given_images
-from wmdd.pipeline.status import BENCH_FILE, METRICS_FILE
 from wmdd.pipeline.watchers import OnlyNew, Watcher
 from wmdd.settings import Recipe
 from wmdd.settings.recipe import write_recipe
@@ -64,7 +64,7 @@ class _Bench:
         """Return a hash of everything that a cell is made from."""
         code = {name: versions().get(name, "") for name in ("wmdd", "commit")}
         images = [self.base.train.fingerprint, self.base.val.fingerprint]
-        return {"identity": result_key("cell", SCHEMA, {"recipe": cell.recipe.counted(), "code": code}, images)}
+        return {"identity": result_key("cell", BENCH_SCHEMA, {"recipe": cell.recipe.counted(), "code": code}, images)}
 
 
 def bench(
@@ -132,13 +132,16 @@ def _make_all(
 
 
 def _finished(bench: _Bench, cell: Cell) -> dict[str, Any] | None:
-    """Return the metrics of a cell that was finished from the same settings, data and code before."""
+    """Return the metrics of a cell that was finished from the same settings, data and code before.
+
+    What is damaged is put together again from the store, where nothing is repeated.
+    """
     folder = bench.out / cell.folder
     try:
-        done = json.loads((folder / _DONE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        done = read_as(dict[str, str], folder / _DONE)
+        return read_metrics(folder) if done == bench.identity(cell) else None
+    except ArtifactError:
         return None
-    return read_json(folder / METRICS_FILE) if done == bench.identity(cell) else None
 
 
 def _attempt(bench: _Bench, cell: Cell, plan: RunPlan | Exception, teacher: StoredResult) -> dict[str, Any]:
@@ -157,7 +160,8 @@ def _attempt(bench: _Bench, cell: Cell, plan: RunPlan | Exception, teacher: Stor
 def _make(bench: _Bench, cell: Cell, plan: RunPlan | Exception) -> dict[str, Any]:
     """Run a cell from its data to its metrics."""
     runner = bench.runner(cell.recipe, cell.folder)
-    (runner.out / _TRACEBACK).unlink(missing_ok=True)
+    with writing(runner.out / _TRACEBACK):
+        (runner.out / _TRACEBACK).unlink(missing_ok=True)
     if isinstance(plan, Exception):
         raise plan
     write_bytes(runner.out / "recipe.yaml", write_recipe(cell.recipe).encode())

@@ -5,10 +5,9 @@ from typing import Any
 from wmdd.pipeline.bench_recipe import BenchRecipe, Cell
 from wmdd.pipeline.metrics import data_facts, machine_facts, teacher_facts
 from wmdd.pipeline.plan import RunPlan
+from wmdd.pipeline.run_files import BENCH_SCHEMA
 from wmdd.pipeline.runner import Runner, StoredResult
 from wmdd.stages.squeeze import SQUEEZE
-
-SCHEMA = 1
 
 
 def bench_results(
@@ -17,9 +16,9 @@ def bench_results(
     """Return the contents of `bench.json` apart from its cells."""
     evaluation = base.recipe.evaluate
     return {
-        "schema": SCHEMA,
+        "schema": BENCH_SCHEMA,
         "data": data_facts(base.train, base.val),
-        "teacher": {**teacher_facts(teacher.record), "seconds": float(teacher.folder.manifest()["seconds"])},
+        "teacher": {**teacher_facts(teacher.record), "seconds": teacher.folder.manifest().seconds},
         "rows": [
             {"name": row, "method": recipe.method_of(row), "settings": recipe.variants.get(row, {})}
             for row in recipe.rows
@@ -44,7 +43,7 @@ def cell_entry(cell: Cell, state: str, **facts: Any) -> dict[str, Any]:
         "state": state,
         "error": "",
         "folder": cell.folder,
-        **{"scores": [], "beside": [], "seconds": {}, "memory": {}, "bytes": {}},
+        **{"scores": [], "beside": [], "seconds": {}, "memory": {}, "bytes": {}, "warnings": []},
         **facts,
     }
 
@@ -55,7 +54,7 @@ def finished_entry(cell: Cell, metrics: dict[str, Any], teacher: StoredResult) -
     costs = metrics["costs"][method]
     seconds, memory = dict(costs["seconds"]), dict(costs["memory"])
     if f"{SQUEEZE.name}-{teacher.key}" in metrics["run"]["results"] and SQUEEZE.name in seconds:
-        seconds[SQUEEZE.name] = round(seconds[SQUEEZE.name] - float(teacher.folder.manifest()["seconds"]), 3)
+        seconds[SQUEEZE.name] = round(seconds[SQUEEZE.name] - teacher.folder.manifest().seconds, 3)
         if seconds[SQUEEZE.name] <= 0:  # a method may have further teachers of its own
             del seconds[SQUEEZE.name], memory[SQUEEZE.name]
     return cell_entry(
@@ -66,4 +65,5 @@ def finished_entry(cell: Cell, metrics: dict[str, Any], teacher: StoredResult) -
         seconds=seconds,
         memory=memory,
         bytes=metrics["bytes"],
+        warnings=metrics.get("warnings", []),
     )

@@ -3,18 +3,28 @@
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 
 from wmdd.context import Context
+from wmdd.data.views import crop_and_flip, draw_views
 from wmdd.methods.algorithm import Work
 from wmdd.models.building import build_model
+from wmdd.ot.compiled import compiled_before
 from wmdd.pipeline.bench_recipe import Cell
 from wmdd.pipeline.plan import RunPlan
 from wmdd.pipeline.runner import Runner
+from wmdd.settings import TrainSettings, ViewSettings
+from wmdd.training.optim import build_optimiser
 from wmdd.values import ModelSpec
 
 PROBE = 32
+"""Images by which the cost of one is timed."""
+FEW = 2
+"""Images by which the cost of a step beside its images is timed."""
+COMPILING = 10.0
+"""Seconds that the transport solver takes to be compiled, once on a machine."""
 PATIENCE = 4.0
 """Seconds after which a probe is no longer repeated; the first calls are slow while kernels are compiled."""
 
@@ -28,8 +38,15 @@ class Estimate:
     memory: int
 
 
-Speed = tuple[float, float]
-"""Seconds that an image costs: forward alone, and forward with backward."""
+class Speed(NamedTuple):
+    """Seconds that a network costs."""
+
+    forward: float
+    """For an image, forward alone."""
+    both: float
+    """For an image, forward and backward."""
+    step: float
+    """For a step of training, beside its images: views, optimiser, everything that is done once a batch."""
 
 
 class Speeds(dict[str, Speed]):
@@ -45,7 +62,12 @@ class Speeds(dict[str, Speed]):
 
     def seconds(self, work: Iterable[Work]) -> float:
         """Return the seconds of this work."""
-        return sum(part.forward * self[part.arch][0] + part.both * self[part.arch][1] for part in work)
+        return sum(
+            part.forward * self[part.arch].forward
+            + part.both * self[part.arch].both
+            + part.steps * self[part.arch].step
+            for part in work
+        )
 
 
 def announce(plan: RunPlan, runner: Runner) -> None:
@@ -101,6 +123,7 @@ def estimate(plan: RunPlan, device: torch.device, precision: str) -> Estimate:
     decoded = len(train) * pixels if train.images.in_memory else 0
     return Estimate(
         seconds={
+            **({"compiling": COMPILING} if _compiles(plan) else {}),
             "teacher": speeds.seconds(work.teachers),
             **({} if work.method is None else {plan.method.name: speeds.seconds(work.method)}),
             "labels": 2 * speeds.seconds(work.labels),
@@ -111,21 +134,36 @@ def estimate(plan: RunPlan, device: torch.device, precision: str) -> Estimate:
     )
 
 
+def _compiles(plan: RunPlan) -> bool:
+    """Return whether this is the first time on this machine that a run measures transport."""
+    return "statistics" in plan.method.stages and not compiled_before()
+
+
 def step_seconds(spec: ModelSpec, device: torch.device, precision: str) -> Speed:
-    """Return the seconds an image costs: forward alone, and forward with backward."""
+    """Return the seconds that an image costs, and a step of training beside its images."""
     ctx = Context(device=device, precision=precision)
     with torch.random.fork_rng(devices=[]):
         model = build_model(spec).to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         images = torch.randn(PROBE, spec.channels, spec.image_size, spec.image_size).to(device)
 
-    def forward() -> torch.Tensor:
+    optimiser = build_optimiser(model, TrainSettings(optimiser="adamw"))
+
+    def forward(shown: torch.Tensor = images) -> torch.Tensor:
         with ctx.autocast():
-            return model(images.contiguous(memory_format=torch.channels_last)).float().sum()
+            return model(shown.contiguous(memory_format=torch.channels_last)).float().sum()
 
-    def both() -> None:
-        forward().backward()
+    def both(shown: torch.Tensor = images) -> None:
+        forward(shown).backward()
 
-    return _fastest(forward, device) / PROBE, _fastest(both, device) / PROBE
+    def step() -> None:
+        drawn = draw_views(torch.arange(FEW), spec.image_size, spec.image_size, ViewSettings(), ctx.generator("probe"))
+        optimiser.zero_grad(set_to_none=True)
+        both(crop_and_flip(images[:FEW], drawn.crop, drawn.flip, spec.image_size))
+        optimiser.step()
+
+    each = _fastest(both, device) / PROBE
+    beside = _fastest(step, device) - FEW * each
+    return Speed(forward=_fastest(forward, device) / PROBE, both=each, step=max(0.0, beside))
 
 
 def _fastest(work: Callable[[], object], device: torch.device) -> float:

@@ -7,19 +7,20 @@ from typing import Any
 
 from torch import Tensor
 
-from wmdd.artifacts.files import read_json, write_json
+from wmdd.artifacts.files import write_json
+from wmdd.artifacts.parsing import read_as
 from wmdd.evaluation.comparison import BASELINE, Scores
 from wmdd.evaluation.ranking import ranking_rows
 from wmdd.pipeline.plan import RunPlan
 from wmdd.pipeline.provenance import versions
+from wmdd.pipeline.run_files import METRICS_FILE, RUN_ADVICE, RUN_FILE, SCHEMA, JoinedScores, RunFile, read_metrics
 from wmdd.pipeline.runner import Runner, StoredResult
 from wmdd.pipeline.set_evaluation import EvaluatedSet
-from wmdd.pipeline.status import METRICS_FILE, RUN_FILE
 from wmdd.product.manifest import EXACT
 from wmdd.stages.barycenter import BARYCENTER
-from wmdd.values import Diagnosis, ImageSet, RunWarning, Score, Teacher
+from wmdd.values import Diagnosis, ImageSet, Score, Teacher
+from wmdd.warnings import RunWarning
 
-SCHEMA = 1
 JOINED_FILE = "evaluations/scores.json"
 _SAME = ("set", "ipc", "student", "protocol", "labels", "seed")
 """Two scores that agree in these are of the same student."""
@@ -57,8 +58,8 @@ def run_metrics(
 
 def with_scores(metrics: Mapping[str, Any], scores: Scores) -> dict[str, Any]:
     """Return the metrics of a finished run with further scores, and the ranking of all."""
-    evaluations = merged_scores(metrics["evaluations"], scores)
-    ranking = ranking_rows(evaluations, metrics["full_data"], random=BASELINE)
+    evaluations = merged_scores(metrics.get("evaluations", ()), scores)
+    ranking = ranking_rows(evaluations, metrics.get("full_data", ()), random=BASELINE)
     return {**metrics, "evaluations": evaluations, "ranking": ranking}
 
 
@@ -71,8 +72,11 @@ def merged_scores(*groups: Scores) -> list[Mapping[str, Any]]:
 def joined_scores(run: Path) -> list[Mapping[str, Any]]:
     """Return the scores that `wmdd evaluate` added to a run, if its sets and their labelling teachers are the same."""
     path = run / JOINED_FILE
-    joined = read_json(path) if path.exists() else {}
-    return joined["scores"] if joined.get("of") == _scored(run) else []
+    if not path.exists():
+        return []
+    advice = f"remove it: its scores are lost, but `wmdd evaluate {run}` makes them again"
+    joined = read_as(JoinedScores, path, advice=advice)
+    return [asdict(score) for score in joined.scores] if joined.of == _scored(run) else []
 
 
 def join_scores(run: Path, scores: Scores, warnings: Iterable[RunWarning]) -> None:
@@ -82,15 +86,16 @@ def join_scores(run: Path, scores: Scores, warnings: Iterable[RunWarning]) -> No
     """
     rows = list(scores)
     write_json(run / JOINED_FILE, {"of": _scored(run), "scores": merged_scores(joined_scores(run), rows)})
-    metrics = with_scores(read_json(run / METRICS_FILE), rows)
-    metrics["warnings"] += [each for each in map(asdict, warnings) if each not in metrics["warnings"]]
+    metrics = with_scores(read_metrics(run), rows)
+    said = metrics.get("warnings", [])
+    metrics["warnings"] = said + [each for each in map(asdict, warnings) if each not in said]
     write_json(run / METRICS_FILE, metrics)
 
 
 def _scored(run: Path) -> dict[str, Any]:
     """Return the identities of a run's sets and of the teachers that label them."""
-    known = read_json(run / RUN_FILE)
-    return {role: known.get(role) for role in ("sets", "labelling")}
+    known = read_as(RunFile, run / RUN_FILE, advice=RUN_ADVICE)
+    return {role: names and list(names) for role, names in (("sets", known.sets), ("labelling", known.labelling))}
 
 
 def data_facts(train: ImageSet, val: ImageSet) -> dict[str, Any]:
@@ -103,6 +108,7 @@ def data_facts(train: ImageSet, val: ImageSet) -> dict[str, Any]:
         "image_size": train.image_size,
         "channels": train.channels,
         "broken": len(train.broken) + len(val.broken),
+        "holdout": val.held_out,
     }
 
 
@@ -128,7 +134,7 @@ def barycenter_facts(results: Iterable[StoredResult]) -> dict[str, Any]:
     found = next((result for result in results if result.stage is BARYCENTER), None)
     if found is None:
         return {}
-    record, settings = found.record, found.folder.manifest()["settings"]
+    record, settings = found.record, found.folder.manifest().settings
     return {
         "objective": settings["objective"],
         "weights": settings["weights"] if settings["objective"] == "wasserstein" else None,
@@ -153,7 +159,7 @@ def _seconds(results: Sequence[StoredResult]) -> dict[str, float]:
     """Return the seconds of each stage, those of all sets added up, whenever they were spent."""
     seconds: dict[str, float] = {}
     for result in results:
-        spent = float(result.folder.manifest()["seconds"])
+        spent = result.folder.manifest().seconds
         seconds[result.stage.name] = round(seconds.get(result.stage.name, 0.0) + spent, 3)
     return seconds
 
@@ -174,9 +180,9 @@ def _costs(results: Sequence[StoredResult], evaluated: EvaluatedSet) -> dict[str
         counted.add(key)
         manifest = known[key].folder.manifest()
         name = known[key].stage.name
-        seconds[name] = round(seconds.get(name, 0.0) + float(manifest["seconds"]), 3)
-        memory[name] = max(memory.get(name, 0), int(manifest.get("peak_memory", 0)))
-        for part in manifest["inputs"]:
+        seconds[name] = round(seconds.get(name, 0.0) + manifest.seconds, 3)
+        memory[name] = max(memory.get(name, 0), manifest.peak_memory)
+        for part in manifest.inputs:
             waiting += [part] if isinstance(part, str) else part
     return {"seconds": seconds, "memory": memory}
 

@@ -1,21 +1,21 @@
 """What a run will do, resolved and checked once, before any stage runs."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 
-from wmdd.data.loading import require_images
+from wmdd.data.loading import batch_spans, require_images
+from wmdd.errors import ConfigError
 from wmdd.evaluation.comparison import BASELINE
 from wmdd.evaluation.protocols import EvaluationProtocol, find_protocol
-from wmdd.methods.algorithm import Algorithm, Size, Work, load_algorithm
+from wmdd.methods.algorithm import Algorithm, Size, Work, load_algorithm, squeezing_of
 from wmdd.methods.catalogue import find_method
 from wmdd.methods.method import Method
-from wmdd.models.batchnorm import require_batchnorm
+from wmdd.models.batchnorm import require_batchnorm, takes_single_images
 from wmdd.models.building import build_model, network_spec
-from wmdd.models.checkpoints import load_checkpoint
 from wmdd.settings import Recipe
+from wmdd.stages.given_teacher import given_moments, open_checkpoint
 from wmdd.values import ImageSet, ModelSpec
 
 
@@ -65,7 +65,7 @@ def plan_run(recipe: Recipe, train: ImageSet, val: ImageSet) -> RunPlan:
     require_images(train, recipe.ipc)
     protocols = tuple(find_protocol(name) for name in recipe.evaluate.protocols)
     label_epochs = _label_epochs(protocols, recipe.evaluate.epochs)
-    work = _work(recipe, algorithm, train, protocols, label_epochs)
+    work = _work(recipe, algorithm, (train, val), protocols)
     archs = (
         recipe.squeeze.arch,
         *recipe.evaluate.students,
@@ -87,6 +87,7 @@ def plan_run(recipe: Recipe, train: ImageSet, val: ImageSet) -> RunPlan:
         work=work,
     )
     _check_teacher(plan)
+    _check_batches(plan)
     return plan
 
 
@@ -107,17 +108,61 @@ def _label_epochs(protocols: Sequence[EvaluationProtocol], epochs: int | None) -
 
 
 def _work(
-    recipe: Recipe, algorithm: Algorithm, train: ImageSet, protocols: Iterable[EvaluationProtocol], label_epochs: int
+    recipe: Recipe, algorithm: Algorithm, sets: tuple[ImageSet, ImageSet], protocols: Sequence[EvaluationProtocol]
 ) -> RunWork:
+    train, val = sets
     evaluation, size = recipe.evaluate, Size(images=len(train), classes=len(train.classes))
     images = size.classes * recipe.ipc
-    views = evaluation.seeds * sum(evaluation.epochs or each.training.epochs for each in protocols) * images
+    own = algorithm.teach_work(recipe, size)
+    further = [squeezing_of(arch, recipe, size) for arch in recipe.relabel.teachers]
+    students = [squeezing_of(arch, recipe, size) for arch in evaluation.students if evaluation.full_data]
+    upper = [replace(each, both=evaluation.seeds * each.both) for each in students]
+    labelling = dict.fromkeys([recipe.squeeze.arch, *(each.arch for each in (*own, *further))])
+    labelled_views = _label_epochs(protocols, evaluation.epochs) * images
     return RunWork(
-        teachers=algorithm.teach_work(recipe, size),
+        teachers=(*dict.fromkeys((*own, *further)), *upper),
         method=None if algorithm.work is None else algorithm.work(recipe, size),
-        labels=(Work(arch=recipe.squeeze.arch, forward=label_epochs * images),),
-        students=tuple(Work(arch=arch, forward=views, both=views) for arch in evaluation.students),
+        labels=tuple(Work(arch=arch, forward=labelled_views) for arch in labelling),
+        students=tuple(part for each in protocols for part in _student_work(each, recipe, size, len(val), labelling)),
     )
+
+
+def _student_work(
+    protocol: EvaluationProtocol, recipe: Recipe, size: Size, tested: int, labelling: Iterable[str]
+) -> Iterator[Work]:
+    """Count what a protocol's students are trained on and tested with, and what teachers label while they are."""
+    if protocol.procedure == "kernel":
+        return
+    settings, images = recipe.evaluate, size.classes * recipe.ipc
+    epochs = settings.epochs or protocol.training.epochs
+    soft = protocol.labels != "hard" and settings.labels != "hard"
+    runs = settings.seeds * (1 + (soft and settings.labels == "both"))
+    batch = protocol.batch(recipe.ipc, size.classes)
+    for arch in settings.students:
+        tests = runs * min(settings.tests, epochs) * tested
+        steps = runs * epochs * len(batch_spans(images, batch))
+        yield Work(arch=arch, forward=tests, both=runs * epochs * images, steps=steps, batch=batch)
+    if soft and protocol.labels == "online":
+        views = settings.seeds * len(settings.students) * epochs * images
+        for arch in labelling:
+            yield Work(arch=arch, forward=views, batch=batch if protocol.batch_statistics else None)
+
+
+def _check_batches(plan: RunPlan) -> None:
+    """Refuse steps on a single image for networks that cannot take them."""
+    work = plan.work
+    for part in (*work.teachers, *(work.method or ()), *work.students):
+        if part.batch != 1:
+            continue
+        spec = plan.networks[part.arch]
+        with torch.random.fork_rng(devices=[]):
+            single = takes_single_images(build_model(spec), spec)
+        if not single:
+            raise ConfigError(
+                f"{part.arch} cannot be trained on one image at a time, for its BatchNorm would see a single value; "
+                f"got {part.setting + ' 1' if part.setting else 'one image in all'}; "
+                f"raise {part.setting or '--ipc'}, or take a network without BatchNorm"
+            )
 
 
 def _check_teacher(plan: RunPlan) -> None:
@@ -127,4 +172,5 @@ def _check_teacher(plan: RunPlan) -> None:
         with torch.random.fork_rng(devices=[]):
             require_batchnorm(build_model(spec), spec.arch)
     if settings.checkpoint is not None:
-        load_checkpoint(Path(settings.checkpoint), spec, plan.train.classes)
+        open_checkpoint(settings, spec, plan.train.classes)
+    given_moments(settings, spec.channels)

@@ -1,6 +1,6 @@
 """A whole run: data → teacher → distilled set → soft labels → students, with random images beside as the baseline."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +9,14 @@ from wmdd.artifacts.folder import Store
 from wmdd.data.sources.opening import open_data
 from wmdd.evaluation.comparison import BASELINE
 from wmdd.pipeline.card_facts import card_facts
+from wmdd.pipeline.checks import require_stage
+from wmdd.pipeline.doubts import below_random, saturation
 from wmdd.pipeline.estimate import announce
 from wmdd.pipeline.metrics import joined_scores, product_bytes, run_metrics, with_scores
 from wmdd.pipeline.plan import RunPlan, plan_run
+from wmdd.pipeline.run_files import METRICS_FILE
 from wmdd.pipeline.runner import Runner, Stopped, given_images
 from wmdd.pipeline.set_evaluation import evaluate_set, full_data_scores, labelling_teachers
-from wmdd.pipeline.status import METRICS_FILE
 from wmdd.pipeline.watchers import Watcher
 from wmdd.product.writing import write_product
 from wmdd.settings import Recipe
@@ -53,6 +55,7 @@ def distill(
         WmddError: the input is not usable; the message is one line.
     """
     watcher = watcher or Watcher()
+    require_stage(until, recipe)
     plan = plan_run(recipe, *open_data(data, recipe.data))
     make_folder(out)
     make_folder(store)
@@ -72,9 +75,12 @@ def run_stages(runner: Runner, plan: RunPlan, command: str) -> dict[str, Any]:
     teachers = plan.algorithm.teach(runner, train, val, recipe)
     algorithms = {plan.method.name: plan.algorithm, BASELINE: plan.baseline}.values()
     distilled = [each.distill(runner, train, teachers, recipe) for each in algorithms]
+    runner.warn(saturation(distilled[0].record, plan.train, plan.method))
     labelling = labelling_teachers(runner, plan, teachers)
     runner.name_roles(sets=distilled, teachers=teachers, labelling=labelling)
     sets = [evaluate_set(runner, plan, each, labelling) for each in distilled]
+    scores = [asdict(score) for each in sets for score in each.evaluation.record.scores]
+    runner.warn(below_random(scores, plan.method, tested=len(plan.val)))
     metrics = run_metrics(runner, plan, sets, full_data=full_data_scores(runner, plan), command=command)
     product = runner.out / "distilled"
     facts = card_facts(metrics, plan, sets[0])

@@ -1,22 +1,24 @@
 """Train further students on the set of a finished run, and on random images beside; their scores join the run's."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from wmdd.artifacts.files import make_folder, read_json
+from wmdd.artifacts.files import make_folder
 from wmdd.artifacts.folder import ResultFolder, Store
+from wmdd.artifacts.parsing import read_as
 from wmdd.data.sources.opening import open_data
 from wmdd.errors import ConfigError, DataError
 from wmdd.evaluation.comparison import BASELINE
 from wmdd.methods.algorithm import Result
 from wmdd.methods.catalogue import complete, read_recipe
+from wmdd.pipeline.doubts import below_random
 from wmdd.pipeline.metrics import join_scores
 from wmdd.pipeline.plan import RunPlan, plan_run
+from wmdd.pipeline.run_files import METRICS_FILE, RUN_ADVICE, RUN_FILE, RunFile
 from wmdd.pipeline.runner import GivenResult, Runner, given_images
 from wmdd.pipeline.set_evaluation import evaluate_set, labelling_teachers
-from wmdd.pipeline.status import METRICS_FILE, RUN_FILE
 from wmdd.pipeline.watchers import Watcher
 from wmdd.product.manifest import open_product
 from wmdd.product.reading import PortableSet, load
@@ -41,11 +43,11 @@ def evaluate_run(path: Path, data: str, changes: Mapping[str, Any], *, watcher: 
     plan = _plan(before.with_settings(changes), product, data)
     out = run / "evaluations"
     make_folder(out)
-    runner = Runner(recipe=plan.recipe, store=Store(root=Path(record["store"])), out=out, watcher=watcher or Watcher())
+    runner = Runner(recipe=plan.recipe, store=Store(root=Path(record.store)), out=out, watcher=watcher or Watcher())
     runner.warn((*plan.train.warnings, *plan.val.warnings))
-    teachers = _teachers(record, "teachers")
+    teachers = _teachers(record.store, record.teachers)
     if plan.recipe.relabel.teachers == before.relabel.teachers:
-        labelling = _teachers(record, "labelling")
+        labelling = _teachers(record.store, record.labelling)
     else:
         labelling = labelling_teachers(runner, plan, teachers)
     sets: list[Result] = [GivenResult(key=_product_key(run), record=product)]
@@ -53,7 +55,9 @@ def evaluate_run(path: Path, data: str, changes: Mapping[str, Any], *, watcher: 
         sets.append(plan.baseline.distill(runner, given_images(plan.train), teachers, plan.recipe))
     evaluated = [evaluate_set(runner, plan, each, labelling) for each in sets]
     scores = tuple(score for each in evaluated for score in each.evaluation.record.scores)
-    join_scores(run, map(asdict, scores), runner.warnings)
+    rows = [asdict(score) for score in scores]
+    runner.warn(below_random(rows, plan.method, tested=len(plan.val)))
+    join_scores(run, rows, runner.warnings)
     return Evaluation(scores=scores)
 
 
@@ -62,15 +66,15 @@ def run_folder(path: Path) -> Path:
     return path.parent if path.name == "distilled" else path
 
 
-def _record(run: Path) -> dict[str, Any]:
+def _record(run: Path) -> RunFile:
     """Return the contents of `run.json` of a finished run."""
     if not (run / RUN_FILE).exists():
         raise ConfigError(
             f"students are compared with random images under the same teacher; got a set in {run}, which is not the "
             "folder of its run; give the run's folder, or train with wmdd.load(PATH).loader()"
         )
-    record = read_json(run / RUN_FILE)
-    if "teachers" not in record or not (run / METRICS_FILE).exists():
+    record = read_as(RunFile, run / RUN_FILE, advice=RUN_ADVICE)
+    if not record.teachers or not record.labelling or not (run / METRICS_FILE).exists():
         raise ConfigError(
             f"the run is unfinished, or of an older wmdd that did not note its teachers; got {run}; "
             "run `wmdd distill` again"
@@ -81,7 +85,7 @@ def _record(run: Path) -> dict[str, Any]:
 def _plan(recipe: Recipe, product: PortableSet, data: str) -> RunPlan:
     """Return the plan of an evaluation on the data that the set was distilled from; the teachers are there already."""
     of_set = {"ipc": product.ipc, "data.image_size": product.image_size, "data.channels": int(product.images.shape[1])}
-    recipe = recipe.with_settings({**of_set, "squeeze.checkpoint": None})
+    recipe = recipe.with_settings({**of_set, "squeeze.checkpoint": None, "squeeze.classes": ()})
     train, val = open_data(data, recipe.data)
     if product.classes != train.classes:
         raise DataError(
@@ -91,13 +95,13 @@ def _plan(recipe: Recipe, product: PortableSet, data: str) -> RunPlan:
     return plan_run(recipe, train, val)
 
 
-def _teachers(record: Mapping[str, Any], role: str) -> tuple[Result, ...]:
+def _teachers(store: str, names: Iterable[str] | None) -> tuple[Result, ...]:
     """Return the teachers that `run.json` names in a role, whichever stages made them."""
-    folders = [ResultFolder(path=Path(record["store"]) / name) for name in record[role]]
+    folders = [ResultFolder(path=Path(store) / name) for name in names or ()]
     gone = next((folder.path for folder in folders if not folder.finished), None)
     if gone is not None:
         raise ConfigError(f"a teacher of the run is gone; got no {gone}; run `wmdd distill` again")
-    return tuple(GivenResult(key=folder.manifest()["key"], record=folder.read(Teacher)) for folder in folders)
+    return tuple(GivenResult(key=folder.manifest().key, record=folder.read(Teacher)) for folder in folders)
 
 
 def _product_key(run: Path) -> str:

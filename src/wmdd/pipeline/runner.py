@@ -13,20 +13,22 @@ from typing import Any
 
 import torch
 
-from wmdd.artifacts.files import write_bytes, write_json
+from wmdd.artifacts.files import remove_leftovers, write_bytes, write_json
 from wmdd.artifacts.folder import ResultFolder, Store
 from wmdd.artifacts.keys import InputKeys, result_key
+from wmdd.errors import ArtifactError
 from wmdd.methods.algorithm import Result
 from wmdd.pipeline.devices import choose_device, choose_precision
 from wmdd.pipeline.memory import forget_peak, peak_memory
 from wmdd.pipeline.provenance import versions
-from wmdd.pipeline.status import RUN_FILE
+from wmdd.pipeline.run_files import RUN_FILE
 from wmdd.pipeline.stored_context import StoredContext
 from wmdd.pipeline.watchers import Watcher
 from wmdd.settings import Recipe, Section, SqueezeSettings
 from wmdd.stages.squeeze import checkpoint_digest
 from wmdd.stages.stage import Stage
-from wmdd.values import ImageSet, RunWarning, Teacher
+from wmdd.values import ImageSet, Teacher
+from wmdd.warnings import RunWarning
 
 
 class Stopped(Exception):  # noqa: N818 - not an error: the user asked for it with --until
@@ -78,9 +80,19 @@ class Runner:
         self.device = choose_device(self.recipe.device)
         self.precision = choose_precision(self.recipe.precision, self.device)
         self._roles: dict[str, list[str]] = {}
+        remove_leftovers(self.out)
 
-    def run(self, stage: Stage, *inputs: Result | tuple[Result, ...], settings: Section, **facts: Any) -> StoredResult:
+    def run(
+        self,
+        stage: Stage,
+        *inputs: Result | tuple[Result, ...],
+        settings: Section,
+        of: str = "",
+        **facts: Any,
+    ) -> StoredResult:
         """Return the result of `stage`, from the store or made; a tuple of results reaches it as a tuple of records.
+
+        `of` tells several runs of a stage apart, on the screen alone: of which set or network each is.
 
         Raises:
             Stopped: this was the last stage to run.
@@ -89,16 +101,20 @@ class Runner:
         keys = [[each.key for each in part] if isinstance(part, tuple) else part.key for part in inputs]
         key = self._key(stage, settings, facts, keys)
         result = StoredResult(key, stage, self.store.folder(stage.name, key))
-        reused = result.folder.finished
+        reused, title = result.folder.finished, f"{stage.name} {of}".strip()
         if not reused:
             with result.folder.claimed():
-                self._make(result, inputs, settings, facts, keys)
+                if not result.folder.finished:  # by another process, which held it until now
+                    self._make(result, inputs, settings, facts, keys, title=title)
         self.results.append(result)
         self._copy_log()
-        self._tell(current=None)
         manifest = result.folder.manifest()
-        self.watcher.end(stage.name, float(manifest["seconds"]), reused)
-        self.warn(RunWarning(**each) for each in manifest.get("warnings", ()))
+        self.watcher.end(title, manifest.seconds, reused)
+        if stage.output is Teacher:
+            arch, top1 = result.record.spec.arch, result.record.top1
+            self.watcher.note(f"teacher {arch}: {top1:.1f} % of the validation images right")
+        self.warn(manifest.warnings)
+        self._tell(current=None)
         if stage.name == self.until:
             raise Stopped
         return result
@@ -137,11 +153,14 @@ class Runner:
         settings: Section,
         facts: dict[str, Any],
         keys: InputKeys,
+        *,
+        title: str,
     ) -> None:
-        self.watcher.begin(result.stage.name)
+        self.watcher.begin(title)
         self._tell(current=result.folder)
         ctx = StoredContext(
             stage=result.stage.name,
+            title=title,
             seed=self._seed(result.stage, settings),
             device=self.device,
             precision=self.precision,
@@ -173,7 +192,7 @@ class Runner:
         result.folder.commit(record, provenance)
 
     def _tell(self, current: ResultFolder | None) -> None:
-        """Write `run.json`: results and the current one, for `wmdd status`; their roles, for `wmdd evaluate`."""
+        """Write `run.json`: results, the current one and warnings, for `wmdd status`; roles, for `wmdd evaluate`."""
         write_json(
             self.out / RUN_FILE,
             {
@@ -181,13 +200,21 @@ class Runner:
                 "results": [{"stage": result.stage.name, "folder": result.folder.path.name} for result in self.results],
                 **self._roles,
                 "current": current.path.name if current else None,
+                "warnings": [asdict(warning) for warning in self.warnings],
             },
         )
 
     def _copy_log(self) -> None:
         """Write the run's log as the logs of its results, in order, so that those of reused results are in it."""
-        rows = [result.folder.log.read_text(encoding="utf-8") for result in self.results if result.folder.log.exists()]
-        write_bytes(self.out / "log.jsonl", "".join(rows).encode())
+        write_bytes(self.out / "log.jsonl", b"".join(map(self._log_of, self.results)))
+
+    def _log_of(self, result: StoredResult) -> bytes:
+        """Return the log of a result; only curves are lost with a damaged one, so that the run goes on."""
+        try:
+            return result.folder.read_log()
+        except ArtifactError as error:
+            self.warn([RunWarning(kind="damaged log", text=f"its curves are left out: {error}")])
+            return b""
 
 
 def _device_name(device: torch.device) -> str:

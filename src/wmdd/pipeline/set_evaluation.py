@@ -32,9 +32,10 @@ class EvaluatedSet:
 
 def evaluate_set(runner: Runner, plan: RunPlan, distilled: Result, teachers: tuple[Result, ...]) -> EvaluatedSet:
     """Relabel a distilled set and train students on it; diagnose it first if the run has statistics."""
-    recipe, diagnosis = plan.recipe, _diagnosed(runner, distilled, teachers[0])
+    recipe, method = plan.recipe, distilled.record.method
+    diagnosis = _diagnosed(runner, distilled, teachers[0])
     facts = {"epochs": plan.label_epochs, "batch": plan.label_batch}
-    labels = runner.run(RELABEL, distilled, teachers, settings=recipe.relabel, **facts)
+    labels = runner.run(RELABEL, distilled, teachers, settings=recipe.relabel, of=method, **facts)
     evaluation = runner.run(
         EVALUATE,
         distilled,
@@ -42,7 +43,8 @@ def evaluate_set(runner: Runner, plan: RunPlan, distilled: Result, teachers: tup
         teachers,
         given_images(plan.val),
         settings=recipe.evaluate,
-        own_procedure=find_method(distilled.record.method).own_procedure,
+        of=method,
+        own_procedure=find_method(method).own_procedure,
     )
     return EvaluatedSet(
         distilled=distilled, teachers=teachers, diagnosis=diagnosis, labels=labels, evaluation=evaluation
@@ -65,16 +67,18 @@ def full_data_scores(runner: Runner, plan: RunPlan) -> tuple[Score, ...]:
     recipe, train, val = plan.recipe, given_images(plan.train), given_images(plan.val)
     if not recipe.evaluate.full_data:
         return ()
-    training = recipe.squeeze.with_(checkpoint=None, pretrained=False)
+    training = recipe.squeeze.without_checkpoint().with_(pretrained=False)
     scores: list[Score] = []
     for student, seed in product(recipe.evaluate.students, range(recipe.evaluate.seeds)):
         settings = training.with_(arch=student, seed=training.seed + seed)
-        trained = runner.run(SQUEEZE, train, val, settings=settings)
-        scores += runner.run(FULL_DATA, trained, val, settings=NoSettings(), seed=seed).record.scores
+        of = f"{student} seed {settings.seed}"
+        trained = runner.run(SQUEEZE, train, val, settings=settings, of=of)
+        scores += runner.run(FULL_DATA, trained, val, settings=NoSettings(), of=of, seed=seed).record.scores
     return tuple(scores)
 
 
 def _diagnosed(runner: Runner, distilled: Result, teacher: Result) -> StoredResult | None:
     """Return the diagnosis of a set if the run has statistics; no pass over the real images is made for it."""
     statistics = next((result for result in runner.results if result.stage is STATISTICS), None)
-    return statistics and runner.run(DIAGNOSE, distilled, teacher, statistics, settings=NoSettings())
+    of = distilled.record.method
+    return statistics and runner.run(DIAGNOSE, distilled, teacher, statistics, settings=NoSettings(), of=of)

@@ -1,22 +1,34 @@
 """The progress of a run, from the files that it has written. Free of torch; changes nothing."""
 
-import json
-from dataclasses import dataclass
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+from pydantic import NonNegativeFloat
+
+from wmdd.artifacts.parsing import lines_as, read_as
 from wmdd.errors import ArtifactError
+from wmdd.pipeline.run_files import BENCH_FILE, METRICS_FILE, RUN_ADVICE, RUN_FILE, RunFile, read_bench, read_metrics
 
-RUN_FILE = "run.json"
-METRICS_FILE = "metrics.json"
-BENCH_FILE = "bench.json"
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Spent:
+    """The one fact of a manifest that a status shows."""
+
+    seconds: NonNegativeFloat
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """A sentence, and a row for each stage: name, state, seconds, folder."""
+    """How far a run has come."""
 
     sentence: str
     rows: tuple[tuple[str, str, str, str], ...]
+    """Of each stage, or each set of a bench: name, state, seconds, folder."""
+    warnings: tuple[str, ...]
+    """What was said so far, each once."""
 
 
 def run_status(run: Path) -> Status:
@@ -25,32 +37,39 @@ def run_status(run: Path) -> Status:
     Raises:
         ArtifactError: it is not the folder of one.
     """
-    if (run / BENCH_FILE).exists():
-        return _bench_status(run / BENCH_FILE)
-    try:
-        record = json.loads((run / RUN_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ArtifactError(f"not the folder of a run; got {run}; give the --out of `wmdd distill`") from error
-    store = Path(record["store"])
-    rows = [_row(result["stage"], store / result["folder"]) for result in record["results"]]
-    if record["current"]:
-        name = record["current"]
-        rows.append((name.rpartition("-")[0], _last(store / name), "", name))
-    finished = (run / METRICS_FILE).exists() and not record["current"]
-    return Status(sentence="finished" if finished else "unfinished; the same command continues", rows=tuple(rows))
+    if os.path.isfile(run / BENCH_FILE):  # false, not an error, for a name that no disk could hold
+        return _bench_status(run)
+    if not os.path.isfile(run / RUN_FILE):
+        raise ArtifactError(f"not the folder of a run; got {run}; give the --out of `wmdd distill`")
+    record = read_as(RunFile, run / RUN_FILE, advice=RUN_ADVICE)
+    store = Path(record.store)
+    rows = [_row(result.stage, store / result.folder) for result in record.results]
+    if record.current:
+        rows.append((record.current.rpartition("-")[0], _last(store / record.current), "", record.current))
+    finished = (run / METRICS_FILE).exists() and not record.current
+    said = read_metrics(run).get("warnings", ()) if finished else [asdict(each) for each in record.warnings]
+    warnings = _texts(said)
+    sentence = "finished" if finished else "unfinished; the same command continues"
+    return Status(sentence=sentence + _counted(warnings), rows=tuple(rows), warnings=warnings)
 
 
-def _bench_status(path: Path) -> Status:
-    try:
-        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-        rows = [(cell["row"], cell["state"], _total(cell["seconds"]), cell["folder"]) for cell in cells]
-    except (OSError, ValueError, KeyError) as error:
-        raise ArtifactError(f"cannot read {path}; got {type(error).__name__}; run `wmdd bench` again") from error
+def _bench_status(bench: Path) -> Status:
+    cells = read_bench(bench)["cells"]
+    rows = [(cell["row"], cell["state"], _total(cell["seconds"]), cell["folder"]) for cell in cells]
     left = sum(cell["state"] != "finished" for cell in cells)
     sentence = (
         f"unfinished, {left} of {len(cells)} sets are missing; the same command continues" if left else "finished"
     )
-    return Status(sentence=sentence, rows=tuple(rows))
+    warnings = _texts(each for cell in cells for each in cell.get("warnings") or ())
+    return Status(sentence=sentence + _counted(warnings), rows=tuple(rows), warnings=warnings)
+
+
+def _texts(warnings: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(str(warning["text"]) for warning in warnings))
+
+
+def _counted(warnings: Sequence[str]) -> str:
+    return f"; {len(warnings)} warning{'' if len(warnings) == 1 else 's'}" if warnings else ""
 
 
 def _total(seconds: dict[str, float]) -> str:
@@ -58,22 +77,20 @@ def _total(seconds: dict[str, float]) -> str:
 
 
 def _row(stage: str, folder: Path) -> tuple[str, str, str, str]:
-    try:
-        seconds = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["seconds"]
-    except (OSError, ValueError, KeyError):
+    manifest = folder / "manifest.json"
+    if not manifest.is_file():
         return stage, "gone", "", folder.name
-    return stage, "finished", f"{seconds:.1f}", folder.name
+    try:
+        return stage, "finished", f"{read_as(_Spent, manifest).seconds:.1f}", folder.name
+    except ArtifactError:
+        return stage, "damaged", "", folder.name
 
 
 def _last(folder: Path) -> str:
-    """Return the last row of the log of an unfinished stage, in words."""
+    """Return the last row of the log of an unfinished stage, in words; a row that is being written does not count."""
     log = folder / "log.jsonl"
-    lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
-    if not lines:
+    rows, _ = lines_as(dict[str, Any], log.read_bytes().splitlines()[-2:] if log.is_file() else ())
+    if not rows:
         return "begun"
-    try:
-        row = json.loads(lines[-1])
-    except ValueError:
-        return "begun"
-    facts = [f"{name} {row[name]}" for name in ("unit", "epoch", "step") if row.get(name) not in (None, "")]
+    facts = [f"{name} {rows[-1][name]}" for name in ("unit", "epoch", "step") if rows[-1].get(name) not in (None, "")]
     return f"begun, {', '.join(facts)}" if facts else "begun"

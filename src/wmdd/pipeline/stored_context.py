@@ -2,19 +2,27 @@
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from wmdd.artifacts.files import append_text, read_json, write_json
+from wmdd.artifacts.files import append_text, write_json, writing
 from wmdd.artifacts.folder import ResultFolder
-from wmdd.artifacts.tensors import mapped_tensor, read_tensors, write_tensors
+from wmdd.artifacts.parsing import read_as
+from wmdd.artifacts.sums import seal_holds
+from wmdd.artifacts.tensors import digest_of, mapped_tensor, read_tensors, write_tensors
 from wmdd.context import Context, Saved
+from wmdd.errors import ArtifactError
 from wmdd.pipeline.watchers import Watcher
-from wmdd.values import RunWarning
+from wmdd.warnings import RunWarning
+
+_SECONDS = "seconds.json"
+"""In `work/`: seconds spent so far."""
+_ROWS = "rows"
+"""Fact of a saved state: check sum of the rows that belong to it."""
 
 
 @dataclass(slots=True)
@@ -41,15 +49,20 @@ class StoredContext(Context):
     folder: ResultFolder
     run_log: Path
     watcher: Watcher
+    title: str
+    """What the watcher is told of: the stage, and of which of its runs."""
     save_every: float = 20.0
     clock: _Clock = field(default_factory=_Clock)
     warnings: list[RunWarning] = field(default_factory=list)
     """What the stage said in this attempt."""
 
     def __post_init__(self) -> None:
-        spent = self.folder.work / "seconds.json"
+        spent = self.folder.work / _SECONDS
         if spent.exists():
-            self.clock.before = float(read_json(spent))
+            try:
+                self.clock.before = max(0.0, read_as(float, spent))
+            except ArtifactError:
+                self._say_damaged(spent)
 
     def log(self, **row: Any) -> None:
         """Append the row to the result's log and to the run's."""
@@ -63,7 +76,7 @@ class StoredContext(Context):
 
     def progress(self, done: int, total: int) -> None:
         """Forward the progress; a stage that saves no state is stopped here if the watcher asks for it."""
-        self.watcher.progress(self.stage, done, total)
+        self.watcher.progress(self.title, done, total)
         if self.watcher.stop_asked() and not self.clock.polled:
             raise KeyboardInterrupt
 
@@ -72,28 +85,48 @@ class StoredContext(Context):
         self.clock.polled = True
         return self.watcher.stop_asked() or time.monotonic() - self.clock.saved >= self.save_every
 
-    def save(self, name: str, tensors: Mapping[str, Tensor], **facts: Any) -> bool:
+    def save(self, name: str, tensors: Mapping[str, Tensor], *, rows: Tensor | None = None, **facts: Any) -> bool:
         """Write the state; then stop if the watcher asks for it."""
-        write_tensors(self._file(name), tensors, facts)
+        write_tensors(self._file(name), tensors, facts | ({} if rows is None else {_ROWS: digest_of(rows)}))
         self.clock.saved = time.monotonic()
         if self.clock.saved - self.clock.noted > 1:
-            write_json(self.folder.work / "seconds.json", self.clock.seconds())
+            write_json(self.folder.work / _SECONDS, self.clock.seconds())
             self.clock.noted = self.clock.saved
         if self.watcher.stop_asked():
             raise KeyboardInterrupt
         return True
 
-    def restore(self, name: str) -> Saved | None:
-        """Read the state."""
+    def restore(self, name: str, *, rows: Callable[[Mapping[str, Any]], Tensor] | None = None) -> Saved | None:
+        """Read the state; what is damaged is removed and said, because the stage can make it again."""
         path = self._file(name)
         if not path.exists():
             return None
-        tensors, facts = read_tensors(path)
-        return Saved(tensors=tensors, facts=facts)
+        try:
+            saved = self._read(path, rows)
+        except ArtifactError:
+            saved = None
+        if saved is None:
+            with writing(path):
+                path.unlink()
+            self._say_damaged(path)
+        return saved
 
     def array(self, name: str, shape: Sequence[int]) -> Tensor:
         """Return a tensor in the result's own folder."""
         return mapped_tensor(self.folder.path / f"{name}.safetensors", name, tuple(shape))
+
+    def _read(self, path: Path, rows: Callable[[Mapping[str, Any]], Tensor] | None) -> Saved | None:
+        """Return the state that a file holds if it is what was saved, with its rows."""
+        if not seal_holds(path):
+            return None
+        tensors, facts = read_tensors(path)
+        digest = facts.pop(_ROWS, None)
+        if rows is not None and digest_of(rows(facts)) != digest:
+            return None
+        return Saved(tensors=tensors, facts=facts)
+
+    def _say_damaged(self, path: Path) -> None:
+        self.warn("damaged state", f"{path} was not what had been saved and is made again; check this disk")
 
     def _file(self, name: str) -> Path:
         return self.folder.work / f"{name.replace('/', '_').replace(' ', '_')}.safetensors"

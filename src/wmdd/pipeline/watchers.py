@@ -11,7 +11,7 @@ class Watcher:
         """Receive a warning, once a run."""
 
     def begin(self, stage: str) -> None:
-        """Receive the name of a stage that begins."""
+        """Receive the title of a stage that begins: its name, and of which set or network if it runs several times."""
 
     def progress(self, stage: str, done: int, total: int) -> None:
         """Receive the progress of a stage."""
@@ -25,11 +25,24 @@ class Watcher:
 
 
 class OnlyNew(Watcher):
-    """Forwards to another watcher everything but the end of stages whose stored result is reused."""
+    """Forwards to another watcher what is new: nothing said twice, no end of a stage whose stored result is reused."""
 
     def __init__(self, watcher: Watcher) -> None:
-        self.note, self.warn, self.begin, self.progress = watcher.note, watcher.warn, watcher.begin, watcher.progress
-        self.stop_asked, self._end = watcher.stop_asked, watcher.end
+        self.begin, self.progress, self.stop_asked = watcher.begin, watcher.progress, watcher.stop_asked
+        self._note, self._warn, self._end = watcher.note, watcher.warn, watcher.end
+        self._said: set[str] = set()
+
+    def note(self, text: str) -> None:
+        """Forward a sentence, once."""
+        if text not in self._said:
+            self._said.add(text)
+            self._note(text)
+
+    def warn(self, text: str) -> None:
+        """Forward a warning that no run has given yet."""
+        if text not in self._said:
+            self._said.add(text)
+            self._warn(text)
 
     def end(self, stage: str, seconds: float, reused: bool) -> None:
         """Forward the end of a stage that ran."""

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from wmdd.data.inputs import view_inputs
+from wmdd.data.loading import batch_spans
 from wmdd.data.views import cutmix_share
 from wmdd.errors import ArtifactError, ConfigError
 from wmdd.product.checked import Flaw, reading
@@ -51,7 +52,8 @@ class PortableSet(DistilledSet):
         Train with `(weights * kl(log_softmax(student / T), targets)).mean()`, T = `soft_labels.temperature`.
 
         Args:
-            batch_size: images per batch, any number: views do not depend on it. The last of an epoch may have fewer.
+            batch_size: images per batch, any number: views do not depend on it. The last of an epoch may have fewer, or
+                one more: a remainder of a single image, which BatchNorm could not take, joins the batch before.
             epochs: passes over the images; None = as many as are stored. Beyond that the stored ones repeat.
             device: where the batches should be.
 
@@ -82,14 +84,14 @@ class Loader:
     device: torch.device
 
     def __len__(self) -> int:
-        return self.epochs * -(-len(self.source.labels) // self.batch_size)
+        return self.epochs * len(batch_spans(len(self.source.labels), self.batch_size))
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         stored = self.labels.epochs
         for number in range(self.epochs):
             epoch = stored[number % len(stored)]
-            for start in range(0, len(epoch.views), self.batch_size):
-                yield self._batch(epoch.rows(start, start + self.batch_size))
+            for span in batch_spans(len(epoch.views), self.batch_size):
+                yield self._batch(epoch.rows(span.start, span.stop))
 
     def _batch(self, rows: EpochLabels) -> tuple[Tensor, Tensor, Tensor]:
         images = view_inputs(self.source, rows.views, self.device)

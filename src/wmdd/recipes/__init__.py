@@ -1,5 +1,6 @@
 """Recipes: settings of a run or of a bench, as functions; each docstring is a lab card."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def choose_recipe(data: str, recipe: str | Path | None) -> Tree:
     if recipe is None:
         return find_recipe(data) if data in RECIPES else {}
     path = Path(recipe)
-    if path.suffix in {".yaml", ".yml"} or path.exists():
+    if path.suffix in {".yaml", ".yml"} or os.path.exists(path):
         return read_recipe(path)
     return find_recipe(str(recipe))
 
@@ -62,7 +63,7 @@ def choose_bench(data: str, recipe: str | Path | None) -> BenchRecipe:
         path = Path(recipe)
         if str(recipe) in BENCHES:
             return BENCHES[str(recipe)]()
-        if path.suffix in {".yaml", ".yml"} or path.exists():
+        if path.suffix in {".yaml", ".yml"} or os.path.exists(path):
             tree = read_tree(path)
             if "base" in tree or "methods" in tree:
                 return _bench_of_file(tree, path)

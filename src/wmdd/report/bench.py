@@ -1,19 +1,19 @@
 """From the cells of `bench.json` to comparable figures: means over students and sets, both spreads, costs."""
 
-import json
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from wmdd.errors import ArtifactError
 from wmdd.evaluation.comparison import BASELINE, Conditions, Row, Scores, blocks, conditions_of, number, summarise
 from wmdd.evaluation.protocols import FULL_DATA_SET
 from wmdd.methods.catalogue import title_of
-from wmdd.report.collect import EVALUATION_STAGES, with_schema
+from wmdd.pipeline.run_files import read_bench as bench_file
+from wmdd.report.collect import EVALUATION_STAGES
+from wmdd.report.tables import tested
 
-BENCH_SCHEMA = 1
 Cells = Sequence[Mapping[str, Any]]
 """The cells of `bench.json`."""
 
@@ -77,6 +77,8 @@ class Bench:
     """Student → its accuracy on all real images, where requested."""
     failures: tuple[tuple[str, str], ...]
     """Name of a cell, and the line that says why it failed."""
+    warnings: tuple[tuple[str, tuple[tuple[str, int], ...]], ...]
+    """A warning, and the rows in which it was given, with the number of sets; no rows = all of them."""
     waiting: int
     """Number of cells still to be made."""
 
@@ -87,24 +89,19 @@ def read_bench(folder: Path) -> Bench:
     Raises:
         ArtifactError: there are none, or they are damaged or of a newer schema.
     """
-    path = folder / "bench.json"
-    try:
-        results = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ArtifactError(f"cannot read {path}; got {type(error).__name__}; run `wmdd bench` again") from None
-    return summary(with_schema(results, BENCH_SCHEMA, path))
+    return summary(bench_file(folder))
 
 
 def summary(results: Mapping[str, Any]) -> Bench:
     """Return the bench that the contents of `bench.json` describe."""
-    cells = results["cells"]
+    cells, images = results["cells"], tested(results)
     rows = tuple(row["name"] for row in results["rows"])
     ipcs = tuple(int(ipc) for ipc in results["ipcs"])
     return Bench(
         results=results,
         rows=rows,
         ipcs=ipcs,
-        panels=tuple(_panels(cells, rows)),
+        panels=tuple(_panels(cells, rows, images)),
         costs={(row, ipc): cost for row in rows for ipc in ipcs if (cost := _cost(cells, row, ipc)) is not None},
         full_data=_full_data(cells),
         failures=tuple(
@@ -112,8 +109,19 @@ def summary(results: Mapping[str, Any]) -> Bench:
             for cell in cells
             if cell["state"] == "failed"
         ),
+        warnings=_warnings(cells),
         waiting=sum(cell["state"] == "waiting" for cell in cells),
     )
+
+
+def _warnings(cells: Cells) -> tuple[tuple[str, tuple[tuple[str, int], ...]], ...]:
+    """Return each warning's text with its rows and numbers of sets."""
+    said: dict[str, Counter[str]] = {}
+    for cell in cells:
+        for text in dict.fromkeys(str(warning["text"]) for warning in cell.get("warnings") or ()):
+            said.setdefault(text, Counter())[cell["row"]] += 1
+    sets = sum(cell["state"] == "finished" for cell in cells)
+    return tuple((text, () if rows.total() == sets else tuple(rows.items())) for text, rows in said.items())
 
 
 def _full_data(cells: Cells) -> dict[str, str]:
@@ -121,7 +129,7 @@ def _full_data(cells: Cells) -> dict[str, str]:
     return {row.student: row.text for row in summarise(scores)}
 
 
-def _panels(cells: Cells, names: Sequence[str]) -> Iterator[Panel]:
+def _panels(cells: Cells, names: Sequence[str], images: int | None) -> Iterator[Panel]:
     own, beside = _scores(cells, "scores"), _scores(cells, "beside", of=BASELINE)
     compared = [*own, *_borrowed(own, beside)]
     shared = {_student(score): score["top1"] for score in compared if score["set"] == BASELINE}
@@ -131,8 +139,8 @@ def _panels(cells: Cells, names: Sequence[str]) -> Iterator[Panel]:
         for score in beside
         if shared.get(_student(score), score["top1"]) != score["top1"]
     }
-    rows = [row for block in blocks(compared) for row in block.rows]
-    random = summarise(score for score in beside if (score["set"], conditions_of(score)) in apart)
+    rows = [row for block in blocks(compared, images) for row in block.rows]
+    random = summarise((score for score in beside if (score["set"], conditions_of(score)) in apart), images)
     for setting in dict.fromkeys(conditions_of(score)[1:] for score in compared):
         of_names = [
             BenchRow(name=name, accuracies=_by_ipc(rows, setting, name), random=_by_ipc(random, setting, name))

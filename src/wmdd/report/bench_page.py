@@ -9,7 +9,7 @@ from wmdd.artifacts.files import write_bytes
 from wmdd.evaluation.comparison import BASELINE, number
 from wmdd.methods.catalogue import title_of
 from wmdd.report.bench import Bench, Panel, read_bench
-from wmdd.report.bench_tables import COLUMNS, finding, full_data, notes, table_lines
+from wmdd.report.bench_tables import COLUMNS, finding, full_data, notes, table_lines, warnings
 from wmdd.report.collect import PANELS, Plot, Series, slug
 from wmdd.report.figures import draw
 from wmdd.report.templates import render
@@ -61,6 +61,7 @@ def render_bench(bench: Bench) -> dict[str, str]:
         "title_of": title_of,
         "drawings": [draw(plot) for panel in bench.panels[:PANELS] for plot in plots(panel, bench)],
         "heatmaps": heatmaps(bench),
+        "warnings": warnings(bench),
     }
     return {name: render(f"{name}.j2", **content) for name in ("bench.md", "bench.tex", "bench.html")}
 

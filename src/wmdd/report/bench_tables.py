@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from wmdd.evaluation.comparison import BASELINE, Row
+from wmdd.evaluation.comparison import BASELINE, Comparison, Row
+from wmdd.evaluation.proportion import wilson
 from wmdd.methods.catalogue import title_of
 from wmdd.report.bench import Bench, Cost, Panel
-from wmdd.report.tables import duration, human_bytes
+from wmdd.report.tables import difference, duration, human_bytes, on_images, tested
 from wmdd.report.templates import ABSENT
 
 COLUMNS = ("time", "memory", "images", "labels")
@@ -49,11 +50,28 @@ def notes(bench: Bench) -> str:
     between = ", in brackets that between the means of sets from different seeds" if several else ""
     on_gpu = str(results["run"]["device"]).startswith("cuda")
     memory = "tensors on the GPU" if on_gpu else "the whole process, libraries included"
+    images = tested(results)
+    limits = f" The {images:,} test images leave up to ± {_widest(images):.1f} open (95 %)." if images else ""
     return (
-        f"Top-1 in per cent after the last epoch, mean{spread}{between}. Bold is the highest mean of a column. Time "
-        f"and peak memory ({memory}) are those of making the images, without the teacher that all share; "
+        f"Top-1 in per cent after the last epoch, mean{spread}{between}.{limits} Bold is the highest mean of a column. "
+        f"Time and peak memory ({memory}) are those of making the images, without the teacher that all share; "
         f"images and labels are sizes on disk; all at IPC {max(bench.ipcs)}."
     )
+
+
+def warnings(bench: Bench) -> list[str]:
+    """Return each warning followed by the rows that it is about, unless these are all."""
+    lines: list[str] = []
+    for text, rows in bench.warnings:
+        of = ", ".join(f"{title_of(row)}: {count} set{'' if count == 1 else 's'}" for row, count in rows)
+        lines.append(f"{text} ({of})" if of else text)
+    return lines
+
+
+def _widest(images: int) -> float:
+    """Return half the 95 % interval of an accuracy of 50 %, in points: no other is wider."""
+    low, high = wilson(0.5, images)
+    return 50 * (high - low)
 
 
 def finding(bench: Bench) -> str:
@@ -66,16 +84,14 @@ def finding(bench: Bench) -> str:
     leader = max(at.values(), key=lambda row: row.accuracies[last].mean)
     first = leader.accuracies[last]
     images = f"{last} image{'' if last == 1 else 's'} a class"
-    lead = f"With {images}, the highest mean is that of {leader.title}: {first.text} % ({panel.title})"
+    lead = (
+        f"With {images}, the highest mean is that of {leader.title}: {first.text} % ({panel.title}){on_images(first)}"
+    )
     if leader.name == BASELINE or BASELINE not in at:
         return f"{lead}."
     random = leader.random.get(last, at[BASELINE].accuracies[last])
-    gap, spread = first.mean - random.mean, (first.std or 0.0) + (random.std or 0.0)
-    side = "more than" if gap > spread else "within"
-    return (
-        f"{lead}; random real images with the same labels reach {random.text} %. The gap is {gap:.1f} points, {side} "
-        "both spreads together."
-    )
+    pair = Comparison(row=first, baseline=random)
+    return f"{lead}; random real images with the same labels reach {random.text} %: {difference(pair)}."
 
 
 def cost_texts(cost: Cost | None) -> tuple[str, ...]:

@@ -1,16 +1,13 @@
 """From the rows of `log.jsonl` and the numbers of `metrics.json` to the curves of the page; opens no file."""
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from wmdd.errors import ArtifactError
+from wmdd.artifacts.parsing import lines_as
 from wmdd.evaluation.comparison import BASELINE, number
 from wmdd.methods.catalogue import losses_of, title_of
 
@@ -68,33 +65,16 @@ class LogRows(NamedTuple):
     skipped: int
 
 
-def with_schema(content: Any, schema: int, path: Path) -> dict[str, Any]:
-    """Return the content of a JSON file.
-
-    Raises:
-        ArtifactError: it is of another schema.
-    """
-    got = content.get("schema") if isinstance(content, dict) else type(content).__name__
-    if got != schema:
-        raise ArtifactError(f"{path} is of another schema; got {got!r}; this wmdd reads schema {schema}")
-    return content
-
-
 def slug(text: str) -> str:
     """Return `text` in a form that can be part of an id on the page."""
     return "".join(letter if letter.isalnum() else "-" for letter in text)
 
 
-def parse_log(text: str) -> LogRows:
+def parse_log(content: bytes) -> LogRows:
     """Read one JSON object per line; a line torn by a kill, wherever it is, is counted and left out."""
-    rows: list[Mapping[str, Any]] = []
-    lines = [line for line in text.splitlines() if line.strip()]
-    for line in lines:
-        with suppress(ValueError):
-            row = json.loads(line)
-            if isinstance(row, dict) and "stage" in row:
-                rows.append(row)
-    return LogRows(rows, skipped=len(lines) - len(rows))
+    rows, skipped = lines_as(dict[str, Any], content.split(b"\n"))
+    known: list[Mapping[str, Any]] = [row for row in rows if "stage" in row]
+    return LogRows(known, skipped=skipped + len(rows) - len(known))
 
 
 def curves(rows: Iterable[Mapping[str, Any]], method: str = "") -> list[Plot]:

@@ -1,7 +1,10 @@
 """From the diagnosis in `metrics.json` to a table and a plot of the distance between distilled and real images."""
 
+import unicodedata
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from wmdd.evaluation.comparison import BASELINE, number
@@ -12,7 +15,7 @@ from wmdd.report.templates import ABSENT
 NAMED = 12
 """With up to this many classes, each is named on the axis."""
 _LONGEST = 14
-"""Letters of a class name on the axis."""
+"""Width of a class name on the axis in Latin letters; Chinese characters and emoji are two wide."""
 _FIGURES = ("cost", "floor", "random_cost", "distance", "head_gap", "head_bound", "loss_gap", "loss_bound")
 
 
@@ -105,4 +108,8 @@ def _line(
 
 def _short(classes: Sequence[str], label: int) -> str:
     name = str(classes[label]) if label < len(classes) else f"{label}"
-    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"
+    drawn = "".join("\ufffd" if unicodedata.category(letter) in {"Cc", "Cs"} else letter for letter in name)
+    ends = [*accumulate(1 + (unicodedata.east_asian_width(letter) in {"W", "F"}) for letter in drawn)]
+    if not ends or ends[-1] <= _LONGEST:
+        return drawn
+    return f"{drawn[: bisect_right(ends, _LONGEST - 1)]}…"

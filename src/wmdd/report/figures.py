@@ -4,6 +4,7 @@ import base64
 import io
 import math
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -102,7 +103,11 @@ def draw(plot: Plot) -> Drawing:
             axes.axhline(plot.level[1], color=_LEVEL, linewidth=1.4, linestyle=(0, (1.5, 2)))
         _finish(axes, plot)
         buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
+        with (
+            warnings.catch_warnings()
+        ):  # the reader's browser draws the text, from whichever of its fonts has the glyph
+            warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
+            figure.savefig(buffer, format="svg", metadata={"Date": None})
     return Drawing(plot=plot, svg=_inline(buffer.getvalue(), plot), legend=_legend(plot))
 
 

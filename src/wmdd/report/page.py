@@ -1,31 +1,32 @@
 """From the finished files of a run folder to `report.html`: one file, no script, no address outside itself."""
 
-import json
+import os
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from wmdd.artifacts.files import write_bytes
 from wmdd.errors import ArtifactError
 from wmdd.evaluation.comparison import number, summarise
 from wmdd.methods.catalogue import title_of
+from wmdd.pipeline.run_files import METRICS_FILE, read_metrics
 from wmdd.report import tables
-from wmdd.report.collect import barycenter_plot, curves, parse_log, with_schema
+from wmdd.report.collect import barycenter_plot, curves, parse_log
 from wmdd.report.distances import class_costs, feature_distances, three_digits
 from wmdd.report.figures import draw
 from wmdd.report.gallery import read_gallery
 from wmdd.report.templates import ABSENT, render
+from wmdd.settings.yaml_tree import load_yaml
 
-SCHEMA = 1
 _PARTS = {
     "metrics.json": "accuracies, timings and sizes",
     "log.jsonl": "curves",
     "recipe.yaml": "settings",
     "distilled/manifest.json": "images",
 }
+_SIGNS = ("run.json", "metrics.json", "recipe.yaml", "log.jsonl")
+"""A folder with none of these is not that of a run."""
 _LOGS = ("log.jsonl", "evaluations/log.jsonl")
 """The run's own, and that of the students evaluated later."""
 
@@ -45,17 +46,21 @@ def write_report(run: Path) -> Path:
     Raises:
         ArtifactError: the folder is missing, or one of its files is damaged, of a newer schema or not writable.
     """
-    if not (run := Path(run)).is_dir():
+    if not os.path.isdir(run := Path(run)):  # false, not an error, for a name that no disk could hold
         raise ArtifactError(f"no such run folder; got {run}; give the --out folder of a `wmdd distill`")
+    if not any((run / sign).is_file() for sign in _SIGNS):
+        raise ArtifactError(
+            f"not the folder of a run; got {run} without {', '.join(_SIGNS)}; give the --out of `wmdd distill`"
+        )
     target = run / "report.html"
     write_bytes(target, render("page.html.j2", **_content(run)).encode())
     return target
 
 
 def _content(folder: Path) -> dict[str, Any]:
-    metrics, recipe = _metrics(folder / "metrics.json"), _recipe(folder / "recipe.yaml")
+    metrics, recipe = _metrics(folder), _recipe(folder / "recipe.yaml")
     logs = [folder / log for log in _LOGS if (folder / log).is_file()]
-    rows, skipped = parse_log("\n".join(log.read_text(encoding="utf-8", errors="replace") for log in logs))
+    rows, skipped = parse_log(b"\n".join(map(_bytes, logs)))
     data, run, teacher, barycenter, diagnosis = (
         _section(metrics, name) for name in ("data", "run", "teacher", "barycenter", "diagnosis")
     )
@@ -85,7 +90,7 @@ def _content(folder: Path) -> dict[str, Any]:
         "seconds": tables.timings(_section(metrics, "seconds")),
         "sizes": tables.sizes(_section(metrics, "bytes")),
         "settings": tables.flattened(recipe),
-        "warnings": [str(_Known(each)["text"]) for each in metrics.get("warnings") or ()],
+        "warnings": [each["text"] for each in metrics.get("warnings", ())],
         "missing": [what for part, what in _PARTS.items() if not (folder / part).exists()],
         "skipped": skipped,
     }
@@ -106,25 +111,28 @@ def _reading(path: Path, problem: str) -> Generator[None]:
     """Turn any failure to read `path` into one line that names the problem."""
     try:
         yield
-    except (yaml.YAMLError, OSError, ValueError) as error:
+    except (OSError, ValueError) as error:
         line = " ".join(str(error).split())
         raise ArtifactError(f"{path} {problem}; got {line}; run the command again to write it anew") from None
 
 
-def _metrics(path: Path) -> Mapping[str, Any]:
-    if not path.is_file():
-        return {}
-    with _reading(path, "is not JSON"):
-        metrics = json.loads(path.read_text(encoding="utf-8"))
-    return with_schema(metrics, SCHEMA, path)
+def _bytes(path: Path) -> bytes:
+    with _reading(path, "cannot be read"):
+        return path.read_bytes()
+
+
+def _metrics(run: Path) -> Mapping[str, Any]:
+    return read_metrics(run) if (run / METRICS_FILE).is_file() else {}
 
 
 def _recipe(path: Path) -> Mapping[str, Any]:
     if not path.is_file():
         return {}
     with _reading(path, "is not YAML"):
-        recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return recipe if isinstance(recipe, dict) else {}
+        recipe = load_yaml(path.read_text(encoding="utf-8"))
+        if not isinstance(recipe, dict):
+            raise ValueError(f"{type(recipe).__name__} in place of settings")
+    return recipe
 
 
 def _real(value: object, digits: int = 1) -> str:

@@ -14,7 +14,12 @@ def summary_rows(metrics: Mapping[str, Any]) -> list[Row]:
 
 def evaluated(metrics: Mapping[str, Any]) -> list[Block]:
     """Return the comparable rows of a run, block by block."""
-    return blocks(metrics.get("evaluations") or ())
+    return blocks(metrics.get("evaluations") or (), tested(metrics))
+
+
+def tested(results: Mapping[str, Any]) -> int | None:
+    """Return the number of test images of a run, or a bench; None if its results do not say."""
+    return int(number((results.get("data") or {}).get("val")) or 0) or None
 
 
 def beside_random(metrics: Mapping[str, Any]) -> list[Comparison]:
@@ -47,26 +52,40 @@ def _accuracy(row: Row) -> str:
     images = f"{row.ipc} image{'' if row.ipc == 1 else 's'} a class"
     name = title_of(row.set)
     verb = "reach" if row.set == BASELINE else "reaches"
-    return f"{name[:1].upper()}{name[1:]} {verb} {row.text} % with {images}"
+    return f"{name[:1].upper()}{name[1:]} {verb} {row.text} % with {images}{on_images(row)}"
+
+
+def on_images(row: Row) -> str:
+    """Say on how many test images an accuracy was counted, and what they leave open; empty if that is not known."""
+    if row.interval is None:
+        return ""
+    low, high = row.interval
+    images = f"{row.tested:,} image{'' if row.tested == 1 else 's'}"
+    return f", tested on {images} (95 % interval of one student: {low:.1f} to {high:.1f})"
 
 
 def _against_random(pair: Comparison) -> str:
-    if pair.baseline is None or pair.gap is None:
+    if pair.baseline is None:
         return "random real images were not evaluated beside, so nothing follows from it yet"
-    random = f"random real images under the same labels reach {pair.baseline.text} %"
+    return f"random real images under the same labels reach {pair.baseline.text} %: {difference(pair)}"
+
+
+def difference(pair: Comparison) -> str:
+    """Say how far a row is from its baseline, and whether that is clear; empty without a baseline."""
+    if pair.gap is None:
+        return ""
     points = f"{abs(pair.gap):.1f}"
-    side = "better" if pair.gap > 0 else "worse"
+    side = f"{points} points {'better' if pair.gap > 0 else 'worse'}"
     if pair.spread is None:
-        aside = "level" if points == "0.0" else f"{points} points {side}"
-        return f"{random}: {aside}, but with a single seed the spread is unknown"
+        return f"{'level' if points == '0.0' else side}, but with a single seed the spread is unknown"
+    left_open = "" if pair.noise is None else f"what {pair.row.tested:,} test images leave open ({pair.noise:.1f})"
+    together = f"the two standard deviations together ({pair.spread:.1f})"
     if pair.winner:
-        return f"{random}: {points} points {side}, more than the two standard deviations together ({pair.spread:.1f})"
+        return f"{side}, more than {together}" + (f" and than {left_open}" if left_open else "")
     if points == "0.0":
-        return f"{random}: no difference"
-    return (
-        f"{random}: {points} points {side}, which is within the two standard deviations together "
-        f"({pair.spread:.1f}), so no clear difference"
-    )
+        return "no difference"
+    within = together if abs(pair.gap) <= pair.spread else left_open
+    return f"{side}, which is within {within}, so no clear difference"
 
 
 def _share(row: Row, metrics: Mapping[str, Any]) -> str:

@@ -19,9 +19,12 @@ _MARKDOWN = str.maketrans({"|": "\\|", "\n": " "})
 
 
 def render(template: str, **content: Any) -> str:
-    """Return a filled template; a name missing from the content is an error."""
+    """Return a filled template; a name missing from the content is an error.
+
+    File names may hold bytes that are no text; a question mark stands for each.
+    """
     environment = _pages() if template.endswith(".html.j2") else _texts()
-    return environment.get_template(template).render(content)
+    return environment.get_template(template).render(content).encode("utf-8", "replace").decode("utf-8")
 
 
 def _pages() -> Environment:

@@ -1,8 +1,18 @@
 """Settings of the stages."""
 
-from typing import Annotated, ClassVar, Literal
+import math
+from collections.abc import Callable
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
 
 from wmdd.settings.section import Fraction, Section
 
@@ -21,6 +31,10 @@ class DataSettings(Section):
     """Share of each class held out for validation if the data have no split of their own."""
     holdout_seed: int = 0
     """Seed of that split."""
+    image_column: str | None = None
+    """Column of Parquet files that holds the images; none = the one marked so, or of a usual name."""
+    label_column: str | None = None
+    """Column of Parquet files that holds the labels; none = the one marked so, or of a usual name."""
     max_broken: NonNegativeInt = 0
     """Number of unreadable images that may be left out before the run stops."""
     memory_gb: PositiveFloat = 2.0
@@ -67,6 +81,33 @@ class TrainSettings(Section):
     """Decay of an exponential moving average of the weights, which is then tested; 0 = none."""
 
 
+MomentsWord = Literal["auto", "data", "imagenet"]
+
+
+def _word_or_numbers(fits: Callable[[float], bool], wanted: str) -> BeforeValidator:
+    """Return a validator of one of the words, or of one number or one for each channel."""
+
+    def check(value: Any) -> Any:
+        given = list(value) if isinstance(value, (list, tuple)) else [value]
+        if len(given) == 1 and given[0] in ("auto", "data", "imagenet"):
+            return given[0]
+        try:
+            numbers = tuple(float(each) for each in given)
+        except (TypeError, ValueError):
+            numbers = ()
+        if not numbers or not all(math.isfinite(each) and fits(each) for each in numbers):
+            raise ValueError(f"input should be {wanted}, or auto, data or imagenet")
+        return numbers
+
+    return BeforeValidator(check)
+
+
+Means = Annotated[MomentsWord | tuple[float, ...], _word_or_numbers(lambda mean: 0 <= mean <= 1, "numbers in [0, 1]")]
+Deviations = Annotated[
+    MomentsWord | tuple[float, ...], _word_or_numbers(lambda std: 0 < std <= 1, "numbers above 0, at most 1")
+]
+
+
 class SqueezeSettings(TrainSettings):
     """Stage 1: train the teacher, or use your own."""
 
@@ -80,12 +121,39 @@ class SqueezeSettings(TrainSettings):
     """File with a teacher's state dict; then nothing is trained."""
     pretrained: bool = False
     """Start from timm's pretrained weights of `arch`; with the same classes nothing is trained."""
+    mean: Means = "auto"
+    """Mean of pixels in [0, 1] that the teacher subtracts; auto = as its file states, else the data's."""
+    std: Deviations = "auto"
+    """Deviation that the teacher divides by; auto = from where its mean is."""
+    classes: tuple[str, ...] = ()
+    """Names of the classes in the order of the checkpoint's outputs; none = as its file states, or as the data's."""
+    accept_weak: bool = False
+    """Go on with a checkpoint that is near chance, far below its own accuracy, or in another class order."""
     crop_min: Annotated[float, Field(gt=0, le=1)] = 0.08
     """Smallest share of the area that a random crop keeps."""
     flip: bool = True
     """Mirror half of the views."""
     seed: int = 0
     """Seed of the teacher, apart from the run's: runs with other seeds share one teacher."""
+
+    @model_validator(mode="after")
+    def _agreed(self) -> "SqueezeSettings":
+        given = {type(each) for each in (self.mean, self.std) if each != "auto"}
+        words = {self.mean, self.std} - {"auto"}
+        if (
+            tuple in given
+            and (given != {tuple} or "auto" in (self.mean, self.std))
+            or given == {str}
+            and len(words) > 1
+        ):
+            raise ValueError("mean and std belong together: numbers for both, or one word")
+        if self.classes and self.checkpoint is None and not self.pretrained:
+            raise ValueError("classes are those of a checkpoint; give one, or leave them out")
+        return self
+
+    def without_checkpoint(self) -> "SqueezeSettings":
+        """Return the settings of a network that is trained here, or starts from timm's weights."""
+        return self.with_(checkpoint=None, classes=())
 
 
 class StatisticsSettings(Section):
@@ -223,5 +291,7 @@ class EvaluateSettings(Section):
     @model_validator(mode="after")
     def _not_empty(self) -> "EvaluateSettings":
         if not self.students or not self.protocols:
-            raise ValueError("evaluate needs at least one student and one protocol")
+            raise ValueError(
+                "needs at least one student and one protocol; got an empty list; name one, or leave it out"
+            )
         return self

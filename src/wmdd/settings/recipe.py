@@ -16,6 +16,7 @@ from pydantic import Field, NonNegativeFloat, PositiveInt, create_model
 from wmdd.errors import ConfigError, did_you_mean
 from wmdd.settings.chain import DataSettings, EvaluateSettings, RelabelSettings, SqueezeSettings
 from wmdd.settings.section import Section
+from wmdd.settings.yaml_tree import SIZE, load_yaml
 
 Tree = Mapping[str, Any]
 """Settings by name, nested by section; dotted names are allowed: `{"recover.lr": 0.1}`."""
@@ -96,13 +97,17 @@ def dotted(tree: Tree, prefix: str = "") -> dict[str, Any]:
 
 
 def nested(flat: Tree) -> dict[str, Any]:
-    """Undo `dotted`."""
+    """Undo `dotted`; raises `ConfigError` if a name is both a setting and a section."""
     tree: dict[str, Any] = {}
     for name, value in flat.items():
         *sections, last = name.split(".")
         branch = tree
         for section in sections:
             branch = branch.setdefault(section, {})
+            if not isinstance(branch, dict):
+                raise ConfigError(f"{name}: {section} is a setting, not a section; got both; leave one out")
+        if isinstance(branch.get(last), dict):
+            raise ConfigError(f"{name}: a section, not a setting; got both; leave one out")
         branch[last] = value
     return tree
 
@@ -119,10 +124,11 @@ def read_tree(path: Path) -> dict[str, Any]:
         ConfigError: the file cannot be read, or holds something else; the message names it.
     """
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"cannot read recipe {path}; got {reason}; give a YAML file or a recipe's name") from error
+        if path.stat().st_size > SIZE:
+            raise ValueError(f"more than {SIZE} bytes")
+        tree = load_yaml(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"cannot read recipe {path}; got {error}; give a YAML file or a recipe's name") from error
     if not isinstance(tree, dict):
         raise ConfigError(
             f"{path}: a recipe is a mapping of settings; got {type(tree).__name__}; see a run's recipe.yaml"

@@ -1,16 +1,30 @@
 """The loops over classes: a class is the unit of work, and one that is saved is not computed again."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from wmdd import ot
 from wmdd.context import Context, Saved
 
 
-def class_by_class(compute: Callable[[int], Saved], num_classes: int, *, ctx: Context) -> Saved:
+def class_by_class(
+    compute: Callable[[int], Saved],
+    num_classes: int,
+    *,
+    rows: Callable[[int], Tensor] = lambda _: torch.empty(0),
+    ctx: Context,
+) -> Saved:
     """Return what `compute` finds for every label, one after the other, each saved at once.
+
+    Args:
+        compute: label → its result.
+        num_classes: labels from 0.
+        rows: label → the rows of a `Context.array` that `compute` writes.
+        ctx: saves.
 
     Returns:
         Tensors with the classes as their first axis, and lists of facts.
@@ -18,10 +32,10 @@ def class_by_class(compute: Callable[[int], Saved], num_classes: int, *, ctx: Co
     found: list[Saved] = []
     for label in range(num_classes):
         name = f"class-{label:05d}"
-        result = ctx.restore(name)
+        result = ctx.restore(name, rows=partial(_of_label, rows, label))
         if result is None:
             result = compute(label)
-            ctx.save(name, result.tensors, **result.facts)
+            ctx.save(name, result.tensors, rows=rows(label), **result.facts)
         found.append(result)
         ctx.progress(label + 1, num_classes)
     return _stacked(found)
@@ -60,6 +74,11 @@ def classes_in_threads(
             ctx.save(name, so_far.tensors, **so_far.facts)
         ctx.progress(label + 1, num_classes)
     return _stacked(found)
+
+
+def _of_label(rows: Callable[[int], Tensor], label: int, facts: Mapping[str, Any]) -> Tensor:
+    del facts
+    return rows(label)
 
 
 def _stacked(classes: Sequence[Saved]) -> Saved:

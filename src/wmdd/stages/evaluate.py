@@ -81,4 +81,4 @@ def _score(student: Student, supervision: Supervision, test: Test, ctx: Context)
     return score
 
 
-EVALUATE = Stage(name="evaluate", version=2, run=evaluate, output=Evaluation)
+EVALUATE = Stage(name="evaluate", version=3, run=evaluate, output=Evaluation)

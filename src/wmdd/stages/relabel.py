@@ -108,4 +108,4 @@ def teacher_logits(model: nn.Module, images: Tensor, ctx: Context) -> Tensor:
         return model(images.contiguous(memory_format=torch.channels_last)).float().cpu()
 
 
-RELABEL = Stage(name="relabel", version=1, run=relabel, output=SoftLabels)
+RELABEL = Stage(name="relabel", version=2, run=relabel, output=SoftLabels)

@@ -6,6 +6,7 @@ code (SGD, cosine, random resized crops and flips); all numbers are settings.
 
 import hashlib
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -13,38 +14,55 @@ from torch import nn
 
 from wmdd.context import Context, seeded, stream_seed
 from wmdd.data.inputs import InputForm, Normalisation
-from wmdd.data.loading import channel_moments, fetch_batches, shuffled, to_float
+from wmdd.data.loading import fetch_batches, shuffled, to_float
 from wmdd.data.views import crop_and_flip, draw_views
 from wmdd.evaluation.accuracy import accuracies
 from wmdd.models.building import build_model, network_spec
-from wmdd.models.checkpoints import Pretrained, load_checkpoint, pretrained_model
+from wmdd.models.foreign_facts import Moments, class_rows, stated_accuracy
+from wmdd.models.pretrained import pretrained_model
+from wmdd.models.taps import reorder_head
 from wmdd.settings import SqueezeSettings, ViewSettings
+from wmdd.stages.given_teacher import (
+    GivenTeacher,
+    examine,
+    given_moments,
+    moments_for,
+    open_checkpoint,
+    require_accuracy,
+    warn_of_chance,
+)
 from wmdd.stages.stage import Stage
 from wmdd.training.loop import Batch, Task, fit, test_epochs
 from wmdd.training.losses import label_loss
 from wmdd.values import ImageSet, ModelSpec, Teacher
 
 NUM_TESTS = 5
+RULES = 2
+"""Rises when another teacher, or none, would come of the same checkpoint file."""
 
 
 def squeeze(train: ImageSet, val: ImageSet, settings: SqueezeSettings, *, ctx: Context | None = None) -> Teacher:
     """Return a teacher for `train`, tested on `val`, which chooses nothing; with a checkpoint nothing is trained.
 
     Raises:
-        ConfigError: the architecture is unknown, or the checkpoint does not fit it or the classes.
+        ConfigError: the architecture is unknown, or the checkpoint does not fit it or the classes, or it is too weak
+            and `squeeze.accept_weak` is off.
     """
     ctx = ctx or Context()
     spec = network_spec(settings.arch, train, settings.stem)
     start = _begin(train, spec, settings, ctx)
-    form = Normalisation(image_size=spec.image_size, mean=start.mean, std=start.std)
     model = start.model.to(ctx.device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-
-    def test(model: nn.Module) -> dict[str, float]:
-        return accuracies(model, val, form, ctx)
-
-    if not start.complete:
-        model = _train(model, train, form, settings, test=test, ctx=ctx)
-    top1 = test(model.eval())["top1"]
+    if start.complete:
+        given = GivenTeacher(owner=start.owner, model=model.eval(), given=start.given, top1=start.top1)
+        form, trial = examine(given, train, settings, ctx)
+        top1 = accuracies(model, val, form, ctx)["top1"]
+        require_accuracy(given, trial, val, top1, settings, ctx=ctx)
+    else:
+        mean, std = moments_for(start.given, train)
+        form = Normalisation(image_size=spec.image_size, mean=mean, std=std)
+        model = _train(model, train, form, settings, test=lambda model: accuracies(model, val, form, ctx), ctx=ctx)
+        top1 = accuracies(model.eval(), val, form, ctx)["top1"]
+        warn_of_chance(spec.arch, val, top1, ctx)
     ctx.log(unit="teacher", top1=top1)
     return as_teacher(model, spec, train, form, top1=top1)
 
@@ -55,16 +73,49 @@ def as_teacher(model: nn.Module, spec: ModelSpec, train: ImageSet, form: InputFo
     return Teacher(spec=spec, weights=weights, classes=train.classes, mean=form.mean, std=form.std, top1=top1)
 
 
-def _begin(train: ImageSet, spec: ModelSpec, settings: SqueezeSettings, ctx: Context) -> Pretrained:
-    """Return the network to begin with and its normalisation; if it is complete, nothing is trained."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Start:
+    """The network to begin with, and what its source says of it."""
+
+    model: nn.Module
+    given: Moments | str | None
+    """The normalisation that settings or its source give, or a word for it."""
+    complete: bool = False
+    """Whether nothing is trained."""
+    owner: str = ""
+    """Whose weights they are, in words."""
+    top1: float | None = None
+    """The accuracy, in per cent."""
+
+
+def _begin(train: ImageSet, spec: ModelSpec, settings: SqueezeSettings, ctx: Context) -> _Start:
     with seeded(stream_seed(ctx.seed, ctx.stage, "weights"), torch.device("cpu")):
         if settings.pretrained and settings.checkpoint is None:
-            return pretrained_model(spec)  # a fresh last layer, if any, is drawn here too
+            return _pretrained(train, spec, settings, ctx)  # a fresh last layer, if any, is drawn here too
         model = build_model(spec)
-    mean, std = channel_moments(train)
-    if settings.checkpoint is not None:
-        model.load_state_dict(load_checkpoint(Path(settings.checkpoint), spec, train.classes))
-    return Pretrained(model=model, mean=mean, std=std, complete=settings.checkpoint is not None)
+    if settings.checkpoint is None:
+        return _Start(model=model, given=given_moments(settings, spec.channels))
+    found, given = open_checkpoint(settings, spec, train.classes)
+    model.load_state_dict(found.weights)
+    owner = f"checkpoint {settings.checkpoint}"
+    if found.reordered:
+        _tell_order(owner, ctx)
+    return _Start(model=model, given=given, complete=True, owner=owner, top1=stated_accuracy(found.facts))
+
+
+def _pretrained(train: ImageSet, spec: ModelSpec, settings: SqueezeSettings, ctx: Context) -> _Start:
+    found, owner = pretrained_model(spec), f"pretrained {spec.arch}"
+    if settings.classes and found.complete:
+        reorder_head(found.model, class_rows(owner, settings.classes, train.classes))
+        _tell_order(owner, ctx)
+    given = given_moments(settings, spec.channels)
+    return _Start(
+        model=found.model, given=found.moments if given is None else given, complete=found.complete, owner=owner
+    )
+
+
+def _tell_order(owner: str, ctx: Context) -> None:
+    ctx.warn("class order", f"{owner} has another class order than the data; its last layer was put into theirs")
 
 
 def _train(
@@ -104,9 +155,9 @@ def _epoch(train: ImageSet, form: InputForm, settings: SqueezeSettings, epoch: i
 
 
 def checkpoint_digest(path: str) -> str:
-    """Return the SHA-256 of a checkpoint file, by which a stored teacher knows what it was made from."""
+    """Return by what a stored teacher knows a checkpoint file: its SHA-256, and the rules by which it was read."""
     with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return f"{hashlib.file_digest(file, 'sha256').hexdigest()}-{RULES}"
 
 
 SQUEEZE = Stage(name="squeeze", version=1, run=squeeze, output=Teacher)

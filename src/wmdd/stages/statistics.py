@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from wmdd.context import Context, Saved
 from wmdd.data.inputs import network_inputs
 from wmdd.data.loading import class_counts, fetch_batches
+from wmdd.errors import NumericsError
 from wmdd.models.batchnorm import batchnorm_layers, batchnorm_widths
 from wmdd.models.building import build_teacher
 from wmdd.models.streaming_moments import LayerMoments
@@ -21,6 +22,7 @@ from wmdd.models.taps import features_and_logits, tap_batchnorm, tap_features
 from wmdd.settings import StatisticsSettings
 from wmdd.stages.classes import class_by_class
 from wmdd.stages.stage import Stage
+from wmdd.training.finite import weights_in_words
 from wmdd.values import ClassStatistics, ImageSet, Teacher
 
 
@@ -42,14 +44,16 @@ def statistics(
     counts = class_counts(train)
     features = ctx.array("features", (len(train), _feature_width(model, teacher)))
 
+    def rows(label: int) -> Tensor:
+        return features[sum(counts[:label]) : sum(counts[: label + 1])]
+
     def one_class(label: int) -> Saved:
         moments = LayerMoments()
-        rows = slice(sum(counts[:label]), sum(counts[: label + 1]))
         tap = tap_batchnorm(model, moments.take)
-        features[rows] = pass_class(model, train, teacher, label, tap=tap, batch=settings.batch, ctx=ctx)
+        rows(label)[:] = pass_class(model, train, teacher, label, tap=tap, batch=settings.batch, ctx=ctx)
         return Saved(tensors=moments.tensors(), facts={})
 
-    found = class_by_class(one_class, len(train.classes), ctx=ctx)
+    found = class_by_class(one_class, len(train.classes), rows=rows, ctx=ctx)
     return ClassStatistics(
         features=features,
         counts=counts,
@@ -70,7 +74,11 @@ def pass_class(
     batch: int,
     ctx: Context,
 ) -> Tensor:
-    """Pass the images of one class through the teacher inside `tap`; return their features, `(n_k, D)` on the CPU."""
+    """Pass the images of one class through the teacher inside `tap`; return their features, `(n_k, D)` on the CPU.
+
+    Raises:
+        NumericsError: a feature is not finite.
+    """
     batches = [positions.tolist() for positions in train.of_class(label).split(batch)]
     features: list[Tensor] = []
     exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)  # TF32 would cost the targets three digits
@@ -79,7 +87,13 @@ def pass_class(
             inputs = network_inputs(pixels, teacher)
             model(inputs.contiguous(memory_format=torch.channels_last))
             features.append(latest.features.float().cpu())
-    return torch.cat(features)
+    found = torch.cat(features)
+    if not bool(torch.isfinite(found).all()):
+        raise NumericsError(
+            f"the teacher's features are not finite; got NaN or infinity for images of class {train.classes[label]!r}, "
+            f"and {weights_in_words(model)}; give or train a sound teacher"
+        )
+    return found
 
 
 def _feature_width(model: nn.Module, teacher: Teacher) -> int:

@@ -5,18 +5,21 @@ that belong to the iteration, so that a run that was stopped and resumed gives t
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from wmdd.context import Context, Saved
+from wmdd.context import Context
 from wmdd.errors import NumericsError
-from wmdd.training.optim import load_moments, moments
+from wmdd.training.divergence import Rise, Seen, diverged, rise_of, say_rise
+from wmdd.training.saving import Carried, carried_tensors, load_state, named_variables, state
 
 ROWS = 100
+LinAlgError = torch.linalg.LinAlgError  # pyright: ignore[reportPrivateImportUsage]
+"""What solvers raise when they are given values that are not finite."""
 
 Variables = Mapping[str, Tensor]
 """Leaf tensors on the device, by name."""
@@ -45,18 +48,6 @@ class Variable:
     lr: float
 
 
-class Carried(Protocol):
-    """State beside the variables that a loss carries from one iteration to the next, such as a network in training."""
-
-    def tensors(self) -> Mapping[str, Tensor]:
-        """Return it as named tensors."""
-        ...
-
-    def load(self, tensors: Mapping[str, Tensor]) -> None:
-        """Restore it."""
-        ...
-
-
 def _constant(iteration: int) -> float:
     del iteration
     return 1.0
@@ -79,6 +70,10 @@ class Descent:
     """State of the loss; saved and restored with the variables."""
     advice: str = "lower the learning rate"
     """What to do when the loss is no longer finite, for the error message."""
+    advice_at_start: str = "look at the teacher and the real images"
+    """What to do when it never was."""
+    rises: list[Rise] | None = None
+    """Where a stage of several units collects whose loss rose, to say it once; None = this unit is the only one."""
     before: int = 0
     """Iterations of the stage's earlier units, for its progress."""
     total: int | None = None
@@ -88,80 +83,103 @@ class Descent:
 def optimise(start: Mapping[str, Variable], loss: Loss, descent: Descent, *, ctx: Context) -> dict[str, Tensor]:
     """Return the variables after `descent.iterations` steps, detached, on the device.
 
-    The state is saved when it is due, and once more at the end, so that a stage of several units repeats none.
+    The state is saved when it is due, and once more at the end, so that a stage of several units repeats none. If the
+    loss of the first iteration, with the same draws, is higher for the result than it was for the start, it is said.
 
     Raises:
-        NumericsError: the loss is not finite any more.
+        NumericsError: the loss is not finite any more; the message says what was not finite first.
     """
     variables = {name: part.start.detach().clone().to(ctx.device).requires_grad_() for name, part in start.items()}
     optimiser = descent.optimiser([{"params": [variables[name]], "lr": part.lr} for name, part in start.items()])
     rates = [part.lr for part in start.values()]
-    iteration = _restore(variables, optimiser, descent, ctx.restore(descent.unit))
+    fresh = {name: value.clone() for name, value in carried_tensors(descent.carried).items()}
+    saved = ctx.restore(descent.unit)
+    iteration = load_state(saved, variables, optimiser, descent.carried)
+    ends: dict[str, float] = {} if saved is None else dict(saved.facts.get("ends", {}))
+    seen: list[Seen] = []
     while iteration < descent.iterations:
         for parameters, rate in zip(optimiser.param_groups, rates, strict=True):
             parameters["lr"] = rate * descent.schedule(iteration)
-        losses = _step(iteration, variables, loss, optimiser, descent)
+        seen.append(_step(iteration, variables, loss, optimiser, descent, seen=seen))
         iteration += 1
-        _report(losses, iteration, descent, ctx)
+        if iteration == 1:
+            ends["first"] = float(seen[-1].loss)
+        _report(seen, descent, ctx)
         if iteration == descent.iterations:
-            ctx.save(descent.unit, _named("variable", variables), iteration=iteration)
+            ends["last"] = _loss_again(loss, variables, descent, fresh)
+            ctx.save(descent.unit, named_variables(variables), iteration=iteration, ends=ends)
         elif ctx.due():
-            ctx.save(descent.unit, _state(variables, optimiser, descent), iteration=iteration)
+            ctx.save(descent.unit, state(variables, optimiser, descent.carried), iteration=iteration, ends=ends)
+    say_rise(rise_of(descent.unit, ends), descent.rises, descent.advice, ctx)
     return {name: value.detach() for name, value in variables.items()}
 
 
 def _step(
-    iteration: int, variables: Variables, loss: Loss, optimiser: torch.optim.Optimizer, descent: Descent
-) -> Losses:
+    iteration: int,
+    variables: Variables,
+    loss: Loss,
+    optimiser: torch.optim.Optimizer,
+    descent: Descent,
+    *,
+    seen: Sequence[Seen],
+) -> Seen:
     optimiser.zero_grad(set_to_none=True)
-    value = loss(iteration, variables)
-    addends, columns = (value.total, value.columns) if isinstance(value, Losses) else (value, {})
     parts: list[Tensor] = []
-    for addend in (addends,) if isinstance(addends, Tensor) else addends:
-        torch.autograd.backward(addend, inputs=list(variables.values()))
-        parts.append(addend.detach())
+    try:
+        addends, columns = _addends(loss(iteration, variables))
+        for addend in addends:
+            torch.autograd.backward(addend, inputs=list(variables.values()))
+            parts.append(addend.detach())
+    except LinAlgError as error:
+        raise diverged(descent.unit, seen, descent.advice, descent.advice_at_start) from error
+    gradients = {
+        f"the gradient of the {name}": torch.linalg.vector_norm(value.grad, math.inf)
+        for name, value in variables.items()
+        if value.grad is not None
+    }
     optimiser.step()
     if descent.project is not None:
         with torch.no_grad():
             descent.project(variables)
-    return Losses(total=torch.stack(parts).sum(), columns=columns)
+    return Seen(iteration=iteration + 1, columns=columns, loss=torch.stack(parts).sum(), gradients=gradients)
 
 
-def _report(losses: Losses, done: int, descent: Descent, ctx: Context) -> None:
-    """Report progress; now and then log a row and check that the loss is finite."""
+def _addends(value: Tensor | Losses | Iterable[Tensor]) -> tuple[Iterable[Tensor], Mapping[str, Tensor]]:
+    """Return the addends of a loss, and its terms for the log."""
+    if isinstance(value, Losses):
+        return (value.total,), value.columns
+    return ((value,) if isinstance(value, Tensor) else value), {}
+
+
+def _report(seen: list[Seen], descent: Descent, ctx: Context) -> None:
+    """Report progress; now and then log a row and check that the loss is finite, and forget what was seen."""
+    latest = seen[-1]
+    done = latest.iteration
     ctx.progress(descent.before + done, descent.total or descent.iterations)
     if done % max(1, descent.iterations // ROWS) != 0 and done != descent.iterations:
         return
-    loss = float(losses.total)
+    loss = float(latest.loss)
     if not math.isfinite(loss):
+        raise diverged(descent.unit, seen, descent.advice, descent.advice_at_start)
+    ctx.log(unit=descent.unit, step=done, loss=loss, **{name: float(value) for name, value in latest.columns.items()})
+    seen.clear()
+
+
+def _loss_again(loss: Loss, variables: Variables, descent: Descent, fresh: Mapping[str, Tensor]) -> float:
+    """Return what the first iteration's loss is now: with its draws, and what the loss carries as it was.
+
+    Raises:
+        NumericsError: it is not finite: the last step was too long.
+    """
+    if descent.carried is not None and fresh:
+        descent.carried.load(fresh)
+    try:
+        addends, _ = _addends(loss(0, variables))
+        value = float(torch.stack([addend.detach() for addend in addends]).sum())
+    except LinAlgError:
+        value = math.nan
+    if not math.isfinite(value):
         raise NumericsError(
-            f"optimisation of {descent.unit} diverged; got loss {loss} in iteration {done}; {descent.advice}"
+            f"optimisation of {descent.unit} diverged; got loss {value} after its last iteration; {descent.advice}"
         )
-    columns = {name: float(value) for name, value in losses.columns.items()}
-    ctx.log(unit=descent.unit, step=done, loss=loss, **columns)
-
-
-def _state(variables: Variables, optimiser: torch.optim.Optimizer, descent: Descent) -> dict[str, Tensor]:
-    carried = descent.carried.tensors() if descent.carried is not None else {}
-    return _named("variable", variables) | _named("optimiser", moments(optimiser)) | _named("carried", carried)
-
-
-def _restore(variables: Variables, optimiser: torch.optim.Optimizer, descent: Descent, saved: Saved | None) -> int:
-    """Continue from saved state, if there is some; return the number of iterations done."""
-    if saved is None:
-        return 0
-    parts: dict[str, dict[str, Tensor]] = {"variable": {}, "optimiser": {}, "carried": {}}
-    for name, value in saved.tensors.items():
-        part, _, rest = name.partition("/")
-        parts[part][rest] = value
-    with torch.no_grad():
-        for name, value in parts["variable"].items():
-            variables[name].copy_(value)
-    load_moments(optimiser, parts["optimiser"])
-    if descent.carried is not None and parts["carried"]:
-        descent.carried.load(parts["carried"])
-    return int(saved.facts["iteration"])
-
-
-def _named(part: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {f"{part}/{name}": value for name, value in tensors.items()}
+    return value

@@ -5,8 +5,9 @@ every epoch draws its batches and its dropout from a stream of its own.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from wmdd.context import Context, Saved, seeded, stream_seed
 from wmdd.errors import NumericsError
 from wmdd.settings import TrainSettings
+from wmdd.training.finite import require_finite
 from wmdd.training.optim import build_optimiser, cut_epoch, learning_rate, load_moments, moments
 
 
@@ -48,6 +50,8 @@ class Task:
     """Model in eval mode → named figures."""
     tests: frozenset[int] = frozenset()
     """Epochs after which to test; the last one among them if there are any."""
+    rows: Callable[[int], Tensor] = lambda _: torch.empty(0)
+    """Number of epochs → the rows of a `Context.array` that they have written."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,16 +107,23 @@ def fit(model: nn.Module, task: Task, settings: TrainSettings, *, ctx: Context) 
     """Train `model`, freshly built, on `task`, under whose name the state is saved.
 
     Raises:
-        NumericsError: the loss is not finite any more.
+        NumericsError: the loss is not finite any more, or the weights are not from the beginning; the message says what
+            was not finite first.
     """
     training = _Training(model, settings)
-    saved = ctx.restore(task.name)
+    saved = ctx.restore(task.name, rows=lambda facts: task.rows(facts["epoch"]))
     if saved is not None:
         training.load(saved)
+    require_finite(
+        f"the weights of {task.name}, before epoch {training.epoch + 1},",
+        training.model.state_dict(),
+        "give sound weights, or lower the learning rate if they were trained here",
+    )
     while training.epoch < settings.epochs:
         _epoch(training, task, ctx)
         if ctx.due() and training.epoch < settings.epochs:
-            ctx.save(task.name, training.tensors(), epoch=training.epoch, history=training.history)
+            rows = task.rows(training.epoch)
+            ctx.save(task.name, training.tensors(), rows=rows, epoch=training.epoch, history=training.history)
     return Trained(model=training.tested.eval(), history=tuple(training.history))
 
 
@@ -128,9 +139,7 @@ def _epoch(training: _Training, task: Task, ctx: Context) -> None:
         ]
     loss = float(torch.stack(losses).mean())
     if not math.isfinite(loss):
-        raise NumericsError(
-            f"training of {task.name} diverged; got loss {loss} in epoch {epoch + 1}; lower the learning rate"
-        )
+        raise _diverged(task, epoch, losses)
     training.epoch += 1
     figures: dict[str, float] = {}
     if training.epoch in task.tests:
@@ -152,6 +161,31 @@ def _step(training: _Training, task: Task, batch: Batch, done: float, ctx: Conte
     if training.average is not None:
         training.average.update_parameters(training.model)
     return loss.detach()
+
+
+def _diverged(task: Task, epoch: int, losses: Sequence[Tensor]) -> NumericsError:
+    """Return the error of an epoch, counted from 0, in which a loss was not finite: in which step, and what was first.
+
+    Batches are made again, as they were, up to that step.
+    """
+    step = next(at for at, loss in enumerate(losses) if not math.isfinite(float(loss)))
+    batch = next(islice(task.batches(epoch), step, None))
+    where = f"got loss {float(losses[step])} first in step {step + 1} of epoch {epoch + 1}"
+    for name, values in (("images", batch.images), ("targets", batch.targets)):
+        bad = ~torch.isfinite(values.float()).flatten(1 if values.ndim > 1 else 0)
+        if bool(bad.any()):
+            row = int(bad.nonzero()[0, 0])
+            answer = batch.targets[row]
+            label = int(answer if answer.ndim == 0 else answer.nan_to_num().argmax())
+            return NumericsError(
+                f"training of {task.name} failed; {where}, whose {name} were not finite before, first one of class "
+                f"{label}; look at where they come from: no learning rate helps"
+            )
+    largest = float(batch.images.abs().max())
+    return NumericsError(
+        f"training of {task.name} diverged; {where}, for finite images (up to {largest:.3g}) and targets; "
+        "lower the learning rate"
+    )
 
 
 def test_epochs(epochs: int, tests: int) -> frozenset[int]:

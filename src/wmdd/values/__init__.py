@@ -11,7 +11,6 @@ from wmdd.values.features import Barycenters, ClassStatistics, LayerStatistics, 
 from wmdd.values.images import Images, ImageSet
 from wmdd.values.labels import EpochLabels, LazyEpochs, SoftLabels, Views
 from wmdd.values.sets import Diagnosis, DistilledSet, Evaluation, Score
-from wmdd.values.warnings import RunWarning
 
 __all__ = [
     "Barycenters",
@@ -25,7 +24,6 @@ __all__ = [
     "LayerStatistics",
     "LazyEpochs",
     "ModelSpec",
-    "RunWarning",
     "Score",
     "SoftLabels",
     "Teacher",

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from wmdd.values.showing import short_repr
-from wmdd.values.warnings import RunWarning
+from wmdd.warnings import RunWarning
 
 
 class Images(Protocol):
@@ -52,6 +52,8 @@ class ImageSet:
     """Names of images that could not be read and were left out."""
     warnings: tuple[RunWarning, ...] = ()
     """What was seen when the images were opened; no part of the fingerprint."""
+    held_out: float | None = None
+    """Share of each class that was held out from the training images to make this split; None = the data's own."""
 
     __repr__ = short_repr
 

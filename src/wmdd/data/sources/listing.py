@@ -5,22 +5,21 @@ image or needs torch.
 """
 
 import os
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from wmdd.errors import DataError
+from wmdd.settings import DataSettings
+from wmdd.warnings import RunWarning
 
 Payload = str | bytes | NDArray[np.uint8] | None
 """One image before decoding: a path, the bytes of a file, pixels `(H, W)` or `(H, W, 3)`, or None if it is missing."""
 Rows = NDArray[np.int64]
-SUFFIXES = frozenset(
-    {".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"},
-)
 _HASH_BLOCK = 1024
 
 
@@ -60,11 +59,11 @@ class FileStore:
     def payloads(self, rows: Sequence[int] | Rows) -> Iterator[Payload]:
         """Yield the path of each row."""
         for row in rows:
-            yield os.path.join(self.root, self.row_name(int(row)))
+            yield os.path.join(self.root, os.fsdecode(bytes(self.paths[int(row)])))
 
     def row_name(self, row: int) -> str:
         """Return the path below the root."""
-        return os.fsdecode(bytes(self.paths[row]))
+        return printable(os.fsdecode(bytes(self.paths[row])))
 
     def identity(self, rows: Rows) -> Iterator[bytes]:
         """Yield relative paths and sizes."""
@@ -137,6 +136,8 @@ class Splits:
     """None = there are no validation images, so a share of the training images is held out."""
     holdout: float | None = None
     """That share; None = `data.holdout`."""
+    warnings: tuple[RunWarning, ...] = ()
+    """What was seen while listing; `opening` hands it on with the training images."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,34 +148,31 @@ class Source:
     """Accepted forms of `DATA` on the command line, with a line about each."""
     claims: Callable[[str], bool]
     """Whether a `DATA` is of this kind."""
-    list_splits: Callable[[str], Splits]
+    list_splits: Callable[[str, DataSettings], Splits]
     """Lists the images of a `DATA` of this kind."""
+    has_columns: bool = False
+    """Whether `data.image_column` and `data.label_column` mean anything for it."""
 
 
 class NoLabelledImagesError(Exception):
     """A folder has no images with known classes; its path is the only argument."""
 
 
-def image_files(root: Path, folder: Path) -> Iterator[tuple[str, int]]:
-    """Yield path below `root` and size of every image file in `folder` and its subfolders, sorted."""
-    for parent, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = sorted(name for name in folders if is_visible(name))
-        below = Path(parent).relative_to(root).as_posix()
-        for name in sorted(files):
-            if is_visible(name) and os.path.splitext(name)[1].lower() in SUFFIXES:
-                yield f"{below}/{name}", _size(os.path.join(parent, name))
-
-
-def _size(path: str) -> int:
-    try:
-        return os.stat(path).st_size
-    except OSError:
-        return 0  # a dangling link: reported as broken when it is read
-
-
 def is_visible(name: str) -> bool:
     """Tell whether a file or folder counts: hidden ones do not, nor those that macOS adds to archives."""
     return not name.startswith(".") and name != "__MACOSX"
+
+
+def printable(name: str) -> str:
+    """Return the name of a file for messages: what cannot be printed (or is no UTF-8) becomes an escape sequence."""
+    if name.isprintable():
+        return name
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in name)
+
+
+def normal(name: str) -> str:
+    """Return the name of a class in Unicode's composed form (NFC): systems write the same name in different ways."""
+    return unicodedata.normalize("NFC", name)
 
 
 def in_one_line(error: Exception) -> str:
@@ -207,16 +205,17 @@ def require_classes(listing: Listing) -> None:
 
 
 def positions_of(names: Iterable[str], classes: tuple[str, ...], source: str) -> Rows:
-    """Return the labels of validation classes `names`, int64 `(n,)`.
+    """Return the labels of validation classes `names`, int64 `(n,)`; Unicode's forms of a name are equal.
 
     Raises:
         DataError: a name is not among the `classes` of the training split.
     """
-    table = {name: label for label, name in enumerate(classes)}
-    try:
-        return np.array([table[name] for name in names], dtype=np.int64)
-    except KeyError as error:
+    found = list(names)
+    table = {normal(name): label for label, name in enumerate(classes)}
+    missing = next((name for name in found if normal(name) not in table), None)
+    if missing is not None:
         raise DataError(
             f"a class in the validation images of {source!r} is missing from the training images; "
-            f"got {error.args[0]!r}; add it to both or remove it"
-        ) from None
+            f"got {missing!r}; add it to both or remove it"
+        )
+    return np.array([table[normal(name)] for name in found], dtype=np.int64)

@@ -4,8 +4,14 @@ They are stored in `$WMDD_DATA`, or `~/.cache/wmdd`, and downloaded if missing.
 """
 
 import gzip
+import lzma
 import math
 import os
+import pickle
+import struct
+import tarfile
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +26,22 @@ from wmdd.errors import DataError
 DEBIAN_FASHION = Path("/usr/share/datasets/fashion-mnist")
 """Folder of Debian's package dataset-fashion-mnist."""
 _DIGITS_HOLDOUT = 0.2  # a tenth of 1,797 images would make a coarse test
+_DAMAGED = (
+    AssertionError,
+    ValueError,
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    AttributeError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+    lzma.LZMAError,
+    pickle.UnpicklingError,
+    tarfile.TarError,
+    zipfile.BadZipFile,
+)
+"""What torchvision's readers raise for files that are there but damaged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +120,12 @@ def list_named(name: str) -> Splits:
 
 
 def _arrays(name: str, split: str, classes: tuple[str, ...], pixels: NDArray[Any], labels: Any) -> Listing:
+    values = np.asarray(labels)
+    if len(pixels) != len(values) or not len(values) or values.min() < 0 or values.max() >= len(classes):
+        raise DataError(
+            f"images and labels of {name!r} do not fit together in {split}; got {len(pixels)} images and {len(values)} "
+            f"labels of {len(classes)} classes; fetch it again"
+        )
     store = ArrayStore(pixels=np.ascontiguousarray(pixels, dtype=np.uint8))
     return Listing.of(store, labels, name=name, split=split, classes=classes)
 
@@ -127,7 +155,7 @@ def _read_idx(path: Path) -> NDArray[np.uint8]:
     try:
         with gzip.open(path, "rb") as file:
             data = file.read()
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(
             f"cannot read {os.fspath(path)!r}; got {type(error).__name__}; install dataset-fashion-mnist again"
         ) from None
@@ -165,7 +193,11 @@ def _construct(name: str, entry: _Torchvision, options: Mapping[str, Any]) -> An
             return build(root=os.fspath(root), download=False, **options)
         except (RuntimeError, OSError):
             return build(root=os.fspath(root), download=True, **options)
-    except (RuntimeError, OSError, ValueError, EOFError) as error:
+    except _DAMAGED as error:
+        raise DataError(
+            f"files of {name!r} are damaged; got {in_one_line(error)}; remove {os.fspath(root)!r}, to fetch them again"
+        ) from None
+    except (RuntimeError, OSError, EOFError) as error:
         raise DataError(
             f"{name!r} is missing and cannot be downloaded; got {in_one_line(error)}; "
             f"put its files in {os.fspath(root)!r}"
@@ -181,8 +213,12 @@ def _files(name: str, split: str, dataset: Any) -> Listing:
         labels = dataset._labels  # noqa: SLF001 - see above
     root = data_root() / name
     below = [Path(path).absolute().relative_to(root.absolute()).as_posix() for path in paths]
-    store = FileStore.of(root, [(path, (root / path).stat().st_size) for path in below])
+    store = FileStore.of(root, [(path, _size(root / path)) for path in below])
     return Listing.of(store, labels, name=name, split=split, classes=_class_names(dataset, labels))
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0  # a missing file is reported as broken when it is read
 
 
 def _class_names(dataset: Any, labels: Any) -> tuple[str, ...]:
@@ -200,6 +236,6 @@ NAMED = Source(
         **{name: entry.about for name, entry in TORCHVISION.items()},
     },
     claims=lambda data: _name_of(data) in NAMED.forms,
-    list_splits=lambda data: list_named(_name_of(data)),
+    list_splits=lambda data, _: list_named(_name_of(data)),
 )
 """A known name takes precedence over a folder of that name."""

@@ -3,32 +3,39 @@
 import hashlib
 import math
 import os
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from wmdd.context import stream
-from wmdd.data.sources.decoding import Canvas, canvas_side, check_all, decode_into, sniff, threads_to_use
-from wmdd.data.sources.listing import Listing, NoLabelledImagesError, Splits, require_any, require_classes
+from wmdd.data.sources.decoding import Canvas, Extents, canvas_side, check_all, decode_into, sniff, threads_to_use
+from wmdd.data.sources.deep import White, common_white, tell_range
+from wmdd.data.sources.duplicates import group_identical, tell_shared, tell_two_labels
+from wmdd.data.sources.holdout import hold_out
+from wmdd.data.sources.listing import Listing, NoLabelledImagesError, Source, Splits, require_any, require_classes
 from wmdd.data.sources.named import NAMED
 from wmdd.data.sources.pixels import DecodedImages, LazyImages
-from wmdd.data.sources.table import SOURCES, list_forms
-from wmdd.errors import ConfigError, DataError, did_you_mean
+from wmdd.data.sources.table import find_source, list_forms
+from wmdd.errors import ConfigError, DataError
 from wmdd.settings import DataSettings
-from wmdd.values import Images, ImageSet
+from wmdd.values import ImageSet
+from wmdd.warnings import RunWarning
 
 _FORMAT = "canvas 1"
 """Part of every fingerprint; to be changed whenever `decoding` makes other pixels of a file."""
 
 
-class _Opened(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Opened:
     """A split after reading, before the number of broken images is checked."""
 
     listing: Listing
-    images: Images
-    broken: dict[str, str]
+    pixels: NDArray[np.uint8] | None
+    """`(N, ch, S, S)`; None = read as needed."""
+    extents: Extents
+    broken: dict[str, str] = field(default_factory=dict)
     """Name of an unreadable image → the reason."""
 
 
@@ -37,7 +44,8 @@ def open_data(source: str, settings: DataSettings) -> tuple[ImageSet, ImageSet]:
 
     Up to `settings.memory_gb` GB of images are decoded into memory, the training images first; other splits are decoded
     as needed, after a check of each file's beginning and end (`decoding.check_whole`). If a set has no validation
-    images, a share of each class is held out; of `digits` always a fifth.
+    images, a share of each class is held out, `holdout.hold_out`; of `digits` always a fifth. What a user should know
+    is in the `warnings` of the training images.
 
     Raises:
         DataError: the source is unknown, its layout is not recognised, or images are broken or missing.
@@ -45,98 +53,138 @@ def open_data(source: str, settings: DataSettings) -> tuple[ImageSet, ImageSet]:
     """
     if settings.channels not in {None, 1, 3}:
         raise ConfigError(f"data.channels must be 1 or 3; got {settings.channels}; leave it out to follow the images")
-    splits = _list_splits(source)
-    train, val = splits.train, splits.val
-    require_classes(train)
-    if val is None:
-        train, val = _hold_out(train, splits.holdout or settings.holdout, settings.holdout_seed)
+    splits = _list_splits(source, settings)
+    require_classes(splits.train)
+    if splits.val is None:
+        share = splits.holdout or settings.holdout
+        groups = group_identical(splits.train)[0]
+        warnings = tell_two_labels(splits.train, groups)
+        listings = hold_out(splits.train, groups, share, settings.holdout_seed)
+        canvas, image_size = _form(listings[0], settings)
+        train, val = _read_splits(listings, canvas, settings)
+    else:
+        share = None
+        canvas, image_size = _form(splits.train, settings)
+        train, val = _read_splits((splits.train, splits.val), canvas, settings)
+        groups, others = group_identical(train.listing, val.listing)
+        warnings = tell_two_labels(train.listing, groups) + tell_shared(train.listing, val.listing, (groups, others))
+    canvas, told = _settle_range((train, val), canvas)
+    warnings = [*splits.warnings, *warnings, *told, *_tell_broken((train, val))]
+    return (
+        replace(_image_set(train, canvas, image_size), warnings=tuple(warnings)),
+        replace(_image_set(val, canvas, image_size), held_out=share),
+    )
+
+
+def _list_splits(source: str, settings: DataSettings) -> Splits:
+    kind = find_source(source)
+    _require_columns_of(kind, source, settings)
+    try:
+        return kind.list_splits(source, settings)
+    except NoLabelledImagesError as error:
+        forms = "; ".join(f"{form} ({about})" for form, about in list_forms().items() if form not in NAMED.forms)
+        folder = os.fspath(error.args[0])
+        raise DataError(f"no labelled images found; got folder {folder!r}; give one of: {forms}") from None
+
+
+def _require_columns_of(kind: Source, source: str, settings: DataSettings) -> None:
+    given = [name for name in ("image_column", "label_column") if getattr(settings, name) is not None]
+    if given and not kind.has_columns:
+        raise ConfigError(f"data.{given[0]} is for Parquet; got {source!r}, which has no columns; leave it out")
+
+
+def _form(train: Listing, settings: DataSettings) -> tuple[Canvas, int]:
+    """Return the common form of all images, and the side that networks see."""
     channels, size = settings.channels, settings.image_size
     if channels is None or size is None:
         sniffed = sniff(train.store, train.rows)
         channels, size = channels or sniffed[0], size or sniffed[1]
-    canvas = Canvas(channels=channels, side=canvas_side(size))
+    return Canvas(channels=channels, side=canvas_side(size)), size
+
+
+def _read_splits(listings: tuple[Listing, Listing], canvas: Canvas, settings: DataSettings) -> tuple[_Opened, _Opened]:
     budget = settings.memory_gb * 1e9
     opened: list[_Opened] = []
-    for listing in (train, val):
-        in_memory = _num_bytes(listing, canvas) <= budget
-        budget -= _num_bytes(listing, canvas) if in_memory else 0
+    for listing in listings:
+        num_bytes = math.prod((len(listing), canvas.channels, canvas.side, canvas.side))
+        in_memory = num_bytes <= budget
+        budget -= num_bytes if in_memory else 0
         opened.append(_read(listing, canvas, in_memory=in_memory))
+    train, val = opened
     _require_few_broken(opened, settings.max_broken)
-    require_classes(opened[0].listing)
-    require_any(opened[1].listing)
-    return _image_set(opened[0], canvas, size), _image_set(opened[1], canvas, size)
-
-
-def _list_splits(source: str) -> Splits:
-    for kind in SOURCES:
-        if kind.claims(source):
-            try:
-                return kind.list_splits(source)
-            except NoLabelledImagesError as error:
-                forms = "; ".join(
-                    f"{form} ({about})" for form, about in list_forms().items() if form not in NAMED.forms
-                )
-                folder = os.fspath(error.args[0])
-                raise DataError(f"no labelled images found; got folder {folder!r}; give one of: {forms}") from None
-    raise DataError(_unknown(source))
-
-
-def _unknown(source: str) -> str:
-    if Path(source).expanduser().exists():
-        return f"a single file must be Parquet; got {source!r}; give a .parquet file or a folder of images"
-    if os.sep in source or "/" in source or source.startswith((".", "~")):
-        return f"there is no such folder or file; got {source!r}; check the path"
-    return f"unknown data; got {source!r}, neither a known name nor a folder{did_you_mean(source.lower(), NAMED.forms)}"
-
-
-def _hold_out(listing: Listing, share: float, seed: int) -> tuple[Listing, Listing]:
-    """Split off a share of every class for validation: drawn by `seed` and class name, at least one image of each."""
-    val = np.zeros(len(listing), dtype=bool)
-    for label, name in enumerate(listing.classes):
-        positions = np.flatnonzero(listing.labels == label)
-        if len(positions) == 1:
-            raise DataError(
-                f"class {name!r} of {listing.name!r} is too small to hold a share out for validation; got 1 image; "
-                "add images or give a val/ folder"
-            )
-        count = min(max(1, round(len(positions) * share)), len(positions) - 1)
-        order = torch.randperm(len(positions), generator=stream(seed, "holdout", name)).numpy()
-        val[positions[order[:count]]] = True
-    return listing.take(~val, "train"), listing.take(val, "val")
-
-
-def _num_bytes(listing: Listing, canvas: Canvas) -> int:
-    return math.prod((len(listing), canvas.channels, canvas.side, canvas.side))
+    require_classes(train.listing)
+    require_any(val.listing)
+    return train, val
 
 
 def _read(listing: Listing, canvas: Canvas, *, in_memory: bool) -> _Opened:
     """Decode or check the images of a split, and leave out those that cannot be read."""
-    threads = threads_to_use()
-    pixels = np.empty((len(listing) if in_memory else 0, canvas.channels, canvas.side, canvas.side), dtype=np.uint8)
+    threads, extents, pixels = threads_to_use(), Extents(), None
     if in_memory:
-        broken = decode_into(pixels, listing.store, listing.rows, canvas, threads=threads)
+        pixels = np.empty((len(listing), canvas.channels, canvas.side, canvas.side), dtype=np.uint8)
+        broken = decode_into(pixels, listing.store, listing.rows, canvas, threads=threads, extents=extents)
     else:
-        broken = check_all(listing.store, listing.rows, threads=threads)
-    kept = listing
-    if broken:
-        readable = np.ones(len(listing), dtype=bool)
-        readable[[image.position for image in broken]] = False
-        kept, pixels = listing.take(readable), pixels[readable] if in_memory else pixels
-    images: Images = DecodedImages(torch.from_numpy(pixels)) if in_memory else LazyImages(kept, canvas)
-    return _Opened(kept, images, {listing.image_name(image.position): image.reason for image in broken})
+        broken = check_all(listing.store, listing.rows, threads=threads, extents=extents)
+    if not broken:
+        return _Opened(listing=listing, pixels=pixels, extents=extents)
+    readable = np.ones(len(listing), dtype=bool)
+    readable[[image.position for image in broken]] = False
+    moved = np.cumsum(readable) - 1
+    return _Opened(
+        listing=listing.take(readable),
+        pixels=None if pixels is None else pixels[readable],
+        extents={int(moved[position]): extent for position, extent in extents.items()},
+        broken={listing.image_name(image.position): image.reason for image in broken},
+    )
 
 
-def _require_few_broken(opened: list[_Opened], allowed: int) -> None:
-    broken = [image for split in opened for image in split.broken.items()]
+def _settle_range(opened: Sequence[_Opened], canvas: Canvas) -> tuple[Canvas, list[RunWarning]]:
+    """Fix which values of images of more than 8 bits become white, in all splits, and decode these images again."""
+    extents = {
+        split.listing.image_name(position): extent
+        for split in opened
+        for position, extent in sorted(split.extents.items())
+    }
+    white = common_white(extents.values())
+    if white != canvas.white:
+        canvas = replace(canvas, white=white)
+        for split in opened:
+            if split.pixels is not None and split.extents:
+                positions = np.array(sorted(split.extents), dtype=np.int64)
+                again = split.pixels[positions]
+                decode_into(again, split.listing.store, split.listing.rows[positions], canvas, threads=threads_to_use())
+                split.pixels[positions] = again
+    return canvas, tell_range(extents, white)
+
+
+def _require_few_broken(opened: Sequence[_Opened], allowed: int) -> None:
+    broken, listed = _broken(opened)
     if len(broken) <= allowed:
         return
-    listed = ", ".join(f"{name} ({reason})" for name, reason in broken[:5])
-    more = f" and {len(broken) - 5} more" if len(broken) > 5 else ""
     total = sum(len(split.listing) for split in opened) + len(broken)
     raise DataError(
-        f"{len(broken)} of {total} images of {opened[0].listing.name!r} cannot be read; got {listed}{more}; "
+        f"{len(broken)} of {total} images of {opened[0].listing.name!r} cannot be read; got {listed}; "
         f"repair or remove them, or leave them out with --data.max_broken {len(broken)}"
     )
+
+
+def _tell_broken(opened: Sequence[_Opened]) -> list[RunWarning]:
+    broken, listed = _broken(opened)
+    if not broken:
+        return []
+    word = "image" if len(broken) == 1 else "images"
+    text = (
+        f"{len(broken)} {word} of {opened[0].listing.name!r} cannot be read and {'is' if len(broken) == 1 else 'are'} "
+        f"left out; got {listed}; repair or remove them"
+    )
+    return [RunWarning(kind="broken images", text=text, count=len(broken))]
+
+
+def _broken(opened: Sequence[_Opened]) -> tuple[list[tuple[str, str]], str]:
+    """Return names and reasons of all broken images, and the first few of them as text."""
+    broken = [image for split in opened for image in split.broken.items()]
+    more = f" and {len(broken) - 5} more" if len(broken) > 5 else ""
+    return broken, ", ".join(f"{name} ({reason})" for name, reason in broken[:5]) + more
 
 
 def _image_set(split: _Opened, canvas: Canvas, image_size: int) -> ImageSet:
@@ -146,7 +194,7 @@ def _image_set(split: _Opened, canvas: Canvas, image_size: int) -> ImageSet:
         split=listing.split,
         classes=listing.classes,
         labels=torch.from_numpy(np.ascontiguousarray(listing.labels)),
-        images=split.images,
+        images=LazyImages(listing, canvas) if split.pixels is None else DecodedImages(torch.from_numpy(split.pixels)),
         channels=canvas.channels,
         canvas=canvas.side,
         image_size=image_size,
@@ -158,7 +206,9 @@ def _image_set(split: _Opened, canvas: Canvas, image_size: int) -> ImageSet:
 def _fingerprint(listing: Listing, canvas: Canvas) -> str:
     """Hash the content of a set, regardless of its location, its name and its storage."""
     digest = hashlib.sha256()
-    digest.update("\0".join((_FORMAT, str(canvas.side), str(canvas.channels), *listing.classes)).encode() + b"\0")
+    white = () if canvas.white == White() else (repr(canvas.white),)
+    form = (_FORMAT, *white, str(canvas.side), str(canvas.channels), *listing.classes)
+    digest.update("\0".join(form).encode() + b"\0")
     digest.update(listing.labels.astype("<i8").tobytes())
     for part in listing.store.identity(listing.rows):
         digest.update(part)

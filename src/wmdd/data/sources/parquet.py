@@ -1,224 +1,166 @@
 """Parquet files with Hugging Face image features: a column of `{bytes, path}` and a column of labels.
 
-The schema's metadata under `huggingface` tells which columns these are, and the class names; without it, column names
-decide. Files are assigned to splits by name (`train-*`, `validation-*`, `test-*`) or folder. Images are read by row
-group, so shuffled reading of a set that does not fit in memory reads a whole group for each image: unpack such a set
-into class folders.
+`parquet_folders` finds the files and their splits, `parquet_columns` chooses the columns, `parquet_labels` reads labels
+and `parquet_store` images. Images are read by row group, so shuffled reading of a set that does not fit in memory reads
+a whole group for each image: unpack such a set into class folders.
 """
 
-import json
-import os
-import re
-import threading
-from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from wmdd.data.sources.listing import Listing, Payload, Rows, Source, Splits, Store, image_files, in_one_line
+from wmdd.data.sources.listing import Listing, Rows, Source, Splits
+from wmdd.data.sources.parquet_columns import LABEL_NAMES, Columns, choose_columns, require_alike
+from wmdd.data.sources.parquet_folders import by_split, each_once, holds_parquet, parquet_files
+from wmdd.data.sources.parquet_labels import Labels, read_labels
+from wmdd.data.sources.parquet_schema import FileSchema
+from wmdd.data.sources.parquet_store import ParquetStore
 from wmdd.errors import DataError
-
-_SPLITS = {"train": "train", "validation": "val", "valid": "val", "val": "val", "dev": "val", "test": "test"}
-_SPLIT_WORD = re.compile(rf"(?:^|[/_.-])({'|'.join(_SPLITS)})(?=[/_.-])")
-_LABELS = ("label", "labels", "fine_label", "class", "target")
-_KEPT_GROUPS = 4
+from wmdd.settings import DataSettings
+from wmdd.warnings import RunWarning
 
 
-def parquet_files(root: Path) -> list[str]:
-    """Return the Parquet files of a folder, relative to it.
-
-    They are its own, else those of `data/`, of its splits' folders, or of the only folder that has any.
-
-    Raises:
-        DataError: several folders have some.
-    """
-    for folder in (root, root / "data"):
-        if files := sorted(folder.glob("*.parquet")):
-            return [file.relative_to(root).as_posix() for file in files]
-    below = (path.relative_to(root) for path in root.glob("[!.]*/**/*.parquet"))
-    files = sorted(path.as_posix() for path in below if not any(part.startswith(".") for part in path.parts))
-    tops = sorted({path.split("/")[0] for path in files})
-    if set(tops) <= set(_SPLITS):
-        return files
-    if len(tops) == 1:
-        return [f"{tops[0]}/{file}" for file in parquet_files(root / tops[0])]
-    if tops:
-        raise DataError(
-            f"{os.fspath(root)!r} holds several sets of Parquet files; got {', '.join(tops)}; give one of these folders"
-        )
-    return []
-
-
-def holds_parquet(folder: Path) -> bool:
-    """Tell whether a folder is a data set of Parquet files: with some at its top, or with some and no image files."""
-    own = any(folder.glob("*.parquet")) or any(folder.glob("data/*.parquet"))
-    return own or (next(image_files(folder, folder), None) is None and bool(parquet_files(folder)))
-
-
-def list_parquet(root: Path, name: str) -> Splits:
+def list_parquet(root: Path, name: str, settings: DataSettings) -> Splits:
     """List the training and, where there is one, the validation split of a Parquet file or a folder of them.
 
+    Images without a label (-1 or null) are left out. Validation is the first of `val` and `test` that has labels.
+
     Raises:
-        DataError: a file is damaged, has no image or label column, or an image has no label.
+        DataError: a file is damaged or of no split, files disagree, columns are missing or ambiguous, or the training
+            images have no labels.
     """
-    if root.is_file():
-        splits = {"train": [root.name]}
-        root = root.parent
-    else:
-        splits = _by_split(parquet_files(root))
-    val = splits.get("val") or splits.get("test")
-    train = _Table(root, splits["train"], name)
+    splits = {"train": [root.name]} if root.is_file() else by_split(parquet_files(root))
+    root = root.parent if root.is_file() else root
+    splits, warnings = each_once(root, splits, name)
+    train = _Table.train(root, splits["train"], name, settings)
+    if len(train.labels.codes) and not train.labels.values:
+        raise DataError(
+            f"the training images of {name!r} have no labels; got -1 or nothing in column {train.columns.label!r} for "
+            f"all {train.labels.missing}; label them or choose another column by --data.label_column"
+        )
     classes = train.class_names()
-    return Splits(
-        train=train.listing(classes, "train"), val=_Table(root, val, name).listing(classes, "val") if val else None
-    )
+    warnings += train.warnings()
+    for split in ("val", "test"):
+        if split in splits:
+            held = train.sibling(split, splits[split])
+            warnings += held.warnings()
+            if held.labels.values or not len(held.labels.codes):
+                return Splits(train=train.listing(classes), val=held.listing(classes), warnings=warnings)
+    return Splits(train=train.listing(classes), warnings=warnings)
 
 
-def _by_split(files: Sequence[str]) -> dict[str, list[str]]:
-    splits: dict[str, list[str]] = {}
-    for file in files:
-        words = _SPLIT_WORD.findall(file.lower())
-        splits.setdefault(_SPLITS[words[-1]] if words else "train", []).append(file)
-    if "train" not in splits:
-        raise DataError(f"no Parquet file of training images; got {', '.join(files[:5])}; name one train-*.parquet")
-    return splits
-
-
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Table:
-    def __init__(self, root: Path, files: Sequence[str], name: str) -> None:
-        self.root, self.files, self.name = root, files, name
-        try:
-            schema = pq.read_schema(root / files[0])
-            self.image, self.label, self.names = _columns(schema, files[0])
-            columns = [pq.read_table(root / file, columns=[self.label]).column(0) for file in files]
-            self.labels = [value for column in columns for value in column.to_pylist()]
-        except (pa.ArrowException, KeyError) as error:
-            raise DataError(
-                f"cannot read a Parquet file of {name!r}; got {in_one_line(error)}; fetch it again"
-            ) from None
+    """The rows of one split: labels are read, images are not."""
+
+    root: Path
+    files: Sequence[str]
+    name: str
+    split: str
+    columns: Columns
+    schemas: Sequence[FileSchema]
+    names: tuple[str, ...] | None
+    """Class names by label; None = labels are names themselves."""
+    labels: Labels
+
+    @classmethod
+    def train(cls, root: Path, files: Sequence[str], name: str, settings: DataSettings) -> "_Table":
+        """Read the training split; its first file decides which columns are read of all files."""
+        schemas = [FileSchema.of(root, file) for file in files]
+        columns = choose_columns(schemas[0], settings)
+        for schema in schemas[1:]:
+            require_alike(schemas[0], schema, columns)
+        return cls(
+            root=root,
+            files=files,
+            name=name,
+            split="train",
+            columns=columns,
+            schemas=schemas,
+            names=_common_names(schemas, columns.label),
+            labels=read_labels(root, files, columns.label),
+        )
+
+    def sibling(self, split: str, files: Sequence[str]) -> "_Table":
+        """Read another split; its images are unlabelled if it has no column of labels at all."""
+        schemas = [FileSchema.of(self.root, file) for file in files]
+        columns = [column for schema in schemas for column in schema.schema.names]
+        labelled = self.columns.label in columns or any(column.lower() in LABEL_NAMES for column in columns)
+        require_alike(self.schemas[0], schemas[0], self.columns, labelled=labelled)
+        for schema in schemas[1:]:
+            require_alike(schemas[0], schema, self.columns, labelled=labelled)
+        column, num_rows = self.columns.label, sum(schema.num_rows for schema in schemas)
+        return replace(
+            self,
+            files=files,
+            split=split,
+            schemas=schemas,
+            names=(labelled and _common_names(schemas, column)) or self.names,
+            labels=read_labels(self.root, files, column) if labelled else Labels.none(num_rows),
+        )
 
     def class_names(self) -> tuple[str, ...]:
         """Return ClassLabel's names, else the sorted labels of the files."""
-        if self.names is not None:
-            return self.names
-        return tuple(str(value) for value in sorted({value for value in self.labels if value is not None}))
+        return self.names if self.names is not None else tuple(map(str, self.labels.values))
 
-    def listing(self, classes: tuple[str, ...], split: str) -> Listing:
-        """Return the listing with labels as positions in `classes`."""
-        table: dict[Any, int] = {name: label for label, name in enumerate(classes)}
-        if self.names is not None:
-            table = {label: table.get(name, -1) for label, name in enumerate(self.names)}
-        labels = np.array(
-            [table.get(value if self.names is not None else str(value), -1) for value in self.labels], dtype=np.int64
-        )
-        if (labels < 0).any():
-            value = self.labels[int(np.argmax(labels < 0))]
-            if self.names is not None and value in range(len(self.names)):
-                value = self.names[value]
+    def warnings(self) -> tuple[RunWarning, ...]:
+        """Return what is to be said about images without a label."""
+        missing, total = self.labels.missing, len(self.labels.codes)
+        if not missing:
+            return ()
+        seen = f"{missing} of {total} {self.split} images of {self.name!r} have no label (-1 or none)"
+        if missing == total:
+            text = f"{seen}, so that split is not used; label them, or give a split with labels"
+        else:
+            text = f"{seen} and are left out; label them to use them"
+        return (RunWarning(kind="unlabelled", text=text, count=missing),)
+
+    def listing(self, classes: tuple[str, ...]) -> Listing:
+        """Return the labelled images, with labels as positions in `classes`."""
+        store = ParquetStore(self.root, self.files, self.columns.image)
+        labels = self._positions(classes)
+        if len(store) != len(labels):
             raise DataError(
-                f"the {split} images of {self.name!r} have a label that is none of the {len(classes)} classes; "
-                f"got {value!r}; remove them or name the class"
+                f"a file of the {self.split} images of {self.name!r} is damaged; got {len(labels)} labels for "
+                f"{len(store)} images; fetch or write it again"
             )
-        store: Store = ParquetStore(self.root, self.files, self.image)
-        return Listing.of(store, labels, name=self.name, split=split, classes=classes)
+        split = "train" if self.split == "train" else "val"
+        listing = Listing.of(store, labels, name=self.name, split=split, classes=classes)
+        return listing.take(labels >= 0) if (labels < 0).any() else listing
+
+    def _positions(self, classes: tuple[str, ...]) -> Rows:
+        table = {name: label for label, name in enumerate(classes)}
+        names = [self._name_of(value) for value in self.labels.values]
+        labels = [-1 if name is None else table.get(name, -1) for name in names]
+        if -1 in labels:
+            foreign = labels.index(-1)
+            raise DataError(
+                f"the {'train' if self.split == 'train' else 'val'} images of {self.name!r} have a label that is none "
+                f"of the {len(classes)} classes; got {names[foreign] or self.labels.values[foreign]!r}; "
+                "remove them or name the class"
+            )
+        return np.array([*labels, -1], dtype=np.int64)[self.labels.codes]
+
+    def _name_of(self, label: int | str) -> str | None:
+        if self.names is None or isinstance(label, str):
+            return str(label)
+        return self.names[label] if label < len(self.names) else None
 
 
-def _columns(schema: pa.Schema, file: str) -> tuple[str, str, tuple[str, ...] | None]:
-    """Return the image column, the label column and the class names, if known."""
-    stored = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
-    features: dict[str, Any] = stored.get("info", {}).get("features", {})
-    kinds = {column: feature.get("_type") for column, feature in features.items() if isinstance(feature, dict)}
-    images = [column for column, kind in kinds.items() if kind == "Image"] or [
-        field.name for field in schema if _holds_bytes(field.type)
-    ]
-    named = [column for column, kind in kinds.items() if kind == "ClassLabel"]
-    known = [column for column in _LABELS if column in schema.names]
-    labels = [column for column in known if column in named] or named or known
-    if not images or not labels:
-        wanted = "a column of image bytes" if not images else f"a label column ({', '.join(_LABELS)})"
-        raise DataError(
-            f"{file} has not {wanted}; got columns {', '.join(schema.names)}; write Hugging Face image features"
-        )
-    names = features[labels[0]].get("names") if labels[0] in named else None
-    return images[0], labels[0], tuple(names) if names else None
-
-
-def _holds_bytes(kind: pa.DataType) -> bool:
-    if pa.types.is_struct(kind):
-        return any(field.name == "bytes" for field in kind)
-    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
-
-
-class ParquetStore:
-    """Rows of Parquet files, read one row group at a time; the last few groups are kept in memory."""
-
-    def __init__(self, root: Path, files: Sequence[str], column: str) -> None:
-        self._root, self._files, self._column = root, tuple(files), column
-        self._groups: list[tuple[int, int]] = []
-        """File and row group of every group."""
-        lengths: list[int] = []
-        for number, file in enumerate(files):
-            metadata = pq.read_metadata(root / file)
-            lengths += [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
-            self._groups += [(number, group) for group in range(metadata.num_row_groups)]
-        self._starts = np.cumsum([0, *lengths])
-        self._forget()
-
-    def _forget(self) -> None:
-        self._kept: OrderedDict[int, pa.ChunkedArray] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name not in {"_kept", "_lock"}}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._forget()
-
-    def payloads(self, rows: Sequence[int] | Rows) -> Iterator[Payload]:
-        """Yield the bytes of each row's image; sorted rows read every group once."""
-        current, column = -1, None
-        for row, group in zip(rows, np.searchsorted(self._starts, rows, "right") - 1, strict=True):
-            if group != current or column is None:
-                current, column = int(group), self._group(int(group))
-            yield column[int(row) - int(self._starts[group])].as_py()
-
-    def _group(self, group: int) -> pa.ChunkedArray:
-        with self._lock:
-            if group not in self._kept:
-                self._kept[group] = self._read(group)
-                while len(self._kept) > _KEPT_GROUPS:
-                    self._kept.popitem(last=False)
-            self._kept.move_to_end(group)
-            return self._kept[group]
-
-    def _read(self, group: int) -> pa.ChunkedArray:
-        file, number = self._groups[group]
-        # No threads of Arrow's own: worker processes may be forked from a process that already has some.
-        with pq.ParquetFile(self._root / self._files[file], pre_buffer=False) as opened:
-            table = opened.read_row_group(number, columns=[self._column], use_threads=False)
-        return table.flatten().column(f"{self._column}.bytes") if pa.types.is_struct(table.schema[0].type) else table[0]
-
-    def row_name(self, row: int) -> str:
-        """Return file and row within the file."""
-        group = int(np.searchsorted(self._starts, row, "right")) - 1
-        file = self._groups[group][0]
-        first = next(start for start, (number, _) in zip(self._starts, self._groups, strict=False) if number == file)
-        return f"{self._files[file]} row {row - int(first)}"
-
-    def identity(self, rows: Rows) -> Iterator[bytes]:
-        """Yield names, sizes and footers (which hold the sizes of every part) of the files, and the rows."""
-        for file in self._files:
-            path = self._root / file
-            size = path.stat().st_size
-            with path.open("rb") as opened:
-                opened.seek(max(0, size - 65536))
-                yield f"{file}\0{size}\0".encode() + opened.read()
-        yield rows.astype("<i8").tobytes()
+def _common_names(schemas: Sequence[FileSchema], column: str) -> tuple[str, ...] | None:
+    """Return the class names that the files of a split give; None if they give none."""
+    given = [(schema.file, names) for schema in schemas if (names := schema.class_names(column)) is not None]
+    for file, names in given[1:]:
+        if names != given[0][1]:
+            differing = next((a, b) for a, b in zip_longest(given[0][1], names) if a != b)
+            raise DataError(
+                f"{given[0][0]!r} and {file!r} disagree on the class names of {column!r}; "
+                f"got {differing[0]!r} and {differing[1]!r}; write them alike"
+            )
+    return given[0][1] if given else None
 
 
 def _is_parquet(data: str) -> bool:
@@ -226,9 +168,9 @@ def _is_parquet(data: str) -> bool:
     return (path.is_file() and path.suffix == ".parquet") or (path.is_dir() and holds_parquet(path))
 
 
-def _list_path(data: str) -> Splits:
+def _list_path(data: str, settings: DataSettings) -> Splits:
     path = Path(data).expanduser()
-    return list_parquet(path, path.stem if path.is_file() else path.resolve().name)
+    return list_parquet(path, path.stem if path.is_file() else path.resolve().name, settings)
 
 
 PARQUET = Source(
@@ -237,4 +179,5 @@ PARQUET = Source(
     },
     claims=_is_parquet,
     list_splits=_list_path,
+    has_columns=True,
 )

@@ -19,7 +19,17 @@ import torch
 from torch import Tensor
 
 from wmdd.context import Context
-from wmdd.methods.algorithm import Algorithm, Result, Size, Stages, Work, further_teachers, squeezed, squeezing
+from wmdd.methods.algorithm import (
+    Algorithm,
+    Result,
+    Size,
+    Stages,
+    Work,
+    further_teachers,
+    squeezed,
+    squeezing,
+    squeezing_of,
+)
 from wmdd.methods.gvbsm import GvbsmRecoverSettings, GvbsmSettings
 from wmdd.methods.gvbsm.layer_statistics import LAYER_STATISTICS
 from wmdd.methods.gvbsm.terms import CommitteeForward, committee_loss, layer_targets
@@ -77,15 +87,18 @@ def teach(stages: Stages, train: Result, val: Result, recipe: Recipe) -> tuple[R
 def distill(stages: Stages, train: Result, teachers: tuple[Result, ...], recipe: Recipe) -> Result:
     """Take each teacher's statistics and recover images under all of them."""
     settings = recipe.of(StatisticsSettings)
-    statistics = tuple(stages.run(LAYER_STATISTICS, train, each, settings=settings) for each in teachers)
+    archs = (recipe.squeeze.arch, *_others(recipe))
+    statistics = tuple(
+        stages.run(LAYER_STATISTICS, train, each, settings=settings, of=arch)
+        for each, arch in zip(teachers, archs, strict=True)
+    )
     own = GvbsmRecoverSettings(gvbsm=recipe.of(GvbsmSettings), recover=recipe.of(OptimisationSettings))
     return stages.run(GVBSM, train, teachers, statistics, settings=own, ipc=recipe.ipc)
 
 
 def teach_work(recipe: Recipe, size: Size) -> tuple[Work, ...]:
     """Count the training of every teacher."""
-    others = [Work(arch=arch, both=recipe.squeeze.epochs * size.images) for arch in _others(recipe)]
-    return (*squeezing(recipe, size), *others)
+    return (*squeezing(recipe, size), *(squeezing_of(arch, recipe, size) for arch in _others(recipe)))
 
 
 def work(recipe: Recipe, size: Size) -> tuple[Work, ...]:

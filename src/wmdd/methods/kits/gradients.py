@@ -161,7 +161,7 @@ def _one_minus_cosine(one: Tensor, other: Tensor) -> Tensor:
     return 1 - (one * other).sum(-1) / (lengths + _TINY)
 
 
-MATCH_GRADIENTS = Stage(name="match_gradients", version=1, run=match_gradients, output=DistilledSet, networks=False)
+MATCH_GRADIENTS = Stage(name="match_gradients", version=2, run=match_gradients, output=DistilledSet, networks=False)
 
 
 def distill_with(
@@ -177,4 +177,5 @@ def matching_work(kind: type[GradientSettings], recipe: Recipe, size: Size) -> t
     settings, images = recipe.of(kind), size.classes * recipe.ipc
     outer, inner = settings.loops(recipe.ipc)
     step = size.classes * settings.batch_real + SECOND_ORDER * images + inner * images
-    return (Work(arch=settings.arch, both=settings.iterations * outer * step),)
+    batch, setting = min(settings.batch_net, images), f"{settings.section}.batch_net"
+    return (Work(arch=settings.arch, both=settings.iterations * outer * step, batch=batch, setting=setting),)

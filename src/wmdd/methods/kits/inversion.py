@@ -102,5 +102,7 @@ def invert_with(feature_loss: FeatureLoss, stages: Stages, train: Result, teache
 
 def recovery_work(recipe: Recipe, size: Size) -> tuple[Work, ...]:
     """Count statistics and recovery under the teacher."""
-    steps = recipe.of(OptimisationSettings).iterations * size.classes * recipe.ipc
-    return (Work(arch=recipe.squeeze.arch, forward=size.images, both=MATCHING * steps),)
+    settings, images = recipe.of(OptimisationSettings), size.classes * recipe.ipc
+    steps = settings.iterations * -(-images // max(settings.batch, recipe.ipc))
+    both = MATCHING * settings.iterations * images
+    return (Work(arch=recipe.squeeze.arch, forward=size.images, both=both, steps=steps),)

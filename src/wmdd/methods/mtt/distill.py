@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from wmdd.context import Context
 from wmdd.data.dsa import apply_dsa, draw_dsa
+from wmdd.data.loading import shuffled
 from wmdd.errors import ConfigError
 from wmdd.methods.algorithm import Algorithm, Result, Size, Stages, Work
 from wmdd.methods.mtt import ExpertsSettings, MttSettings
@@ -74,6 +75,7 @@ def mtt(
         optimiser=partial(torch.optim.SGD, momentum=settings.momentum),
         project=lambda variables: variables["rate"].clamp_(min=SMALLEST_RATE),
         advice="lower mtt.lr or mtt.rate_lr, or mtt.start_max if experts hardly move that late",
+        advice_at_start="lower mtt.start_max, for experts hardly move that late",
     )
     found = optimise(start, loss, descent, ctx=ctx)
     return replace(unbounded_set("mtt", found["images"], teacher), rates=found["rate"].cpu())
@@ -122,14 +124,13 @@ class _TrajectoryLoss:
         waiting: list[Tensor] = []
         for _ in range(self.settings.steps):
             if not waiting:
-                order = torch.randperm(len(images), generator=generator)
-                waiting = list(order.split(self.settings.batch or len(images)))
+                waiting = shuffled(len(images), self.settings.batch or len(images), generator)
             index = waiting.pop(0)
             drawn = draw_dsa(self.settings.strategy, images.shape[-1], len(index), generator)
             yield apply_dsa(images[index], drawn), self.labels[index]
 
 
-MTT = Stage(name="mtt", version=1, run=mtt, output=DistilledSet, networks=False)
+MTT = Stage(name="mtt", version=2, run=mtt, output=DistilledSet, networks=False)
 
 
 def distill(stages: Stages, train: Result, teachers: tuple[Result, ...], recipe: Recipe) -> Result:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from wmdd.context import Context
 from wmdd.data.dsa import apply_dsa, draw_dsa
 from wmdd.data.inputs import network_inputs
-from wmdd.data.loading import fetch_batches, shuffled
+from wmdd.data.loading import batch_spans, fetch_batches, shuffled
 from wmdd.methods.mtt import ExpertsSettings
 from wmdd.models.building import fresh_network, network_spec
 from wmdd.settings import TrainSettings
@@ -42,9 +42,10 @@ def experts(
     parameters = ctx.array("parameters", (settings.count, settings.epochs + 1, width))
     for number in range(settings.count):
         expert = _Expert(number=number, train=train, teacher=teacher, settings=settings, ctx=ctx)
-        if ctx.restore(f"{expert.name} done") is None:
-            expert.fit(fresh_network(spec, ctx, "network", number), parameters[number])
-            ctx.save(f"{expert.name} done", {})
+        trajectory = parameters[number]
+        if ctx.restore(f"{expert.name} done", rows=lambda _, rows=trajectory: rows) is None:
+            expert.fit(fresh_network(spec, ctx, "network", number), trajectory)
+            ctx.save(f"{expert.name} done", {}, rows=trajectory)
     return Trajectories(spec=spec, parameters=parameters)
 
 
@@ -75,9 +76,10 @@ class _Expert:
 
         task = Task(
             name=self.name,
-            steps=-(-len(self.train) // settings.batch),
+            steps=len(batch_spans(len(self.train), settings.batch)),
             batches=epoch_batches,
             loss=lambda logits, batch: label_loss(logits, batch.targets),
+            rows=lambda epochs: trajectory[:epochs],
         )
         training = TrainSettings(
             epochs=settings.epochs,
@@ -90,7 +92,7 @@ class _Expert:
         trajectory[settings.epochs] = _flat(fit(model, task, training, ctx=self.ctx).model)
 
     def _batches(self, epoch: int) -> Iterator[Batch]:
-        """Yield the batches of an epoch: shuffled, augmented image by image; the last may be short."""
+        """Yield the batches of an epoch: shuffled, augmented image by image."""
         train, settings, ctx = self.train, self.settings, self.ctx
         order = shuffled(len(train), settings.batch, ctx.generator("order", self.number, epoch))
         fetched = fetch_batches(train, order, workers=ctx.workers, device=ctx.device)
@@ -106,4 +108,4 @@ def _flat(model: nn.Module) -> Tensor:
     return flatten(dict(model.named_parameters())).detach().cpu()
 
 
-EXPERTS = Stage(name="experts", version=1, run=experts, output=Trajectories, networks=False)
+EXPERTS = Stage(name="experts", version=2, run=experts, output=Trajectories, networks=False)

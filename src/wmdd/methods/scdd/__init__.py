@@ -63,4 +63,5 @@ METHOD = Method(
     stages=("selfsupervised", "statistics", "invert"),
     losses={"loss": "total", "ce_loss": "cross-entropy", "bn_loss": "BatchNorm term"},
     needs_batchnorm=True,
+    own_teacher=True,
 )

@@ -23,7 +23,9 @@ def teach(stages: Stages, train: Result, val: Result, recipe: Recipe) -> tuple[R
 
 def teach_work(recipe: Recipe, size: Size) -> tuple[Work, ...]:
     """Count two views of each image."""
-    return (Work(arch=recipe.squeeze.arch, both=2 * recipe.of(ScddSettings).epochs * size.images),)
+    own = recipe.of(ScddSettings)
+    batch = min(own.batch, size.images)
+    return (Work(arch=recipe.squeeze.arch, both=2 * own.epochs * size.images, batch=batch, setting="scdd.batch"),)
 
 
 ALGORITHM = Algorithm(distill=distill, teach=teach, teach_work=teach_work, work=recovery_work)

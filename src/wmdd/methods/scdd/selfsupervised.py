@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from wmdd.context import Context, seeded, stream_seed
 from wmdd.data.dsa import apply_dsa, draw_dsa
 from wmdd.data.inputs import InputForm, Normalisation, network_inputs
-from wmdd.data.loading import channel_moments, fetch_batches, in_order, shuffled, to_float
+from wmdd.data.loading import batch_spans, channel_moments, fetch_batches, in_order, shuffled, to_float
 from wmdd.data.views import crop_and_flip, draw_views
 from wmdd.evaluation.accuracy import BATCH, accuracies
 from wmdd.methods.scdd import ScddSettings, SelfSupervisedSettings
@@ -28,6 +28,7 @@ from wmdd.models.building import build_model, network_spec
 from wmdd.models.stems import replace
 from wmdd.models.taps import final_classifier
 from wmdd.settings import TrainSettings, ViewSettings
+from wmdd.stages.given_teacher import warn_of_chance
 from wmdd.stages.squeeze import as_teacher
 from wmdd.stages.stage import Stage
 from wmdd.training.loop import Batch, Task, fit
@@ -70,6 +71,7 @@ def selfsupervised(
     network = _backbone(inputs)
     model = network.with_head(_probe(inputs, _features(inputs, network.model)))
     top1 = accuracies(model.eval(), val, form, ctx)["top1"]
+    warn_of_chance(settings.arch, val, top1, ctx)
     ctx.log(unit="teacher", top1=top1)
     return as_teacher(model, spec, train, form, top1=top1)
 
@@ -194,7 +196,7 @@ def _probe(inputs: _Inputs, features: Tensor) -> nn.Module:
 
     task = Task(
         name="last layer",
-        steps=-(-len(features) // inputs.batch),
+        steps=len(batch_spans(len(features), inputs.batch)),
         batches=batches,
         loss=lambda logits, batch: label_loss(logits, batch.targets),
     )
@@ -202,4 +204,4 @@ def _probe(inputs: _Inputs, features: Tensor) -> nn.Module:
     return fit(layer.to(ctx.device), task, training, ctx=ctx).model
 
 
-SELF_SUPERVISED = Stage(name="selfsupervised", version=1, run=selfsupervised, output=Teacher)
+SELF_SUPERVISED = Stage(name="selfsupervised", version=2, run=selfsupervised, output=Teacher)

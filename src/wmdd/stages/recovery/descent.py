@@ -13,11 +13,13 @@ from wmdd.context import Context
 from wmdd.settings import OptimisationSettings
 from wmdd.stages.recovery.groups import Group
 from wmdd.stages.recovery.terms import GroupLoss
+from wmdd.training.divergence import Rise, warn_of_rises
 from wmdd.training.images import Descent, Losses, Variable, Variables, optimise
 from wmdd.training.pixels import class_major_set, pixel_limits, start_images, to_pixels
 from wmdd.values import DistilledSet, ImageSet, Teacher
 
 BETAS = (0.5, 0.9)
+ADVICE = "lower recover.lr or recover.bn_weight"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,12 +47,14 @@ def recover_groups(
     num_classes, ipc = weights.shape
     spec = recovery.teacher.spec
     images = torch.empty(num_classes, ipc, spec.channels, spec.image_size, spec.image_size, dtype=torch.uint8)
+    rises: list[Rise] = []
     for number, group in enumerate(recovery.groups):
         start = _start(recovery, group)
-        pixels = _recover_group(recovery, number, loss_of(group, start), start)
+        pixels = _recover_group(recovery, number, loss_of(group, start), start, rises)
         images[list(group.labels), group.first : group.first + group.ipc] = pixels.view(
             -1, group.ipc, *images.shape[2:]
         )
+    warn_of_rises(rises, len(recovery.groups), ADVICE, recovery.ctx)
     return class_major_set(method, images.flatten(0, 1), recovery.teacher, weights=weights.flatten().float())
 
 
@@ -67,8 +71,8 @@ def _start(recovery: Recovery, group: Group) -> Tensor:
     return images.to(recovery.ctx.device, memory_format=torch.channels_last)
 
 
-def _recover_group(recovery: Recovery, number: int, loss: GroupLoss[Any], start: Tensor) -> Tensor:
-    """Return the images of group `number` as uint8 `(G·K, ch, R, R)`."""
+def _recover_group(recovery: Recovery, number: int, loss: GroupLoss[Any], start: Tensor, rises: list[Rise]) -> Tensor:
+    """Return the images of group `number` as uint8 `(G·K, ch, R, R)`; `rises` takes up a loss that rose."""
     group, settings = recovery.groups[number], recovery.settings
     black, white = pixel_limits(recovery.teacher, recovery.ctx.device)
 
@@ -86,7 +90,8 @@ def _recover_group(recovery: Recovery, number: int, loss: GroupLoss[Any], start:
         schedule=lambda step: (1 + math.cos(math.pi * step / settings.iterations)) / 2,
         project=clip,
         carried=loss.carried,
-        advice="lower recover.lr or recover.bn_weight",
+        advice=ADVICE,
+        rises=rises,
         before=number * settings.iterations,
         total=len(recovery.groups) * settings.iterations,
     )

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from wmdd.settings import RecoverSettings
+from wmdd.training.finite import require_finite
 from wmdd.values import Barycenters, ClassStatistics
 
 
@@ -76,9 +77,17 @@ def moment_targets(
     device: torch.device,
     atoms: Tensor | None = None,
 ) -> Targets:
-    """Return the targets of a group whose images weigh `weights` `(G, K)` in their class."""
+    """Return the targets of a group whose images weigh `weights` `(G, K)` in their class.
+
+    Raises:
+        NumericsError: a target is not finite, so no image could reach it.
+    """
     chosen = list(group.labels)
     means, variances = statistics.means[chosen], statistics.variances[chosen]
+    aims = weights if atoms is None else atoms.unflatten(0, (len(chosen), -1))
+    for label, *parts in zip(chosen, means, variances, weights, aims, strict=True):
+        named: dict[str, Tensor] = dict(zip(("means", "variances", "weights", "atoms"), parts, strict=True))
+        require_finite(f"the targets of class {label}", named, "make statistics and barycenters again")
     if settings.bn == "global":
         weights = weights.reshape(1, -1) / len(group.labels)
         means, variances = merged_moments(statistics)

@@ -27,7 +27,8 @@ from wmdd.settings import RecoverSettings
 from wmdd.stages.recovery.forward import Forward, TeacherForward, batchnorm_weight, step_views, teacher_forward
 from wmdd.stages.recovery.groups import Group, Targets
 from wmdd.stages.recovery.mmd import KERNELS, RealFeatures, class_discrepancies, real_features
-from wmdd.training.images import Carried, Losses
+from wmdd.training.images import Losses
+from wmdd.training.saving import Carried
 from wmdd.values import ClassStatistics
 
 ForwardT = TypeVar("ForwardT", bound=Forward)

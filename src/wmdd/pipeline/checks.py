@@ -1,0 +1,75 @@
+"""What can be found wrong with a run before torch is imported and data are opened. Free of torch."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from wmdd.errors import ConfigError, did_you_mean
+from wmdd.evaluation.comparison import BASELINE
+from wmdd.evaluation.protocols import find_protocol
+from wmdd.methods.catalogue import find_method
+from wmdd.models.names import check_name
+from wmdd.settings import Recipe
+
+
+def require_names(recipe: Recipe) -> None:
+    """Refuse networks and protocols that a recipe names and that do not exist.
+
+    Raises:
+        ConfigError: there is no such network or protocol.
+    """
+    method = find_method(recipe.method)
+    require_students(recipe.evaluate.students, recipe.evaluate.protocols)
+    for arch in (recipe.squeeze.arch, *recipe.relabel.teachers, *method.network_names(recipe)):
+        check_name(arch)
+
+
+def require_checkpoint(recipe: Recipe) -> None:
+    """Refuse a checkpoint that is not there.
+
+    Raises:
+        ConfigError: there is no such file.
+    """
+    checkpoint = recipe.squeeze.checkpoint
+    if checkpoint is not None and not Path(checkpoint).exists():
+        raise ConfigError(f"checkpoint not found; got {checkpoint}; give the path of a state dict")
+
+
+def require_students(students: Iterable[str], protocols: Iterable[str]) -> None:
+    """Refuse students or protocols that do not exist.
+
+    Raises:
+        ConfigError: there is no such network or protocol.
+    """
+    for arch in students:
+        check_name(arch)
+    for name in protocols:
+        find_protocol(name)
+
+
+def stage_names(recipe: Recipe) -> tuple[str, ...]:
+    """Return the stages of a run, in the order in which they begin."""
+    method, full_data = find_method(recipe.method), recipe.evaluate.full_data
+    squeezed = not method.own_teacher or recipe.relabel.teachers or full_data
+    names = (
+        *(["squeeze"] if squeezed else []),
+        *method.stages,
+        BASELINE,
+        *(["diagnose"] if "statistics" in method.stages else []),
+        *("relabel", "evaluate"),
+        *(["full_data"] if full_data else []),
+    )
+    return tuple(dict.fromkeys(names))
+
+
+def require_stage(until: str | None, recipe: Recipe) -> None:
+    """Refuse a last stage that the run does not have; the message lists those that it has.
+
+    Raises:
+        ConfigError: it has no such stage.
+    """
+    stages = stage_names(recipe)
+    if until is None or until in stages:
+        return
+    near = did_you_mean(until, stages)
+    listed = "" if "choose" in near else f" It has {', '.join(stages)}"
+    raise ConfigError(f"until: no stage of this run of {recipe.method}; got {until!r}{near}{listed}")

@@ -1,0 +1,286 @@
+"""What the files of a run and of a bench hold, as they are read again: wholly or not at all. Free of torch.
+
+Reports and tables work on the plain contents, in which newer versions may have more than is named here. What is named
+may be missing where it has a default: runs of older versions do not have all of it.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt
+
+from wmdd.artifacts.parsing import PlainName, read_as
+from wmdd.errors import ArtifactError
+from wmdd.warnings import RunWarning
+
+RUN_FILE = "run.json"
+METRICS_FILE = "metrics.json"
+BENCH_FILE = "bench.json"
+SCHEMA = 1
+"""Of `metrics.json`."""
+BENCH_SCHEMA = 1
+RUN_ADVICE = "run the same command again to write it anew"
+
+Accuracy = Annotated[float, Field(ge=0, le=100)]
+"""Per cent."""
+Amounts = dict[str, Annotated[float, Field(ge=0)]]
+"""Seconds or bytes, by what they were spent on."""
+Fraction = Annotated[float, Field(ge=-1, le=1)]
+
+
+_BY_CLASS = frozenset({"cost", "floor", "random_cost", "random_std", "distance"})
+"""Figures of a diagnosis that are known class by class, whatever the teacher."""
+
+
+def _for_every_class(diagnosis: Any) -> Any:
+    of_sets = [each.classes for each in diagnosis.values()]
+    if any(of_sets) and any(not figures.keys() >= _BY_CLASS for figures in of_sets):
+        raise ValueError(f"every set must have {', '.join(sorted(_BY_CLASS))}")
+    if len({len(values) for figures in of_sets for values in figures.values()}) > 1:
+        raise ValueError("lists must have an entry for every class")
+    return diagnosis
+
+
+def _possible(path: str) -> str:
+    if "\0" in path or len(path.encode()) > 4000 or any(len(part.encode()) > 255 for part in Path(path).parts):
+        raise ValueError("no possible path")
+    return path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageEntry:
+    """A result of a run."""
+
+    stage: str
+    folder: PlainName
+    """In the store."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFile:
+    """`run.json`."""
+
+    store: Annotated[str, AfterValidator(_possible)]
+    results: tuple[StageEntry, ...]
+    current: PlainName | None
+    sets: tuple[PlainName, ...] | None = None
+    teachers: tuple[PlainName, ...] | None = None
+    labelling: tuple[PlainName, ...] | None = None
+    warnings: tuple[RunWarning, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreRow:
+    """A `values.Score` in a file."""
+
+    set: str
+    student: str
+    protocol: str
+    labels: str
+    ipc: NonNegativeInt
+    seed: int
+    distill_seed: int = 0
+    top1: Accuracy | None
+    top5: Accuracy | None
+    top1_best: Accuracy | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataRow:
+    """The real images."""
+
+    name: str = ""
+    classes: tuple[str, ...] = ()
+    train: NonNegativeInt = 0
+    val: NonNegativeInt = 0
+    image_size: NonNegativeInt = 0
+    channels: NonNegativeInt = 0
+    broken: NonNegativeInt = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeacherRow:
+    """The teacher."""
+
+    arch: str = ""
+    stem: str = ""
+    top1: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BarycenterRow:
+    """The barycenter stage."""
+
+    objective: str | None = None
+    weights: str | None = None
+    cost_mean: float | None = None
+    floor_mean: float | None = None
+    traces: tuple[tuple[float, ...], ...] = ()
+    converged: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiagnosisRow:
+    """One set's diagnosis."""
+
+    mean: dict[str, float] = field(default_factory=dict)
+    classes: dict[str, tuple[float, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankingRow:
+    """DD-Ranking's scores of a set."""
+
+    set: str
+    student: str
+    protocol: str
+    labels: str
+    ior: Fraction | None = None
+    hlr: Fraction | None = None
+    lrs: Fraction | None = None
+    ars: Fraction | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostRow:
+    """Costs of a set."""
+
+    seconds: Amounts
+    memory: Amounts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MachineRow:
+    """The machine, the code and the command."""
+
+    device: str = ""
+    precision: str = ""
+    command: str = ""
+    version: str = ""
+    commit: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+    method: str = ""
+    ipc: NonNegativeInt = 0
+    seed: int = 0
+    results: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metrics:
+    """`metrics.json`."""
+
+    data: DataRow = field(default_factory=DataRow)
+    teacher: TeacherRow = field(default_factory=TeacherRow)
+    barycenter: BarycenterRow = field(default_factory=BarycenterRow)
+    diagnosis: Annotated[dict[str, DiagnosisRow], AfterValidator(_for_every_class)] = field(default_factory=dict)
+    evaluations: tuple[ScoreRow, ...] = ()
+    full_data: tuple[ScoreRow, ...] = ()
+    ranking: tuple[RankingRow, ...] = ()
+    warnings: tuple[RunWarning, ...] = ()
+    seconds: Amounts = field(default_factory=dict)
+    costs: dict[str, CostRow] = field(default_factory=dict)
+    bytes: Amounts = field(default_factory=dict)
+    run: MachineRow = field(default_factory=MachineRow)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JoinedScores:
+    """`evaluations/scores.json`."""
+
+    of: dict[str, Any]
+    """Identities of the sets and of the teachers that the scores belong to."""
+    scores: tuple[ScoreRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchData:
+    """The real images of a bench."""
+
+    name: str
+    train: NonNegativeInt
+    val: NonNegativeInt
+    image_size: NonNegativeInt
+    channels: NonNegativeInt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchTeacher:
+    """The teacher that all rows share."""
+
+    arch: str
+    top1: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchMachine:
+    """The machine, the code and the command of a bench."""
+
+    device: str
+    precision: str
+    command: str
+    version: str
+    commit: str
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchRow:
+    """A row of a bench."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellRow:
+    """A cell of a bench."""
+
+    row: str
+    method: str
+    ipc: NonNegativeInt
+    seed: int
+    state: Literal["waiting", "finished", "failed"]
+    error: str
+    folder: str
+    scores: tuple[ScoreRow, ...]
+    beside: tuple[ScoreRow, ...]
+    seconds: Amounts
+    memory: Amounts
+    bytes: Amounts
+    warnings: tuple[RunWarning, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BenchFile:
+    """`bench.json`."""
+
+    data: BenchData
+    teacher: BenchTeacher
+    rows: tuple[BenchRow, ...]
+    ipcs: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
+    students: tuple[str, ...]
+    protocols: tuple[str, ...]
+    seeds: int
+    distill_seeds: int
+    run: BenchMachine
+    cells: tuple[CellRow, ...]
+
+
+def read_metrics(run: Path) -> dict[str, Any]:
+    """Return the contents of a run's `metrics.json`; raises `ArtifactError` if it is not there, foreign or damaged."""
+    return _read(run / METRICS_FILE, Metrics, SCHEMA, RUN_ADVICE)
+
+
+def read_bench(bench: Path) -> dict[str, Any]:
+    """Return the contents of a bench's `bench.json`; raises what `read_metrics` raises."""
+    return _read(bench / BENCH_FILE, BenchFile, BENCH_SCHEMA, "run `wmdd bench` again")
+
+
+def _read(path: Path, kind: type, schema: int, advice: str) -> dict[str, Any]:
+    content = read_as(dict[str, Any], path, advice=advice)
+    if content.get("schema") != schema:
+        raise ArtifactError(
+            f"{path} is of another schema; got {content.get('schema')!r}; this wmdd reads schema {schema}"
+        )
+    read_as(kind, path, advice=advice)
+    return content
