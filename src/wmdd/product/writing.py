@@ -22,7 +22,7 @@ from torch import Tensor
 from wmdd.artifacts.files import writing
 from wmdd.errors import ArtifactError, ConfigError, DataError
 from wmdd.product.card import card, preview
-from wmdd.product.checked import Flaw, sha256_of
+from wmdd.product.checked import Flaw
 from wmdd.product.folders import folder_names, replace_folder
 from wmdd.product.image_rows import check_rows, check_sums
 from wmdd.product.labels import epoch_table, list_column
@@ -117,12 +117,12 @@ def _write_product(
     distilled: DistilledSet, soft_labels: SoftLabels | None, folder: Path, facts: Mapping[str, Any]
 ) -> None:
     plain = soft_labels.plain if soft_labels is not None else None
-    files = [_entry(folder, _write_images(distilled, plain, folder))]
+    files = [file_entry(folder, _write_images(distilled, plain, folder))]
     if exact := exact_tensors(distilled):
         (folder / EXACT).write_bytes(save(exact))
-        files.append(_entry(folder, folder / EXACT))
+        files.append(file_entry(folder, folder / EXACT))
     if soft_labels is not None and soft_labels.epochs:
-        files += [_entry(folder, path, epochs=n) for path, n in _write_epochs(soft_labels, distilled, folder)]
+        files += [file_entry(folder, path, epochs=n) for path, n in _write_epochs(soft_labels, distilled, folder)]
     _write_card(distilled, soft_labels, folder, facts)
     write_manifest(folder, {**_manifest(distilled, soft_labels), "files": files})
 
@@ -145,10 +145,6 @@ def _manifest(distilled: DistilledSet, soft_labels: SoftLabels | None) -> dict[s
             "num_epochs": len(soft_labels.epochs),
         }
     return facts
-
-
-def _entry(folder: Path, path: Path, **facts: int) -> dict[str, Any]:
-    return file_entry(folder, path, sha256_of(path), **facts)
 
 
 def _write_card(
