@@ -10,7 +10,6 @@ import pyarrow.parquet as pq
 import torch
 
 from wmdd.data.views import epoch_views
-from wmdd.product.checked import sha256_of
 from wmdd.product.manifest import file_entry, write_manifest
 from wmdd.product.writing import write_product
 from wmdd.settings import ViewSettings
@@ -74,7 +73,7 @@ def reseal(folder: Path, **facts: Any) -> None:
     for entry in manifest["files"]:
         path = folder / entry["path"]
         extra = {name: entry[name] for name in ("epochs",) if name in entry}
-        entry.update(file_entry(folder, path, sha256_of(path), **extra))
+        entry.update(file_entry(folder, path, **extra))
     write_manifest(folder, {**manifest, **facts})
 
 

@@ -5,7 +5,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -104,6 +104,21 @@ def test_a_failed_rename_brings_the_old_set_back(tmp_path: Path, monkeypatch: py
     assert labels is not None
     assert labels.store == "full"
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"weights": torch.full((6,), float("nan"))}, "nan in row 0 of column weight"),
+        ({"weights": torch.full((6,), 1 / 6)}, "weights that sum to 0.333333 in class 0"),
+        ({"labels": torch.tensor([0, 1, 2, 0, 1, 2])}, "1 in row 1 of column label"),
+        ({"classes": ("a", "b", "c", "d")}, "6 images of 4 classes"),
+    ],
+)
+def test_what_no_method_should_make_is_not_written(fields: dict[str, Any], said: str, tmp_path: Path) -> None:
+    with pytest.raises(WmddError, match=f"^method wmdd made no distilled set; got [^\n]*{said}"):
+        write_product(replace(drawn_set(), **fields), None, tmp_path / "set", facts={})
+    assert below(tmp_path) == []
 
 
 AWKWARD = (

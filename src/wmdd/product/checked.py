@@ -1,6 +1,5 @@
 """Files of a distilled set, each checked against the manifest before it is used. Free of torch."""
 
-import hashlib
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,6 +8,7 @@ from pathlib import Path, PurePosixPath
 import pyarrow as pa
 from safetensors import SafetensorError
 
+from wmdd.artifacts.sums import sum_of
 from wmdd.data.sources.decoding import UNREADABLE
 from wmdd.data.sources.listing import in_one_line
 from wmdd.errors import ArtifactError
@@ -53,8 +53,8 @@ class CheckedFile:
         if self.checked:
             return
         with reading(self.full_path):
-            found = sha256_of(self.full_path)
-        if found != self.sha256:
+            found = sum_of(self.full_path)
+        if found.sha256 != self.sha256:
             raise damaged(self.full_path, "another SHA-256")
         self.checked = True
 
@@ -75,12 +75,6 @@ def reading(path: Path) -> Generator[None]:
     except _FOREIGN as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else in_one_line(error)
         raise damaged(path, reason) from error
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file as hexadecimal digits."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def damaged(path: Path, got: str) -> ArtifactError:

@@ -58,7 +58,7 @@ def read_rows(product: Product) -> ImageRows:
         plain=None if True in kinds else np.concatenate([part.plain for part in parts if part.plain is not None]),
     )
     with reading(product.images[0].full_path):
-        _check_sums(whole.weights.reshape(-1, product.manifest.ipc))
+        check_sums(whole.weights, product.manifest.ipc)
     return whole
 
 
@@ -98,9 +98,7 @@ def _rows_of(file: CheckedFile, start: int, manifest: Manifest) -> ImageRows:
         names = [name for name in ("label", "weight", "soft_label") if name in parquet.schema_arrow.names]
         table = parquet.read(columns=names)
     labels, weights = numbers(table, "label", pa.int64()), numbers(table, "weight", pa.float32())
-    wanted = np.arange(start, start + len(labels)) // manifest.ipc
-    require_rows(labels == wanted, "label", labels, f"the next class: {manifest.ipc} images of each, in order")
-    require_rows((weights >= 0) & (weights <= 1 + _SUM_TOLERANCE), "weight", weights, "a share from 0 to 1")
+    check_rows(labels, weights, manifest.ipc, start)
     plain = None
     if manifest.store is not None:
         plain = number_lists(table, "soft_label", pa.float32(), len(manifest.classes))
@@ -108,13 +106,20 @@ def _rows_of(file: CheckedFile, start: int, manifest: Manifest) -> ImageRows:
     return ImageRows(labels=labels, weights=weights, plain=plain)
 
 
-def _check_sums(weights: NDArray[np.float32]) -> None:
-    """Refuse weights `(C, K)` that do not sum to 1 in each class."""
-    sums = weights.sum(axis=1, dtype=np.float64)
+def check_rows(labels: NDArray[np.int64], weights: NDArray[np.float32], ipc: int, start: int = 0) -> None:
+    """Refuse labels and weights `(n,)` of the images from `start` on, if they are not those of a set; raises `Flaw`."""
+    wanted = np.arange(start, start + len(labels)) // ipc
+    require_rows(labels == wanted, "label", labels, f"the next class: {ipc} images of each, in order")
+    require_rows((weights >= 0) & (weights <= 1 + _SUM_TOLERANCE), "weight", weights, "a share from 0 to 1")
+
+
+def check_sums(weights: NDArray[np.float32], ipc: int) -> None:
+    """Refuse weights `(M,)` that do not sum to 1 in each class; raises `Flaw`."""
+    sums = weights.reshape(-1, ipc).sum(axis=1, dtype=np.float64)
     wrong = np.abs(sums - 1) > _SUM_TOLERANCE
     if wrong.any():
         label = int(wrong.argmax())
-        row = label * weights.shape[1]
+        row = label * ipc
         raise Flaw(f"weights that sum to {sums[label]:.6g} in class {label}, from row {row} of column weight, not to 1")
 
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from wmdd.artifacts.parsing import read_as
+from wmdd.artifacts.sums import sum_of
 from wmdd.errors import ArtifactError
 from wmdd.product.checked import ADVICE, CheckedFile, Flaw, reading
 
@@ -121,9 +122,9 @@ def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:
     (folder / MANIFEST).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
-def file_entry(folder: Path, path: Path, digest: str, **facts: int) -> dict[str, Any]:
+def file_entry(folder: Path, path: Path, **facts: int) -> dict[str, Any]:
     """Return a file's entry in the manifest. The card has none, because people improve cards."""
-    return {"path": path.relative_to(folder).as_posix(), "size": path.stat().st_size, "sha256": digest, **facts}
+    return {"path": path.relative_to(folder).as_posix(), **asdict(sum_of(path)), **facts}
 
 
 def is_product(folder: Path) -> bool:

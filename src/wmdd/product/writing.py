@@ -20,10 +20,11 @@ from safetensors.torch import save
 from torch import Tensor
 
 from wmdd.artifacts.files import writing
-from wmdd.errors import ArtifactError, ConfigError
+from wmdd.errors import ArtifactError, ConfigError, DataError
 from wmdd.product.card import card, preview
-from wmdd.product.checked import sha256_of
+from wmdd.product.checked import Flaw
 from wmdd.product.folders import folder_names, replace_folder
+from wmdd.product.image_rows import check_rows, check_sums
 from wmdd.product.labels import epoch_table, list_column
 from wmdd.product.manifest import EXACT, file_entry, is_product, write_manifest
 from wmdd.product.png import encode_png
@@ -56,7 +57,9 @@ def write_product(
 
     Raises:
         ArtifactError: `folder` holds anything but a distilled set, or cannot be written.
+        DataError: the method made labels or weights that no set has, so that nobody could read it.
     """
+    _check(distilled)
     with writing(folder):
         if _in_use(folder) and not is_product(folder):
             raise ArtifactError(
@@ -95,6 +98,17 @@ def export_set(
         replace_folder(to, lambda work: writers[format](distilled, work))
 
 
+def _check(distilled: DistilledSet) -> None:
+    count, ipc = len(distilled.labels), distilled.ipc
+    try:
+        if ipc < 1 or count != ipc * len(distilled.classes):
+            raise Flaw(f"{count} images of {len(distilled.classes)} classes")
+        check_rows(distilled.labels.numpy(), distilled.weights.numpy(), ipc)
+        check_sums(distilled.weights.numpy(), ipc)
+    except Flaw as flaw:
+        raise DataError(f"method {distilled.method} made no distilled set; got {flaw}; mend the method") from None
+
+
 def _in_use(folder: Path) -> bool:
     return folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
 
@@ -103,12 +117,12 @@ def _write_product(
     distilled: DistilledSet, soft_labels: SoftLabels | None, folder: Path, facts: Mapping[str, Any]
 ) -> None:
     plain = soft_labels.plain if soft_labels is not None else None
-    files = [_entry(folder, _write_images(distilled, plain, folder))]
+    files = [file_entry(folder, _write_images(distilled, plain, folder))]
     if exact := exact_tensors(distilled):
         (folder / EXACT).write_bytes(save(exact))
-        files.append(_entry(folder, folder / EXACT))
+        files.append(file_entry(folder, folder / EXACT))
     if soft_labels is not None and soft_labels.epochs:
-        files += [_entry(folder, path, epochs=n) for path, n in _write_epochs(soft_labels, distilled, folder)]
+        files += [file_entry(folder, path, epochs=n) for path, n in _write_epochs(soft_labels, distilled, folder)]
     _write_card(distilled, soft_labels, folder, facts)
     write_manifest(folder, {**_manifest(distilled, soft_labels), "files": files})
 
@@ -131,10 +145,6 @@ def _manifest(distilled: DistilledSet, soft_labels: SoftLabels | None) -> dict[s
             "num_epochs": len(soft_labels.epochs),
         }
     return facts
-
-
-def _entry(folder: Path, path: Path, **facts: int) -> dict[str, Any]:
-    return file_entry(folder, path, sha256_of(path), **facts)
 
 
 def _write_card(
