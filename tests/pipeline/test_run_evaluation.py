@@ -201,6 +201,15 @@ def test_the_command_and_the_function_are_the_same(
     assert "Top-1 accuracy" in capsys.readouterr().out
 
 
+def test_other_test_images_than_those_of_the_run_are_told(run: Path) -> None:
+    metrics = read_json(run / "metrics.json")
+    metrics["data"]["tested_on"] = "another"
+    write_json(run / "metrics.json", metrics)
+    wmdd.evaluate(run, "digits", protocols=("hard",), **FACTS)
+    told = [each["kind"] for each in read_json(run / "metrics.json")["warnings"]]
+    assert told.count("other test images") == 1
+
+
 def test_a_checkpoint_may_be_gone(tmp_path: Path) -> None:
     spec = ModelSpec(arch=ARCH, num_classes=10, channels=1, image_size=8, stem="small")
     torch.save(build_model(spec).state_dict(), tmp_path / "given.pt")

@@ -16,14 +16,15 @@ from wmdd.methods.catalogue import complete, read_recipe
 from wmdd.pipeline.doubts import below_random
 from wmdd.pipeline.metrics import join_scores
 from wmdd.pipeline.plan import RunPlan, plan_run
-from wmdd.pipeline.run_files import METRICS_FILE, RUN_ADVICE, RUN_FILE, RunFile
+from wmdd.pipeline.run_files import METRICS_FILE, RUN_ADVICE, RUN_FILE, RunFile, read_metrics
 from wmdd.pipeline.runner import GivenResult, Runner, given_images
 from wmdd.pipeline.set_evaluation import evaluate_set, labelling_teachers
 from wmdd.pipeline.watchers import Watcher
 from wmdd.product.manifest import open_product
 from wmdd.product.reading import PortableSet, load
 from wmdd.settings import Recipe
-from wmdd.values import Evaluation, Teacher
+from wmdd.values import Evaluation, ImageSet, Teacher
+from wmdd.warnings import RunWarning
 
 
 def evaluate_run(path: Path, data: str, changes: Mapping[str, Any], *, watcher: Watcher | None = None) -> Evaluation:
@@ -44,7 +45,7 @@ def evaluate_run(path: Path, data: str, changes: Mapping[str, Any], *, watcher: 
     out = run / "evaluations"
     make_folder(out)
     runner = Runner(recipe=plan.recipe, store=Store(root=Path(record.store)), out=out, watcher=watcher or Watcher())
-    runner.warn((*plan.train.warnings, *plan.val.warnings))
+    runner.warn((*plan.train.warnings, *plan.val.warnings, *_other_tests(run, plan.val)))
     teachers = _teachers(record.store, record.teachers)
     if plan.recipe.relabel.teachers == before.relabel.teachers:
         labelling = _teachers(record.store, record.labelling)
@@ -59,6 +60,18 @@ def evaluate_run(path: Path, data: str, changes: Mapping[str, Any], *, watcher: 
     runner.warn(below_random(rows, plan.method, tested=len(plan.val)))
     join_scores(run, rows, runner.warnings)
     return Evaluation(scores=scores)
+
+
+def _other_tests(run: Path, val: ImageSet) -> list[RunWarning]:
+    """Return a warning if the run was tested on other images."""
+    before = read_metrics(run).get("data", {})
+    if before.get("tested_on", val.fingerprint) == val.fingerprint:
+        return []
+    text = (
+        f"the new students are tested on other images ({len(val)}) than those of the run ({before.get('val')}), or on "
+        "the same in other files; compare them with care, or give the data of the run"
+    )
+    return [RunWarning(kind="other test images", text=text, count=len(val))]
 
 
 def run_folder(path: Path) -> Path:

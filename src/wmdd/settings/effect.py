@@ -13,6 +13,11 @@ _WHERE: Mapping[str, Callable[[_Flat], bool]] = {
         ("device", "save_every", "data.memory_gb", "data.workers", "statistics.batch"),  # speed alone
         lambda _: False,
     ),
+    "ipc_at_most": lambda s: s["ipc_at_most"],
+    "data.image_column": lambda s: s["data.image_column"] is not None,
+    "data.label_column": lambda s: s["data.label_column"] is not None,
+    "squeeze.classes": lambda s: s["squeeze.checkpoint"] is not None,
+    "squeeze.accept_weak": lambda s: s["squeeze.checkpoint"] is not None or s["squeeze.pretrained"],
     "squeeze.momentum": lambda s: s["squeeze.optimiser"] == "sgd",
     "squeeze.zeta": lambda s: s["squeeze.schedule"] == "cosine",
     "barycenter.weights": lambda s: s["barycenter.objective"] == "wasserstein",
