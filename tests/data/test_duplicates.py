@@ -148,6 +148,25 @@ def test_pictures_in_two_classes_are_told(tmp_path, given):
     assert "train/cat/02.bmp (cat) = train/dog/01.bmp (dog)" in warning.text
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_a_picture_in_two_classes_is_held_out_of_both_or_of_none(seed):
+    labels = np.repeat([0, 1], 10)
+    groups = np.array([*range(10), *range(5, 15)])
+    store = ArrayStore(pixels=np.zeros((20, 1, 1), dtype=np.uint8))
+    listing = Listing.of(store, labels, name="it", split="train", classes=("a", "b"))
+    train, val = hold_out(listing, groups, 0.2, seed)
+    assert not {*groups[train.rows]} & {*groups[val.rows]}
+    assert len(train) + len(val) == 20
+
+
+def test_a_class_whose_pictures_are_all_in_others_cannot_be_split():
+    store = ArrayStore(pixels=np.zeros((4, 1, 1), dtype=np.uint8))
+    listing = Listing.of(store, [0, 0, 1, 1], name="it", split="train", classes=("a", "b"))
+    with pytest.raises(DataError, match="shares its images with other classes"):
+        for seed in range(16):
+            hold_out(listing, np.array([0, 1, 0, 1]), 0.5, seed)
+
+
 def test_many_duplicates_are_counted_and_the_first_are_named(tmp_path):
     folder(tmp_path / "train", {"cat": range(10), "dog": range(20, 30)})
     folder(tmp_path / "val", {"cat": range(10), "dog": range(20, 30)})

@@ -12,10 +12,10 @@ from wmdd.errors import DataError
 def hold_out(listing: Listing, groups: Rows, share: float, seed: int) -> tuple[Listing, Listing]:
     """Split off a share of every class for validation: drawn by `seed` and class name, at least one image of each.
 
-    Identical pictures of a class, those of one number in `groups` `(N,)`, stay together.
+    Identical pictures, those of one number in `groups` `(N,)`, stay together, also those that are in several classes.
 
     Raises:
-        DataError: a class has one image, or all of its images are identical.
+        DataError: a class has one image, all of its images are identical, or all are held out with those of others.
     """
     val = np.zeros(len(listing), dtype=bool)
     for label in range(len(listing.classes)):
@@ -25,6 +25,8 @@ def hold_out(listing: Listing, groups: Rows, share: float, seed: int) -> tuple[L
         drawn = stream(seed, "holdout", listing.classes[label])
         order = positions[torch.randperm(len(positions), generator=drawn).numpy()]
         val[order[_whole_groups(groups[order], count)]] = True
+    val |= np.isin(groups, groups[val])
+    _require_rest(listing, val)
     return listing.take(~val, "train"), listing.take(val, "val")
 
 
@@ -38,6 +40,15 @@ def _require_two(listing: Listing, label: int, positions: Rows, groups: Rows) ->
         raise DataError(
             f"all images of {what} are identical, so that none can be held out for validation; got {len(positions)} "
             f"copies of {listing.image_name(int(positions[0]))}; add other images or give a val/ folder"
+        )
+
+
+def _require_rest(listing: Listing, val: NDArray[np.bool_]) -> None:
+    left = np.bincount(listing.labels[~val], minlength=len(listing.classes))
+    if not left.all():
+        raise DataError(
+            f"class {listing.classes[int(left.argmin())]!r} of {listing.name!r} shares its images with other classes, "
+            "so that all of them would be held out with those; got none left for training; keep each image in one class"
         )
 
 
