@@ -38,7 +38,7 @@ shown, struck = Screen.progress, []
 
 def progress(self, name, done, total):
     shown(self, name, done, total)
-    if name == stage and 2 * done >= total and not struck:
+    if name.split()[0] == stage and 2 * done >= total and not struck:
         struck.append(done)
         os.kill(os.getpid(), int(number))
 

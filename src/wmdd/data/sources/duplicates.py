@@ -5,7 +5,7 @@ A hold-out must not separate them, since a network would be tested on what it wa
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,7 +85,7 @@ def _whole(payload: Payload) -> bytes:
         return file.read()
 
 
-def tell_shared(train: Listing, val: Listing, groups: tuple[Rows, Rows]) -> list[RunWarning]:
+def tell_shared(train: Listing, val: Listing, groups: Sequence[Rows]) -> list[RunWarning]:
     """Say which validation images are among the training images too; `groups` has those of both."""
     shared = np.flatnonzero(np.isin(groups[1], groups[0]))
     if not len(shared):
@@ -102,24 +102,27 @@ def tell_shared(train: Listing, val: Listing, groups: tuple[Rows, Rows]) -> list
     return [RunWarning(kind="duplicates", text=text, count=len(shared))]
 
 
-def tell_two_labels(listing: Listing, groups: Rows) -> list[RunWarning]:
-    """Say which pictures of a listing are in more than one class."""
-    pairs = np.unique(np.stack([groups, listing.labels], axis=1), axis=0)
+def tell_two_labels(listings: Sequence[Listing], groups: Sequence[Rows]) -> list[RunWarning]:
+    """Say which pictures are in more than one class, in one listing or over all; `groups` has those of each."""
+    joined, labels = np.concatenate(groups), np.concatenate([listing.labels for listing in listings])
+    pairs = np.unique(np.stack([joined, labels], axis=1), axis=0)
     found, counts = np.unique(pairs[:, 0], return_counts=True)
     several = found[counts > 1]
     if not len(several):
         return []
+    starts = np.cumsum([0, *map(len, listings)])
+
+    def name_of(position: int) -> str:
+        at = int(np.searchsorted(starts, position, "right")) - 1
+        return f"{listings[at].image_name(position - int(starts[at]))} ({listings[at].classes[labels[position]]})"
+
     shown: list[str] = []
     for group in several[:_SHOWN]:
-        members = np.flatnonzero(groups == group)
-        labels = listing.labels[members]
-        other = members[np.argmax(labels != labels[0])]
-        shown.append(
-            f"{listing.image_name(int(members[0]))} ({listing.classes[labels[0]]}) = "
-            f"{listing.image_name(int(other))} ({listing.classes[listing.labels[other]]})"
-        )
+        members = np.flatnonzero(joined == group)
+        other = members[np.argmax(labels[members] != labels[members[0]])]
+        shown.append(f"{name_of(int(members[0]))} = {name_of(int(other))}")
     text = (
-        f"{len(several)} pictures of {listing.name!r} are in more than one class; "
+        f"{len(several)} pictures of {listings[0].name!r} are in more than one class; "
         f"got {_list(shown, len(several))}; keep each in one class"
     )
     return [RunWarning(kind="two labels", text=text, count=len(several))]

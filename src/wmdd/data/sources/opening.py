@@ -58,7 +58,7 @@ def open_data(source: str, settings: DataSettings) -> tuple[ImageSet, ImageSet]:
     if splits.val is None:
         share = splits.holdout or settings.holdout
         groups = group_identical(splits.train)[0]
-        warnings = tell_two_labels(splits.train, groups)
+        warnings = tell_two_labels([splits.train], [groups])
         listings = hold_out(splits.train, groups, share, settings.holdout_seed)
         canvas, image_size = _form(listings[0], settings)
         train, val = _read_splits(listings, canvas, settings)
@@ -66,8 +66,9 @@ def open_data(source: str, settings: DataSettings) -> tuple[ImageSet, ImageSet]:
         share = None
         canvas, image_size = _form(splits.train, settings)
         train, val = _read_splits((splits.train, splits.val), canvas, settings)
-        groups, others = group_identical(train.listing, val.listing)
-        warnings = tell_two_labels(train.listing, groups) + tell_shared(train.listing, val.listing, (groups, others))
+        both = [train.listing, val.listing]
+        groups = group_identical(*both)
+        warnings = tell_two_labels(both, groups) + tell_shared(train.listing, val.listing, groups)
     canvas, told = _settle_range((train, val), canvas)
     warnings = [*splits.warnings, *warnings, *told, *_tell_broken((train, val))]
     return (
