@@ -138,9 +138,9 @@ def test_food101_from_files(data_root):
 
 
 def test_eurosat_is_split(data_root):
-    for name in ("Forest", "River"):
+    for place, name in enumerate(("Forest", "River")):
         for number in range(5):
-            save(data_root / "eurosat/eurosat/2750" / name / f"{number}.jpg", 40 * number)
+            save(data_root / "eurosat/eurosat/2750" / name / f"{number}.jpg", 40 * number + 20 * place)
     train, val = open_data("eurosat", DataSettings(holdout=0.4))
     assert class_counts(train) == (3, 3)
     assert class_counts(val) == (2, 2)
