@@ -1,6 +1,7 @@
 """Accuracy of a network on real images, measured alike for teachers and students."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wmdd.context import Context
@@ -14,14 +15,15 @@ BATCH = 250
 
 
 def accuracies(model: nn.Module, images: ImageSet, form: InputForm, ctx: Context) -> dict[str, float]:
-    """Return `top1` and `top5`, in per cent, on the central crop of every image; `model` must be in eval mode.
+    """Return how well a network does on the central crop of every image; `model` must be in eval mode.
 
-    With fewer than five classes, `top5` counts all of them.
+    `top1` and `top5` are in per cent; with fewer than five classes, `top5` counts all of them. `test_loss` is the mean
+    cross-entropy in nats, if the outputs are logits.
 
     Raises:
         NumericsError: the network's answers are not finite: whatever came out would look like an accuracy.
     """
-    top1 = top5 = 0
+    top1, top5, loss = 0, 0, 0.0
     depth = min(5, len(images.classes))
     with torch.inference_mode():
         for index, pixels in fetch_batches(
@@ -31,11 +33,13 @@ def accuracies(model: nn.Module, images: ImageSet, form: InputForm, ctx: Context
             with ctx.autocast():
                 logits = model(inputs.contiguous(memory_format=torch.channels_last))
             _require_answers(model, logits, images, index)
-            ranked = logits.float().topk(depth, dim=1).indices
-            hits = ranked == images.labels[index].to(ranked.device)[:, None]
+            labels = images.labels[index].to(logits.device)
+            loss += float(F.cross_entropy(logits.float(), labels, reduction="sum"))
+            hits = logits.float().topk(depth, dim=1).indices == labels[:, None]
             top1 += int(hits[:, 0].sum())
             top5 += int(hits.any(dim=1).sum())
-    return {"top1": 100.0 * top1 / len(images), "top5": 100.0 * top5 / len(images)}
+    count = len(images)
+    return {"top1": 100.0 * top1 / count, "top5": 100.0 * top5 / count, "test_loss": loss / count}
 
 
 def _require_answers(model: nn.Module, logits: Tensor, images: ImageSet, index: Tensor) -> None:

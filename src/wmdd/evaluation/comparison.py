@@ -23,7 +23,12 @@ class Conditions(NamedTuple):
     ipc: int
     student: str
     protocol: str
+    """Its name, followed by what the student's rules depart in: `"wmdd, 60 epochs, whole views"`."""
     labels: str
+    fingerprint: str = ""
+    """Of the student's rules; empty in files of older versions."""
+    labelled_by: str = ""
+    """Digest of the teachers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +40,8 @@ class Row:
     student: str
     protocol: str
     labels: str
+    fingerprint: str = ""
+    labelled_by: str = ""
     mean: float
     """Mean of the sets' means."""
     std: float | None
@@ -56,7 +63,7 @@ class Row:
     @property
     def conditions(self) -> Conditions:
         """The conditions that comparable rows share."""
-        return Conditions(self.ipc, self.student, self.protocol, self.labels)
+        return Conditions(*(getattr(self, name) for name in Conditions._fields))
 
     @property
     def interval(self) -> tuple[float, float] | None:
@@ -181,8 +188,10 @@ def comparisons(blocks_of_run: Sequence[Block], method: object) -> list[Comparis
 
 def conditions_of(score: Mapping[str, Any]) -> Conditions:
     """Return the conditions of a score; missing ones are empty or 0."""
-    student, protocol, labels = (str(score.get(name, "")) for name in ("student", "protocol", "labels"))
-    return Conditions(int(number(score.get("ipc")) or 0), student, protocol, labels)
+    words = {name: str(score.get(name) or "") for name in (*Conditions._fields[1:], "departs")}
+    departs = words.pop("departs")
+    words["protocol"] += f", {departs}" if departs else ""
+    return Conditions(ipc=int(number(score.get("ipc")) or 0), **words)
 
 
 def number(value: object) -> float | None:

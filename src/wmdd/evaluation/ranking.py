@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from wmdd.evaluation.comparison import Scores, number, summarise
+from wmdd.evaluation.comparison import Conditions, Scores, number, summarise
 
 AUGMENTED = {"dc": "dc_plain"}
 """Protocols with augmentation → their counterparts without."""
@@ -50,8 +50,8 @@ def _fraction(accuracy: float) -> float:
     return accuracy
 
 
-Means = Mapping[tuple[str, str, str, str], float]
-"""(set, student, protocol, labels) → mean accuracy over seeds, a fraction."""
+Means = Mapping[tuple[str, Conditions], float]
+"""(set, conditions) → mean accuracy over seeds, a fraction."""
 
 
 def ranking_rows(evaluations: Scores, full_data: Scores, *, random: str) -> list[dict[str, Any]]:
@@ -67,7 +67,7 @@ def ranking_rows(evaluations: Scores, full_data: Scores, *, random: str) -> list
         random: name of the set of random images.
     """
     means = _means(evaluations)
-    real = {key[1]: value for key, value in _means(full_data).items()}
+    real = {conditions.student: value for (_, conditions), value in _means(full_data).items()}
     rows = [_row(means, real, key, random) for key in means if key[0] != random]
     return [row for row in rows if len(row) > len(_NAMES)]
 
@@ -78,27 +78,41 @@ _NAMES = ("set", "student", "protocol", "labels")
 def _means(scores: Scores) -> Means:
     # The mean of fractions differs in the last bit from the fraction of the mean, which the tables show.
     fractions = [{**score, "top1": value / 100} for score in scores if (value := number(score.get("top1"))) is not None]
-    return {(row.set, row.student, row.protocol, row.labels): row.mean for row in summarise(fractions)}
+    return {(row.set, row.conditions): row.mean for row in summarise(fractions)}
 
 
-def _row(means: Means, real: Mapping[str, float], key: tuple[str, str, str, str], random: str) -> dict[str, Any]:
-    name, student, protocol, labels = key
-    row: dict[str, Any] = dict(zip(_NAMES, key, strict=True))
+def _row(means: Means, real: Mapping[str, float], key: tuple[str, Conditions], random: str) -> dict[str, Any]:
+    name, conditions = key
+    student, protocol, labels = conditions.student, conditions.protocol, conditions.labels
+    row: dict[str, Any] = dict(zip(_NAMES, (name, student, protocol, labels), strict=True))
     ior = _gain(means, key, random)
-    hard = [value for other, value in means.items() if other[:2] == key[:2] and other[3] == "hard"]
+    hard = {
+        other.protocol: value
+        for (of, other), value in means.items()
+        if (of, other.student, other.labels) == (name, student, "hard")
+    }
     if ior is not None:
         row["ior"] = ior
     if hard and student in real:
-        row["hlr"] = hard_label_recovery(real[student], means.get((name, student, protocol, "hard"), hard[0]))
+        row["hlr"] = hard_label_recovery(real[student], hard.get(protocol, next(iter(hard.values()))))
     if ior is not None and "hlr" in row:
         row["lrs"] = label_robust_score(ior, row["hlr"])
-    plain = _gain(means, (name, student, AUGMENTED.get(protocol, ""), labels), random)
+    plain = next((_gain(means, other, random) for other in means if _is_plain(other, key)), None)
     if ior is not None and plain is not None:
         row["ars"] = augmentation_robust_score(ior, plain)
     return row
 
 
-def _gain(means: Means, key: tuple[str, str, str, str], random: str) -> float | None:
+def _is_plain(other: tuple[str, Conditions], key: tuple[str, Conditions]) -> bool:
+    """Return whether `other` is the counterpart of `key` without augmentation."""
+    (of, found), (name, conditions) = other, key
+    protocol, comma, departs = conditions.protocol.partition(",")
+    plain = AUGMENTED.get(protocol, "") + comma + departs
+    same = (of, found.student, found.labels) == (name, conditions.student, conditions.labels)
+    return same and protocol in AUGMENTED and found.protocol == plain
+
+
+def _gain(means: Means, key: tuple[str, Conditions], random: str) -> float | None:
     """Return a set's improvement over random images; None if one of the two is unknown."""
-    baseline = (random, *key[1:])
+    baseline = (random, key[1])
     return improvement_over_random(means[key], means[baseline]) if key in means and baseline in means else None

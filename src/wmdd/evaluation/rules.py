@@ -8,18 +8,19 @@ from wmdd.evaluation.students import Student
 from wmdd.settings import TrainSettings, ViewSettings, strategy_groups
 from wmdd.training.ntk import BIAS_VARIANCE, RIDGE, WEIGHT_VARIANCE
 from wmdd.training.optim import cut_epoch
+from wmdd.values import SoftLabels
 
 Rules = dict[str, str]
 """What is ruled → the rule, in reading order."""
 
 
-def student_rules(student: Student, *, side: int, temperature: float, targets: bool) -> Rules:
+def student_rules(student: Student, *, side: int, product: SoftLabels | None, targets: bool) -> Rules:
     """Return the rules for one student; those that differ only in network and seed have the same.
 
     Args:
         student: the student.
         side: R, side of the images.
-        temperature: of the stored soft labels.
+        product: the labels that are stored with the set, as config fkd; None if none are.
         targets: whether the set has fixed targets.
     """
     if student.procedure == "kernel":
@@ -42,8 +43,8 @@ def student_rules(student: Student, *, side: int, temperature: float, targets: b
         "batch": f"{student.training.batch} images, every image once in an epoch; a remainder of one image joins the "
         "batch before",
         **_optimisation(student.training),
-        "views": _views(student.protocol, side),
-        **_learning(student, temperature, targets),
+        "views": _views(student, product, side),
+        **_learning(student, product, targets),
         **_test(side),
     }
 
@@ -76,14 +77,15 @@ def _rate(training: TrainSettings) -> str:
     return rate + (f", rising linearly over the first {training.warmup:g} epochs" if training.warmup else "")
 
 
-def _views(protocol: EvaluationProtocol, side: int) -> str:
-    if protocol.labels == "stored":
+def _views(student: Student, product: SoftLabels | None, side: int) -> str:
+    protocol = student.protocol
+    if student.replays is not None and student.replays is product:
         return "those of config fkd, replayed in stored order"
     tiles = f"{protocol.tiles} x {protocol.tiles} tiles"
     shuffle = f"the {tiles} of an image in random places, then " if protocol.tiles > 1 else ""
     groups = ", ".join(strategy_groups(protocol.dsa))
     dsa = f", then DSA: one of {groups} for each batch, with parameters for each image" if groups else ""
-    return shuffle + view_rules(protocol.views, side) + dsa
+    return shuffle + view_rules(student.views, side) + dsa
 
 
 def view_rules(views: ViewSettings, side: int) -> str:
@@ -101,7 +103,7 @@ def view_rules(views: ViewSettings, side: int) -> str:
     return ", ".join(parts)
 
 
-def _learning(student: Student, temperature: float, targets: bool) -> Rules:
+def _learning(student: Student, product: SoftLabels | None, targets: bool) -> Rules:
     protocol = student.protocol
     if student.labels == "hard":
         return {
@@ -109,10 +111,10 @@ def _learning(student: Student, temperature: float, targets: bool) -> Rules:
             "loss": f"{'half the squared error of the outputs' if targets else 'cross-entropy'}, mean over the batch",
             "weights of images": "not used",
         }
-    loss = _soft_loss(protocol, temperature if protocol.labels == "stored" else protocol.temperature)
+    loss = _soft_loss(protocol, student.temperature)
     classes = f" plus {protocol.class_weight:g} x cross-entropy with the classes" if protocol.class_weight else ""
     return {
-        "labels": _answers(protocol),
+        "labels": _answers(student, product),
         "loss": f"{loss}, times weight / mean(weight), mean over the batch{classes}",
         "weights of images": "weight / mean(weight) of the whole set"
         + (", not in the cross-entropy" if classes else ""),
@@ -125,8 +127,11 @@ def _soft_loss(protocol: EvaluationProtocol, temperature: float) -> str:
     return f"KL(softmax(teacher / {temperature:g}) || softmax(student / {temperature:g})), no factor T²"
 
 
-def _answers(protocol: EvaluationProtocol) -> str:
-    if protocol.labels == "stored":
-        return "the teacher's logits in config fkd"
+def _answers(student: Student, product: SoftLabels | None) -> str:
+    protocol = student.protocol
+    if student.replays is not None:
+        return "the teacher's logits" + (
+            " in config fkd" if student.replays is product else " of each view, kept in fp16"
+        )
     batch = ", its BatchNorm layers normalising by the batch" if protocol.batch_statistics else ""
     return f"the teacher's logits of each view, computed while training{batch}"

@@ -1,13 +1,14 @@
 """The students of an evaluation: which networks learn under which protocols, by which procedure, from which seeds."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from typing import Literal
 
 from wmdd.evaluation.protocols import EvaluationProtocol, Procedure, find_protocol
-from wmdd.settings import EvaluateSettings, TrainSettings
+from wmdd.settings import EvaluateSettings, TrainSettings, ViewSettings
 from wmdd.training.loop import test_epochs
-from wmdd.values import DistilledSet
+from wmdd.values import DistilledSet, SoftLabels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +25,12 @@ class Student:
     """Whether it learns from the teachers or from the set's own labels."""
     seed: int
     training: TrainSettings
+    views: ViewSettings
+    """How its views are drawn, or were, where it replays them."""
+    temperature: float
+    """Of soft labels."""
+    replays: SoftLabels | None
+    """Stored views and the answers to them; None = views are drawn while it trains."""
     tests: frozenset[int]
     """Epochs after which it is tested."""
     number: int = 0
@@ -31,7 +38,7 @@ class Student:
 
 
 def planned_students(
-    settings: EvaluateSettings, distilled: DistilledSet, *, own_procedure: Procedure, stored_epochs: int
+    settings: EvaluateSettings, distilled: DistilledSet, *, own_procedure: Procedure, stored: Sequence[SoftLabels]
 ) -> list[Student]:
     """Return all students to be evaluated; one kernel regression replaces all students of its protocol.
 
@@ -39,7 +46,7 @@ def planned_students(
         settings: students, protocols, seeds, epochs.
         distilled: the set that they learn from.
         own_procedure: meaning of the protocol `own` for the set, see `procedure_of`.
-        stored_epochs: number of epochs with stored soft labels.
+        stored: soft labels of the set, one entry for each batch in which views were drawn.
 
     Raises:
         ConfigError: a protocol is unknown.
@@ -48,7 +55,8 @@ def planned_students(
     students: list[Student] = []
     for protocol in map(find_protocol, settings.protocols):
         procedure = procedure_of(protocol, distilled, own_procedure)
-        training = _training(protocol, distilled, settings.epochs, stored_epochs)
+        replayed = stored_for(protocol, distilled, stored)
+        training = _training(protocol, distilled, settings.epochs, replayed)
         kinds = ("hard",) if protocol.labels == "hard" else wanted
         archs, seeds = (("kernel",), 1) if procedure == "kernel" else (settings.students, settings.seeds)
         students += [
@@ -60,11 +68,28 @@ def planned_students(
                 labels=labels,
                 seed=seed,
                 training=training,
+                views=_views(protocol, replayed),
+                temperature=protocol.temperature if replayed is None else replayed.temperature,
+                replays=replayed,
                 tests=test_epochs(training.epochs, settings.tests),
             )
             for labels, arch, seed in product(kinds, archs, range(seeds))
         ]
     return [replace(student, number=number, total=len(students)) for number, student in enumerate(students)]
+
+
+def stored_for(
+    protocol: EvaluationProtocol, distilled: DistilledSet, stored: Sequence[SoftLabels]
+) -> SoftLabels | None:
+    """Return the stored labels that students of a protocol replay; None if they replay none.
+
+    They are those whose views were drawn in the protocol's batches, so that they do not depend on which other protocols
+    are evaluated; where only labels of other batches are there, the first.
+    """
+    if protocol.labels != "stored" or not stored:
+        return None
+    batch = protocol.batch(distilled.ipc, len(distilled.classes))
+    return next((labels for labels in stored if labels.batch == batch), stored[0])
 
 
 def procedure_of(protocol: EvaluationProtocol, distilled: DistilledSet, own_procedure: Procedure) -> Procedure:
@@ -80,12 +105,17 @@ def procedure_of(protocol: EvaluationProtocol, distilled: DistilledSet, own_proc
 
 
 def _training(
-    protocol: EvaluationProtocol, distilled: DistilledSet, epochs: int | None, stored_epochs: int
+    protocol: EvaluationProtocol, distilled: DistilledSet, epochs: int | None, replayed: SoftLabels | None
 ) -> TrainSettings:
     """Return how students are trained: with stored labels for at most as many epochs as were stored."""
     training = protocol.settings(distilled.ipc, len(distilled.classes), epochs)
-    if protocol.labels == "stored":
-        training = training.with_(epochs=min(training.epochs, stored_epochs))
+    if replayed is not None:
+        training = training.with_(epochs=min(training.epochs, len(replayed.epochs)))
     if protocol.learned_rate and distilled.rates is not None and len(distilled.rates) == 1:
         training = training.with_(lr=float(distilled.rates))
     return training
+
+
+def _views(protocol: EvaluationProtocol, replayed: SoftLabels | None) -> ViewSettings:
+    """Return how views are drawn: as the labels that are replayed were, or by the protocol."""
+    return protocol.views if replayed is None or replayed.drawn is None else ViewSettings(**asdict(replayed.drawn))

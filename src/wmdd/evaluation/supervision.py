@@ -18,21 +18,22 @@ from wmdd.models.batchnorm import batch_statistics
 from wmdd.product.labels import soft_targets
 from wmdd.training.loop import Batch
 from wmdd.training.losses import distillation_loss, label_loss, logit_loss, target_loss
-from wmdd.values import DistilledSet, SoftLabels, Views
+from wmdd.values import DistilledSet, Views
 
 Loss = Callable[[Tensor, Batch], Tensor]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Supervision:
-    """A distilled set and everything that can label it, for students of any protocol."""
+    """A distilled set and who labels it where no answers are stored, for students of any protocol."""
 
     distilled: DistilledSet
-    soft_labels: SoftLabels
     teacher: nn.Module
     """Labels views under protocols with online labels: one network, or several that answer as one."""
     stem: str
     """Stem of the teacher; students have the same."""
+    labelled_by: str = ""
+    """Digest of the teachers, see `digest_of_teachers`."""
 
 
 class StudentBatches:
@@ -65,8 +66,8 @@ class StudentBatches:
     def _views(self, epoch: int) -> tuple[Views, Tensor | None]:
         """Return the views of an epoch and, if stored, the teachers' logits for them."""
         student, distilled, ctx = self._student, self._supervision.distilled, self._ctx
-        if student.protocol.labels == "stored":
-            labels = self._supervision.soft_labels
+        if student.replays is not None:
+            labels = student.replays
             stored = labels.epochs[epoch]
             return stored.views, None if stored.logits is None else soft_targets(stored, labels.num_classes)
         views = epoch_views(
@@ -74,7 +75,7 @@ class StudentBatches:
             student.training.batch,
             distilled.image_size,
             distilled.image_size,
-            student.protocol.views,
+            student.views,
             generator_for=lambda number: ctx.generator("views", student.seed, epoch, number),
             shuffle=ctx.generator("order", student.seed, epoch),
         )
@@ -131,12 +132,11 @@ def student_loss(student: Student, supervision: Supervision) -> Loss:
     DC-BENCH does) loses what was learned about the others.
     """
     protocol = student.protocol
-    temperature = supervision.soft_labels.temperature if protocol.labels == "stored" else protocol.temperature
 
     def soft(logits: Tensor, batch: Batch) -> Tensor:
         assert batch.weights is not None
         if protocol.loss == "kl":
-            return distillation_loss(logits, batch.targets, batch.weights, temperature)
+            return distillation_loss(logits, batch.targets, batch.weights, student.temperature)
         return logit_loss(logits, batch.targets, batch.weights)
 
     def both(logits: Tensor, batch: Batch) -> Tensor:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from wmdd.evaluation.comparison import Row, summarise
+from wmdd.evaluation.fingerprints import departures
 from wmdd.evaluation.proportion import wilson
 from wmdd.evaluation.protocols import Procedure
 from wmdd.evaluation.rules import Rules, student_rules, view_rules
@@ -19,7 +20,7 @@ from wmdd.values import SoftLabels
 def card_facts(metrics: Mapping[str, Any], plan: RunPlan, evaluated: EvaluatedSet) -> dict[str, Any]:
     """Return the facts for the card of a run's set; see `wmdd.product.card.card`."""
     data, run = metrics["data"], metrics["run"]
-    labels: SoftLabels = evaluated.labels.record
+    labels: SoftLabels = evaluated.labels[0].record
     students = _students(plan, evaluated)
     networks = {student.arch for student in students if student.arch in plan.networks} | {metrics["teacher"]["arch"]}
     return {
@@ -52,7 +53,7 @@ def _students(plan: RunPlan, evaluated: EvaluatedSet) -> list[Student]:
         plan.recipe.evaluate,
         evaluated.distilled.record,
         own_procedure=cast(Procedure, plan.method.own_procedure),
-        stored_epochs=len(evaluated.labels.record.epochs),
+        stored=[labels.record for labels in evaluated.labels],
     )
 
 
@@ -76,11 +77,11 @@ def _split(data: Mapping[str, Any], plan: RunPlan) -> str:
 
 def _protocols(students: list[Student], evaluated: EvaluatedSet) -> dict[str, Rules]:
     """Return the rules of each protocol and kind of labels."""
-    distilled, temperature = evaluated.distilled.record, evaluated.labels.record.temperature
+    distilled, product = evaluated.distilled.record, evaluated.labels[0].record
     return {
-        f"{student.protocol.name}, {student.labels} labels": student_rules(
-            student, side=distilled.image_size, temperature=temperature, targets=distilled.targets is not None
-        )
+        ", ".join(
+            filter(None, (student.protocol.name, departures(student), f"{student.labels} labels"))
+        ): student_rules(student, side=distilled.image_size, product=product, targets=distilled.targets is not None)
         for student in students
     }
 

@@ -119,7 +119,9 @@ def estimate(plan: RunPlan, device: torch.device, precision: str) -> Estimate:
     classes = len(train.classes)
     images = classes * recipe.ipc
     pixels = train.channels * train.canvas**2
-    labels = plan.label_epochs * images * (classes * 2 + 53) * (recipe.relabel.store != "online")
+    labels = (
+        sum(each.epochs for each in plan.labelling) * images * (classes * 2 + 53) * (recipe.relabel.store != "online")
+    )
     decoded = len(train) * pixels if train.images.in_memory else 0
     return Estimate(
         seconds={

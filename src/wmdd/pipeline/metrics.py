@@ -22,7 +22,7 @@ from wmdd.values import Diagnosis, ImageSet, Score, Teacher
 from wmdd.warnings import RunWarning
 
 JOINED_FILE = "evaluations/scores.json"
-_SAME = ("set", "ipc", "student", "protocol", "labels", "seed")
+_SAME = ("set", "ipc", "student", "protocol", "labels", "fingerprint", "seed")
 """Two scores that agree in these are of the same student."""
 
 
@@ -66,7 +66,7 @@ def with_scores(metrics: Mapping[str, Any], scores: Scores) -> dict[str, Any]:
 def merged_scores(*groups: Scores) -> list[Mapping[str, Any]]:
     """Return all scores; of those of the same student under the same conditions, the last counts."""
     rows = (row for group in groups for row in group)
-    return list({tuple(row[name] for name in _SAME): row for row in rows}.values())
+    return list({tuple(row.get(name) for name in _SAME): row for row in rows}.values())
 
 
 def joined_scores(run: Path) -> list[Mapping[str, Any]]:

@@ -34,6 +34,16 @@ class RunWork:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Labelling:
+    """Views that are drawn, labelled and stored: one protocol's, or those of several with one batch."""
+
+    batch: int
+    """Images in a batch: CutMix takes partners from it, and it has an order of its own."""
+    epochs: int
+    """Those of the longest protocol; 0 = no protocol needs any."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunPlan:
     """A run: its settings, and what follows from them and the data."""
 
@@ -45,10 +55,8 @@ class RunPlan:
     baseline: Algorithm
     """Makes the set that every run is compared with: random real images."""
     protocols: tuple[EvaluationProtocol, ...]
-    label_epochs: int
-    """Epochs for which labels are stored: those of the longest protocol that needs them, or 0."""
-    label_batch: int
-    """Images in a batch of the stored views."""
+    labelling: tuple[Labelling, ...]
+    """What labels are stored, those of the product in front."""
     networks: Mapping[str, ModelSpec]
     """Every network of the run, by architecture: teachers, all who label, students, the method's own; with one stem."""
     work: RunWork
@@ -66,7 +74,7 @@ def plan_run(recipe: Recipe, train: ImageSet, val: ImageSet) -> RunPlan:
     recipe, train = _with_room(recipe, train)
     require_images(train, recipe.ipc)
     protocols = tuple(find_protocol(name) for name in recipe.evaluate.protocols)
-    label_epochs = _label_epochs(protocols, recipe.evaluate.epochs)
+    labelling = _labelling(protocols, recipe, len(train.classes))
     work = _work(recipe, algorithm, (train, val), protocols)
     archs = (
         recipe.squeeze.arch,
@@ -83,8 +91,7 @@ def plan_run(recipe: Recipe, train: ImageSet, val: ImageSet) -> RunPlan:
         algorithm=algorithm,
         baseline=load_algorithm(find_method(BASELINE)),
         protocols=protocols,
-        label_epochs=label_epochs,
-        label_batch=next(iter([*labelled(protocols), *protocols])).batch(recipe.ipc, len(train.classes)),
+        labelling=labelling,
         networks={arch: network_spec(arch, train, recipe.squeeze.stem) for arch in archs},
         work=work,
     )
@@ -118,9 +125,19 @@ def labelled(protocols: Sequence[EvaluationProtocol]) -> list[EvaluationProtocol
     ]
 
 
-def _label_epochs(protocols: Sequence[EvaluationProtocol], epochs: int | None) -> int:
-    longest = max((each.training.epochs for each in labelled(protocols)), default=0)
-    return (epochs or longest) if longest else 0
+def _labelling(protocols: Sequence[EvaluationProtocol], recipe: Recipe, classes: int) -> tuple[Labelling, ...]:
+    """Return what is labelled and stored: for each batch the epochs of the longest protocol that has it.
+
+    So the views of a protocol depend neither on the others nor on their order. Where all ask online, the labels are for
+    users of the product alone, and batches of the first are enough.
+    """
+    needed = labelled(protocols)
+    first = (needed or protocols)[0].batch(recipe.ipc, classes)
+    longest: dict[int, int] = {first: 0}
+    for each in needed:
+        batch = each.batch(recipe.ipc, classes) if each.labels == "stored" else first
+        longest[batch] = max(longest.get(batch, 0), recipe.evaluate.epochs or each.training.epochs)
+    return tuple(Labelling(batch=batch, epochs=epochs) for batch, epochs in longest.items())
 
 
 def _work(
@@ -134,7 +151,7 @@ def _work(
     students = [squeezing_of(arch, recipe, size) for arch in evaluation.students if evaluation.full_data]
     upper = [replace(each, both=evaluation.seeds * each.both) for each in students]
     labelling = dict.fromkeys([recipe.squeeze.arch, *(each.arch for each in (*own, *further))])
-    labelled_views = _label_epochs(protocols, evaluation.epochs) * images
+    labelled_views = images * sum(each.epochs for each in _labelling(protocols, recipe, size.classes))
     return RunWork(
         teachers=(*dict.fromkeys((*own, *further)), *upper),
         method=None if algorithm.work is None else algorithm.work(recipe, size),

@@ -84,7 +84,7 @@ def run_stages(runner: Runner, plan: RunPlan, command: str) -> dict[str, Any]:
     metrics = run_metrics(runner, plan, sets, full_data=full_data_scores(runner, plan), command=command)
     product = runner.out / "distilled"
     facts = card_facts(metrics, plan, sets[0])
-    write_product(sets[0].distilled.record, sets[0].labels.record, product, facts=facts)
+    write_product(sets[0].distilled.record, sets[0].labels[0].record, product, facts=facts)
     metrics["bytes"] = product_bytes(product)
     metrics = with_scores(metrics, (*joined_scores(runner.out), *metrics["evaluations"]))
     write_json(runner.out / METRICS_FILE, metrics)

@@ -81,6 +81,12 @@ class ScoreRow:
     ipc: NonNegativeInt
     seed: int
     distill_seed: int = 0
+    departs: str = ""
+    fingerprint: str = ""
+    labelled_by: str = ""
+    images: str = ""
+    seen: NonNegativeInt = 0
+    test_loss: Annotated[float, Field(ge=0)] | None = None
     top1: Accuracy | None
     top5: Accuracy | None
     top1_best: Accuracy | None

@@ -1,6 +1,6 @@
 """Diagnose and relabel a distilled set and train students on it; the references on all real images."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import product
 
 from wmdd.methods.algorithm import Result, further_teachers
@@ -26,7 +26,8 @@ class EvaluatedSet:
     """All that label, the run's own in front."""
     diagnosis: StoredResult | None
     """None if no features of the real images were computed."""
-    labels: StoredResult
+    labels: tuple[StoredResult, ...]
+    """One for each batch in which views were drawn, those of the product in front."""
     evaluation: StoredResult
 
 
@@ -34,8 +35,10 @@ def evaluate_set(runner: Runner, plan: RunPlan, distilled: Result, teachers: tup
     """Relabel a distilled set and train students on it; diagnose it first if the run has statistics."""
     recipe, method = plan.recipe, distilled.record.method
     diagnosis = _diagnosed(runner, distilled, teachers[0])
-    facts = {"epochs": plan.label_epochs, "batch": plan.label_batch}
-    labels = runner.run(RELABEL, distilled, teachers, settings=recipe.relabel, of=method, **facts)
+    labels = tuple(
+        runner.run(RELABEL, distilled, teachers, settings=recipe.relabel, of=method, **asdict(each))
+        for each in plan.labelling
+    )
     evaluation = runner.run(
         EVALUATE,
         distilled,

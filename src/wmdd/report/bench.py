@@ -16,6 +16,8 @@ from wmdd.report.tables import tested
 
 Cells = Sequence[Mapping[str, Any]]
 """The cells of `bench.json`."""
+Setting = tuple[str, str, str, str]
+"""Student, protocol, labels, digest of the teachers that label."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +41,6 @@ class BenchRow:
     name: str
     accuracies: Mapping[int, Row]
     """By images per class."""
-    random: Mapping[int, Row]
-    """Random images under the row's labels, where these are not the labels that all rows share."""
 
     @property
     def title(self) -> str:
@@ -50,17 +50,20 @@ class BenchRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Panel:
-    """Rows that may be compared: one student, protocol and kind of labels."""
+    """Rows that may be compared: one student, protocol, kind of labels and teachers that label."""
 
     student: str
     protocol: str
     labels: str
     rows: tuple[BenchRow, ...]
+    teachers_of: str = ""
+    """Title of the row whose teachers label, where they are not those of most rows."""
 
     @property
     def title(self) -> str:
         """The conditions that the rows share."""
-        return f"{self.student}, protocol {self.protocol}, {self.labels} labels"
+        teachers = f" of the teachers of {self.teachers_of}" if self.teachers_of else ""
+        return f"{self.student}, protocol {self.protocol}, {self.labels} labels{teachers}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,25 +133,27 @@ def _full_data(cells: Cells) -> dict[str, str]:
 
 
 def _panels(cells: Cells, names: Sequence[str], images: int | None) -> Iterator[Panel]:
-    own, beside = _scores(cells, "scores"), _scores(cells, "beside", of=BASELINE)
-    compared = [*own, *_borrowed(own, beside)]
-    shared = {_student(score): score["top1"] for score in compared if score["set"] == BASELINE}
-    # Where students of equal seeds reached other accuracies on equal images, their labels were others.
-    apart = {
-        (score["set"], conditions_of(score))
-        for score in beside
-        if shared.get(_student(score), score["top1"]) != score["top1"]
-    }
+    own = _scores(cells, "scores")
+    compared = [*own, *_borrowed(own, _scores(cells, "beside", of=BASELINE))]
     rows = [row for block in blocks(compared, images) for row in block.rows]
-    random = summarise((score for score in beside if (score["set"], conditions_of(score)) in apart), images)
-    for setting in dict.fromkeys(conditions_of(score)[1:] for score in compared):
-        of_names = [
-            BenchRow(name=name, accuracies=_by_ipc(rows, setting, name), random=_by_ipc(random, setting, name))
-            for name in names
-        ]
-        student, protocol, labels = setting
-        lines = tuple(row for row in of_names if row.accuracies)
-        yield Panel(student=student, protocol=protocol, labels=labels, rows=lines)
+    shared = {row.labelled_by for row in summarise(score for score in own if score["set"] == BASELINE)}
+    for setting in dict.fromkeys(map(_setting, rows)):
+        accuracies = {name: _by_ipc(rows, setting, name) for name in names}
+        lines = [BenchRow(name=name, accuracies=found) for name, found in accuracies.items() if found]
+        lenders = [line.title for line in lines if line.name != BASELINE]
+        student, protocol, labels, teachers = setting
+        yield Panel(
+            student=student,
+            protocol=protocol,
+            labels=labels,
+            rows=tuple(lines),
+            teachers_of="" if not shared or teachers in shared else ", ".join(lenders),
+        )
+
+
+def _setting(row: Row) -> Setting:
+    """Return what rows of a panel share, whatever the number of images per class."""
+    return row.student, row.protocol, row.labels, row.labelled_by
 
 
 def _scores(cells: Cells, kind: str, of: str | None = None) -> list[dict[str, Any]]:
@@ -174,13 +179,9 @@ def _borrowed(own: Scores, beside: Scores) -> list[dict[str, Any]]:
     return [{**score, "set": BASELINE} for score in lent if conditions_of(score) not in complete]
 
 
-def _student(score: Mapping[str, Any]) -> tuple[Any, ...]:
-    return conditions_of(score), score["distill_seed"], score["seed"]
-
-
-def _by_ipc(rows: Sequence[Row], setting: tuple[str, str, str], name: str) -> dict[int, Row]:
-    """Return the accuracies of a set under a setting (student, protocol, labels), by images per class."""
-    return {row.ipc: row for row in rows if row.set == name and row.conditions[1:] == setting}
+def _by_ipc(rows: Sequence[Row], setting: Setting, name: str) -> dict[int, Row]:
+    """Return the accuracies of a set under a setting, by images per class."""
+    return {row.ipc: row for row in rows if row.set == name and _setting(row) == setting}
 
 
 def _cost(cells: Cells, row: str, ipc: int) -> Cost | None:

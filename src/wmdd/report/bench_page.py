@@ -76,7 +76,7 @@ def plots(panel: Panel, bench: Bench) -> list[Plot]:
     ]
     found = [
         Plot(
-            key=slug(f"{key}-{panel.student}-{panel.protocol}-{panel.labels}"),
+            key=slug(f"{key}-{panel.title}"),
             title=f"Accuracy against {what}",
             note=f"{panel.title}. The band is the spread of the students.",
             x_label=x_label,
@@ -107,9 +107,9 @@ def _lines(panel: Panel, places: Mapping[tuple[str, int], float]) -> Iterator[Se
 
 def heatmaps(bench: Bench) -> list[Heatmap]:
     """Return tables of rows x students where several students were trained under one protocol."""
-    settings: dict[tuple[str, str], list[Panel]] = {}
+    settings: dict[tuple[str, str, str], list[Panel]] = {}
     for panel in bench.panels:
-        settings.setdefault((panel.protocol, panel.labels), []).append(panel)
+        settings.setdefault((panel.protocol, panel.labels, panel.teachers_of), []).append(panel)
     tables = [_heatmap(panels, bench, ipc) for panels in settings.values() if len(panels) > 1 for ipc in bench.ipcs]
     return [table for table in tables if table is not None]
 

@@ -27,13 +27,10 @@ class Line(NamedTuple):
 
 
 def table_lines(panel: Panel, bench: Bench) -> Iterator[Line]:
-    """Yield a panel's rows, each with labels of its own followed by random images with the same labels."""
+    """Yield a panel's rows."""
     for row in panel.rows:
         costs = cost_texts(bench.costs.get((row.name, max(bench.ipcs))))
         yield Line(row.title, [row.accuracies.get(ipc) for ipc in bench.ipcs], costs, random=row.name == BASELINE)
-        if row.random:
-            title = f"{title_of(BASELINE)}, labels of {row.title}"
-            yield Line(title, [row.random.get(ipc) for ipc in bench.ipcs], cost_texts(None), random=True)
 
 
 def full_data(panel: Panel, bench: Bench) -> str:
@@ -89,7 +86,7 @@ def finding(bench: Bench) -> str:
     )
     if leader.name == BASELINE or BASELINE not in at:
         return f"{lead}."
-    random = leader.random.get(last, at[BASELINE].accuracies[last])
+    random = at[BASELINE].accuracies[last]
     pair = Comparison(row=first, baseline=random)
     return f"{lead}; random real images with the same labels reach {random.text} %: {difference(pair)}."
 

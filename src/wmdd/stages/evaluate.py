@@ -14,6 +14,7 @@ from torch import nn
 
 from wmdd.context import Context
 from wmdd.evaluation.accuracy import accuracies
+from wmdd.evaluation.fingerprints import departures, digest_of_set, digest_of_teachers, fingerprint
 from wmdd.evaluation.procedures import PROCEDURES, Test
 from wmdd.evaluation.protocols import Procedure
 from wmdd.evaluation.students import Student, planned_students
@@ -26,7 +27,7 @@ from wmdd.values import DistilledSet, Evaluation, ImageSet, Score, SoftLabels, T
 
 def evaluate(
     distilled: DistilledSet,
-    soft_labels: SoftLabels,
+    soft_labels: Sequence[SoftLabels],
     teachers: Sequence[Teacher],
     val: ImageSet,
     settings: EvaluateSettings,
@@ -37,7 +38,8 @@ def evaluate(
     """Return the scores of `settings.seeds` students for each architecture and protocol.
 
     The mean of the teachers' logits labels under protocols with online labels; students have the first one's stem. The
-    unit of work is one student. `own_procedure` is what protocol `own` means for sets of this method.
+    unit of work is one student. `own_procedure` is what protocol `own` means for sets of this method. `soft_labels` has
+    an entry for each batch in which views were drawn and stored; see `stored_for`.
 
     Raises:
         DataError: the set, the teachers and the validation images disagree about classes.
@@ -48,31 +50,39 @@ def evaluate(
         record.require_classes(val.classes)
     supervision = Supervision(
         distilled=distilled,
-        soft_labels=soft_labels,
         teacher=build_teachers(teachers, ctx.device),
         stem=teachers[0].spec.stem,
+        labelled_by=digest_of_teachers(teachers),
     )
-    students = planned_students(settings, distilled, own_procedure=own_procedure, stored_epochs=len(soft_labels.epochs))
+    students = planned_students(settings, distilled, own_procedure=own_procedure, stored=soft_labels)
+    digest = digest_of_set(distilled)
 
     def test(model: nn.Module) -> dict[str, float]:
         return accuracies(model, val, distilled, ctx)
 
-    return Evaluation(scores=tuple(_score(student, supervision, test, ctx) for student in students))
+    return Evaluation(scores=tuple(_score(student, supervision, digest, test, ctx) for student in students))
 
 
-def _score(student: Student, supervision: Supervision, test: Test, ctx: Context) -> Score:
+def _score(student: Student, supervision: Supervision, digest: str, test: Test, ctx: Context) -> Score:
     saved = ctx.restore(f"{student.name} score")
     if saved is not None:
         return Score(**saved.facts)
     history = PROCEDURES[student.procedure](student, supervision, test, ctx)
+    distilled, labelled_by = supervision.distilled, supervision.labelled_by if student.labels == "soft" else ""
     score = Score(
-        set=supervision.distilled.method,
-        ipc=supervision.distilled.ipc,
+        set=distilled.method,
+        ipc=distilled.ipc,
         student=student.arch,
         protocol=student.protocol.name,
         labels=student.labels,
         seed=student.seed,
         distill_seed=ctx.seed,
+        departs=departures(student),
+        fingerprint=fingerprint(student, distilled, labelled_by),
+        labelled_by=labelled_by,
+        images=digest,
+        seen=student.training.epochs * len(distilled.labels) if student.procedure == "training" else 0,
+        test_loss=history[-1]["test_loss"] if student.procedure == "training" else None,
         top1=history[-1]["top1"],
         top5=history[-1]["top5"],
         top1_best=max(row["top1"] for row in history),
@@ -81,4 +91,4 @@ def _score(student: Student, supervision: Supervision, test: Test, ctx: Context)
     return score
 
 
-EVALUATE = Stage(name="evaluate", version=3, run=evaluate, output=Evaluation)
+EVALUATE = Stage(name="evaluate", version=4, run=evaluate, output=Evaluation)

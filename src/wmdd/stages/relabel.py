@@ -16,7 +16,7 @@ from wmdd.data.views import epoch_views
 from wmdd.models.committee import build_teachers
 from wmdd.settings import RelabelSettings, ViewSettings
 from wmdd.stages.stage import Stage
-from wmdd.values import DistilledSet, EpochLabels, LazyEpochs, SoftLabels, Teacher, Views
+from wmdd.values import DistilledSet, DrawnViews, EpochLabels, LazyEpochs, SoftLabels, Teacher, Views
 from wmdd.values.labels import epoch_name
 
 TEACHER_BATCH = 500
@@ -58,6 +58,7 @@ def relabel(
         epochs=every,
         plain=_plain(model, distilled, ctx),
         num_bytes=sum(value.nbytes for epoch in every[:1] for value in epoch.tensors().values()) * epochs,
+        drawn=DrawnViews(crop_min=settings.crop_min, flip=settings.flip, cutmix=settings.cutmix),
     )
 
 
@@ -108,4 +109,4 @@ def teacher_logits(model: nn.Module, images: Tensor, ctx: Context) -> Tensor:
         return model(images.contiguous(memory_format=torch.channels_last)).float().cpu()
 
 
-RELABEL = Stage(name="relabel", version=2, run=relabel, output=SoftLabels)
+RELABEL = Stage(name="relabel", version=3, run=relabel, output=SoftLabels)

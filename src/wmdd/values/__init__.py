@@ -9,7 +9,7 @@ Records are frozen: a stage reads some and returns a new one. They know nothing 
 
 from wmdd.values.features import Barycenters, ClassStatistics, LayerStatistics, ModelSpec, Teacher, Trajectories
 from wmdd.values.images import Images, ImageSet
-from wmdd.values.labels import EpochLabels, LazyEpochs, SoftLabels, Views
+from wmdd.values.labels import DrawnViews, EpochLabels, LazyEpochs, SoftLabels, Views
 from wmdd.values.sets import Diagnosis, DistilledSet, Evaluation, Score
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "ClassStatistics",
     "Diagnosis",
     "DistilledSet",
+    "DrawnViews",
     "EpochLabels",
     "Evaluation",
     "ImageSet",

@@ -103,6 +103,15 @@ class LazyEpochs(Sequence[EpochLabels]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DrawnViews:
+    """How stored views were drawn; as in `wmdd.settings.ViewSettings`."""
+
+    crop_min: float
+    flip: bool
+    cutmix: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SoftLabels:
     """The teacher's labels of every view of every epoch (FKD)."""
 
@@ -117,5 +126,7 @@ class SoftLabels:
     """float32 `(M, C)`: the teacher's logits of the images as they are, in the set's order."""
     num_bytes: int
     """Bytes that the labels and views take on disk."""
+    drawn: DrawnViews | None = None
+    """How the views were drawn; None = not known."""
 
     __repr__ = short_repr

@@ -97,6 +97,18 @@ class Score:
     """Of the student, counted from 0."""
     distill_seed: int = 0
     """Of the run: that of the set the student was trained on, and of everything random in training it."""
+    departs: str = ""
+    """How the student's rules depart from those of `protocol`, in words; empty = they do not."""
+    fingerprint: str = ""
+    """Of the student's rules, see `wmdd.evaluation.fingerprints`; scores of other fingerprints are not comparable."""
+    labelled_by: str = ""
+    """Digest of the teachers whose answers the student learned from; empty = none."""
+    images: str = ""
+    """Digest of the set: scores with equal ones are of one set, whatever its seed."""
+    seen: int = 0
+    """Images that it was shown in training, each as often as it was shown; 0 = not known, or nothing was trained."""
+    test_loss: float | None = None
+    """Mean cross-entropy on the test images in nats, after the last epoch; None where outputs are not logits."""
     top1: float
     """After the last epoch."""
     top5: float

@@ -1,0 +1,111 @@
+"""What a student's accuracy rests on beside the set: in short as a fingerprint, in words where it is not the protocol.
+
+Scores are comparable if their fingerprints are equal. It covers what the rules prescribe; what a set brings itself
+(its images, weights and targets, its learned rates, its method's own procedure) is what is compared, and is left out.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from hashlib import sha256
+from typing import Any
+
+from torch import Tensor
+
+from wmdd.evaluation.students import Student
+from wmdd.settings import ViewSettings
+from wmdd.values import DistilledSet, Teacher
+
+_DIGITS = 12
+_NOTHING_DONE = ViewSettings(crop_min=1.0, flip=False, cutmix=0.0)
+
+
+def fingerprint(student: Student, distilled: DistilledSet, teachers: str) -> str:
+    """Return the fingerprint of a student's rules: views, epochs, batch, optimiser, loss, labels, temperature, teacher.
+
+    Args:
+        student: the student.
+        distilled: the set; of it count side, channels and number of classes.
+        teachers: digest of who labels, see `digest_of_teachers`; empty for hard labels.
+    """
+    protocol = student.protocol
+    training = protocol.settings(distilled.ipc, len(distilled.classes), student.training.epochs)
+    rules: dict[str, Any] = {name: value for name, value in asdict(protocol).items() if name not in _WORDS}
+    rules |= {
+        "training": training.model_dump(),
+        "views": student.views.model_dump(),
+        "batches": training.batch,
+        "arch": student.arch,
+        "soft": student.labels == "soft",
+        "teachers": teachers,
+        "inputs": [len(distilled.classes), *distilled.images.shape[1:]],
+    }
+    if student.labels == "soft":
+        rules |= {"temperature": student.temperature, "kept": _kept(student)}
+    return sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()[:_DIGITS]
+
+
+_WORDS = {"name", "summary", "source", "training", "views", "batches", "many_classes"}
+"""Fields of a protocol that are words, or whose outcome counts in place of them."""
+
+
+def departures(student: Student) -> str:
+    """Return in words how a student departs from its protocol, `"60 epochs, whole views"`; empty if it does not."""
+    protocol = student.protocol
+    words: list[str] = []
+    if student.training.epochs != protocol.training.epochs:
+        words.append(f"{student.training.epochs} epochs")
+    words += _other_views(student.views, protocol.views)
+    if student.labels == "soft":
+        if student.temperature != protocol.temperature:
+            words.append(f"temperature {student.temperature:g}")
+        if (kept := _kept(student)) is not None:
+            words.append(f"{kept} largest logits")
+    return ", ".join(words)
+
+
+def digest_of_teachers(teachers: Sequence[Teacher]) -> str:
+    """Return a digest of networks that label: of their structure, weights and normalisation."""
+    found = sha256()
+    for teacher in teachers:
+        found.update(json.dumps([asdict(teacher.spec), teacher.mean, teacher.std], sort_keys=True).encode())
+        for name, values in sorted(teacher.weights.items()):
+            found.update(name.encode())
+            found.update(_bytes(values))
+    return found.hexdigest()[:_DIGITS]
+
+
+def digest_of_set(distilled: DistilledSet) -> str:
+    """Return a digest of what a set teaches: images, weights, targets and rates. Equal sets have equal digests."""
+    found = sha256()
+    for name in ("images", "labels", "weights", "exact", "targets", "rates"):
+        values: Tensor | None = getattr(distilled, name)
+        if values is not None:
+            found.update(name.encode())
+            found.update(_bytes(values))
+    return found.hexdigest()[:_DIGITS]
+
+
+def _other_views(drawn: ViewSettings, ruled: ViewSettings) -> list[str]:
+    if drawn == ruled:
+        return []
+    if drawn == _NOTHING_DONE:
+        return ["whole views"]
+    words: list[str] = []
+    if drawn.crop_min != ruled.crop_min:
+        words.append("no crops" if drawn.crop_min == 1 else f"crops from {100 * drawn.crop_min:g} %")
+    if drawn.flip != ruled.flip:
+        words.append("flips" if drawn.flip else "no flips")
+    if drawn.cutmix != ruled.cutmix:
+        words.append(f"CutMix {drawn.cutmix:g}" if drawn.cutmix else "no CutMix")
+    return words
+
+
+def _kept(student: Student) -> int | None:
+    """Return how many logits of a view were kept; None = all."""
+    classes = student.replays.epochs[0].classes if student.replays is not None and student.replays.epochs else None
+    return None if classes is None else int(classes.shape[1])
+
+
+def _bytes(values: Tensor) -> bytes:
+    return values.detach().cpu().contiguous().numpy().tobytes()
