@@ -32,7 +32,7 @@ def labels(distilled: DistilledSet, teacher: Teacher) -> SoftLabels:
 
 @pytest.fixture
 def records(distilled: DistilledSet, labels: SoftLabels, teacher: Teacher, val_set: ImageSet) -> tuple[Any, ...]:
-    return distilled, labels, (teacher,), val_set
+    return distilled, (labels,), (teacher,), val_set
 
 
 def settings(**changes: object) -> EvaluateSettings:
@@ -89,7 +89,7 @@ def recorded_students(
 
     def fit(model: nn.Module, task: Task, chosen: Any, *, ctx: Context) -> Trained:
         recorded.append(({name: value.clone() for name, value in model.state_dict().items()}, task, chosen))
-        return Trained(model=model, history=({"epoch": 1, "top1": 1.0, "top5": 2.0},))
+        return Trained(model=model, history=({"epoch": 1, "top1": 1.0, "top5": 2.0, "test_loss": 3.0},))
 
     monkeypatch.setattr("wmdd.evaluation.procedures.fit", fit)
     return recorded
@@ -109,7 +109,7 @@ def test_initial_weights_depend_on_seeds_but_not_on_the_set(
     evaluate(*records, settings(seeds=2))
     other = make_distilled(image_set, ipc=1, method="another")
     soft = relabel(other, records[2], RelabelSettings(), epochs=1, batch=3)
-    evaluate(other, soft, *records[2:], settings(protocols=("hard",)))
+    evaluate(other, (soft,), *records[2:], settings(protocols=("hard",)))
     evaluate(*records, settings(), ctx=Context(seed=5))
     first, second, of_other_set, of_other_run = (weights for weights, _, _ in recorded)
     assert equal_states(first, of_other_set)
@@ -125,7 +125,7 @@ def test_stored_views_are_replayed_with_the_teachers_answers(
     monkeypatch: pytest.MonkeyPatch, records: tuple[Any, ...]
 ) -> None:
     recorded = recorded_students(monkeypatch)
-    distilled, labels, *_ = records
+    distilled, (labels,), *_ = records
     evaluate(*records, settings(seeds=2))
     for _, task, training in recorded:
         assert (training.batch, training.epochs, task.steps) == (6, 2, 1)
@@ -142,10 +142,10 @@ def test_views_that_were_stored_without_answers_are_shown_to_the_teacher(
     monkeypatch: pytest.MonkeyPatch, records: tuple[Any, ...]
 ) -> None:
     recorded = recorded_students(monkeypatch)
-    distilled, labels, teachers, val = records
+    distilled, (labels,), teachers, val = records
     online = relabel(distilled, teachers, RelabelSettings(store="online"), epochs=EPOCHS, batch=6)
-    evaluate(distilled, labels, teachers, val, settings())
-    evaluate(distilled, online, teachers, val, settings())
+    evaluate(distilled, (labels,), teachers, val, settings())
+    evaluate(distilled, (online,), teachers, val, settings())
     (stored,), (asked,) = (epoch_of(task, 1) for _, task, _ in recorded)
     assert torch.equal(stored.images, asked.images)
     torch.testing.assert_close(stored.targets, asked.targets, rtol=1e-3, atol=1e-3)
@@ -238,7 +238,7 @@ def test_students_learn_from_real_images_with_hard_labels(
 ) -> None:
     everything = make_distilled(image_set, ipc=12)
     soft = relabel(everything, (teacher,), RelabelSettings(store="online"), epochs=1, batch=36)
-    (score,) = evaluate(everything, soft, (teacher,), val_set, settings(protocols=("hard",), epochs=40)).scores
+    (score,) = evaluate(everything, (soft,), (teacher,), val_set, settings(protocols=("hard",), epochs=40)).scores
     assert score.top1 > 60
 
 
@@ -265,8 +265,8 @@ def test_unknown_names_are_one_line(changes: dict[str, Any], pattern: str, recor
 
 
 def test_sets_of_other_classes_are_refused(records: tuple[Any, ...]) -> None:
-    distilled, labels, teachers, val = records
+    distilled, (labels,), teachers, val = records
     with pytest.raises(DataError, match="teacher and images disagree"):
-        evaluate(distilled, labels, teachers, replace(val, classes=("x", "y", "z")), settings())
+        evaluate(distilled, (labels,), teachers, replace(val, classes=("x", "y", "z")), settings())
     with pytest.raises(DataError, match="set and images disagree"):
-        evaluate(replace(distilled, classes=("x", "y", "z")), labels, teachers, val, settings())
+        evaluate(replace(distilled, classes=("x", "y", "z")), (labels,), teachers, val, settings())

@@ -63,8 +63,8 @@ def test_a_method_of_any_name_may_be_made_for_kernel_regression(
     distilled: DistilledSet, labels: SoftLabels, teacher: Teacher, val_set: ImageSet
 ) -> None:
     chosen = settings(protocols=("own", "kernel"))
-    own, kernel = evaluate(distilled, labels, (teacher,), val_set, chosen, own_procedure="kernel").scores
-    assert own == replace(kernel, protocol="own")
+    own, kernel = evaluate(distilled, (labels,), (teacher,), val_set, chosen, own_procedure="kernel").scores
+    assert own == replace(kernel, protocol="own", fingerprint=own.fingerprint)
 
 
 @pytest.mark.parametrize("targets", [None, torch.randn(6, 3)])
@@ -73,7 +73,7 @@ def test_kernel_regression_takes_the_place_of_students(
 ) -> None:
     of = replace(with_exact(distilled), targets=targets)
     ctx = MemoryContext()
-    (score,) = evaluate(of, labels, (teacher,), val_set, settings(protocols=("kernel",), seeds=3), ctx=ctx).scores
+    (score,) = evaluate(of, (labels,), (teacher,), val_set, settings(protocols=("kernel",), seeds=3), ctx=ctx).scores
     inputs = to_float(val_set.images.fetch(range(len(val_set))), of.mean, of.std)
     wanted = centred_classes(of.labels, 3) if targets is None else targets
     answers = kernel_regression(distilled_inputs(of, slice(None), CPU), wanted, inputs)
@@ -81,7 +81,7 @@ def test_kernel_regression_takes_the_place_of_students(
     assert (score.student, score.protocol, score.labels, score.seed) == ("kernel", "kernel", "hard", 0)
     assert score.top1 == score.top1_best == pytest.approx(100 * right)
     assert ctx.steps == [(1, 1)]
-    assert evaluate(of, labels, (teacher,), val_set, settings(protocols=("kernel",)), ctx=ctx.again()).scores == (
+    assert evaluate(of, (labels,), (teacher,), val_set, settings(protocols=("kernel",)), ctx=ctx.again()).scores == (
         score,
     )
 
@@ -91,7 +91,7 @@ def test_own_steps_are_those_that_the_set_has_learned(
 ) -> None:
     rates = torch.tensor([0.3, 0.2, 0.1])
     of, ctx = replace(with_exact(distilled), rates=rates), MemoryContext(stage="evaluate")
-    scores = evaluate(of, labels, (teacher,), val_set, settings(protocols=("own",), seeds=2), ctx=ctx).scores
+    scores = evaluate(of, (labels,), (teacher,), val_set, settings(protocols=("own",), seeds=2), ctx=ctx).scores
     spec = resolve_spec(STUDENT, num_classes=3, channels=3, image_size=8, stem="small")
     model = build_model(spec)
     inputs = to_float(val_set.images.fetch(range(len(val_set))), of.mean, of.std)
@@ -114,11 +114,11 @@ def test_own_steps_refuse_a_student_with_batchnorm(
 ) -> None:
     of = replace(distilled, rates=torch.tensor([0.3, 0.2]))
     with pytest.raises(ConfigError, match="students without BatchNorm; got convnet1_w4_bn; use"):
-        evaluate(of, labels, (teacher,), val_set, settings(protocols=("own",), students=("convnet1_w4_bn",)))
+        evaluate(of, (labels,), (teacher,), val_set, settings(protocols=("own",), students=("convnet1_w4_bn",)))
 
 
 def test_own_steps_need_learned_rates(
     distilled: DistilledSet, labels: SoftLabels, teacher: Teacher, val_set: ImageSet
 ) -> None:
     with pytest.raises(ConfigError, match="need its learned rates; got a drawn set without; use another"):
-        evaluate(distilled, labels, (teacher,), val_set, settings(protocols=("own",)), own_procedure="steps")
+        evaluate(distilled, (labels,), (teacher,), val_set, settings(protocols=("own",)), own_procedure="steps")

@@ -4,11 +4,17 @@ from dataclasses import fields, replace
 from typing import Any
 
 import pytest
+import torch
 
 from wmdd.evaluation.protocols import PROTOCOLS, EvaluationProtocol, find_protocol
 from wmdd.evaluation.rules import Rules, student_rules, view_rules
 from wmdd.evaluation.students import Student
 from wmdd.settings import TrainSettings, ViewSettings
+from wmdd.values import SoftLabels
+
+STORED = SoftLabels(
+    store="full", batch=100, temperature=4.0, num_classes=10, epochs=(), plain=torch.zeros(1, 10), num_bytes=0
+)
 
 
 def student(protocol: EvaluationProtocol, **changes: Any) -> Student:
@@ -20,12 +26,15 @@ def student(protocol: EvaluationProtocol, **changes: Any) -> Student:
         "labels": "hard" if protocol.labels == "hard" else "soft",
         "seed": 0,
         "tests": frozenset({1}),
+        "views": protocol.views,
+        "temperature": 4.0 if protocol.labels == "stored" else protocol.temperature,
+        "replays": STORED if protocol.labels == "stored" else None,
     }
     return Student(protocol=protocol, training=training, **{**values, **changes})
 
 
 def rules(of: Student, *, targets: bool = False) -> Rules:
-    return student_rules(of, side=32, temperature=4.0, targets=targets)
+    return student_rules(of, side=32, product=STORED, targets=targets)
 
 
 @pytest.mark.parametrize("name", PROTOCOLS)

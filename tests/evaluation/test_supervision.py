@@ -47,9 +47,10 @@ def settings(**changes: object) -> EvaluateSettings:
 def make_student(distilled: DistilledSet, labels: SoftLabels, teacher: Teacher) -> Callable[..., Supervised]:
     def make(protocol: str, *, of: DistilledSet = distilled, wanted: str = "hard", **changes: Any) -> Supervised:
         chosen = settings(protocols=(protocol,), labels=wanted, epochs=None)
-        (student,) = planned_students(chosen, of, own_procedure="training", stored_epochs=len(labels.epochs))
-        supervision = Supervision(distilled=of, soft_labels=labels, teacher=build_teacher(teacher), stem="small")
-        return replace(student, protocol=replace(student.protocol, **changes)), supervision
+        (student,) = planned_students(chosen, of, own_procedure="training", stored=(labels,))
+        supervision = Supervision(distilled=of, teacher=build_teacher(teacher), stem="small")
+        ruled = replace(student.protocol, **changes)
+        return replace(student, protocol=ruled, views=changes.get("views", student.views)), supervision
 
     return make
 
@@ -145,11 +146,12 @@ def test_a_loop_over_the_loader_has_the_loss_of_our_evaluation(
     student, supervision = make_student("wmdd", wanted="soft")
     student = replace(student, training=student.training.with_(batch=3))
     batch, logits = first(student, supervision), torch.randn(3, 3)
-    write_product(supervision.distilled, supervision.soft_labels, tmp_path / "distilled", facts={})
+    assert student.replays is not None
+    write_product(supervision.distilled, student.replays, tmp_path / "distilled", facts={})
     images, targets, weights = next(iter(load(tmp_path).loader(batch_size=3)))
     assert abs(float(weights.mean()) - 1) > 0.05
     torch.testing.assert_close(images, batch.images)
-    student_log = torch.log_softmax(logits / supervision.soft_labels.temperature, dim=1)
+    student_log = torch.log_softmax(logits / student.replays.temperature, dim=1)
     loss = (
         weights * torch.nn.functional.kl_div(student_log, targets, reduction="none").sum(1)
     ).mean()  # as on the card
@@ -206,7 +208,7 @@ def test_one_teacher_named_twice_is_that_teacher(
     distilled: DistilledSet, labels: SoftLabels, teacher: Teacher, val_set: ImageSet
 ) -> None:
     one, two = (
-        evaluate(distilled, labels, each, val_set, settings(protocols=("rded",)))
+        evaluate(distilled, (labels,), each, val_set, settings(protocols=("rded",)))
         for each in ((teacher,), (teacher, teacher))
     )
     assert one == two
@@ -217,13 +219,13 @@ def test_both_kinds_of_labels_at_once_and_soft_ones_as_ever(
 ) -> None:
     chosen = settings(protocols=("wmdd", "hard"), labels="both", seeds=2)
     ctx = MemoryContext()
-    scores = evaluate(distilled, labels, (teacher,), val_set, chosen, ctx=ctx).scores
+    scores = evaluate(distilled, (labels,), (teacher,), val_set, chosen, ctx=ctx).scores
     kinds = (("wmdd", "soft"), ("wmdd", "hard"), ("hard", "hard"))
     assert [(score.protocol, score.labels, score.seed) for score in scores] == [
         (*kind, seed) for kind in kinds for seed in (0, 1)
     ]
     assert len({row["unit"] for row in ctx.rows}) == 6
-    soft = evaluate(distilled, labels, (teacher,), val_set, settings(seeds=2)).scores
+    soft = evaluate(distilled, (labels,), (teacher,), val_set, settings(seeds=2)).scores
     assert scores[:2] == soft
 
 
@@ -231,7 +233,7 @@ def test_scores_name_the_seed_of_the_run(
     distilled: DistilledSet, labels: SoftLabels, teacher: Teacher, val_set: ImageSet
 ) -> None:
     (score,) = evaluate(
-        distilled, labels, (teacher,), val_set, settings(), ctx=Context(stage="evaluate", seed=7)
+        distilled, (labels,), (teacher,), val_set, settings(), ctx=Context(stage="evaluate", seed=7)
     ).scores
     assert (score.distill_seed, score.seed) == (7, 0)
 
@@ -241,9 +243,9 @@ def test_new_protocols_run_and_resume(
     protocol: str, distilled: DistilledSet, labels: SoftLabels, teacher: Teacher, val_set: ImageSet
 ) -> None:
     chosen = settings(protocols=(protocol,))
-    unbroken = evaluate(distilled, labels, (teacher,), val_set, chosen, ctx=MemoryContext())
+    unbroken = evaluate(distilled, (labels,), (teacher,), val_set, chosen, ctx=MemoryContext())
     dying = MemoryContext(dies_after=1)
     with pytest.raises(KilledError):
-        evaluate(distilled, labels, (teacher,), val_set, chosen, ctx=dying)
-    assert evaluate(distilled, labels, (teacher,), val_set, chosen, ctx=dying.again()) == unbroken
+        evaluate(distilled, (labels,), (teacher,), val_set, chosen, ctx=dying)
+    assert evaluate(distilled, (labels,), (teacher,), val_set, chosen, ctx=dying.again()) == unbroken
     assert math.isfinite(unbroken.scores[0].top1)

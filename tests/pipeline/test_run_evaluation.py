@@ -125,6 +125,11 @@ def test_the_teachers_of_a_stage_of_ones_own_are_named(mine: None, tmp_path: Pat
     assert len(squeezed.scores) == 2  # `relabel.teachers` may change later
 
 
+def named(row: dict[str, Any]) -> str:
+    """Return the name of a ranking row's protocol, without what departs from it."""
+    return str(row["protocol"]).partition(",")[0]
+
+
 def test_scores_join_the_metrics_and_the_report(finished: Path, run: Path) -> None:
     before = read_json(run / "metrics.json")
     first = wmdd.evaluate(run, "digits", protocols=("hard",), **FACTS)
@@ -136,7 +141,7 @@ def test_scores_join_the_metrics_and_the_report(finished: Path, run: Path) -> No
         ("herding", "hard", "hard", 0),
         ("random", "hard", "hard", 0),
     ]
-    assert [(row["protocol"], "ior" in row) for row in joined["ranking"]] == [("wmdd", True), ("hard", True)]
+    assert [(named(row), "ior" in row) for row in joined["ranking"]] == [("wmdd", True), ("hard", True)]
     assert {name: joined[name] for name in joined if name not in {"evaluations", "ranking"}} == {
         name: before[name] for name in before if name not in {"evaluations", "ranking"}
     }
@@ -145,14 +150,23 @@ def test_scores_join_the_metrics_and_the_report(finished: Path, run: Path) -> No
     assert f"{first.scores[0].top1:.1f}" in page
 
 
-def test_a_newer_score_replaces_the_older_one(run: Path) -> None:
+def test_a_newer_score_replaces_the_older_one_if_its_rules_are_the_same(run: Path) -> None:
     old = read_json(run / "metrics.json")["evaluations"]
-    scores = wmdd.evaluate(run, "digits", students=(ARCH,), seeds=2, settings={"evaluate.epochs": 3})
+    scores = wmdd.evaluate(run, "digits", students=(ARCH,), seeds=2)
     new = read_json(run / "metrics.json")["evaluations"]
     made = {(score.set, score.seed): asdict(score) for score in scores.scores}
     order = [("herding", 0), ("random", 0), ("herding", 1), ("random", 1)]
     assert new == [made[name] for name in order]
     assert [row["set"] for row in old] == ["herding", "random"]
+
+
+def test_scores_of_other_rules_stand_beside(run: Path) -> None:
+    old = read_json(run / "metrics.json")["evaluations"]
+    scores = wmdd.evaluate(run, "digits", students=(ARCH,), seeds=1, settings={"evaluate.epochs": 3})
+    new = read_json(run / "metrics.json")["evaluations"]
+    assert new == [*old, *map(asdict, scores.scores)]
+    assert len({row["fingerprint"] for row in new}) == 2
+    assert {"3 epochs" in row["departs"] for row in new} == {True, False}
 
 
 def test_joined_scores_stay_when_the_run_is_repeated_and_go_with_its_sets(tmp_path: Path) -> None:
@@ -163,8 +177,10 @@ def test_joined_scores_stay_when_the_run_is_repeated_and_go_with_its_sets(tmp_pa
     hard = [row for row in read_json(tmp_path / "run" / "metrics.json")["evaluations"] if row["protocol"] == "hard"]
     again = wmdd.distill("digits", method="herding", **place, **TINY).metrics
     assert again == read_json(tmp_path / "run" / "metrics.json")
-    assert again["evaluations"] == [*own, *hard]  # its own scores count, not those of 3 epochs
-    assert [row["protocol"] for row in again["ranking"]] == ["wmdd", "hard"]
+    of_other_rules = [row for row in again["evaluations"] if row["departs"].startswith("3 epochs")]
+    assert len(of_other_rules) == 2
+    assert [row for row in again["evaluations"] if row not in of_other_rules] == [*own, *hard]
+    assert [named(row) for row in again["ranking"]] == ["wmdd", "hard", "wmdd"]
     other = wmdd.distill("digits", method="herding", seed=1, **place, **TINY).metrics
     assert figures(other["evaluations"]) == figures(own)
 

@@ -8,7 +8,7 @@ from wmdd.errors import WmddError
 from wmdd.evaluation.protocols import find_protocol
 from wmdd.methods.algorithm import load_algorithm
 from wmdd.methods.catalogue import complete, find_method
-from wmdd.pipeline.plan import labelled, plan_run
+from wmdd.pipeline.plan import Labelling, labelled, plan_run
 from wmdd.values import ImageSet
 
 SMALL: dict[str, Any] = {"method": "random", "ipc": 2, "squeeze.arch": "convnet1_w4_bn"}
@@ -29,9 +29,9 @@ def test_labels_are_stored_for_those_who_need_them(
 ) -> None:
     assert [each.name for each in labelled([find_protocol(name) for name in protocols])] == names
     recipe = complete({**SMALL, "evaluate.protocols": protocols})
-    assert plan_run(recipe, image_set, val_set).label_epochs == expected
+    assert plan_run(recipe, image_set, val_set).labelling[0].epochs == expected
     shorter = plan_run(recipe.with_settings({"evaluate.epochs": 7}), image_set, val_set)
-    assert shorter.label_epochs == (7 if expected else 0)
+    assert shorter.labelling[0].epochs == (7 if expected else 0)
 
 
 @pytest.mark.parametrize(("asked", "made"), [(13, 12), (12, 12), (2, 2)])
@@ -55,7 +55,7 @@ def test_a_plan_holds_all_that_follows_from_settings_and_data(image_set: ImageSe
     assert plan.method.name == "gvbsm"
     assert plan.baseline is load_algorithm(find_method("random"))
     assert [each.name for each in plan.protocols] == ["dc", "rded"]
-    assert (plan.label_epochs, plan.label_batch) == (300, 6)  # of rded: dc asks no teacher; no more than 3 x 2 images
+    assert plan.labelling == (Labelling(epochs=300, batch=6),)  # of rded: dc asks no teacher; no more than 3 x 2 images
     assert set(plan.networks) == {"convnet1_w4_bn", "convnet1_w8_bn", "convnet1_w2", "convnet1"}
     assert {(spec.num_classes, spec.channels, spec.image_size) for spec in plan.networks.values()} == {(3, 3, 8)}
     assert [work.arch for work in plan.work.teachers] == ["convnet1_w4_bn", "convnet1_w8_bn", "convnet1_w2"]

@@ -64,27 +64,40 @@ def test_random_images_beside_a_row_count_where_their_own_row_has_none() -> None
 
 
 def own_labels() -> dict[str, Any]:
-    """Return a bench whose row `gvbsm` has labels of its own, and `dm` those that all share."""
+    """Return a bench whose row `gvbsm` has teachers of its own, and `dm` those that all share."""
     cells = [make_cell("random", 1, 0, (60.0, 62.0)), make_cell("dm", 1, 0, (70.0, 72.0)),
              make_cell("gvbsm", 1, 0, (80.0, 82.0))]  # fmt: skip
     cells[1]["beside"] = [score("random", 1, seed, top1) for seed, top1 in enumerate((60.0, 62.0))]
     cells[2]["beside"] = [score("random", 1, seed, top1) for seed, top1 in enumerate((77.0, 79.0))]
+    for cell, teachers in zip(cells, ("one", "one", "four"), strict=True):
+        for row in (*cell["scores"], *cell["beside"]):
+            row |= {"labelled_by": teachers, "fingerprint": f"rules of {teachers}"}
     rows = [{"name": name, "method": name, "settings": {}} for name in ("random", "dm", "gvbsm")]
     return make_bench(rows=rows, cells=cells, ipcs=[1])
 
 
-def test_a_row_with_labels_of_its_own_has_random_images_with_the_same() -> None:
+def test_rows_with_teachers_of_their_own_have_a_table_with_random_images_under_the_same() -> None:
     bench = summary(own_labels())
-    assert {row.name: {ipc: at.text for ipc, at in row.random.items()} for row in bench.panels[0].rows} == {
-        "random": {}, "dm": {}, "gvbsm": {1: "78.0 ± 1.4"}
-    }  # fmt: skip
-    titles = [line.title for line in table_lines(bench.panels[0], bench)]
-    assert titles == ["random real images", "DM", "G-VBSM", "random real images, labels of G-VBSM"]
+    shared, own = bench.panels
+    assert [line.title for line in table_lines(shared, bench)] == ["random real images", "DM"]
+    assert [(row.name, row.accuracies[1].mean) for row in own.rows] == [("random", 78.0), ("gvbsm", 81.0)]
+    assert own.title.endswith("labels of the teachers of G-VBSM")
     texts = render_bench(bench)
-    assert "| random real images, labels of G-VBSM | 78.0 ± 1.4 | – | – | – | – |" in texts["bench.md"]
-    assert "random real images, labels of G-VBSM & 78.0" in texts["bench.tex"]
-    assert "labels of G-VBSM</th>" in texts["bench.html"]
-    assert "with the same labels reach 78.0 ± 1.4 %: 3.0 points better, which is within what 359" in finding(bench)
+    for text in (texts["bench.md"], texts["bench.html"]):
+        assert "labels of the teachers of G-VBSM" in text
+    assert "the highest mean is that of DM" in finding(bench)
+
+
+def test_rows_that_depart_from_the_protocol_say_so_and_have_a_table_of_their_own() -> None:
+    cells = [make_cell("random", 1, 0, (60.0, 62.0)), make_cell("dm", 1, 0, (70.0, 72.0))]
+    for row in cells[1]["scores"]:
+        row |= {"departs": "60 epochs, whole views", "fingerprint": "x"}
+    cells[1]["beside"] = []
+    bench = summary(make_bench(cells=cells, ipcs=[1]))
+    whole, departing = bench.panels
+    assert "60 epochs" not in whole.title
+    assert "60 epochs, whole views" in departing.title
+    assert "60 epochs, whole views" in render_bench(bench)["bench.md"]
 
 
 def test_markdown_is_a_table() -> None:

@@ -84,7 +84,7 @@ def test_every_protocol_takes_one_image_more_than_its_batches(
     teacher, distilled = drawn_teacher(images, POINT), drawn_distilled(images, ipc=1)
     labels = relabel(distilled, (teacher,), RelabelSettings(), epochs=2, batch=BATCH)
     settings = EvaluateSettings(students=(POINT,), protocols=(protocol,), labels="both", seeds=1, epochs=2, tests=1)
-    assert evaluate(distilled, labels, (teacher,), images, settings).scores
+    assert evaluate(distilled, (labels,), (teacher,), images, settings).scores
 
 
 def test_eleven_classes_of_one_image_under_rded() -> None:
@@ -92,7 +92,7 @@ def test_eleven_classes_of_one_image_under_rded() -> None:
     teacher, distilled = drawn_teacher(images, POINT), drawn_distilled(images, ipc=1)
     labels = relabel(distilled, (teacher,), RelabelSettings(), epochs=1, batch=10)
     settings = EvaluateSettings(students=(POINT,), protocols=("rded",), seeds=1, epochs=1, tests=1)
-    assert evaluate(distilled, labels, (teacher,), images, settings).scores
+    assert evaluate(distilled, (labels,), (teacher,), images, settings).scores
 
 
 def test_the_loader_replays_the_batches_that_labels_were_made_in(tmp_path: Path) -> None:

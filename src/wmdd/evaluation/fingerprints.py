@@ -65,14 +65,17 @@ def departures(student: Student) -> str:
 
 
 def digest_of_teachers(teachers: Sequence[Teacher]) -> str:
-    """Return a digest of networks that label: of their structure, weights and normalisation."""
-    found = sha256()
-    for teacher in teachers:
-        found.update(json.dumps([asdict(teacher.spec), teacher.mean, teacher.std], sort_keys=True).encode())
-        for name, values in sorted(teacher.weights.items()):
-            found.update(name.encode())
-            found.update(_bytes(values))
-    return found.hexdigest()[:_DIGITS]
+    """Return a digest of networks that label: of their structure, weights and normalisation; each counts once."""
+    found = "".join(dict.fromkeys(map(_digest_of_teacher, teachers)))
+    return sha256(found.encode()).hexdigest()[:_DIGITS]
+
+
+def _digest_of_teacher(teacher: Teacher) -> str:
+    found = sha256(json.dumps([asdict(teacher.spec), teacher.mean, teacher.std], sort_keys=True).encode())
+    for name, values in sorted(teacher.weights.items()):
+        found.update(name.encode())
+        found.update(_bytes(values))
+    return found.hexdigest()
 
 
 def digest_of_set(distilled: DistilledSet) -> str:
