@@ -25,8 +25,8 @@ from wmdd.settings.recipe import setting_names
 
 SETTINGS = """
 method ipc ipc_at_most seed device precision save_every
-data.image_size data.channels data.holdout data.holdout_seed data.max_broken data.memory_gb data.workers
-data.image_column data.label_column
+data.image_size data.channels data.holdout data.holdout_seed data.development data.max_broken data.memory_gb
+data.workers data.image_column data.label_column
 squeeze.epochs squeeze.batch squeeze.optimiser squeeze.lr squeeze.momentum squeeze.weight_decay squeeze.warmup
 squeeze.schedule squeeze.zeta squeeze.label_smoothing squeeze.ema squeeze.arch squeeze.stem squeeze.checkpoint
 squeeze.pretrained squeeze.mean squeeze.std squeeze.classes squeeze.accept_weak squeeze.crop_min squeeze.flip

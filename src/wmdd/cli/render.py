@@ -119,6 +119,7 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]
 
 def show_scores(metrics: Mapping[str, Any]) -> None:
     """Print the accuracy table and the verdict of a run, given its metrics."""
+    from wmdd.evaluation.tested import images_tested, kind_tested  # noqa: PLC0415 - with what follows
     from wmdd.report import plus_minus, summary_rows, tested, verdict  # noqa: PLC0415 - imports matplotlib
 
     rows = [
@@ -126,7 +127,8 @@ def show_scores(metrics: Mapping[str, Any]) -> None:
         for row in summary_rows(metrics)
     ]
     images = tested(metrics)
-    title = "Top-1 accuracy, last epoch" + (f", {images:,} test images" if images else "")
+    counted = images and images_tested(images, kind_tested(metrics["data"]))
+    title = "Top-1 accuracy, last epoch" + (f", {counted}" if counted else "")
     show_table(title, ("set", "ipc", "student", "protocol", "labels", "top-1 %", "seeds"), rows)
     say(verdict(metrics))
 

@@ -7,7 +7,7 @@
 5. `accuracy`: top-1 and top-5 on the real validation images, for students and teachers alike.
    `trials`: whether a teacher from outside answers as it should: normalisation, class order, chance.
 6. `comparison`: from scores to figures: mean, spread within and between sets, gap to random images, who is ahead.
-7. `proportion`: what the number of test images leaves open.
+7. `proportion`: what the number of test images leaves open. `tested`: whether they are test or development images.
 8. `ranking`: DD-Ranking's scores, which separate images from labels and augmentation.
 9. `rules`: a protocol in words, for the card of a set.
 

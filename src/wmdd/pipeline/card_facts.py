@@ -9,6 +9,7 @@ from wmdd.evaluation.proportion import wilson
 from wmdd.evaluation.protocols import Procedure
 from wmdd.evaluation.rules import Rules, student_rules, view_rules
 from wmdd.evaluation.students import Student, planned_students
+from wmdd.evaluation.tested import kind_tested
 from wmdd.models.definition import definition
 from wmdd.pipeline.plan import RunPlan
 from wmdd.pipeline.set_evaluation import EvaluatedSet
@@ -29,6 +30,7 @@ def card_facts(metrics: Mapping[str, Any], plan: RunPlan, evaluated: EvaluatedSe
         "data": data["name"],
         "split": _split(data, plan),
         "tested": data["val"],
+        "kind": kind_tested(data),
         "teacher": metrics["teacher"],
         "title": plan.method.title,
         **({"bibtex": plan.method.bibtex} if plan.method.bibtex else {}),
@@ -65,14 +67,16 @@ def _result(row: Row, tested: int) -> tuple[str, ...]:
 
 
 def _split(data: Mapping[str, Any], plan: RunPlan) -> str:
-    """Say how many images there are to train and to test, and where the test images come from."""
-    counts = f"{data['train']:,} training and {data['val']:,} test images of {len(data['classes'])} classes"
+    """Say how many images there are to train and to test, and where the latter come from."""
+    kind, holdout, development = kind_tested(data), data.get("holdout"), data.get("development")
+    counts = f"{data['train']:,} training and {data['val']:,} {kind} images of {len(data['classes'])} classes"
     if "holdout" not in data:
         return counts
-    if data["holdout"] is None:
+    cuts = [] if holdout is None else [f"{100 * holdout:g} % of each class held out for the test"]
+    cuts += [] if development is None else [f"{100 * development:g} % of each class cut from the rest for development"]
+    if not cuts:
         return f"{counts}, as the source splits them"
-    share = f"{100 * data['holdout']:g} % of each class"
-    return f"{counts}; {share} held out for the test (data.holdout_seed {plan.recipe.data.holdout_seed})"
+    return f"{counts}; {', '.join(cuts)} (data.holdout_seed {plan.recipe.data.holdout_seed})"
 
 
 def _protocols(students: list[Student], evaluated: EvaluatedSet) -> dict[str, Rules]:

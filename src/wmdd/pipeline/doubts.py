@@ -1,4 +1,4 @@
-"""What casts doubt on a distilled set: pixels at their bounds, and students below those of random images."""
+"""What casts doubt on a run: pixels at their bounds, students below those of random images, a teacher that has seen."""
 
 import torch
 from torch import Tensor
@@ -6,6 +6,7 @@ from torch import Tensor
 from wmdd.data.loading import centre_crop
 from wmdd.evaluation.comparison import BASELINE, Scores, blocks, comparisons
 from wmdd.methods.method import Method
+from wmdd.settings import SqueezeSettings
 from wmdd.values import DistilledSet, ImageSet
 from wmdd.warnings import RunWarning
 
@@ -33,6 +34,18 @@ def saturation(distilled: DistilledSet, train: ImageSet, method: Method) -> list
         f"{100 * real:.0f} %): they ran into the bounds; lower {_rates(method)}"
     )
     return [RunWarning(kind="saturated pixels", text=text, count=len(distilled.labels))]
+
+
+def seen_development(tested: ImageSet, settings: SqueezeSettings) -> list[RunWarning]:
+    """Return a warning if the teacher comes from elsewhere and so may know the development images."""
+    given = "squeeze.checkpoint" if settings.checkpoint is not None else "squeeze.pretrained"
+    if tested.development is None or (settings.checkpoint is None and not settings.pretrained):
+        return []
+    text = (
+        f"the teacher of {given} may have been trained on the {len(tested)} development images, which are cut from the "
+        "training images; its accuracy may be too high, and so may those of students; train it here to choose settings"
+    )
+    return [RunWarning(kind="development images seen", text=text, count=len(tested))]
 
 
 def saturated_share(images: Tensor) -> float:

@@ -9,6 +9,7 @@ import torch
 
 from wmdd.context import Context
 from wmdd.data.views import crop_and_flip, draw_views
+from wmdd.evaluation.tested import images_tested
 from wmdd.methods.algorithm import Work
 from wmdd.models.building import build_model
 from wmdd.ot.compiled import compiled_before
@@ -104,8 +105,11 @@ def announce_bench(base: RunPlan, plans: Sequence[tuple[Cell, RunPlan | Exceptio
 
 
 def _images(plan: RunPlan) -> str:
-    train = plan.train
-    return f"{len(train):,} images of {len(train.classes)} classes at {train.image_size} px"
+    train, tested = plan.train, plan.val
+    images = f"{len(train):,} images of {len(train.classes)} classes at {train.image_size} px"
+    if tested.development is None:
+        return images
+    return f"{images}, tested on {images_tested(len(tested), 'development')},"
 
 
 def _total(seconds: Mapping[str, float]) -> str:

@@ -109,6 +109,7 @@ def data_facts(train: ImageSet, val: ImageSet) -> dict[str, Any]:
         "channels": train.channels,
         "broken": len(train.broken) + len(val.broken),
         "holdout": val.held_out,
+        "development": val.development,
         "tested_on": val.fingerprint,
     }
 

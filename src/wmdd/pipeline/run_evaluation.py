@@ -22,7 +22,7 @@ from wmdd.pipeline.set_evaluation import evaluate_set, labelling_teachers
 from wmdd.pipeline.watchers import Watcher
 from wmdd.product.manifest import open_product
 from wmdd.product.reading import PortableSet, load
-from wmdd.settings import Recipe
+from wmdd.settings import DataSettings, Recipe
 from wmdd.values import Evaluation, ImageSet, Teacher
 from wmdd.warnings import RunWarning
 
@@ -36,12 +36,15 @@ def evaluate_run(path: Path, data: str, changes: Mapping[str, Any], *, watcher: 
 
     Raises:
         ArtifactError: there is no set.
-        ConfigError: the run is unfinished, or a teacher of it is gone; or a setting does not fit.
+        ConfigError: the run is unfinished, or a teacher of it is gone; a setting does not fit, or would test on other
+            images than those of the run.
         DataError: the data are not those of the set.
     """
     product, run = load(path), run_folder(path)
     record, before = _record(run), complete(read_recipe(run / "recipe.yaml"))
-    plan = _plan(before.with_settings(changes), product, data)
+    recipe = before.with_settings(changes)
+    _require_same_cut(before.data, recipe.data)
+    plan = _plan(recipe, product, data)
     out = run / "evaluations"
     make_folder(out)
     runner = Runner(recipe=plan.recipe, store=Store(root=Path(record.store)), out=out, watcher=watcher or Watcher())
@@ -60,6 +63,23 @@ def evaluate_run(path: Path, data: str, changes: Mapping[str, Any], *, watcher: 
     runner.warn(below_random(rows, plan.method, tested=len(plan.val)))
     join_scores(run, rows, runner.warnings)
     return Evaluation(scores=scores)
+
+
+def _require_same_cut(before: DataSettings, now: DataSettings) -> None:
+    """Refuse other development images, or test images in their place: scores of both would share a table."""
+    cuts = [(each.development, each.development and each.holdout_seed) for each in (before, now)]
+    if cuts[0] == cuts[1]:
+        return
+    if before.development is None:
+        tested, advice = "the test images", "leave data.development out"
+    else:
+        seed = before.holdout_seed
+        tested = f"development images, a share {before.development:g} of the training images (data.holdout_seed {seed})"
+        advice = f"keep data.development {before.development:g} and that seed"
+    got = "no data.development" if now.development is None else f"data.development {now.development:g}"
+    if cuts[0][0] == cuts[1][0]:
+        got = f"data.holdout_seed {now.holdout_seed}"
+    raise ConfigError(f"the run was tested on {tested}; got {got}; {advice}, or distil again with it")
 
 
 def _other_tests(run: Path, val: ImageSet) -> list[RunWarning]:

@@ -112,7 +112,8 @@ class Runner:
         self.watcher.end(title, manifest.seconds, reused)
         if stage.output is Teacher:
             arch, top1 = result.record.spec.arch, result.record.top1
-            self.watcher.note(f"teacher {arch}: {top1:.1f} % of the validation images right")
+            kind = "validation" if self.recipe.data.development is None else "development"
+            self.watcher.note(f"teacher {arch}: {top1:.1f} % of the {kind} images right")
         self.warn(manifest.warnings)
         self._tell(current=None)
         if stage.name == self.until:

@@ -18,8 +18,8 @@ _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000
 _PREVIEW = 10
 """Largest number of classes, and of images per class, in the picture."""
 _FACTS = (
-    *("title", "bibtex", "source", "real", "split", "tested", "teacher", "results", "networks", "protocols", "drawn"),
-    *("warnings", "settings", "machine", "command", "versions"),
+    *("title", "bibtex", "source", "real", "split", "tested", "kind", "teacher", "results", "networks", "protocols"),
+    *("drawn", "warnings", "settings", "machine", "command", "versions"),
 )
 
 
@@ -33,7 +33,8 @@ def card(
         soft_labels: its soft labels; None = the folder has none.
         facts: all optional: `data` (name of the source data) and its `license`; of the method, `title` (else its name),
             `source` (papers), `bibtex` (ending in a line break) and `real` (whether its images are real ones);
-            `split` (its training and test images) and `tested` (number of the latter); `teacher` (`arch`, `top1`);
+            `split` (its training and test images), `tested` (number of the latter) and `kind` (`"development"` if they
+            stand in for the test images); `teacher` (`arch`, `top1`);
             `results` (rows of the accuracy table, as text); `networks` (name: definition); `protocols` (name: rules);
             `drawn` (how stored views were drawn); `warnings` (lines); `settings` (nested); `machine`; `command`;
             `versions` (package: version).

@@ -45,8 +45,9 @@ def methods_imagenette64() -> BenchRecipe:
 
     Source: ours; recipe `imagenette64`, whose teacher all rows share but SC-DD's and G-VBSM's, which bring their own.
         Reduced: SC-DD learns without labels for 10 epochs (200) in batches of 128 (256); G-VBSM has two small
-        ConvNets beside the teacher. Weights of the statistics were chosen on training images for WMDD, SRe2L (CDA
-        has the same), MMD and G-VBSM (docs/lab-book.md); the ablation has lambda 1 throughout.
+        ConvNets beside the teacher. Weights of the statistics were chosen on training images, which the teacher had
+        seen, for WMDD, SRe2L (CDA has the same), MMD and G-VBSM (docs/lab-book.md); the ablation has lambda 1
+        throughout.
     Command: `wmdd bench FOLDER --recipe methods_imagenette64`
     Cost: five and a half hours on one CPU core, four and a half of them for the students.
     Expected: no published numbers at 64 pixels.

@@ -7,6 +7,7 @@ from typing import Any
 
 from wmdd.artifacts.files import write_bytes
 from wmdd.evaluation.comparison import BASELINE, number
+from wmdd.evaluation.tested import kind_tested
 from wmdd.methods.catalogue import title_of
 from wmdd.report.bench import Bench, Panel, read_bench
 from wmdd.report.bench_tables import COLUMNS, finding, full_data, notes, table_lines, warnings
@@ -51,6 +52,7 @@ def render_bench(bench: Bench) -> dict[str, str]:
         "bench": bench,
         "data": bench.results["data"],
         "teacher": bench.results["teacher"],
+        "kind": kind_tested(bench.results["data"]),
         "top1": number(bench.results["teacher"].get("top1")),
         "run": bench.results["run"],
         "finding": finding(bench),

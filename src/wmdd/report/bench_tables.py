@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from wmdd.evaluation.comparison import BASELINE, Comparison, Row
 from wmdd.evaluation.proportion import wilson
+from wmdd.evaluation.tested import kind_tested
 from wmdd.methods.catalogue import title_of
 from wmdd.report.bench import Bench, Cost, Panel
 from wmdd.report.tables import difference, duration, human_bytes, on_images, tested
@@ -48,7 +49,9 @@ def notes(bench: Bench) -> str:
     on_gpu = str(results["run"]["device"]).startswith("cuda")
     memory = "tensors on the GPU" if on_gpu else "the whole process, libraries included"
     images = tested(results)
-    limits = f" The {images:,} test images leave up to ± {_widest(images):.1f} open (95 %)." if images else ""
+    kind = kind_tested(results["data"])
+    limits = f" The {images:,} {kind} images leave up to ± {_widest(images):.1f} open (95 %)." if images else ""
+    limits += " They are cut from the training images; the test images were not used." if kind != "test" else ""
     return (
         f"Top-1 in per cent after the last epoch, mean{spread}{between}.{limits} Bold is the highest mean of a column. "
         f"Time and peak memory ({memory}) are those of making the images, without the teacher that all share; "
@@ -80,15 +83,14 @@ def finding(bench: Bench) -> str:
     at = {row.name: row for row in panel.rows if last in row.accuracies}
     leader = max(at.values(), key=lambda row: row.accuracies[last].mean)
     first = leader.accuracies[last]
-    images = f"{last} image{'' if last == 1 else 's'} a class"
-    lead = (
-        f"With {images}, the highest mean is that of {leader.title}: {first.text} % ({panel.title}){on_images(first)}"
-    )
+    images, kind = f"{last} image{'' if last == 1 else 's'} a class", kind_tested(bench.results["data"])
+    lead = f"With {images}, the highest mean is that of {leader.title}: {first.text} % ({panel.title})"
+    lead += on_images(first, kind)
     if leader.name == BASELINE or BASELINE not in at:
         return f"{lead}."
     random = at[BASELINE].accuracies[last]
     pair = Comparison(row=first, baseline=random)
-    return f"{lead}; random real images with the same labels reach {random.text} %: {difference(pair)}."
+    return f"{lead}; random real images with the same labels reach {random.text} %: {difference(pair, kind)}."
 
 
 def cost_texts(cost: Cost | None) -> tuple[str, ...]:

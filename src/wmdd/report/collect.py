@@ -162,7 +162,7 @@ def _training(key: str, network: str, rows: Sequence[Mapping[str, Any]]) -> list
     lines, log = _losses(rows, {})
     note = f"Real training images{_scale(lines, 'networks', log=log)}."
     return [
-        Plot(key=f"{key}-top1", title=f"{network} accuracy", note="Real validation images.", x_label=_axis(rows),
+        Plot(key=f"{key}-top1", title=f"{network} accuracy", note="Real images, not trained on.", x_label=_axis(rows),
              y_label="top-1, %", series=(accuracy,)),
         Plot(key=f"{key}-loss", title=f"{network} training loss", note=note, x_label=_axis(rows), y_label="loss",
              series=lines, log=log),
@@ -202,7 +202,7 @@ def _students(rows: Sequence[Mapping[str, Any]]) -> list[Plot]:
         Plot(
             key=f"students-{index}",
             title="Students" + (f": {setting.replace(' ', ', ')}" if setting else ""),
-            note="Real validation images; the band spans the seeds." if field == "top1" else "Training loss.",
+            note="Real images, not trained on; the band spans the seeds." if field == "top1" else "Training loss.",
             x_label=_axis(rows),
             y_label=label,
             series=tuple(

@@ -9,6 +9,7 @@ from typing import Any
 from wmdd.artifacts.files import write_bytes
 from wmdd.errors import ArtifactError
 from wmdd.evaluation.comparison import number, summarise
+from wmdd.evaluation.tested import images_tested, kind_tested
 from wmdd.methods.catalogue import title_of
 from wmdd.pipeline.run_files import METRICS_FILE, read_metrics
 from wmdd.report import tables
@@ -75,6 +76,8 @@ def _content(folder: Path) -> dict[str, Any]:
         "data": data,
         "run": run,
         "teacher": teacher,
+        "kind": kind_tested(data),
+        "tested_on": images_tested(int(number(data["val"]) or 0), kind_tested(data)),
         "verdict": tables.verdict(metrics),
         "overall": tables.overall(metrics),
         "comparison": next(iter(tables.beside_random(metrics)), None),

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from wmdd.evaluation.comparison import BASELINE, Block, Comparison, Row, blocks, comparisons, number
+from wmdd.evaluation.tested import Kind, images_tested, kind_tested
 from wmdd.methods.catalogue import title_of
 
 
@@ -29,10 +30,12 @@ def beside_random(metrics: Mapping[str, Any]) -> list[Comparison]:
 
 def verdict(metrics: Mapping[str, Any]) -> str:
     """Sum up the run's first setting in plain words: accuracy, random images, share of the teacher's accuracy."""
+    kind = kind_tested(metrics.get("data"))
     if pairs := beside_random(metrics):
-        return f"{_accuracy(pairs[0].row)}; {_against_random(pairs[0])}.{_share(pairs[0].row, metrics)}"
+        against = _against_random(pairs[0], kind)
+        return f"{_accuracy(pairs[0].row, kind)}; {against}.{_share(pairs[0].row, metrics)}"
     if rows := summary_rows(metrics):  # of random images alone
-        return f"{_accuracy(rows[0])}; no distilled set was evaluated.{_share(rows[0], metrics)}"
+        return f"{_accuracy(rows[0], kind)}; no distilled set was evaluated.{_share(rows[0], metrics)}"
     top1 = number((metrics.get("teacher") or {}).get("top1"))
     return "No student has been evaluated yet." + (f" The teacher reaches {top1:.1f} %." if top1 is not None else "")
 
@@ -48,37 +51,41 @@ def overall(metrics: Mapping[str, Any]) -> str:
     )
 
 
-def _accuracy(row: Row) -> str:
+def _accuracy(row: Row, kind: Kind) -> str:
     images = f"{row.ipc} image{'' if row.ipc == 1 else 's'} a class"
     name = title_of(row.set)
     verb = "reach" if row.set == BASELINE else "reaches"
-    return f"{name[:1].upper()}{name[1:]} {verb} {row.text} % with {images}{on_images(row)}"
+    return f"{name[:1].upper()}{name[1:]} {verb} {row.text} % with {images}{on_images(row, kind)}"
 
 
-def on_images(row: Row) -> str:
-    """Say on how many test images an accuracy was counted, and what they leave open; empty if that is not known."""
+def on_images(row: Row, kind: Kind) -> str:
+    """Say on how many images, and of which `kind`, an accuracy was counted, and what they leave open.
+
+    Empty if that is not known.
+    """
     if row.interval is None:
         return ""
     low, high = row.interval
-    images = f"{row.tested:,} image{'' if row.tested == 1 else 's'}"
+    count = row.tested or 0
+    images = f"{count:,} image{'' if count == 1 else 's'}" if kind == "test" else images_tested(count, kind)
     return f", tested on {images} (95 % interval of one student: {low:.1f} to {high:.1f})"
 
 
-def _against_random(pair: Comparison) -> str:
+def _against_random(pair: Comparison, kind: Kind) -> str:
     if pair.baseline is None:
         return "random real images were not evaluated beside, so nothing follows from it yet"
-    return f"random real images under the same labels reach {pair.baseline.text} %: {difference(pair)}"
+    return f"random real images under the same labels reach {pair.baseline.text} %: {difference(pair, kind)}"
 
 
-def difference(pair: Comparison) -> str:
-    """Say how far a row is from its baseline, and whether that is clear; empty without a baseline."""
+def difference(pair: Comparison, kind: Kind) -> str:
+    """Say how far a row is from its baseline on images of a `kind`, and whether that is clear; empty without one."""
     if pair.gap is None:
         return ""
     points = f"{abs(pair.gap):.1f}"
     side = f"{points} points {'better' if pair.gap > 0 else 'worse'}"
     if pair.spread is None:
         return f"{'level' if points == '0.0' else side}, but with a single seed the spread is unknown"
-    left_open = "" if pair.noise is None else f"what {pair.row.tested:,} test images leave open ({pair.noise:.1f})"
+    left_open = "" if pair.noise is None else f"what {pair.row.tested:,} {kind} images leave open ({pair.noise:.1f})"
     together = f"the two standard deviations together ({pair.spread:.1f})"
     if pair.winner:
         return f"{side}, more than {together}" + (f" and than {left_open}" if left_open else "")

@@ -30,7 +30,9 @@ class DataSettings(Section):
     holdout: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """Share of each class held out for validation if the data have no split of their own."""
     holdout_seed: int = 0
-    """Seed of that split."""
+    """Seed of that split, and of the development images."""
+    development: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Share of each class cut from the training images and tested on in place of the test images; none = no cut."""
     image_column: str | None = None
     """Column of Parquet files that holds the images; none = the one marked so, or of a usual name."""
     label_column: str | None = None

@@ -16,6 +16,7 @@ _WHERE: Mapping[str, Callable[[_Flat], bool]] = {
     "ipc_at_most": lambda s: s["ipc_at_most"],
     "data.image_column": lambda s: s["data.image_column"] is not None,
     "data.label_column": lambda s: s["data.label_column"] is not None,
+    "data.development": lambda s: s["data.development"] is not None,
     "squeeze.classes": lambda s: s["squeeze.checkpoint"] is not None,
     "squeeze.accept_weak": lambda s: s["squeeze.checkpoint"] is not None or s["squeeze.pretrained"],
     "squeeze.momentum": lambda s: s["squeeze.optimiser"] == "sgd",
@@ -52,7 +53,7 @@ def settings_in_effect(
     if not relabels:
         unused |= {name for name in flat if name.startswith("relabel.") and name != "relabel.teachers"}
     if holdout is None:
-        unused |= {"data.holdout", "data.holdout_seed"}
+        unused |= {"data.holdout"} if recipe.data.development else {"data.holdout", "data.holdout_seed"}
     elif holdout != recipe.data.holdout:  # the data bring a share of their own
         unused.add("data.holdout")
     return nested({name: value for name, value in flat.items() if name not in unused})

@@ -129,7 +129,7 @@ def require_accuracy(
     total = len(val) + tried
     pooled = (share * len(val) + trial.share * tried) / total
     luck = (majority(val.labels) * len(val) + trial.chance * tried) / total
-    got = f"got {top1:.1f} % of {len(val)} validation images right"
+    got = f"got {top1:.1f} % of {len(val)} {val.kind} images right"
     on_training = f"{100 * trial.share:.1f} % of {tried} training images"
     weak = None
     if near_chance(pooled, total, luck):
@@ -148,7 +148,7 @@ def warn_of_chance(arch: str, val: ImageSet, top1: float, ctx: Context) -> None:
     luck = majority(val.labels)
     if near_chance(top1 / 100, len(val), luck):
         text = (
-            f"teacher {arch} is no better than chance; got {top1:.1f} % of {len(val)} validation images right (chance "
+            f"teacher {arch} is no better than chance; got {top1:.1f} % of {len(val)} {val.kind} images right (chance "
             f"is {100 * luck:.1f} %); train it longer, or look at the labels"
         )
         ctx.warn("weak teacher", text)

@@ -35,7 +35,7 @@ class ImageSet:
 
     name: str
     split: str
-    """`"train"` or `"val"`."""
+    """`"train"`, `"val"`, or `"development"` for images that are tested on in place of `"val"`."""
     classes: tuple[str, ...]
     """Class names; the position of a name is its label."""
     labels: Tensor
@@ -53,12 +53,19 @@ class ImageSet:
     warnings: tuple[RunWarning, ...] = ()
     """What was seen when the images were opened; no part of the fingerprint."""
     held_out: float | None = None
-    """Share of each class that was held out from the training images to make this split; None = the data's own."""
+    """Share of each class that was held out from the training images as test images; None = the data have their own."""
+    development: float | None = None
+    """Share of each class that was then cut from the training images to make this split; None = these are the test."""
 
     __repr__ = short_repr
 
     def __len__(self) -> int:
         return int(self.labels.shape[0])
+
+    @property
+    def kind(self) -> str:
+        """What these images are for, before the word "images": `"training"`, `"validation"` or `"development"`."""
+        return {"train": "training", "val": "validation"}.get(self.split, self.split)
 
     def of_class(self, label: int) -> Tensor:
         """Return the positions of class `label`, int64 `(n_k,)`, in stored order."""

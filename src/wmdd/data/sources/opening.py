@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from wmdd.data.sources.decoding import Canvas, Extents, canvas_side, check_all, decode_into, sniff, threads_to_use
 from wmdd.data.sources.deep import White, common_white, tell_range
 from wmdd.data.sources.duplicates import group_identical, tell_shared, tell_two_labels
-from wmdd.data.sources.holdout import hold_out
+from wmdd.data.sources.holdout import train_and_test, with_development
 from wmdd.data.sources.listing import Listing, NoLabelledImagesError, Source, Splits, require_any, require_classes
 from wmdd.data.sources.named import NAMED
 from wmdd.data.sources.pixels import DecodedImages, LazyImages
@@ -44,8 +44,9 @@ def open_data(source: str, settings: DataSettings) -> tuple[ImageSet, ImageSet]:
 
     Up to `settings.memory_gb` GB of images are decoded into memory, the training images first; other splits are decoded
     as needed, after a check of each file's beginning and end (`decoding.check_whole`). If a set has no validation
-    images, a share of each class is held out, `holdout.hold_out`; of `digits` always a fifth. What a user should know
-    is in the `warnings` of the training images.
+    images, a share of each class is held out, `holdout.hold_out`; of `digits` always a fifth. With
+    `settings.development`, development images are then cut from the training images and returned as the second set, and
+    no test image is opened. What a user should know is in the `warnings` of the training images.
 
     Raises:
         DataError: the source is unknown, its layout is not recognised, or images are broken or missing.
@@ -55,26 +56,23 @@ def open_data(source: str, settings: DataSettings) -> tuple[ImageSet, ImageSet]:
         raise ConfigError(f"data.channels must be 1 or 3; got {settings.channels}; leave it out to follow the images")
     splits = _list_splits(source, settings)
     require_classes(splits.train)
-    if splits.val is None:
-        share = splits.holdout or settings.holdout
-        groups = group_identical(splits.train)[0]
-        warnings = tell_two_labels([splits.train], [groups])
-        listings = hold_out(splits.train, groups, share, settings.holdout_seed)
-        canvas, image_size = _form(listings[0], settings)
-        train, val = _read_splits(listings, canvas, settings)
-    else:
-        share = None
-        canvas, image_size = _form(splits.train, settings)
-        train, val = _read_splits((splits.train, splits.val), canvas, settings)
-        both = [train.listing, val.listing]
-        groups = group_identical(*both)
-        warnings = tell_two_labels(both, groups) + tell_shared(train.listing, val.listing, groups)
-    canvas, told = _settle_range((train, val), canvas)
-    warnings = [*splits.warnings, *warnings, *told, *_tell_broken((train, val))]
+    parts = train_and_test(splits, settings)
+    canvas, image_size = _form(parts.train, settings)  # before development images are cut off: that changes no size
+    parts = with_development(parts, settings)
+    train, tested = _read_splits((parts.train, parts.tested), canvas, settings)
+    compared = parts.warnings if parts.groups is not None else _compare((train.listing, tested.listing))
+    canvas, told = _settle_range((train, tested), canvas)
+    warnings = (*splits.warnings, *compared, *told, *_tell_broken((train, tested)))
     return (
-        replace(_image_set(train, canvas, image_size), warnings=tuple(warnings)),
-        replace(_image_set(val, canvas, image_size), held_out=share),
+        replace(_image_set(train, canvas, image_size), warnings=warnings),
+        replace(_image_set(tested, canvas, image_size), held_out=parts.held_out, development=parts.development),
     )
+
+
+def _compare(listings: tuple[Listing, Listing]) -> list[RunWarning]:
+    """Say which pictures are in both splits, or in several classes."""
+    groups = group_identical(*listings)
+    return tell_two_labels(listings, groups) + tell_shared(*listings, groups)
 
 
 def _list_splits(source: str, settings: DataSettings) -> Splits:
