@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from wmdd.evaluation.comparison import Row, blocks, comparisons, number, plus_minus, summarise
+from wmdd.evaluation.comparison import blocks, comparisons
+from wmdd.evaluation.rows import Row, number, plus_minus, summarise
 
 
 def score(of: str, seed: int, top1: float, **changes: Any) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def test_one_draw_with_one_student_leaves_the_error_open() -> None:
 
 
 @pytest.mark.parametrize(
-XX, {1: seeded([50.0]), 2: []}, {0: seeded([1.0]), 1: seeded([2.0])}]
+    "random", [{}, {1: seeded([50.0])}, {1: seeded([50.0]), 2: []}, {0: seeded([1.0]), 1: seeded([2.0])}]
 )
 def test_a_curve_needs_two_numbers(random: dict[float, list[dict[str, object]]]) -> None:
     with pytest.raises(ValueError, match="two multiples above 0"):

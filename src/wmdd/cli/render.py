@@ -119,15 +119,11 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]
 
 def show_scores(metrics: Mapping[str, Any]) -> None:
     """Print the accuracy table and the verdict of a run, given its metrics."""
-    from wmdd.report import plus_minus, summary_rows, tested, verdict  # noqa: PLC0415 - imports matplotlib
+    from wmdd.report import READING, sampling, summary_rows, tested, verdict  # noqa: PLC0415 - imports matplotlib
 
-    rows = [
-        (row.set, row.ipc, row.student, row.protocol, row.labels, plus_minus(row.mean, row.std), row.n)
-        for row in summary_rows(metrics)
-    ]
-    images = tested(metrics)
-    title = "Top-1 accuracy, last epoch" + (f", {images:,} test images" if images else "")
-    show_table(title, ("set", "ipc", "student", "protocol", "labels", "top-1 %", "seeds"), rows)
+    rows = [(row.set, row.ipc, row.student, row.protocol, row.labels, row.text) for row in summary_rows(metrics)]
+    show_table("Top-1 accuracy, last epoch", ("set", "ipc", "student", "protocol", "labels", "top-1 %"), rows)
+    say(f"{READING}{sampling(tested(metrics))}")
     say(verdict(metrics))
 
 

@@ -3,8 +3,17 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from wmdd.evaluation.comparison import BASELINE, Block, Comparison, Row, blocks, comparisons, number
+from wmdd.evaluation.comparison import Block, Comparison, blocks, comparisons
+from wmdd.evaluation.differences import Difference, signed
+from wmdd.evaluation.proportion import half_width
+from wmdd.evaluation.rows import BASELINE, Row, number
 from wmdd.methods.catalogue import title_of
+
+READING = (
+    "± is the standard deviation between the means of the sets, in brackets the numbers of sets × students of each; "
+    "with one set (1 × 3), it is that of its students."
+)
+"""How to read `Row.text`."""
 
 
 def summary_rows(metrics: Mapping[str, Any]) -> list[Row]:
@@ -20,6 +29,14 @@ def evaluated(metrics: Mapping[str, Any]) -> list[Block]:
 def tested(results: Mapping[str, Any]) -> int | None:
     """Return the number of test images of a run, or a bench; None if its results do not say."""
     return int(number((results.get("data") or {}).get("val")) or 0) or None
+
+
+def sampling(images: int | None) -> str:
+    """Say what the number of test images leaves open, with a space before; empty if it is not known."""
+    if images is None:
+        return ""
+    count = f"{images:,} test image{'' if images == 1 else 's'}"
+    return f" {count}: 95 % interval of an accuracy of 50 %, ± {100 * half_width(0.5, images):.1f} (binomial)."
 
 
 def beside_random(metrics: Mapping[str, Any]) -> list[Comparison]:
@@ -38,13 +55,13 @@ def verdict(metrics: Mapping[str, Any]) -> str:
 
 
 def overall(metrics: Mapping[str, Any]) -> str:
-    """Say how often the method is clearly above random images; empty for fewer than two comparisons."""
-    winners = [pair.winner for pair in beside_random(metrics) if pair.baseline is not None]
-    if len(winners) < 2:
+    """Say how often the method can be told from random images; empty for fewer than two comparisons."""
+    signs = [apart.sign for pair in beside_random(metrics) if (apart := pair.difference) is not None]
+    if len(signs) < 2:
         return ""
     return (
-        f"Over all {len(winners)} settings with random images beside: clearly above in {winners.count(1)}, "
-        f"clearly below in {winners.count(-1)}, not separated in {winners.count(0)}."
+        f"Over all {len(signs)} settings with random images beside: clearly above in {signs.count(1)}, "
+        f"clearly below in {signs.count(-1)}, not separated in {signs.count(0)}."
     )
 
 
@@ -52,7 +69,7 @@ def _accuracy(row: Row) -> str:
     images = f"{row.ipc} image{'' if row.ipc == 1 else 's'} a class"
     name = title_of(row.set)
     verb = "reach" if row.set == BASELINE else "reaches"
-    return f"{name[:1].upper()}{name[1:]} {verb} {row.text} % with {images}{on_images(row)}"
+    return f"{name[:1].upper()}{name[1:]} {verb} {row.words} with {images}{on_images(row)}"
 
 
 def on_images(row: Row) -> str:
@@ -65,27 +82,21 @@ def on_images(row: Row) -> str:
 
 
 def _against_random(pair: Comparison) -> str:
-    if pair.baseline is None:
+    if pair.baseline is None or pair.difference is None:
         return "random real images were not evaluated beside, so nothing follows from it yet"
-    return f"random real images under the same labels reach {pair.baseline.text} %: {difference(pair)}"
+    return f"random real images under the same labels reach {pair.baseline.words}: {apart(pair.difference)}"
 
 
-def difference(pair: Comparison) -> str:
-    """Say how far a row is from its baseline, and whether that is clear; empty without a baseline."""
-    if pair.gap is None:
-        return ""
-    points = f"{abs(pair.gap):.1f}"
-    side = f"{points} points {'better' if pair.gap > 0 else 'worse'}"
-    if pair.spread is None:
-        return f"{'level' if points == '0.0' else side}, but with a single seed the spread is unknown"
-    left_open = "" if pair.noise is None else f"what {pair.row.tested:,} test images leave open ({pair.noise:.1f})"
-    together = f"the two standard deviations together ({pair.spread:.1f})"
-    if pair.winner:
-        return f"{side}, more than {together}" + (f" and than {left_open}" if left_open else "")
-    if points == "0.0":
-        return "no difference"
-    within = together if abs(pair.gap) <= pair.spread else left_open
-    return f"{side}, which is within {within}, so no clear difference"
+def apart(difference: Difference) -> str:
+    """Say how far a row is from another one, how well that is known, and whether it is clear."""
+    value, interval = difference.value, difference.interval
+    side = f"{abs(value):.1f} points {'better' if value > 0 else 'worse'}"
+    if interval is None:
+        level = signed(value) == "0.0"
+        return f"{'level' if level else side}, but {difference.basis}, so nothing follows from it"
+    low, high = map(signed, interval)
+    known = f"standard error {difference.error:.1f}, 95 % interval {low} to {high}, {difference.basis}"
+    return f"{side} ({known})" + ("" if difference.sign else ": no clear difference")
 
 
 def _share(row: Row, metrics: Mapping[str, Any]) -> str:
