@@ -1,4 +1,4 @@
-"""What casts doubt on a distilled set: pixels at their bounds, students below those of random images, few test images."""
+"""What casts doubt on a set: pixels at their bounds, students below those of random images, few test images."""
 
 import math
 
@@ -9,7 +9,7 @@ from wmdd.data.loading import centre_crop
 from wmdd.evaluation.comparison import Comparison, blocks, comparisons
 from wmdd.evaluation.differences import Difference
 from wmdd.evaluation.proportion import half_width
-from wmdd.evaluation.rows import BASELINE, Scores
+from wmdd.evaluation.rows import BASELINE, Row, Scores
 from wmdd.methods.method import Method
 from wmdd.values import DistilledSet, ImageSet
 from wmdd.warnings import RunWarning
@@ -57,11 +57,7 @@ def below_random(scores: Scores, method: Method, *, tested: int) -> list[RunWarn
     if method.name == BASELINE:
         return []
     compared = comparisons(blocks(scores), method.name)
-    behind = [
-        (apart, pair.row, pair.baseline)
-        for pair in compared
-        if (apart := pair.difference) is not None and pair.baseline is not None and _behind(apart, pair, tested)
-    ]
+    behind = [found for pair in compared if (found := _shortfall(pair, tested)) is not None]
     if not behind:
         return []
     apart, row, baseline = min(behind, key=lambda entry: entry[0].value)
@@ -69,7 +65,7 @@ def below_random(scores: Scores, method: Method, *, tested: int) -> list[RunWarn
     advice = "" if method.real else f"look at its losses in the report, lower {_rates(method)}, or "
     text = (
         f"{row.set} teaches less than as many random images: {row.figure} % beside {baseline.figure} % ({row.student}, "
-        f"protocol {row.protocol}, {row.labels} labels; difference {apart.text}){more}; "
+        f"protocol {row.protocol}, {row.labels} labels), difference {apart.text}{more}; "
         f"{advice}evaluate it under the protocol that it was made for"
     )
     return [RunWarning(kind="below random", text=text, count=len(behind))]
@@ -87,11 +83,15 @@ def few_test_images(val: ImageSet) -> list[RunWarning]:
     return [RunWarning(kind="few test images", text=text, count=count)]
 
 
-def _behind(apart: Difference, pair: Comparison, tested: int) -> bool:
-    assert pair.baseline is not None
-    shares = [row.mean / 100 for row in (pair.row, pair.baseline)]
-    error = 100 * math.sqrt(sum(share * (1 - share) for share in shares) / tested)
-    return -apart.value > 2 * error and (apart.error is None or apart.sign < 0)
+def _shortfall(pair: Comparison, tested: int) -> tuple[Difference, Row, Row] | None:
+    """Return the difference with its row and its baseline if the row is below the baseline by more than the noise."""
+    apart, baseline = pair.difference, pair.baseline
+    if apart is None or baseline is None:
+        return None
+    shares = [row.mean / 100 for row in (pair.row, baseline)]
+    left_open = 2 * 100 * math.sqrt(sum(share * (1 - share) for share in shares) / tested)
+    below = -apart.value > left_open and (apart.error is None or apart.sign < 0)
+    return (apart, pair.row, baseline) if below else None
 
 
 def _rates(method: Method) -> str:

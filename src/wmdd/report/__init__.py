@@ -2,7 +2,8 @@
 
 - A run: `page` reads the folder and shows sentences (`tables`), curves (`collect`) and the diagnosis (`distances`).
 - A bench: `bench` reads `bench.json`, `bench_tables` words it, `bench_page` writes it as HTML, Markdown and LaTeX.
-- Both: `figures` draws a `collect.Plot`, `templates` fills a template; `evaluation.rows` and `evaluation.comparison` sum up and compare the scores.
+- Both: `figures` draws a `collect.Plot`, `templates` fills a template;
+  `evaluation.rows` and `evaluation.comparison` sum up and compare the scores.
 """
 
 from wmdd.evaluation.rows import Row

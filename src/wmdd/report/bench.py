@@ -127,7 +127,7 @@ def _warnings(cells: Cells) -> tuple[tuple[str, tuple[tuple[str, int], ...]], ..
 
 def _full_data(cells: Cells) -> dict[str, str]:
     scores = [score for cell in cells for score in cell["beside"] if score["set"] == FULL_DATA_SET]
-    return {row.student: row.text for row in summarise(scores)}
+    return {row.student: row.figure for row in summarise(scores)}
 
 
 def _panels(cells: Cells, names: Sequence[str], images: int | None) -> Iterator[Panel]:
