@@ -1,8 +1,9 @@
 """The interval of an accuracy counted on n images."""
 
 import pytest
+from scipy.stats import binomtest
 
-from wmdd.evaluation.proportion import wilson
+from wmdd.evaluation.proportion import half_width, wilson
 
 
 @pytest.mark.parametrize(
@@ -30,3 +31,10 @@ def test_it_is_symmetric_and_stays_within_bounds() -> None:
 def test_what_is_no_proportion_is_refused(share: float, n: int) -> None:
     with pytest.raises(ValueError, match="an interval needs"):
         wilson(share, n)
+
+
+@pytest.mark.parametrize(("right", "n"), [(0, 7), (3, 10), (181, 360), (9_981, 10_000)])
+def test_whole_counts_have_the_interval_of_scipy(right: int, n: int) -> None:
+    oracle = binomtest(right, n).proportion_ci(0.95, "wilson")
+    assert wilson(right / n, n) == pytest.approx((oracle.low, oracle.high), abs=1e-5)  # z = 1.96 is rounded
+    assert half_width(right / n, n) == pytest.approx((oracle.high - oracle.low) / 2, abs=1e-5)

@@ -11,6 +11,7 @@ import yaml
 
 import wmdd
 from recorded_settings import settings_read
+from wmdd.cli.bench import BenchFlags
 from wmdd.errors import ConfigError
 from wmdd.methods.catalogue import complete
 from wmdd.pipeline import bench as bench_module
@@ -228,6 +229,23 @@ def test_what_no_row_can_use_stops_the_bench_at_once(tmp_path: Path) -> None:
     assert not (tmp_path / "out" / "bench.json").exists()
 
 
+def test_three_sets_of_three_students_are_the_default_of_function_and_command() -> None:
+    assert (BenchRecipe().distill_seeds, BenchRecipe().shared.evaluate.seeds) == (3, 3)
+    assert (BenchFlags().distill_seeds, BenchFlags().seeds) == (3, 3)
+
+
+def test_few_test_images_are_a_warning_of_every_cell(
+    finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wmdd.pipeline.doubts.FEW", 1000)
+    recipe = BENCH.with_(methods=("random",), ipcs=(1,), distill_seeds=1, variants={})
+    run = wmdd.bench("digits", recipe=recipe, out=tmp_path / "out", store=finished.store)
+    assert [[each["kind"] for each in cell["warnings"]] for cell in run.results["cells"]] == [["few test images"]]
+    assert "359 test images: an accuracy of 50 % is known to ± 5 points only" in (run.out / "bench.md").read_text(
+        "utf-8"
+    )
+
+
 def test_rows_and_their_methods() -> None:
     recipe = BenchRecipe(
         base=BASE,
@@ -237,8 +255,8 @@ def test_rows_and_their_methods() -> None:
     assert recipe.rows == ("random", "dm", "plain", "half")
     assert [recipe.method_of(row) for row in recipe.rows] == ["random", "dm", "wmdd", "herding"]
     made = cells(recipe)
-    assert [cell.name for cell in made] == [f"{row}-ipc10-seed0" for row in recipe.rows]
-    assert made[1].recipe.dm.iterations == 7
+    assert [cell.name for cell in made] == [f"{row}-ipc10-seed{seed}" for row in recipe.rows for seed in range(3)]
+    assert made[3].recipe.dm.iterations == 7
     assert made[0].recipe == complete({**BASE, "method": "random"})
 
 

@@ -8,7 +8,7 @@ import torch
 
 from drawn import HeldImages, drawn_distilled, drawn_set
 from wmdd.methods.catalogue import find_method
-from wmdd.pipeline.doubts import below_random, saturation
+from wmdd.pipeline.doubts import below_random, few_test_images, saturation
 from wmdd.values import DistilledSet, ImageSet
 
 
@@ -64,6 +64,7 @@ def scores(method: str, accuracies: list[float], protocol: str = "wmdd") -> list
         ([25.0], [29.0], 50_000, True),
         ([30.0], [29.0], 50_000, False),
         ([0.0], [0.0], 360, False),
+        ([20.0, 10.0, 25.0], [27.0, 29.0, 30.0], 50_000, False),  # three pairs: −29.1 to +8.5
     ],
 )
 def test_less_than_random_is_said_beyond_the_noise(
@@ -85,7 +86,8 @@ def test_one_warning_for_all_comparisons() -> None:
     ]
     (warning,) = below_random(rows, find_method("k-center"), tested=1000)
     assert warning.count == 2
-    assert "10.0 % beside 30.0 % (convnet3, protocol rded, soft labels), and in 2 of 3 comparisons" in warning.text
+    said = "10.0 % beside 30.0 % (convnet3, protocol rded, soft labels), difference −20.0 (one student: no error known)"
+    assert f"{said}, and in 2 of 3 comparisons" in warning.text
     assert "lower" not in warning.text  # nothing was optimised
 
 
@@ -96,3 +98,17 @@ def test_random_images_are_not_compared_with_themselves() -> None:
 def test_a_class_major_set_of_grey_is_not_saturated() -> None:
     grey = replace(optimised(0.0), images=torch.full((6, 3, 8, 8), 128, dtype=torch.uint8))
     assert saturation(grey, drawing(0.0), find_method("wmdd")) == []
+
+
+@pytest.mark.parametrize(
+    ("count", "said"), [(1, "1 test image: an accuracy of 50 % is known to ± 45 points"), (24, "± 19 points only")]
+)
+def test_few_test_images_are_said(count: int, said: str) -> None:
+    images = drawn_set(per_class=count, classes=1)
+    (warning,) = few_test_images(images)
+    assert (warning.kind, warning.count) == ("few test images", count)
+    assert said in warning.text
+
+
+def test_a_hundred_test_images_are_enough() -> None:
+    assert few_test_images(drawn_set(per_class=100, classes=1)) == []

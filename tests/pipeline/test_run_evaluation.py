@@ -226,6 +226,13 @@ def test_other_test_images_than_those_of_the_run_are_told(run: Path) -> None:
     assert told.count("other test images") == 1
 
 
+def test_few_test_images_are_told(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wmdd.pipeline.doubts.FEW", 1000)
+    wmdd.evaluate(run, "digits", protocols=("hard",), **FACTS)
+    told = [each["kind"] for each in read_json(run / "metrics.json")["warnings"]]
+    assert told.count("few test images") == 1
+
+
 def test_a_checkpoint_may_be_gone(tmp_path: Path) -> None:
     spec = ModelSpec(arch=ARCH, num_classes=10, channels=1, image_size=8, stem="small")
     torch.save(build_model(spec).state_dict(), tmp_path / "given.pt")

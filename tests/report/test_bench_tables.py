@@ -1,4 +1,4 @@
-"""A bench in numbers and in words: both spreads, best in bold, costs, and what is missing says so."""
+"""A bench in numbers and in words: spread between sets, level rows in bold, costs, and what is missing says so."""
 
 import json
 import re
@@ -15,34 +15,29 @@ from wmdd.report.bench_page import heatmaps, plots, render_bench, write_bench
 from wmdd.report.bench_tables import finding, notes, table_lines, warnings
 
 
-def test_spreads_of_students_and_of_sets_are_told_apart() -> None:
+def test_the_spread_is_that_between_sets() -> None:
     found = summary(make_bench()).panels[0].rows[0].accuracies[1]
     assert (found.mean, found.n) == (63.0, 4)
-    assert found.std == pytest.approx(stdev([60.0, 62.0]))
-    assert found.between == pytest.approx(stdev([61.0, 65.0]))
-    assert found.text == "63.0 ± 1.4 (± 2.8)"
+    assert found.spread == pytest.approx(stdev([61.0, 65.0]))
+    assert found.text == "63.0 ± 2.8 (2 × 2)"
 
 
-def test_a_single_student_or_set_has_no_spread() -> None:
-    bench = summary(make_bench(cells=[make_cell("dm", 1, 0, (50.0,))]))
-    found = bench.panels[0].rows[0].accuracies[1]
-    assert (found.std, found.between, found.text) == (None, None, "50.0")
+def test_cells_with_equal_images_are_one_set() -> None:
+    cells = [make_cell("random", 1, seed, (50.0 + seed, 52.0)) for seed in range(3)]
+    for cell in cells:
+        for each in cell["scores"]:
+            each["images"] = "5eed"
+    assert summary(make_bench(cells=cells)).panels[0].rows[0].accuracies[1].text == "51.5 ± 0.8 (1 × 6)"
 
 
-def test_spreads_are_pooled_by_degrees_of_freedom() -> None:
-    cells = [make_cell("dm", 1, 0, (50.0, 52.0, 54.0)), make_cell("dm", 1, 1, (60.0, 60.0))]
-    found = summary(make_bench(cells=cells)).panels[0].rows[0].accuracies[1]
-    assert found.mean == 56.0
-    assert found.std == pytest.approx(((2 * 4.0 + 1 * 0.0) / 3) ** 0.5)
-
-
-def test_the_highest_mean_of_a_column_is_the_best() -> None:
-    best = {
-        (row.name, ipc): reached.highest
-        for row in summary(make_bench()).panels[0].rows
-        for ipc, reached in row.accuracies.items()
-    }
-    assert {key for key, value in best.items() if value} == {("dm", 1), ("dm", 10)}
+def test_what_cannot_be_told_from_the_highest_of_a_column_is_level_with_it() -> None:
+    cells = [
+        make_cell(row, 1, seed, (top + seed + noise * (seed == 1),))
+        for row, top, noise in (("random", 50.0, 0.1), ("dm", 60.0, 0.0), ("wmdd", 59.9, 0.3))
+        for seed in range(3)
+    ]
+    (panel,) = summary(make_bench(cells=cells)).panels
+    assert {row.name: row.accuracies[1].level for row in panel.rows} == {"random": False, "dm": True, "wmdd": True}
 
 
 def test_costs_are_those_of_making_the_images() -> None:
@@ -107,9 +102,9 @@ def test_markdown_is_a_table() -> None:
     assert table[0] == "| method | IPC 1 | IPC 10 | time | memory | images | labels |"
     assert (
         table[3]
-        == "| DM | **73.0 ± 1.4 (± 2.8)** | **91.5 ± 1.4 (± 0.7)** | 1 min 40 s | 20.0 MB | 10.0 kB | 50.0 kB |"
+        == "| DM | **73.0 ± 2.8 (2 × 2)** | **91.5 ± 0.7 (2 × 2)** | 1 min 40 s | 20.0 MB | 10.0 kB | 50.0 kB |"
     )
-    assert table[4].startswith("| WMDD | – | 86.5 ± 1.4 (± 0.7) |")
+    assert table[4].startswith("| WMDD | – | 86.5 ± 0.7 (2 × 2) |")
     assert "- WMDD, IPC 1, seed 0: too_few images & <no> \\| memory" in text
     assert "99.7 %" in text
 
@@ -134,22 +129,27 @@ def test_latex_is_balanced_and_escaped() -> None:
     assert text.count(r"\begin{") == text.count(r"\end{") == 2
     rows = [line for line in text.splitlines() if line.endswith(r"\\")]
     assert {len(re.findall(r"(?<!\\)&", line)) for line in rows} == {6}
-    assert r"\textbf{91.5 $\pm$ 1.4 ($\pm$ 0.7)}" in text
+    assert r"\textbf{91.5 $\pm$ 0.7 (2 $\times$ 2)}" in text
     assert r"my\_digits" in text
-    assert not re.search(r"[±–]|(?<!\\)[%#_]", text)
+    assert not re.search(r"[±×–]|(?<!\\)[%#_]", text)
 
 
 def test_the_finding_names_the_best_and_the_gap_to_random() -> None:
     text = finding(summary(make_bench()))
-    assert text.startswith("With 10 images a class, the highest mean is that of DM: 91.5 ± 1.4 (± 0.7) %")
+    assert text.startswith(
+        "With 10 images a class, the highest mean is that of DM: 91.5 ± 0.7 % (2 sets of 2 students)"
+    )
     assert "tested on 359 images (95 % interval of one student: 88.2 to 94.0)" in text
-    assert "11.5 points better, more than the two standard deviations together (1.4) and than what 359 test" in text
-    assert "The 359 test images leave up to ± 5.1 open (95 %)." in notes(summary(make_bench()))
+    assert "11.5 points better (standard error 0.5, 95 % interval +5.1 to +17.9, 2 pairs of sets)." in text
+    assert "359 test images: 95 % interval of an accuracy of 50 %, ± 5.1 (binomial)." in notes(summary(make_bench()))
     single = summary(make_bench(cells=[make_cell(row, 1, 0, (top,)) for row, top in (("random", 10.0), ("dm", 90.0))]))
-    assert "80.0 points better, but with a single seed the spread is unknown." in finding(single)
+    assert "80.0 points better, but one student: no error known, so nothing follows from it." in finding(single)
     assert finding(summary(make_bench(cells=[]))) == "No student has been evaluated yet."
     alone = summary(make_bench(cells=[make_cell("random", 1, 0, (50.0,))]))
-    assert "random real images: 50.0 % (convnet2, protocol dc, hard labels), tested on 359 images" in finding(alone)
+    assert (
+        "random real images: 50.0 % (one set of 1 student), convnet2, protocol dc, hard labels, tested on 359 images"
+        in finding(alone)
+    )
 
 
 def test_full_data_stand_below_the_table() -> None:
@@ -203,7 +203,7 @@ def test_the_page_stands_alone_and_is_the_same_every_time(tmp_path: Path) -> Non
     assert "prefers-color-scheme: dark" in text
     ids = re.findall(r'\bid="([^"]+)"', text)
     assert len(ids) == len(set(ids))
-    assert "<strong>91.5 ± 1.4 (± 0.7)</strong>" in text
+    assert "<strong>91.5 ± 0.7 (2 × 2)</strong>" in text
     assert "too_few images &amp; &lt;no&gt; | memory" in text
     assert text.count("<svg") == 3
     before = {name: (tmp_path / name).read_bytes() for name in ("bench.html", "bench.md", "bench.tex")}

@@ -204,12 +204,12 @@ def test_torn_log_line_is_left_out_and_said(make_run: MakeRun) -> None:
     assert whole.count("<svg") == torn.count("<svg")
 
 
-def test_single_seed_shows_no_spread_and_no_winner(make_run: MakeRun) -> None:
+def test_a_single_student_has_no_spread_and_only_the_highest_row_is_bold(make_run: MakeRun) -> None:
     evaluations = [score("wmdd", 0, 78.25), score("random", 0, 63.0)]
     page = page_of(make_run(metrics=make_metrics(evaluations=evaluations)))
-    assert "with a single seed the spread is unknown" in page
+    assert "one student: no error known" in page
     table = page[page.index('<table class="accuracy"') :]
-    assert "<strong>" not in table
+    assert table.count("<strong>") == 1
     assert "±" not in table[: table.index("</table>")]
 
 
@@ -217,7 +217,7 @@ def test_worse_than_random_is_said_and_signed(make_run: MakeRun) -> None:
     evaluations = [score(of, s, v + s) for of, v in (("wmdd", 40.0), ("random", 50.0)) for s in range(2)]
     text = words(page_of(make_run(metrics=make_metrics(evaluations=evaluations))))
     assert "10.0 points worse" in text
-    assert "−10.0 points" in text
+    assert "−10.0 ± 0.0 points" in text
 
 
 @pytest.mark.parametrize(

@@ -40,8 +40,8 @@ class BenchFlags(Section):
     """How they are trained; `wmdd list protocols` names them."""
     seeds: PositiveInt = 3
     """Students for each set, student and protocol."""
-    distill_seeds: PositiveInt = 1
-    """Sets for each row and number of images per class."""
+    distill_seeds: PositiveInt = 3
+    """Sets for each row and number of images per class; with 1, differences hold for these very sets only."""
     recipe: str | None = None
     """Name of a recipe or of a bench recipe (`wmdd list recipes`), or a YAML file with one."""
     out: str | None = None

@@ -119,17 +119,11 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]
 
 def show_scores(metrics: Mapping[str, Any]) -> None:
     """Print the accuracy table and the verdict of a run, given its metrics."""
-    from wmdd.evaluation.tested import images_tested, kind_tested  # noqa: PLC0415 - with what follows
-    from wmdd.report import plus_minus, summary_rows, tested, verdict  # noqa: PLC0415 - imports matplotlib
+    from wmdd.report import READING, sampling, summary_rows, verdict  # noqa: PLC0415 - imports matplotlib
 
-    rows = [
-        (row.set, row.ipc, row.student, row.protocol, row.labels, plus_minus(row.mean, row.std), row.n)
-        for row in summary_rows(metrics)
-    ]
-    images = tested(metrics)
-    counted = images and images_tested(images, kind_tested(metrics["data"]))
-    title = "Top-1 accuracy, last epoch" + (f", {counted}" if counted else "")
-    show_table(title, ("set", "ipc", "student", "protocol", "labels", "top-1 %", "seeds"), rows)
+    rows = [(row.set, row.ipc, row.student, row.protocol, row.labels, row.text) for row in summary_rows(metrics)]
+    show_table("Top-1 accuracy, last epoch", ("set", "ipc", "student", "protocol", "labels", "top-1 %"), rows)
+    say(f"{READING}{sampling(metrics)}")
     say(verdict(metrics))
 
 

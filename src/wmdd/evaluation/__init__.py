@@ -6,8 +6,13 @@
 4. `procedures`: what is done with a set: training a student, taking the set's learned steps, kernel regression.
 5. `accuracy`: top-1 and top-5 on the real validation images, for students and teachers alike.
    `trials`: whether a teacher from outside answers as it should: normalisation, class order, chance.
-6. `comparison`: from scores to figures: mean, spread within and between sets, gap to random images, who is ahead.
+6. `rows`: from scores to rows: mean over sets, spread between them, numbers of sets and students.
+   `differences`: how far two groups of students are apart, paired by seeds, and how well that is known.
+   `comparison`: comparable rows beside each other: which are level with the highest, which above random images.
+   `gap`: the share of the gap between floor and ceiling; `exchange`: random real images that one image is worth. Both
+   stand on `contrasts`: errors of weighted sums of a set and two references.
 7. `proportion`: what the number of test images leaves open. `tested`: whether they are test or development images.
+   `fingerprints`: which scores rest on the same rules, and where these depart from the protocol.
 8. `ranking`: DD-Ranking's scores, which separate images from labels and augmentation.
 9. `rules`: a protocol in words, for the card of a set.
 

@@ -7,7 +7,8 @@ def wilson(share: float, n: int, z: float = 1.96) -> tuple[float, float]:
     """Return Wilson's score interval of a proportion, as shares within [0, 1]; z = 1.96 for 95 %.
 
     It says how far the accuracy on further images of the same kind may be, seeds apart. Unlike share ± z·deviation it
-    stays within [0, 1] and has a width at 0 and 1 too.
+    stays within [0, 1] and has a width at 0 and 1 too. `scipy.stats.binomtest` has it for whole counts, and a mean over
+    students is none; the two agree where both apply.
 
     Args:
         share: share of right answers, in [0, 1]; a mean over students of the same n images will do.
@@ -24,3 +25,9 @@ def wilson(share: float, n: int, z: float = 1.96) -> tuple[float, float]:
     half = z / scale * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     # Rounding must not put the interval's end on the wrong side of a share of 0 or 1.
     return min(share, max(0.0, centre - half)), max(share, min(1.0, centre + half))
+
+
+def half_width(share: float, n: int) -> float:
+    """Return half the width of Wilson's 95 % interval, as a share; of 0.5, that of the widest one for n images."""
+    low, high = wilson(share, n)
+    return (high - low) / 2

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from wmdd.evaluation.comparison import Conditions, Scores, number, summarise
+from wmdd.evaluation.rows import Conditions, Scores, number, summarise
 
 AUGMENTED = {"dc": "dc_plain"}
 """Protocols with augmentation → their counterparts without."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field, PositiveInt
 
 from wmdd.errors import ConfigError, WmddError, did_you_mean
-from wmdd.evaluation.comparison import BASELINE
+from wmdd.evaluation.rows import BASELINE
 from wmdd.methods.catalogue import builtin_methods, complete, find_method, known_methods
 from wmdd.methods.method import Method
 from wmdd.settings import Recipe, Section
@@ -28,8 +28,9 @@ class BenchRecipe(Section):
     """The rows in order: methods, and names of `variants`; random real images always come first."""
     ipcs: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (10,)
     """Images per class."""
-    distill_seeds: PositiveInt = 1
-    """Sets distilled for each row, from seeds counted up from the base's; all share one teacher."""
+    distill_seeds: PositiveInt = 3
+    """Sets distilled for each row, from seeds counted up from the base's; all share one teacher. With 1, differences
+    hold for these very sets only."""
     variants: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Rows that differ from the base: name → settings. A variant with the name of a method changes that method's row;
     another one may name its `method`, else it is the base's."""

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, cast
 
-from wmdd.evaluation.comparison import Row, summarise
 from wmdd.evaluation.fingerprints import departures
 from wmdd.evaluation.proportion import wilson
 from wmdd.evaluation.protocols import Procedure
+from wmdd.evaluation.rows import Row, summarise
 from wmdd.evaluation.rules import Rules, student_rules, view_rules
 from wmdd.evaluation.students import Student, planned_students
 from wmdd.evaluation.tested import kind_tested
@@ -63,7 +63,7 @@ def _result(row: Row, tested: int) -> tuple[str, ...]:
     """Return a row of the card's table of accuracies."""
     low, high = wilson(row.mean / 100, tested)
     interval = f"{100 * low:.1f} to {100 * high:.1f}"
-    return row.set, str(row.ipc), row.student, row.protocol, row.labels, row.text, interval, str(row.n)
+    return row.set, str(row.ipc), row.student, row.protocol, row.labels, row.figure, interval, str(row.n)
 
 
 def _split(data: Mapping[str, Any], plan: RunPlan) -> str:

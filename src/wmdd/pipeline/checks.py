@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from wmdd.errors import ConfigError, did_you_mean
-from wmdd.evaluation.comparison import BASELINE
 from wmdd.evaluation.protocols import find_protocol
+from wmdd.evaluation.rows import BASELINE
 from wmdd.methods.catalogue import find_method
 from wmdd.models.names import check_name
 from wmdd.settings import Recipe

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from wmdd.artifacts.files import write_json
 from wmdd.artifacts.parsing import read_as
-from wmdd.evaluation.comparison import BASELINE, Scores
 from wmdd.evaluation.ranking import ranking_rows
+from wmdd.evaluation.rows import BASELINE, Scores
 from wmdd.pipeline.plan import RunPlan
 from wmdd.pipeline.provenance import versions
 from wmdd.pipeline.run_files import METRICS_FILE, RUN_ADVICE, RUN_FILE, SCHEMA, JoinedScores, RunFile, read_metrics

@@ -7,8 +7,8 @@ import torch
 
 from wmdd.data.loading import batch_spans, class_counts, require_images
 from wmdd.errors import ConfigError
-from wmdd.evaluation.comparison import BASELINE
 from wmdd.evaluation.protocols import EvaluationProtocol, find_protocol
+from wmdd.evaluation.rows import BASELINE
 from wmdd.methods.algorithm import Algorithm, Size, Work, load_algorithm, squeezing_of
 from wmdd.methods.catalogue import find_method
 from wmdd.methods.method import Method

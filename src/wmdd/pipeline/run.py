@@ -7,10 +7,10 @@ from typing import Any
 from wmdd.artifacts.files import make_folder, write_bytes, write_json
 from wmdd.artifacts.folder import Store
 from wmdd.data.sources.opening import open_data
-from wmdd.evaluation.comparison import BASELINE
+from wmdd.evaluation.rows import BASELINE
 from wmdd.pipeline.card_facts import card_facts
 from wmdd.pipeline.checks import require_stage
-from wmdd.pipeline.doubts import below_random, saturation, seen_development
+from wmdd.pipeline.doubts import below_random, few_test_images, saturation, seen_development
 from wmdd.pipeline.estimate import announce
 from wmdd.pipeline.metrics import joined_scores, product_bytes, run_metrics, with_scores
 from wmdd.pipeline.plan import RunPlan, plan_run
@@ -71,7 +71,8 @@ def distill(
 def run_stages(runner: Runner, plan: RunPlan, command: str) -> dict[str, Any]:
     """Run all stages and write the run's files."""
     train, val, recipe = given_images(plan.train), given_images(plan.val), plan.recipe
-    runner.warn((*plan.train.warnings, *plan.val.warnings, *seen_development(plan.val, recipe.squeeze)))
+    doubts = (*seen_development(plan.val, recipe.squeeze), *few_test_images(plan.val))
+    runner.warn((*plan.train.warnings, *plan.val.warnings, *doubts))
     teachers = plan.algorithm.teach(runner, train, val, recipe)
     algorithms = {plan.method.name: plan.algorithm, BASELINE: plan.baseline}.values()
     distilled = [each.distill(runner, train, teachers, recipe) for each in algorithms]

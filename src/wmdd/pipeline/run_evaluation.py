@@ -10,10 +10,10 @@ from wmdd.artifacts.folder import ResultFolder, Store
 from wmdd.artifacts.parsing import read_as
 from wmdd.data.sources.opening import open_data
 from wmdd.errors import ConfigError, DataError
-from wmdd.evaluation.comparison import BASELINE
+from wmdd.evaluation.rows import BASELINE
 from wmdd.methods.algorithm import Result
 from wmdd.methods.catalogue import complete, read_recipe
-from wmdd.pipeline.doubts import below_random
+from wmdd.pipeline.doubts import below_random, few_test_images
 from wmdd.pipeline.metrics import join_scores
 from wmdd.pipeline.plan import RunPlan, plan_run
 from wmdd.pipeline.run_files import METRICS_FILE, RUN_ADVICE, RUN_FILE, RunFile, read_metrics
@@ -48,7 +48,7 @@ def evaluate_run(path: Path, data: str, changes: Mapping[str, Any], *, watcher: 
     out = run / "evaluations"
     make_folder(out)
     runner = Runner(recipe=plan.recipe, store=Store(root=Path(record.store)), out=out, watcher=watcher or Watcher())
-    runner.warn((*plan.train.warnings, *plan.val.warnings, *_other_tests(run, plan.val)))
+    runner.warn((*plan.train.warnings, *plan.val.warnings, *few_test_images(plan.val), *_other_tests(run, plan.val)))
     teachers = _teachers(record.store, record.teachers)
     if plan.recipe.relabel.teachers == before.relabel.teachers:
         labelling = _teachers(record.store, record.labelling)

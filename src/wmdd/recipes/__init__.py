@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from wmdd.errors import ConfigError, WmddError, did_you_mean
-from wmdd.evaluation.comparison import BASELINE
+from wmdd.evaluation.rows import BASELINE
 from wmdd.methods.catalogue import complete, read_recipe
 from wmdd.pipeline.bench_recipe import BenchRecipe
 from wmdd.recipes.cifar10 import cifar10

@@ -17,7 +17,7 @@ def matching_cifar10() -> BenchRecipe:
         (256); MTT 4 experts (100) of 12 epochs (50) in batches of 128 (256), 300 iterations (5,000) of 15 steps (30)
         for one expert epoch (2), from the first 6 (20), without ZCA whitening. Nothing was tuned.
     Command: `wmdd bench FOLDER --recipe matching_cifar10`, with CIFAR-10 in Parquet files
-    Cost: two hours on one CPU core.
+    Cost: six hours on one CPU core; two with `--distill-seeds 1`.
     Expected: the papers, with width 128 and all iterations: random 26.0, herding 31.6, DC 44.9, DM 48.9, DSA 52.1, MTT
         65.3.
     Last measured: 2026-11-22, 3 students of one distillation: random 27.7 ± 1.1, herding 33.3 ± 0.4, DC 39.1 ± 0.6,
@@ -49,7 +49,7 @@ def methods_imagenette64() -> BenchRecipe:
         seen, for WMDD, SRe2L (CDA has the same), MMD and G-VBSM (docs/lab-book.md); the ablation has lambda 1
         throughout.
     Command: `wmdd bench FOLDER --recipe methods_imagenette64`
-    Cost: five and a half hours on one CPU core, four and a half of them for the students.
+    Cost: sixteen hours on one CPU core, most of them for the students; five and a half with `--distill-seeds 1`.
     Expected: no published numbers at 64 pixels.
     Last measured: 2026-11-22, 3 students of one distillation, teacher 76.7; protocols `wmdd`, `rded`: random
         57.7 ± 0.3, 62.0 ± 2.4; WMDD 60.1 ± 0.4, 64.3 ± 0.5; RDED 54.1 ± 1.0, 58.2 ± 0.8; SRe2L 59.0 ± 0.6,

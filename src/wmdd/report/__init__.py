@@ -2,12 +2,13 @@
 
 - A run: `page` reads the folder and shows sentences (`tables`), curves (`collect`) and the diagnosis (`distances`).
 - A bench: `bench` reads `bench.json`, `bench_tables` words it, `bench_page` writes it as HTML, Markdown and LaTeX.
-- Both: `figures` draws a `collect.Plot`, `templates` fills a template; `evaluation.comparison` compares the scores.
+- Both: `figures` draws a `collect.Plot`, `templates` fills a template;
+  `evaluation.rows` and `evaluation.comparison` sum up and compare the scores.
 """
 
-from wmdd.evaluation.comparison import Row, plus_minus
+from wmdd.evaluation.rows import Row
 from wmdd.report.bench_page import write_bench
 from wmdd.report.page import write_report
-from wmdd.report.tables import summary_rows, tested, verdict
+from wmdd.report.tables import READING, sampling, summary_rows, tested, verdict
 
-__all__ = ["Row", "plus_minus", "summary_rows", "tested", "verdict", "write_bench", "write_report"]
+__all__ = ["READING", "Row", "sampling", "summary_rows", "tested", "verdict", "write_bench", "write_report"]

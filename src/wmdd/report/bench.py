@@ -1,4 +1,4 @@
-"""From the cells of `bench.json` to comparable figures: means over students and sets, both spreads, costs."""
+"""From the cells of `bench.json` to comparable figures: means over sets, the spread between them, costs."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,8 +7,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from wmdd.evaluation.comparison import BASELINE, Conditions, Row, Scores, blocks, conditions_of, number, summarise
+from wmdd.evaluation.comparison import blocks
 from wmdd.evaluation.protocols import FULL_DATA_SET
+from wmdd.evaluation.rows import BASELINE, Conditions, Row, Scores, conditions_of, number, summarise
 from wmdd.methods.catalogue import title_of
 from wmdd.pipeline.run_files import read_bench as bench_file
 from wmdd.report.collect import EVALUATION_STAGES
@@ -129,7 +130,7 @@ def _warnings(cells: Cells) -> tuple[tuple[str, tuple[tuple[str, int], ...]], ..
 
 def _full_data(cells: Cells) -> dict[str, str]:
     scores = [score for cell in cells for score in cell["beside"] if score["set"] == FULL_DATA_SET]
-    return {row.student: row.text for row in summarise(scores)}
+    return {row.student: row.figure for row in summarise(scores)}
 
 
 def _panels(cells: Cells, names: Sequence[str], images: int | None) -> Iterator[Panel]:

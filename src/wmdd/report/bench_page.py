@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from wmdd.artifacts.files import write_bytes
-from wmdd.evaluation.comparison import BASELINE, number
+from wmdd.evaluation.rows import BASELINE, number
 from wmdd.evaluation.tested import kind_tested
 from wmdd.methods.catalogue import title_of
 from wmdd.report.bench import Bench, Panel, read_bench
@@ -80,7 +80,7 @@ def plots(panel: Panel, bench: Bench) -> list[Plot]:
         Plot(
             key=slug(f"{key}-{panel.title}"),
             title=f"Accuracy against {what}",
-            note=f"{panel.title}. The band is the spread of the students.",
+            note=f"{panel.title}. The band is the spread between sets, or between the students of one set.",
             x_label=x_label,
             y_label="top-1, %",
             series=tuple(_lines(panel, places)),
@@ -95,7 +95,7 @@ def _lines(panel: Panel, places: Mapping[tuple[str, int], float]) -> Iterator[Se
     """Yield a line for each row with points above zero on the axis, which is logarithmic."""
     for row in panel.rows:
         at = [(places.get((row.name, ipc), 0.0), accuracy) for ipc, accuracy in row.accuracies.items()]
-        points = sorted((x, accuracy.mean, accuracy.std or 0.0) for x, accuracy in at if x > 0)
+        points = sorted((x, accuracy.mean, accuracy.spread or 0.0) for x, accuracy in at if x > 0)
         if points:
             yield Series(
                 name=row.title,

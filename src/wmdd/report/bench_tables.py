@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from wmdd.evaluation.comparison import BASELINE, Comparison, Row
-from wmdd.evaluation.proportion import wilson
+from wmdd.evaluation.differences import difference
+from wmdd.evaluation.rows import BASELINE, Row
 from wmdd.evaluation.tested import kind_tested
 from wmdd.methods.catalogue import title_of
 from wmdd.report.bench import Bench, Cost, Panel
-from wmdd.report.tables import difference, duration, human_bytes, on_images, tested
+from wmdd.report.tables import READING, apart, duration, human_bytes, on_images, sampling
 from wmdd.report.templates import ABSENT
 
 COLUMNS = ("time", "memory", "images", "labels")
@@ -43,17 +43,14 @@ def full_data(panel: Panel, bench: Bench) -> str:
 def notes(bench: Bench) -> str:
     """Return how to read the numbers."""
     results = bench.results
-    several = results["distill_seeds"] > 1
-    spread = f" ± standard deviation over the {results['seeds']} students of one set" if results["seeds"] > 1 else ""
-    between = ", in brackets that between the means of sets from different seeds" if several else ""
     on_gpu = str(results["run"]["device"]).startswith("cuda")
     memory = "tensors on the GPU" if on_gpu else "the whole process, libraries included"
-    images = tested(results)
     kind = kind_tested(results["data"])
-    limits = f" The {images:,} {kind} images leave up to ± {_widest(images):.1f} open (95 %)." if images else ""
-    limits += " They are cut from the training images; the test images were not used." if kind != "test" else ""
+    unused = " The test images were not used." if kind != "test" else ""
     return (
-        f"Top-1 in per cent after the last epoch, mean{spread}{between}.{limits} Bold is the highest mean of a column. "
+        f"Top-1 in per cent after the last epoch. {READING}{sampling(results)}{unused} "
+        "Bold: highest of its column, or not distinguishable from it (the 95 % interval of the paired difference "
+        "contains 0). "
         f"Time and peak memory ({memory}) are those of making the images, without the teacher that all share; "
         f"images and labels are sizes on disk; all at IPC {max(bench.ipcs)}."
     )
@@ -68,12 +65,6 @@ def warnings(bench: Bench) -> list[str]:
     return lines
 
 
-def _widest(images: int) -> float:
-    """Return half the 95 % interval of an accuracy of 50 %, in points: no other is wider."""
-    low, high = wilson(0.5, images)
-    return 50 * (high - low)
-
-
 def finding(bench: Bench) -> str:
     """Say in plain words which row leads the first table at the largest number of images per class."""
     last = max((ipc for panel in bench.panels[:1] for row in panel.rows for ipc in row.accuracies), default=0)
@@ -83,14 +74,14 @@ def finding(bench: Bench) -> str:
     at = {row.name: row for row in panel.rows if last in row.accuracies}
     leader = max(at.values(), key=lambda row: row.accuracies[last].mean)
     first = leader.accuracies[last]
-    images, kind = f"{last} image{'' if last == 1 else 's'} a class", kind_tested(bench.results["data"])
-    lead = f"With {images}, the highest mean is that of {leader.title}: {first.text} % ({panel.title})"
-    lead += on_images(first, kind)
+    images = f"{last} image{'' if last == 1 else 's'} a class"
+    lead = f"With {images}, the highest mean is that of {leader.title}: {first.words}, {panel.title}"
+    lead += on_images(first, kind_tested(bench.results["data"]))
     if leader.name == BASELINE or BASELINE not in at:
         return f"{lead}."
     random = at[BASELINE].accuracies[last]
-    pair = Comparison(row=first, baseline=random)
-    return f"{lead}; random real images with the same labels reach {random.text} %: {difference(pair, kind)}."
+    beside = apart(difference(first.sets, random.sets))
+    return f"{lead}; random real images with the same labels reach {random.words}: {beside}."
 
 
 def cost_texts(cost: Cost | None) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any, NamedTuple
 
 from wmdd.artifacts.parsing import lines_as
-from wmdd.evaluation.comparison import BASELINE, number
+from wmdd.evaluation.rows import BASELINE, number
 from wmdd.methods.catalogue import losses_of, title_of
 
 POINTS = 240

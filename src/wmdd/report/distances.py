@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
-from wmdd.evaluation.comparison import BASELINE, number
+from wmdd.evaluation.rows import BASELINE, number
 from wmdd.methods.catalogue import title_of
 from wmdd.report.collect import POINTS, Plot, Series, baseline_last
 from wmdd.report.templates import ABSENT

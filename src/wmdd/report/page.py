@@ -8,7 +8,8 @@ from typing import Any
 
 from wmdd.artifacts.files import write_bytes
 from wmdd.errors import ArtifactError
-from wmdd.evaluation.comparison import number, summarise
+from wmdd.evaluation.differences import signed
+from wmdd.evaluation.rows import number, summarise
 from wmdd.evaluation.tested import images_tested, kind_tested
 from wmdd.methods.catalogue import title_of
 from wmdd.pipeline.run_files import METRICS_FILE, read_metrics
@@ -82,6 +83,8 @@ def _content(folder: Path) -> dict[str, Any]:
         "overall": tables.overall(metrics),
         "comparison": next(iter(tables.beside_random(metrics)), None),
         "blocks": tables.evaluated(metrics),
+        "signed": signed,
+        "reading": f"{tables.READING}{tables.sampling(metrics)}",
         "full_data": summarise(metrics.get("full_data") or ()),
         "ranking": _ranking(metrics),
         "gallery": read_gallery(folder / "distilled", data["classes"]),

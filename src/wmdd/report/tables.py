@@ -3,9 +3,18 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from wmdd.evaluation.comparison import BASELINE, Block, Comparison, Row, blocks, comparisons, number
+from wmdd.evaluation.comparison import Block, Comparison, blocks, comparisons
+from wmdd.evaluation.differences import Difference, signed
+from wmdd.evaluation.proportion import half_width
+from wmdd.evaluation.rows import BASELINE, Row, number
 from wmdd.evaluation.tested import Kind, images_tested, kind_tested
 from wmdd.methods.catalogue import title_of
+
+READING = (
+    "± is the standard deviation between the means of the sets, in brackets the numbers of sets × students of each; "
+    "with one set (1 × 3), it is that of its students."
+)
+"""How to read `Row.text`."""
 
 
 def summary_rows(metrics: Mapping[str, Any]) -> list[Row]:
@@ -23,6 +32,15 @@ def tested(results: Mapping[str, Any]) -> int | None:
     return int(number((results.get("data") or {}).get("val")) or 0) or None
 
 
+def sampling(results: Mapping[str, Any]) -> str:
+    """Say what the number of test images leaves open, with a space before; empty if it is not known."""
+    images = tested(results)
+    if images is None:
+        return ""
+    count = images_tested(images, kind_tested(results.get("data")))
+    return f" {count}: 95 % interval of an accuracy of 50 %, ± {100 * half_width(0.5, images):.1f} (binomial)."
+
+
 def beside_random(metrics: Mapping[str, Any]) -> list[Comparison]:
     """Return the run's own method beside random images, under every setting where it was evaluated."""
     return comparisons(evaluated(metrics), (metrics.get("run") or {}).get("method"))
@@ -32,7 +50,7 @@ def verdict(metrics: Mapping[str, Any]) -> str:
     """Sum up the run's first setting in plain words: accuracy, random images, share of the teacher's accuracy."""
     kind = kind_tested(metrics.get("data"))
     if pairs := beside_random(metrics):
-        against = _against_random(pairs[0], kind)
+        against = _against_random(pairs[0])
         return f"{_accuracy(pairs[0].row, kind)}; {against}.{_share(pairs[0].row, metrics)}"
     if rows := summary_rows(metrics):  # of random images alone
         return f"{_accuracy(rows[0], kind)}; no distilled set was evaluated.{_share(rows[0], metrics)}"
@@ -41,13 +59,13 @@ def verdict(metrics: Mapping[str, Any]) -> str:
 
 
 def overall(metrics: Mapping[str, Any]) -> str:
-    """Say how often the method is clearly above random images; empty for fewer than two comparisons."""
-    winners = [pair.winner for pair in beside_random(metrics) if pair.baseline is not None]
-    if len(winners) < 2:
+    """Say how often the method can be told from random images; empty for fewer than two comparisons."""
+    signs = [apart.sign for pair in beside_random(metrics) if (apart := pair.difference) is not None]
+    if len(signs) < 2:
         return ""
     return (
-        f"Over all {len(winners)} settings with random images beside: clearly above in {winners.count(1)}, "
-        f"clearly below in {winners.count(-1)}, not separated in {winners.count(0)}."
+        f"Over all {len(signs)} settings with random images beside: clearly above in {signs.count(1)}, "
+        f"clearly below in {signs.count(-1)}, not separated in {signs.count(0)}."
     )
 
 
@@ -55,7 +73,7 @@ def _accuracy(row: Row, kind: Kind) -> str:
     images = f"{row.ipc} image{'' if row.ipc == 1 else 's'} a class"
     name = title_of(row.set)
     verb = "reach" if row.set == BASELINE else "reaches"
-    return f"{name[:1].upper()}{name[1:]} {verb} {row.text} % with {images}{on_images(row, kind)}"
+    return f"{name[:1].upper()}{name[1:]} {verb} {row.words} with {images}{on_images(row, kind)}"
 
 
 def on_images(row: Row, kind: Kind) -> str:
@@ -71,28 +89,22 @@ def on_images(row: Row, kind: Kind) -> str:
     return f", tested on {images} (95 % interval of one student: {low:.1f} to {high:.1f})"
 
 
-def _against_random(pair: Comparison, kind: Kind) -> str:
-    if pair.baseline is None:
+def _against_random(pair: Comparison) -> str:
+    if pair.baseline is None or pair.difference is None:
         return "random real images were not evaluated beside, so nothing follows from it yet"
-    return f"random real images under the same labels reach {pair.baseline.text} %: {difference(pair, kind)}"
+    return f"random real images under the same labels reach {pair.baseline.words}: {apart(pair.difference)}"
 
 
-def difference(pair: Comparison, kind: Kind) -> str:
-    """Say how far a row is from its baseline on images of a `kind`, and whether that is clear; empty without one."""
-    if pair.gap is None:
-        return ""
-    points = f"{abs(pair.gap):.1f}"
-    side = f"{points} points {'better' if pair.gap > 0 else 'worse'}"
-    if pair.spread is None:
-        return f"{'level' if points == '0.0' else side}, but with a single seed the spread is unknown"
-    left_open = "" if pair.noise is None else f"what {pair.row.tested:,} {kind} images leave open ({pair.noise:.1f})"
-    together = f"the two standard deviations together ({pair.spread:.1f})"
-    if pair.winner:
-        return f"{side}, more than {together}" + (f" and than {left_open}" if left_open else "")
-    if points == "0.0":
-        return "no difference"
-    within = together if abs(pair.gap) <= pair.spread else left_open
-    return f"{side}, which is within {within}, so no clear difference"
+def apart(difference: Difference) -> str:
+    """Say how far a row is from another one, how well that is known, and whether it is clear."""
+    value, interval = difference.value, difference.interval
+    side = f"{abs(value):.1f} points {'better' if value > 0 else 'worse'}"
+    if interval is None:
+        level = signed(value) == "0.0"
+        return f"{'level' if level else side}, but {difference.basis}, so nothing follows from it"
+    low, high = map(signed, interval)
+    known = f"standard error {difference.error:.1f}, 95 % interval {low} to {high}, {difference.basis}"
+    return f"{side} ({known})" + ("" if difference.sign else ": no clear difference")
 
 
 def _share(row: Row, metrics: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ _LATEX = str.maketrans(
     {
         **{character: f"\\{character}" for character in "&%$#_{}"},
         **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
-        **{"±": r"$\pm$", ABSENT: "--"},
+        **{"±": r"$\pm$", "×": r"$\times$", "−": "$-$", ABSENT: "--"},
     }
 )
 _MARKDOWN = str.maketrans({"|": "\\|", "\n": " "})
