@@ -408,7 +408,7 @@ def test_command_evaluate(copied: Path, cli: Callable[..., tuple[int, str, str]]
     code, out, err = cli("evaluate", copied, *words, "--device", "cpu", "--precision", "fp32")
     assert code == 0, err
     rows = [line.split() for line in out.splitlines()]
-    found = [(row[0], row[3], row[4]) for row in rows if len(row) == 7 and row[2] == ARCH]
+    found = [(row[0], row[3], row[4]) for row in rows if row[2:3] == [ARCH]]
     assert sorted(found) == [
         (name, *rest) for name in ("random", "wmdd") for rest in (("hard", "hard"), ("rd3", "soft"))
     ]
