@@ -39,7 +39,7 @@ def test_verdict_is_honest(wmdd: tuple[float, ...], random: tuple[float, ...], s
 @pytest.mark.parametrize(("images", "said"), [(400, " 400 test images: 95 % interval of an accuracy of 50 %, ± 4.9 (b"),
                                               (1, " 1 test image: "), (None, "")])  # fmt: skip
 def test_the_caption_says_what_the_test_images_leave_open(images: int | None, said: str) -> None:
-    assert sampling(images).startswith(said)
+    assert sampling({"data": {"val": images}}).startswith(said)
     assert bool(sampling(images)) is bool(said)
 
 
