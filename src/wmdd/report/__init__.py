@@ -5,9 +5,22 @@
 - Both: `figures` draws a `collect.Plot`, `templates` fills a template; `evaluation.comparison` compares the scores.
 """
 
+import os
+from pathlib import Path
+
 from wmdd.evaluation.comparison import Row, plus_minus
+from wmdd.pipeline.run_files import BENCH_FILE
 from wmdd.report.bench_page import write_bench
 from wmdd.report.page import write_report
 from wmdd.report.tables import summary_rows, tested, verdict
 
-__all__ = ["Row", "plus_minus", "summary_rows", "tested", "verdict", "write_bench", "write_report"]
+__all__ = ["Row", "plus_minus", "summary_rows", "tested", "verdict", "write_bench", "write_page", "write_report"]
+
+
+def write_page(folder: Path) -> Path:
+    """Write the page of a run, or of a bench with its tables, from its finished files, and return the page's path.
+
+    Raises:
+        ArtifactError: it is not the folder of one, or a file in it is damaged or cannot be written.
+    """
+    return (write_bench if os.path.isfile(folder / BENCH_FILE) else write_report)(folder)
