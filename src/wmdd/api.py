@@ -114,8 +114,9 @@ def evaluate(
         device: where networks compute.
         precision: type in which they do.
         watcher: follows the progress.
-        **settings: more settings of the evaluation that replace the run's: `relabel={"teachers": ()}`; here None is a
-            value: `evaluate={"epochs": None}` = the protocol's own epochs, whatever the run had.
+        **settings: more settings of the evaluation that replace the run's: `relabel={"teachers": ()}`,
+            `**{"data.workers": 2}`. Here None is a value: `evaluate={"epochs": None}` = the protocol's own epochs,
+            whatever the run had.
 
     Raises:
         WmddError: the input cannot be used; one line says why.

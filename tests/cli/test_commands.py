@@ -255,9 +255,8 @@ def test_help_of_a_method_shows_its_settings(capsys: pytest.CaptureFixture[str])
 
 
 def test_words_of_bench_become_a_bench_recipe() -> None:
-    words = (
-        "digits --methods dm wmdd --ipcs 1 5 --students resnet18 vit_tiny --protocols dc --seeds 2 --distill-seeds 3"
-    )
+    rows = "digits --methods dm wmdd --ipcs 1 5 --distill-seeds 3"
+    words = f"{rows} --students resnet18 vit_tiny --protocols dc --seeds 2"
     request = read_bench([*words.split(), "--recover.lr", "0.5", "--evaluate.epochs=7", "--device", "cpu"])
     recipe = request.recipe
     assert (recipe.rows, recipe.ipcs, recipe.distill_seeds) == (("random", "dm", "wmdd"), (1, 5), 3)

@@ -109,5 +109,5 @@ def _checked(table: BenchRecipe, settings: dict[str, Any]) -> dict[str, Any]:
     for card in cards:
         recipe = complete(merged(table.base, {"method": card.name}, settings))
         flat = dotted(recipe.model_dump())
-        values |= {name: flat[name] for name in settings if name in flat}
+        values |= {name: flat[name] for name in sorted(settings) if name in flat}
     return values

@@ -88,7 +88,7 @@ def evaluate_request(run: str | Path, given: Given) -> EvaluateRequest:
         raise ConfigError(f"evaluate needs the real images; got no --data; type {EvaluateFlags.usage}")
     require_evaluated(settings)
     values = dotted(Recipe(**nested(settings)).model_dump())
-    changes = {name: values[name] for name in settings}
+    changes = {name: values[name] for name in sorted(settings)}
     require_students(changes.get("evaluate.students", ()), changes.get("evaluate.protocols", ()))
     for arch in changes.get("relabel.teachers", ()):
         check_name(arch)
