@@ -143,9 +143,9 @@ def test_the_same_two_files_are_a_built_in_method_in_the_source_tree(tmp_path: P
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--method", "means", "--means.numbr", "3"], "unknown flag; got --means.numbr; did you mean --means.number?"),
+        (["--method", "means", "--means.numbr", "3"], "means.numbr: unknown setting; did you mean 'means.number'?"),
         (["--method", "means", "--means.number", "many"], "means.number: not a whole number; got 'many'"),
-        (["--method", "wmdd", "--means.number", "3"], "unknown flag; got --means.number"),
+        (["--method", "wmdd", "--means.number", "3"], "means.number: method wmdd does not read it"),
         (["--method", "means", "--recover.lr", "3"], "method means does not read it; leave it out"),
         (["--method", "meens"], "did you mean 'means'?"),
     ],

@@ -121,7 +121,7 @@ def _take(types: Mapping[str, Any], words: Sequence[str]) -> tuple[dict[str, Any
     switch takes any number of words.
     """
     kinds = {
-        name: Annotated[bool if kind is bool else tuple[str, ...], tyro.conf.arg(name=name)]
+        name: Annotated[bool if bool in (kind, *get_args(kind)) else tuple[str, ...], tyro.conf.arg(name=name)]
         for name, kind in types.items()
     }
     given_type: Any = TypedDict("given_type", kinds, total=False)  # pyright: ignore[reportArgumentType] - made here

@@ -147,6 +147,9 @@ def require_read(
     for name in names:
         if name not in read:
             _require_known([name], [*flags, *read], command)
+            if name not in known_settings() and name.partition(".")[0] in {each.partition(".")[0] for each in read}:
+                near = did_you_mean(name, read, otherwise=f"see `wmdd {command} --help`")  # of a package's method
+                raise ConfigError(f"{name}: unknown setting{near}")
             none = f"method {cards[0].name} does not read it" if len(cards) == 1 else "no row reads it"
             raise ConfigError(f"{name}: {none}; leave it out, or set what is read: {_listed(read)}")
 
