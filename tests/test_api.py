@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 import wmdd
-from wmdd import api
-from wmdd.settings import Recipe
+from wmdd.requests.distill import distill_request
 
 
 def test_every_public_name_is_there() -> None:
@@ -27,7 +26,7 @@ def test_every_public_name_is_there() -> None:
     ],
 )
 def test_where_a_run_goes_that_was_not_told(data: str, name: str) -> None:
-    assert api.default_out(data, Recipe(ipc=3)) == Path("runs") / f"{name}-wmdd-ipc3"
+    assert distill_request(data, {"ipc": 3}).out == Path("runs") / f"{name}-wmdd-ipc3"
 
 
 def test_wrong_settings_are_named(tmp_path: Path) -> None:

@@ -335,9 +335,7 @@ def copied(digits: Digits, tmp_path: Path) -> Path:
 
 def test_students_of_another_protocol_later(copied: Path) -> None:
     before = files_of(copied / "distilled")
-    scores = wmdd.evaluate(
-        copied, "digits", students=[ARCH], protocols=["rded"], seeds=2, settings={"evaluate.epochs": 2}
-    )
+    scores = wmdd.evaluate(copied, "digits", students=[ARCH], protocols=["rded"], seeds=2, epochs=2)
     assert isinstance(scores, Evaluation)
     assert [(score.set, score.protocol, score.seed) for score in scores.scores] == [
         ("wmdd", "rded", 0),
@@ -360,7 +358,7 @@ def test_real_images_are_picked_under_a_teacher_without_batchnorm(tmp_path: Path
 
 @pytest.mark.parametrize("labels", ["soft", "hard"])
 def test_evaluating_what_was_loaded_is_the_same(digits: Digits, copied: Path, labels: str) -> None:
-    facts: dict[str, Any] = {"students": [ARCH], "seeds": 1, "labels": labels, "settings": {"evaluate.epochs": 3}}
+    facts: dict[str, Any] = {"students": [ARCH], "seeds": 1, "labels": labels, "epochs": 3}
     scores = wmdd.evaluate(wmdd.load(copied / "distilled"), "digits", **facts)
     assert scores == wmdd.evaluate(copied / "distilled", "digits", **facts)
     assert [score.labels for score in scores.scores] == [labels] * 2
@@ -404,7 +402,7 @@ def test_command_distill(digits: Digits, tmp_path: Path, cli: Callable[..., tupl
 
 
 def test_command_evaluate(copied: Path, cli: Callable[..., tuple[int, str, str]]) -> None:
-    words = ["--data", "digits", "--student", ARCH, "--protocol", "rd3", "hard", "--seeds", "1", "--epochs", "2"]
+    words = ["--data", "digits", "--students", ARCH, "--protocols", "rd3", "hard", "--seeds", "1", "--epochs", "2"]
     code, out, err = cli("evaluate", copied, *words, "--device", "cpu", "--precision", "fp32")
     assert code == 0, err
     rows = [line.split() for line in out.splitlines()]

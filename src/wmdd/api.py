@@ -1,32 +1,59 @@
-"""The commands as Python functions."""
+"""The commands as Python functions: `distill`, `evaluate` and `bench`, and those that only look at what is there.
+
+A function resolves its arguments to the request that the words of its command would make (`wmdd.requests`); `make_*`
+carries a request out, for both.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from wmdd.artifacts.files import writing
 from wmdd.errors import ConfigError
-from wmdd.methods.catalogue import complete
+from wmdd.methods.catalogue import title_of
 from wmdd.pipeline.bench import BenchRun
 from wmdd.pipeline.bench import bench as run_bench
 from wmdd.pipeline.bench_recipe import BenchRecipe
-from wmdd.pipeline.run import DEFAULT_STORE, Run
+from wmdd.pipeline.doctor import examine as doctor
+from wmdd.pipeline.run import Run
 from wmdd.pipeline.run import distill as run_distill
-from wmdd.pipeline.run_evaluation import evaluate_run, run_folder
+from wmdd.pipeline.run_evaluation import evaluate_run
+from wmdd.pipeline.status import Status, run_status
 from wmdd.pipeline.watchers import Watcher
-from wmdd.product.reading import PortableSet
-from wmdd.recipes import choose_bench, choose_recipe
-from wmdd.report import write_bench, write_report
+from wmdd.product.reading import PortableSet, load
+from wmdd.product.writing import export_set
+from wmdd.report import write_bench, write_page, write_report
+from wmdd.requests.bench import BenchRequest, bench_request
+from wmdd.requests.distill import DistillRequest, distill_request
+from wmdd.requests.evaluate import EvaluateRequest, evaluate_request
+from wmdd.requests.inspect import ExportRequest, export_request, list_names, report_request, status_request
 from wmdd.settings import Recipe
 from wmdd.values import DistilledSet, Evaluation
+
+__all__ = [
+    "bench",
+    "distill",
+    "doctor",
+    "evaluate",
+    "export",
+    "list_names",
+    "make_bench",
+    "make_export",
+    "make_run",
+    "make_scores",
+    "report",
+    "status",
+]
 
 
 def distill(
     data: str | Path,
     /,
     *,
+    method: str | None = None,
     recipe: str | Path | Recipe | None = None,
     out: str | Path | None = None,
-    store: str | Path = DEFAULT_STORE,
+    store: str | Path | None = None,
     until: str | None = None,
     watcher: Watcher | None = None,
     command: str = "",
@@ -36,13 +63,14 @@ def distill(
 
     Args:
         data: folder of pictures, or any other source that `wmdd list data` names.
+        method: how images are distilled; None = the recipe's, else wmdd.
         recipe: name of a recipe, file with one, or a recipe; None = the one called like the data, else the defaults.
         out: folder of the run; None = `runs/DATA-METHOD-ipcN`.
-        store: folder of stage results, shared between runs.
+        store: folder of stage results, shared between runs; None = `runs/.store`.
         until: stop after this stage.
         watcher: follows the progress of the run.
         command: for the record.
-        **settings: settings that replace the recipe's: `ipc=1`, `recover={"lr": 0.1}`.
+        **settings: settings that replace the recipe's: `ipc=1`, `recover={"lr": 0.1}`, `**{"recover.lr": 0.1}`.
 
     Returns:
         The run's folder and the contents of its `metrics.json`.
@@ -50,37 +78,91 @@ def distill(
     Raises:
         WmddError: the input cannot be used; one line says why.
     """
-    source = str(data)
-    base = recipe.model_dump() if isinstance(recipe, Recipe) else choose_recipe(source, recipe)
-    chosen = complete(base, settings)
-    folder = Path(out) if out is not None else default_out(source, chosen)
-    run = run_distill(source, chosen, out=folder, store=Path(store), until=until, watcher=watcher, command=command)
-    if run.metrics:
-        write_report(run.out)
-    return run
+    given = _given(settings, method=method, recipe=recipe, out=out, store=store, until=until)
+    request = distill_request(data, given, recipe if isinstance(recipe, Recipe) else None)
+    request.require_inputs()
+    return make_run(request, watcher=watcher, command=command)
+
+
+def evaluate(
+    distilled: str | Path | DistilledSet,
+    data: str | Path,
+    *,
+    students: Sequence[str] | None = None,
+    protocols: Sequence[str] | None = None,
+    seeds: int | None = None,
+    labels: str | None = None,
+    epochs: int | None = None,
+    device: str | None = None,
+    precision: str | None = None,
+    watcher: Watcher | None = None,
+    **settings: Any,
+) -> Evaluation:
+    """Train students on a run's set and on random real images, under one teacher; the same as `wmdd evaluate`.
+
+    What is None is as in the run. The scores join the run's `metrics.json` and report, where they replace older ones of
+    the same students.
+
+    Args:
+        distilled: folder of a run or of the set in it, or the set that `wmdd.load` reads from it.
+        data: source of the real images that the set was distilled from.
+        students: networks.
+        protocols: how they are trained.
+        seeds: students for each row.
+        labels: `"soft"`, `"hard"` or `"both"`.
+        epochs: epochs instead of the protocol's own.
+        device: where networks compute.
+        precision: type in which they do.
+        watcher: follows the progress.
+        **settings: more settings of the evaluation that replace the run's: `relabel={"teachers": ()}`,
+            `**{"data.workers": 2}`. Here None is a value: `evaluate={"epochs": None}` = the protocol's own epochs,
+            whatever the run had.
+
+    Raises:
+        WmddError: the input cannot be used; one line says why.
+    """
+    own = {"students": students, "protocols": protocols, "seeds": seeds, "labels": labels}
+    given = _given(settings, data=data, **own, epochs=epochs, device=device, precision=precision)
+    request = evaluate_request(_folder(distilled), given)
+    request.require_inputs()
+    return make_scores(request, watcher=watcher)
 
 
 def bench(
     data: str | Path,
     /,
     *,
+    methods: Sequence[str] | None = None,
+    ipcs: Sequence[int] | None = None,
+    students: Sequence[str] | None = None,
+    protocols: Sequence[str] | None = None,
+    seeds: int | None = None,
+    distill_seeds: int | None = None,
     recipe: str | Path | BenchRecipe | None = None,
     out: str | Path | None = None,
-    store: str | Path = DEFAULT_STORE,
+    store: str | Path | None = None,
     watcher: Watcher | None = None,
     command: str = "",
-    **changes: Any,
+    **settings: Any,
 ) -> BenchRun:
     """Compare methods on a data set and write tables and a page; the same as `wmdd bench`.
 
+    What is None is as in the recipe.
+
     Args:
         data: folder of pictures, or any other source that `wmdd list data` names.
+        methods: the rows: methods, variants of the recipe, or `"all"`.
+        ipcs: images per class.
+        students: networks.
+        protocols: how they are trained.
+        seeds: students for each set, student and protocol.
+        distill_seeds: sets for each row and number of images per class.
         recipe: name of a bench recipe or of a recipe, file with one, or a bench recipe; None = that of the data.
         out: folder of the bench; None = `runs/bench-DATA`, or `runs/bench-DATA-RECIPE`.
-        store: folder of stage results, shared between runs.
+        store: folder of stage results, shared between runs; None = `runs/.store`.
         watcher: follows the progress.
         command: for the record.
-        **changes: fields of `BenchRecipe` to replace: `methods=("random", "dm")`, `ipcs=(1, 10)`, `distill_seeds=3`.
+        **settings: settings of every cell that replace the recipe's: `recover={"lr": 0.1}`.
 
     Returns:
         The folder and the contents of its `bench.json`.
@@ -88,65 +170,91 @@ def bench(
     Raises:
         WmddError: the input cannot be used; one line says why. A failure in one cell is reported in the results.
     """
-    source = str(data)
-    given = recipe if isinstance(recipe, BenchRecipe) else choose_bench(source, recipe)
-    name = None if isinstance(recipe, BenchRecipe) else recipe
-    folder = Path(out) if out is not None else default_bench_out(source, name)
-    run = run_bench(source, given.with_(**changes), out=folder, store=Path(store), watcher=watcher, command=command)
-    write_bench(run.out)
-    return run
+    table = {"methods": methods, "ipcs": ipcs, "students": students, "protocols": protocols, "seeds": seeds}
+    given = _given(settings, **table, distill_seeds=distill_seeds, recipe=recipe, out=out, store=store)
+    request = bench_request(data, given, recipe if isinstance(recipe, BenchRecipe) else None)
+    request.require_inputs()
+    return make_bench(request, watcher=watcher, command=command)
 
 
-def evaluate(
-    distilled: str | Path | DistilledSet,
-    data: str | Path,
-    *,
-    students: Sequence[str] = ("resnet18",),
-    protocols: Sequence[str] = ("wmdd",),
-    seeds: int = 3,
-    labels: str = "soft",
-    settings: Mapping[str, Any] | None = None,
-    watcher: Watcher | None = None,
-) -> Evaluation:
-    """Train students on a run's set and on random real images, under one teacher; the same as `wmdd evaluate`.
+def report(run: str | Path) -> Path:
+    """Write the page of a run, or tables and page of a bench, again, and return its path; the same as `wmdd report`.
 
-    The scores join the run's `metrics.json` and report, where they replace older ones of the same students.
+    Raises:
+        WmddError: it is not the folder of one; one line says why.
+    """
+    request = report_request(run)
+    request.require_inputs()
+    return write_page(request.run)
+
+
+def status(run: str | Path) -> Status:
+    """Return how far a run or a bench has come; the same as `wmdd status`.
+
+    Raises:
+        WmddError: it is not the folder of one; one line says why.
+    """
+    return run_status(status_request(run).run)
+
+
+def export(distilled: str | Path | DistilledSet, *, format: str, to: str | Path) -> Path:
+    """Write the images of a set for other programs, and return the folder; the same as `wmdd export`.
 
     Args:
-        distilled: folder of a run, or the set that `wmdd.load` reads from it.
-        data: source of the real images that the set was distilled from.
-        students: networks.
-        protocols: how they are trained.
-        seeds: students for each row.
-        labels: `"soft"`, `"hard"` or `"both"`.
-        settings: more settings that replace the run's, such as `{"evaluate.epochs": 50, "device": "cpu"}`.
-        watcher: follows the progress.
+        distilled: folder of a run or of the set in it, or the set that `wmdd.load` reads from it.
+        format: `"imagefolder"`, `"parquet"` or `"safetensors"`; see `wmdd.product.writing.export_set`.
+        to: new or empty folder.
 
     Raises:
         WmddError: the input cannot be used; one line says why.
     """
-    path = distilled.folder if isinstance(distilled, PortableSet) and distilled.folder else distilled
-    if isinstance(path, DistilledSet):
-        raise ConfigError("a set must be on disk to be evaluated; got one in memory; give the folder of its run")
-    changes = {
-        "evaluate": {"students": tuple(students), "protocols": tuple(protocols), "seeds": seeds, "labels": labels},
-        **dict(settings or {}),
-    }
-    scores = evaluate_run(Path(path), str(data), changes, watcher=watcher)
-    write_report(run_folder(Path(path)))
+    request = export_request(_folder(distilled), _given({}, format=format, to=to))
+    request.require_inputs()
+    return make_export(request)
+
+
+def make_run(request: DistillRequest, *, watcher: Watcher | None = None, command: str = "") -> Run:
+    """Carry out a run and write its report."""
+    places = {"out": request.out, "store": request.store}
+    run = run_distill(request.data, request.recipe, **places, until=request.until, watcher=watcher, command=command)
+    if run.metrics:
+        write_report(run.out)
+    return run
+
+
+def make_scores(request: EvaluateRequest, *, watcher: Watcher | None = None) -> Evaluation:
+    """Carry out an evaluation and write the run's report again."""
+    scores = evaluate_run(request.run, request.data, request.changes, watcher=watcher)
+    write_report(request.run)
     return scores
 
 
-def default_out(data: str, recipe: Recipe) -> Path:
-    """Return the folder of a run without `--out`."""
-    return Path("runs") / f"{_plain_name(data)}-{recipe.method}-ipc{recipe.ipc}"
+def make_bench(request: BenchRequest, *, watcher: Watcher | None = None, command: str = "") -> BenchRun:
+    """Carry out a bench and write its tables and its page."""
+    places = {"out": request.out, "store": request.store}
+    run = run_bench(request.data, request.recipe, **places, watcher=watcher, command=command)
+    write_bench(run.out)
+    return run
 
 
-def default_bench_out(data: str, recipe: str | Path | None) -> Path:
-    """Return the folder of a bench without `--out`."""
-    return Path("runs") / "-".join(["bench", _plain_name(data), *([Path(recipe).stem] if recipe else [])])
+def make_export(request: ExportRequest) -> Path:
+    """Carry out an export; return its folder."""
+    distilled = load(request.run)
+    with writing(request.to):
+        export_set(distilled, request.to, request.format, facts={"title": title_of(distilled.method)})
+    return request.to
 
 
-def _plain_name(data: str) -> str:
-    name = data.removeprefix("hf:").rstrip("/").rpartition("/")[2]
-    return name if name.strip(".") else Path(data).resolve().name or "data"
+def _given(settings: Mapping[str, Any], **own: Any) -> dict[str, Any]:
+    """Return arguments by name: of a function's own ones those that are not None, and no recipe, which has no name."""
+    named = {name: value for name, value in own.items() if not isinstance(value, Recipe | BenchRecipe)}
+    return {**{name: value for name, value in named.items() if value is not None}, **settings}
+
+
+def _folder(distilled: str | Path | DistilledSet) -> str | Path:
+    """Return the folder that a set was read from, or a path as it is."""
+    if not isinstance(distilled, DistilledSet):
+        return distilled
+    if isinstance(distilled, PortableSet) and distilled.folder is not None:
+        return distilled.folder
+    raise ConfigError("a set must be on disk; got one in memory; give the folder of its run")

@@ -35,10 +35,12 @@ class MissingExtraError(WmddError, ImportError):
     """An optional package is needed; the message names the extra that installs it."""
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return `"; did you mean 'x'?"` for the known word nearest to `word`, else the list of known words."""
+def did_you_mean(word: str, known: Iterable[str], otherwise: str | None = None) -> str:
+    """Return `"; did you mean 'x'?"` for the known word nearest to `word`, else `otherwise`, else all known words."""
     options = sorted(set(known))
     near = difflib.get_close_matches(word, options, n=1, cutoff=0.6)
     if near:
         return f"; did you mean {near[0]!r}?"
+    if otherwise is not None:
+        return f"; {otherwise}"
     return f"; choose one of {', '.join(options)}" if options else ""

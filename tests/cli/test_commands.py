@@ -11,16 +11,18 @@ import pytest
 
 import wmdd
 from wmdd.cli.arguments import take_flags
-from wmdd.cli.bench import BenchFlags
+from wmdd.cli.bench import read_bench
 from wmdd.cli.commands import COMMANDS
-from wmdd.cli.distill import DistillFlags
-from wmdd.cli.evaluate import EvaluateFlags
+from wmdd.cli.distill import read_distill
 from wmdd.cli.main import USAGE, main, parse
 from wmdd.cli.render import Screen
 from wmdd.evaluation.protocols import PROTOCOLS
 from wmdd.methods.catalogue import builtin_methods, complete, known_settings
 from wmdd.pipeline.bench_recipe import cells
 from wmdd.recipes import BENCHES, RECIPES
+from wmdd.requests.bench import BenchFlags
+from wmdd.requests.distill import DistillFlags
+from wmdd.requests.evaluate import EvaluateFlags
 from wmdd.settings.recipe import setting_names
 
 SETTINGS = """
@@ -69,10 +71,10 @@ def test_the_pinned_surface() -> None:
     }
     assert set(DistillFlags.model_fields) == {"method", "recipe", "out", "store", "until"}
     assert set(BenchFlags.model_fields) == {
-        *("recipe", "out", "store", "methods", "ipc", "students", "protocols", "seeds", "distill_seeds")
+        *("recipe", "out", "store", "methods", "ipcs", "students", "protocols", "seeds", "distill_seeds")
     }
     assert set(EvaluateFlags.model_fields) == {
-        *("data", "student", "protocol", "seeds", "labels", "epochs", "device", "precision")
+        *("data", "students", "protocols", "seeds", "labels", "epochs", "device", "precision")
     }
     assert set(known_settings()) == set(SETTINGS.split())
     stages = {stage for card in builtin_methods().values() for stage in card.stages}
@@ -224,43 +226,25 @@ def test_a_commands_own_flags_are_taken_and_the_rest_is_left_in_order() -> None:
     )
 
 
-def test_settings_arrive_in_every_spelling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from wmdd import api  # noqa: PLC0415
-
-    seen = {}
-
-    def catch(data: str, **facts: object) -> object:
-        seen.update(facts, data=data)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(api, "distill", catch)
+def test_settings_arrive_in_every_spelling() -> None:
     spelt = ["--ipc=3", "--recover.bn-weight", "0.5", "--squeeze.weight_decay", "1e-3", "--squeeze.no-flip"]
     more = ["--evaluate.students", "resnet18", "resnet50", "--evaluate.protocols", "rded", "--data.image-size", "16"]
-    assert main(["distill", "digits", *spelt, *more, "--out", "there"]) == 130
-    recipe = seen["recipe"]
+    request = read_distill(["digits", *spelt, *more, "--out", "there"])
+    recipe = request.recipe
     assert isinstance(recipe, wmdd.Recipe)
-    assert (recipe.ipc, recipe.recover.bn_weight, recipe.squeeze.weight_decay) == (3, 0.5, 1e-3)
+    assert (recipe.ipc, recipe.recover.bn_weight, recipe.squeeze.weight_decay) == (3, 0.5, 1e-3)  # pyright: ignore
     assert (recipe.squeeze.flip, recipe.data.image_size) == (False, 16)
     assert recipe.evaluate.students == ("resnet18", "resnet50")
     assert recipe.evaluate.protocols == ("rded",)
-    assert (seen["data"], seen["out"], seen["until"]) == ("digits", "there", None)
+    assert (request.data, request.out, request.until) == ("digits", Path("there"), None)
 
 
-def test_a_setting_may_be_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from wmdd import api  # noqa: PLC0415
-
+def test_a_setting_may_be_none(tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("method: dm\nevaluate: {epochs: 3, students: [convnet2]}\n", encoding="utf-8")
-    chosen: list[Any] = []
-
-    def catch(_: str, **facts: Any) -> object:
-        chosen.append(facts["recipe"])
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(api, "distill", catch)
     words = ["--recipe", str(tmp_path / "mine.yaml"), "--evaluate.epochs", "None", "--dm.lr", "2"]
-    assert main(["distill", "digits", *words]) == 130
-    assert (chosen[0].method, chosen[0].dm.lr, chosen[0].evaluate.epochs) == ("dm", 2.0, None)
-    assert chosen[0].evaluate.students == ("convnet2",)
+    chosen: Any = read_distill(["digits", *words]).recipe
+    assert (chosen.method, chosen.dm.lr, chosen.evaluate.epochs) == ("dm", 2.0, None)
+    assert chosen.evaluate.students == ("convnet2",)
 
 
 def test_help_of_a_method_shows_its_settings(capsys: pytest.CaptureFixture[str]) -> None:
@@ -270,31 +254,18 @@ def test_help_of_a_method_shows_its_settings(capsys: pytest.CaptureFixture[str])
     assert "--recover.lr" not in flat
 
 
-def caught_bench(monkeypatch: pytest.MonkeyPatch, *words: str) -> dict[str, Any]:
-    """Return what `wmdd bench` would have done."""
-    from wmdd import api  # noqa: PLC0415
-
-    seen: dict[str, Any] = {}
-
-    def catch(data: str, **facts: Any) -> object:
-        seen.update(facts, data=data)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(api, "bench", catch)
-    assert main(["bench", *words]) == 130
-    return seen
-
-
-def test_words_of_bench_become_a_bench_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
-    words = "digits --methods dm wmdd --ipc 1 5 --students resnet18 vit_tiny --protocols dc --seeds 2 --distill-seeds 3"
-    seen = caught_bench(monkeypatch, *words.split(), "--recover.lr", "0.5", "--evaluate.epochs=7", "--device", "cpu")
-    recipe = seen["recipe"]
+def test_words_of_bench_become_a_bench_recipe() -> None:
+    rows = "digits --methods dm wmdd --ipcs 1 5 --distill-seeds 3"
+    words = f"{rows} --students resnet18 vit_tiny --protocols dc --seeds 2"
+    request = read_bench([*words.split(), "--recover.lr", "0.5", "--evaluate.epochs=7", "--device", "cpu"])
+    recipe = request.recipe
     assert (recipe.rows, recipe.ipcs, recipe.distill_seeds) == (("random", "dm", "wmdd"), (1, 5), 3)
-    evaluate, wmdd_cells = recipe.shared.evaluate, [cell for cell in cells(recipe) if cell.row == "wmdd"]
+    evaluate = recipe.shared.evaluate
+    wmdd_cells: list[Any] = [cell for cell in cells(recipe) if cell.row == "wmdd"]
     assert (evaluate.students, evaluate.protocols) == (("resnet18", "vit_tiny"), ("dc",))
     assert (evaluate.seeds, evaluate.epochs, wmdd_cells[0].recipe.recover.lr) == (2, 7, 0.5)
     assert recipe.shared.squeeze == complete(RECIPES["digits"]()).squeeze
-    assert (seen["data"], seen["out"]) == ("digits", Path("runs/bench-digits"))
+    assert (request.data, request.out) == ("digits", Path("runs/bench-digits"))
 
 
 def test_all_methods_are_the_methods_and_the_variants_of_the_recipe(
@@ -302,27 +273,27 @@ def test_all_methods_are_the_methods_and_the_variants_of_the_recipe(
 ) -> None:
     (tmp_path / "folder").mkdir()
     monkeypatch.chdir(tmp_path / "folder")
-    seen = caught_bench(monkeypatch, ".", "--methods", "all", "--recipe", "paper_lambda")
-    assert set(builtin_methods()) | {"lambda-10"} <= set(seen["recipe"].rows)
-    assert seen["out"] == Path("runs/bench-folder-paper_lambda")
-    plain = caught_bench(monkeypatch, ".", "--recipe", "paper_lambda", "--ipc", "1")
-    assert cells(plain["recipe"]) == cells(BENCHES["paper_lambda"]().with_(ipcs=(1,)))
+    request = read_bench([".", "--methods", "all", "--recipe", "paper_lambda"])
+    assert set(builtin_methods()) | {"lambda-10"} <= set(request.recipe.rows)
+    assert request.out == Path("runs/bench-folder-paper_lambda")
+    plain = read_bench([".", "--recipe", "paper_lambda", "--ipcs", "1"])
+    assert cells(plain.recipe) == cells(BENCHES["paper_lambda"]().with_(ipcs=(1,)))
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         ("--methods herdin", "did you mean 'herding'?"),
-        ("--method dm", "did you mean --methods?"),
-        ("--ipc 0", "ipc: too small; got '0'; give more than 0"),
-        ("--ipc ten", "ipc: not a whole number; got 'ten'; give a whole number"),
+        ("--method dm", "did you mean 'methods'?"),
+        ("--ipcs 0", "ipcs: too small; got '0'; give more than 0"),
+        ("--ipc ten", "ipcs: not a whole number; got 'ten'; give a whole number"),
         ("--methods random wmdd --dm.lr 3", "dm.lr: no row reads it"),
-        ("--methods random wmdd --dmm.lr 3", "unknown flag; got --dmm.lr; did you mean"),
+        ("--methods random wmdd --dmm.lr 3", "dmm.lr: unknown setting; did you mean"),
         ("--seeds", "--seeds"),
         ("--seeds 0", "seeds"),
         ("--recipe paper_mian", "did you mean 'paper_main'?"),
         ("--out", "--out needs a value"),
-        ("--until recover", "unknown flag; got --until"),
+        ("--until recover", "until: unknown setting; see `wmdd bench --help`"),
         ("--recover.lr -1", "recover.lr"),
         ("--protocols none --device cpu", "none"),
     ],

@@ -90,8 +90,7 @@ def test_the_documented_method_runs_on_digits_with_its_settings(install: Install
 def test_the_documented_method_is_evaluated_again_and_its_loss_is_drawn(install: Install, tmp_path: Path) -> None:
     install(*documented())
     run = wmdd.distill("digits", method="means", ipc=1, out=tmp_path / "run", store=tmp_path / "store", **CHEAP)
-    shorter = {"evaluate.epochs": 1}
-    found = wmdd.evaluate(run.out, "digits", students=[ARCH], protocols=["hard"], seeds=1, settings=shorter)
+    found = wmdd.evaluate(run.out, "digits", students=[ARCH], protocols=["hard"], seeds=1, epochs=1)
     assert [(score.set, score.protocol) for score in found.scores] == [("means", "hard"), ("random", "hard")]
     scores = json.loads((run.out / "metrics.json").read_text("utf-8"))["evaluations"]
     assert {(score["set"], score["protocol"]) for score in scores} == {
@@ -144,9 +143,9 @@ def test_the_same_two_files_are_a_built_in_method_in_the_source_tree(tmp_path: P
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--method", "means", "--means.numbr", "3"], "unknown flag; got --means.numbr; did you mean --means.number?"),
+        (["--method", "means", "--means.numbr", "3"], "means.numbr: unknown setting; did you mean 'means.number'?"),
         (["--method", "means", "--means.number", "many"], "means.number: not a whole number; got 'many'"),
-        (["--method", "wmdd", "--means.number", "3"], "unknown flag; got --means.number"),
+        (["--method", "wmdd", "--means.number", "3"], "means.number: method wmdd does not read it"),
         (["--method", "means", "--recover.lr", "3"], "method means does not read it; leave it out"),
         (["--method", "meens"], "did you mean 'means'?"),
     ],

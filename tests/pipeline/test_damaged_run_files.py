@@ -24,7 +24,7 @@ DEEP = "[" * 5000
 
 
 def evaluate(run: Path) -> int:
-    return main(["evaluate", str(run), "digits", "--students", ARCH, "--epochs", "1", "--seeds", "1"])
+    return main(["evaluate", str(run), "--data", "digits", "--students", ARCH, "--epochs", "1", "--seeds", "1"])
 
 
 @pytest.mark.parametrize("content", ["{}", "[]", "null", "3", '"x"', "{", "", DEEP, '{"a":' * 5000, "\0", "\udcff"])

@@ -121,7 +121,7 @@ def test_the_teachers_of_a_stage_of_ones_own_are_named(mine: None, tmp_path: Pat
     known = read_json(run.out / "run.json")
     assert [name.rpartition("-")[0] for name in known["teachers"]] == ["my-teaching"] * 2
     assert [name.rpartition("-")[0] for name in known["labelling"]] == ["my-teaching"] * 2 + ["squeeze"]
-    squeezed = wmdd.evaluate(run.out, "digits", **FACTS, settings={"relabel.teachers": ()})
+    squeezed = wmdd.evaluate(run.out, "digits", **FACTS, relabel={"teachers": ()})
     assert len(squeezed.scores) == 2  # `relabel.teachers` may change later
 
 
@@ -162,7 +162,7 @@ def test_a_newer_score_replaces_the_older_one_if_its_rules_are_the_same(run: Pat
 
 def test_scores_of_other_rules_stand_beside(run: Path) -> None:
     old = read_json(run / "metrics.json")["evaluations"]
-    scores = wmdd.evaluate(run, "digits", students=(ARCH,), seeds=1, settings={"evaluate.epochs": 3})
+    scores = wmdd.evaluate(run, "digits", students=(ARCH,), seeds=1, epochs=3)
     new = read_json(run / "metrics.json")["evaluations"]
     assert new == [*old, *map(asdict, scores.scores)]
     assert len({row["fingerprint"] for row in new}) == 2
@@ -173,7 +173,7 @@ def test_joined_scores_stay_when_the_run_is_repeated_and_go_with_its_sets(tmp_pa
     place = {"out": tmp_path / "run", "store": tmp_path / "store"}
     own = wmdd.distill("digits", method="herding", **place, **TINY).metrics["evaluations"]
     wmdd.evaluate(tmp_path / "run", "digits", protocols=("hard",), **FACTS)
-    wmdd.evaluate(tmp_path / "run", "digits", protocols=("wmdd",), **{**FACTS, "settings": {"evaluate.epochs": 3}})
+    wmdd.evaluate(tmp_path / "run", "digits", protocols=("wmdd",), **{**FACTS, "epochs": 3})
     hard = [row for row in read_json(tmp_path / "run" / "metrics.json")["evaluations"] if row["protocol"] == "hard"]
     again = wmdd.distill("digits", method="herding", **place, **TINY).metrics
     assert again == read_json(tmp_path / "run" / "metrics.json")
@@ -188,9 +188,9 @@ def test_joined_scores_stay_when_the_run_is_repeated_and_go_with_its_sets(tmp_pa
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--student", "resnet81"], "did you mean 'resnet18'"),
-        (["--student", "convnet5"], "convnet5 halves images 5 times"),
-        (["--protocol", "wmd"], "did you mean 'wmdd'"),
+        (["--students", "resnet81"], "did you mean 'resnet18'"),
+        (["--students", "convnet5"], "convnet5 halves images 5 times"),
+        (["--protocols", "wmd"], "did you mean 'wmdd'"),
     ],
 )
 def test_wrong_students_are_refused_before_any_work(
@@ -207,7 +207,7 @@ def test_the_command_and_the_function_are_the_same(
     finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     typed, called = (Path(shutil.copytree(finished, tmp_path / name)) for name in ("typed", "called"))
-    words = ["--student", ARCH, "--protocol", "rded", "--seeds", "2", "--labels", "both"]
+    words = ["--students", ARCH, "--protocols", "rded", "--seeds", "2", "--labels", "both"]
     assert main(["evaluate", str(typed), "--data", "digits", *words]) == 0
     scores = wmdd.evaluate(called, "digits", students=(ARCH,), protocols=("rded",), seeds=2, labels="both")
     assert len(scores.scores) == 8

@@ -40,7 +40,7 @@ def test_verdict_is_honest(wmdd: tuple[float, ...], random: tuple[float, ...], s
                                               (1, " 1 test image: "), (None, "")])  # fmt: skip
 def test_the_caption_says_what_the_test_images_leave_open(images: int | None, said: str) -> None:
     assert sampling({"data": {"val": images}}).startswith(said)
-    assert bool(sampling(images)) is bool(said)
+    assert bool(sampling({"data": {"val": images}})) is bool(said)
 
 
 def test_verdict_without_random_says_so() -> None:

@@ -1,23 +1,19 @@
 """From words to flags and settings. Free of torch, so that a wrong word is answered at once.
 
-tyro sorts the words of a command line and shows its help. What the values mean is left to pydantic, which checks recipe
-files too: a wrong value gets the same answer in both, and never in tyro's or Python's own words.
+tyro sorts the words of a command line and shows its help. What names and values mean is left to `wmdd.requests`, as for
+the functions: a wrong one gets the same answer from both, and never in tyro's or Python's own words.
 """
 
 import difflib
-import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Annotated, Any, TypedDict, TypeVar, get_args, get_origin
+from typing import Annotated, Any, TypedDict, get_args, get_origin
 
 import tyro
 
-from wmdd.errors import ArtifactError, ConfigError
-from wmdd.methods.catalogue import known_settings, require_read
-from wmdd.methods.method import Method
+from wmdd.errors import ConfigError
+from wmdd.requests.given import Flags, require_target
 from wmdd.settings import Section
-from wmdd.settings.recipe import recipe_type, setting_names
 
-Flags = TypeVar("Flags", bound=Section)
 Action = Callable[[], int]
 """What a command does once its words are known to be right; returns the exit code."""
 _HELP = {"-h", "--help"}
@@ -36,7 +32,7 @@ def without_help(words: Sequence[str]) -> tuple[str, list[str]]:
     return (rest[0], rest[1:]) if rest and not rest[0].startswith("-") else ("", rest)
 
 
-def target_of(command: str, usage: str, words: Sequence[str]) -> str:
+def target_of(kind: type[Flags], words: Sequence[str]) -> str:
     """Return the target, which is the first word.
 
     tyro's positional arguments cannot find it: in `--dm.lr 3 digits` the flag is not yet known when the command's own
@@ -45,72 +41,55 @@ def target_of(command: str, usage: str, words: Sequence[str]) -> str:
     Raises:
         ConfigError: there is none.
     """
-    if not words or not words[0].strip() or words[0].startswith("-"):
-        got = words[0].strip() if words else ""
-        raise ConfigError(f"{command} needs its target first; got {got or 'nothing'}; type {usage}")
-    return words[0]
+    if words and words[0].startswith("-"):
+        raise ConfigError(f"{kind.command} needs its target first; got {words[0]}; type {kind.usage}")
+    return require_target(kind, words[0] if words else "")
 
 
-def require_folder(run: str) -> None:
-    """Refuse the folder of a run that does not exist.
-
-    Raises:
-        ArtifactError: there is no such folder.
-    """
-    if not os.path.isdir(run):  # unlike Path.is_dir, also for names too long to exist
-        raise ArtifactError(f"no such folder; got {run}; give the --out of `wmdd distill` or `wmdd bench`")
-
-
-def require_data(data: str) -> None:
-    """Refuse data that do not exist; checked last, since it imports pyarrow.
+def read_flags(kind: type[Flags], words: Sequence[str]) -> dict[str, Any]:
+    """Return the flags of a command that has no settings, unchecked.
 
     Raises:
-        DataError: there is no such name, folder or file.
-    """
-    from wmdd.data.sources.table import find_source  # noqa: PLC0415 - see above
-
-    find_source(data)
-
-
-def read_flags(kind: type[Flags], words: Sequence[str]) -> Flags:
-    """Return the flags of a command that has no settings.
-
-    Raises:
-        ConfigError: a word is no such flag, or a value does not fit.
+        ConfigError: a word is no such flag.
     """
     given, rest = take_flags(kind, words)
     refuse(rest, kind.model_fields)
-    return kind(**given)
+    return given
 
 
-def take_flags(kind: type[Section], words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+def take_flags(kind: type[Flags], words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
     """Return the values of a command's own flags among words, unchecked, and all other words.
 
     Raises:
         ConfigError: a flag lacks its value, or has several.
     """
-    return _take({name: field.annotation for name, field in kind.model_fields.items()}, words)
+    types = {name: field.annotation for name, field in kind.model_fields.items()}
+    return _take(types | {spelling: types[name] for spelling, name in kind.spellings.items()}, words)
 
 
-def read_settings(words: Sequence[str], methods: Sequence[Method], own: type[Section]) -> dict[str, Any]:
-    """Return the settings of a run that words give, by dotted name; their values are checked by its recipe.
+def read_settings(
+    words: Sequence[str], types: Mapping[str, Any], kind: type[Flags], require: Callable[[list[str]], None]
+) -> dict[str, Any]:
+    """Return the settings that words give, by dotted name, unchecked.
 
     Args:
         words: what `take_flags` has left.
-        methods: the run's method, or those of a bench's rows.
-        own: the command's own flags; `--method` is never a setting of one run.
+        types: settings that there are, and their types.
+        kind: the command's own flags.
+        require: refuses names that are no settings, as it does for arguments of the function.
 
     Raises:
-        ConfigError: a word is no setting that one of the methods reads.
+        ConfigError: a word is no setting.
     """
-    kinds = (setting_names(recipe_type(method.settings)) for method in methods)
-    types = {name: kind for names in kinds for name, kind in names.items() if name != "method"}
     given, rest = _take(types, words)
-    refuse(rest, [*own.model_fields, *types, *(name for name in known_settings() if name != "method")], methods)
+    flags = [_name_of(word) for word in rest if word.startswith("--")]
+    if rest and rest[0].startswith("--"):
+        require(flags[:1])
+    refuse(rest, [*kind.model_fields, *types])
     return given
 
 
-def refuse(words: Sequence[str], known: Collection[str], methods: Sequence[Method] = ()) -> None:
+def refuse(words: Sequence[str], known: Collection[str]) -> None:
     """Refuse words that nobody has taken; `known` are the names of flags that exist.
 
     Raises:
@@ -125,11 +104,14 @@ def refuse(words: Sequence[str], known: Collection[str], methods: Sequence[Metho
         )
         flag_meant = flag.replace("-", "_") in known
         raise ConfigError(f"unexpected word; got {words[0]}; {f'did you mean --{flag}?' if flag_meant else advice}")
-    name = flag.lstrip("-").replace("-", "_").replace(".no_", ".")
-    if methods and name in known_settings():
-        require_read([name], methods)
+    name = _name_of(flag)
     near = difflib.get_close_matches(name, [*known], n=1, cutoff=0.6)
     raise ConfigError(f"unknown flag; got {flag}; {f'did you mean --{near[0]}?' if near else 'see --help'}")
+
+
+def _name_of(flag: str) -> str:
+    """Return the name that a flag has as an argument."""
+    return flag.partition("=")[0].lstrip("-").replace("-", "_").replace(".no_", ".")
 
 
 def _take(types: Mapping[str, Any], words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
@@ -139,7 +121,7 @@ def _take(types: Mapping[str, Any], words: Sequence[str]) -> tuple[dict[str, Any
     switch takes any number of words.
     """
     kinds = {
-        name: Annotated[bool if kind is bool else tuple[str, ...], tyro.conf.arg(name=name)]
+        name: Annotated[bool if bool in (kind, *get_args(kind)) else tuple[str, ...], tyro.conf.arg(name=name)]
         for name, kind in types.items()
     }
     given_type: Any = TypedDict("given_type", kinds, total=False)  # pyright: ignore[reportArgumentType] - made here
@@ -150,8 +132,6 @@ def _take(types: Mapping[str, Any], words: Sequence[str]) -> tuple[dict[str, Any
 def _value(name: str, kind: Any, value: bool | tuple[str, ...]) -> Any:
     """Return the value of a flag as pydantic takes it."""
     flag = f"--{name.replace('_', '-')}"
-    if not isinstance(value, bool) and not all(map(str.strip, value)):  # of a shell's variable that is not set
-        raise ConfigError(f"{flag} needs a value; got an empty one; type {flag} VALUE")
     if isinstance(value, bool) or {get_origin(each) for each in (kind, *get_args(kind))} & {tuple, list}:
         return value
     if len(value) != 1:

@@ -2,75 +2,29 @@
 
 import shlex
 from collections.abc import Sequence
-from typing import Any
 
-from pydantic import PositiveInt
-
-from wmdd.cli.arguments import (
-    Action,
-    asks_help,
-    read_settings,
-    require_data,
-    show_settings,
-    take_flags,
-    target_of,
-    without_help,
-)
+from wmdd.cli.arguments import Action, asks_help, read_settings, show_settings, take_flags, target_of, without_help
 from wmdd.cli.render import Screen, say
-from wmdd.methods.catalogue import known_methods
-from wmdd.pipeline.bench_recipe import BenchRecipe, cells
-from wmdd.pipeline.checks import require_checkpoint, require_names
-from wmdd.recipes import choose_bench
+from wmdd.pipeline.bench_recipe import BenchRecipe
+from wmdd.requests.bench import BenchFlags, BenchRequest, bench_request, bench_table
+from wmdd.requests.given import method_settings, require_settings, sort_given
 from wmdd.settings import Section
-from wmdd.settings.recipe import dotted, merged, nested, recipe_type, setting_names
-
-_EVALUATE = ("students", "protocols", "seeds")
-
-
-class BenchFlags(Section):
-    """Flags of `wmdd bench` beside the settings of its cells: rows and columns of the table."""
-
-    methods: tuple[str, ...] = ()
-    """Rows: methods, variants of the recipe, or `all`; random real images are always there."""
-    ipc: tuple[PositiveInt, ...] = ()
-    """Images per class."""
-    students: tuple[str, ...] = ()
-    """Networks to train; `wmdd list models` names them."""
-    protocols: tuple[str, ...] = ()
-    """How they are trained; `wmdd list protocols` names them."""
-    seeds: PositiveInt = 3
-    """Students for each set, student and protocol."""
-    distill_seeds: PositiveInt = 3
-    """Sets for each row and number of images per class; with 1, differences hold for these very sets only."""
-    recipe: str | None = None
-    """Name of a recipe or of a bench recipe (`wmdd list recipes`), or a YAML file with one."""
-    out: str | None = None
-    """Folder of the bench; default runs/bench-DATA, or runs/bench-DATA-RECIPE."""
-    store: str | None = None
-    """Folder of stage results, shared between runs; default runs/.store."""
+from wmdd.settings.recipe import dotted, nested, recipe_type, setting_names
 
 
 def bench(words: Sequence[str]) -> Action:
     """`wmdd bench DATA ...`."""
     if asks_help(words):
         return _help(words)
-    data = target_of("bench", "`wmdd bench DATA [--methods all] [--ipc 1 10] ...`", words)
-    own, rest = take_flags(BenchFlags, words[1:])
-    flags, recipe = _read(choose_bench(data, own.get("recipe")), own)
-    recipe = recipe.with_(base=merged(recipe.base, read_settings(rest, recipe.cards(), BenchFlags)))
-    for cell in cells(recipe):
-        require_names(cell.recipe)
-    store = {"store": flags.store} if flags.store else {}
+    request = read_bench(words)
     command = shlex.join(["wmdd", "bench", *words])
 
     def act() -> int:
-        require_checkpoint(recipe.shared)
-        require_data(data)
+        request.require_inputs()
         from wmdd import api  # noqa: PLC0415 - torch is imported here, once the input is known to be there
 
-        out = flags.out or api.default_bench_out(data, flags.recipe)
         with Screen().listening() as screen:
-            run = api.bench(data, recipe=recipe, out=out, watcher=screen, command=command, **store)
+            run = api.make_bench(request, watcher=screen, command=command)
         say((run.out / "bench.md").read_text(encoding="utf-8").rstrip())
         say(f"\nreport: {run.out / 'bench.html'}")
         return 1 if any(cell["state"] == "failed" for cell in run.results["cells"]) else 0
@@ -78,24 +32,28 @@ def bench(words: Sequence[str]) -> Action:
     return act
 
 
-def _read(bench: BenchRecipe, own: dict[str, Any]) -> tuple[BenchFlags, BenchRecipe]:
-    """Return the flags with the values of a bench recipe where none are given, and the recipe that they make of it."""
-    evaluate = bench.shared.evaluate
-    table: dict[str, Any] = {"methods": bench.methods, "ipc": bench.ipcs, "distill_seeds": bench.distill_seeds}
-    flags = BenchFlags(**{**table, **{name: getattr(evaluate, name) for name in _EVALUATE}, **own})
-    rows = (*known_methods(), *bench.variants) if "all" in flags.methods else flags.methods
-    base = merged(bench.base, {"evaluate": {name: getattr(flags, name) for name in _EVALUATE}})
-    return flags, bench.with_(base=base, methods=rows, ipcs=flags.ipc, distill_seeds=flags.distill_seeds)
+def read_bench(words: Sequence[str]) -> BenchRequest:
+    """Return the table that words ask for; raises `ConfigError` if one is wrong."""
+    data = target_of(BenchFlags, words)
+    own, rest = take_flags(BenchFlags, words[1:])
+    methods = bench_table(data, sort_given(BenchFlags, own)[0]).cards()
+    types = method_settings(methods, BenchFlags)
+    settings = read_settings(rest, types, BenchFlags, lambda names: require_settings(names, methods, BenchFlags))
+    return bench_request(data, {**own, **settings})
 
 
 def _help(words: Sequence[str]) -> Action:
     """Return what shows the help: the table's own flags, then the settings of its cells."""
     data, rest = without_help(words)
-    own, _ = take_flags(BenchFlags, rest)
-    flags, recipe = _read(choose_bench(data, own.get("recipe")), own)
+    flags, _ = sort_given(BenchFlags, take_flags(BenchFlags, rest)[0])
+    recipe = bench_table(data, flags)
+    evaluate = recipe.shared.evaluate
+    table = {name: getattr(recipe, name) for name in ("methods", "ipcs", "distill_seeds")}
+    shorthands = {name: getattr(evaluate, name) for name in BenchFlags.shorthands}
+    shown = BenchFlags(**{**table, **shorthands, **flags.model_dump(exclude_none=True)})
 
     def act() -> int:
-        show_settings("wmdd bench DATA", flags, "Compare methods on DATA.")
+        show_settings("wmdd bench DATA", shown, "Compare methods on DATA.")
         show_settings(
             "wmdd bench DATA", _all_settings(recipe), "Settings of every cell; `method` and `ipc` are the table's."
         )

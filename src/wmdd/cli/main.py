@@ -12,9 +12,11 @@ wmdd shrinks an image-classification data set to a few synthetic images per clas
 
   wmdd distill DATA [--ipc 10] [--method wmdd] [--recipe NAME|FILE] [--out runs/NAME] [--seed 0]
                     [--device auto] [--precision auto] [--until STAGE] [--store DIR] [--SECTION.SETTING VALUE ...]
-  wmdd evaluate RUN --data DATA [--student resnet18 ...] [--protocol NAME ...] [--seeds 3] [--labels soft|hard|both]
-  wmdd bench    DATA [--methods all|NAME ...] [--ipc 1 10 ...] [--students NAME ...] [--protocols NAME ...] [--seeds 3]
-                    [--distill-seeds 3] [--recipe NAME|FILE] [--out DIR] [--store DIR] [--SECTION.SETTING VALUE ...]
+  wmdd evaluate RUN --data DATA [--students NAME ...] [--protocols NAME ...] [--seeds N] [--labels soft|hard|both]
+                    [--epochs N] [--device auto] [--precision auto] [--SECTION.SETTING VALUE ...]
+  wmdd bench    DATA [--methods all|NAME ...] [--ipcs 1 10 ...] [--students NAME ...] [--protocols NAME ...]
+                    [--seeds N] [--distill-seeds N] [--recipe NAME|FILE] [--out DIR] [--store DIR]
+                    [--SECTION.SETTING VALUE ...]
   wmdd report   RUN                       write RUN/report.html again; of a bench, its tables and its page
   wmdd status   RUN                       how far a run has come
   wmdd export   RUN --format imagefolder|parquet|safetensors --to DIR

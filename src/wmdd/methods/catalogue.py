@@ -128,8 +128,16 @@ def complete(tree: Tree, given: Tree | None = None) -> Recipe:
     return kind(**nested({name: value for name, value in settings.items() if name in read}))
 
 
-def require_read(names: Iterable[str], methods: Iterable[Method]) -> None:
+def require_read(
+    names: Iterable[str], methods: Iterable[Method], *, flags: Iterable[str] = (), command: str = "distill"
+) -> None:
     """Refuse dotted settings that none of the methods reads: that of a run, or those of a bench's rows.
+
+    Args:
+        names: the settings.
+        methods: those of the rows.
+        flags: words of the command beside the settings, which may have been meant.
+        command: whose help lists what there is.
 
     Raises:
         ConfigError: it is unknown, or belongs to other methods; the message says what these methods read.
@@ -138,7 +146,10 @@ def require_read(names: Iterable[str], methods: Iterable[Method]) -> None:
     read = {name: None for card in cards for name in setting_names(recipe_type(card.settings))}
     for name in names:
         if name not in read:
-            _require_known([name], read)
+            _require_known([name], [*flags, *read], command)
+            if name not in known_settings() and name.partition(".")[0] in {each.partition(".")[0] for each in read}:
+                near = did_you_mean(name, read, otherwise=f"see `wmdd {command} --help`")  # of a package's method
+                raise ConfigError(f"{name}: unknown setting{near}")
             none = f"method {cards[0].name} does not read it" if len(cards) == 1 else "no row reads it"
             raise ConfigError(f"{name}: {none}; leave it out, or set what is read: {_listed(read)}")
 
@@ -151,13 +162,14 @@ def _listed(read: Iterable[str]) -> str:
     return ", ".join([*own, *(section for section in sections if section[:-2] in shared)])
 
 
-def _require_known(names: Iterable[str], read: Iterable[str] = ()) -> None:
+def _require_known(names: Iterable[str], read: Iterable[str] = (), command: str = "distill") -> None:
     """Refuse settings that no method has; sections called like another package's method are left to that package."""
     builtin = known_settings()
     packages = {point.name.replace("-", "_") for point in entry_points(group=GROUP)}
     for name in names:
         if name not in builtin and name.partition(".")[0] not in packages:
-            raise ConfigError(f"{name}: unknown setting{did_you_mean(name, [*(read or builtin)])}")
+            near = did_you_mean(name, [*read, *builtin], otherwise=f"see `wmdd {command} --help`")
+            raise ConfigError(f"{name}: unknown setting{near}")
 
 
 @cache

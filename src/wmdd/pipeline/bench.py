@@ -22,7 +22,7 @@ from wmdd.pipeline.bench_results import bench_results, cell_entry, finished_entr
 from wmdd.pipeline.estimate import announce_bench, span
 from wmdd.pipeline.plan import RunPlan, plan_run
 from wmdd.pipeline.provenance import versions
-from wmdd.pipeline.run import DEFAULT_STORE, run_stages
+from wmdd.pipeline.run import run_stages
 from wmdd.pipeline.run_files import BENCH_FILE, BENCH_SCHEMA, read_metrics
 from wmdd.pipeline.runner import Runner, StoredResult, given_images
 from wmdd.pipeline.watchers import OnlyNew, Watcher
@@ -72,7 +72,7 @@ def bench(
     recipe: BenchRecipe,
     *,
     out: Path,
-    store: Path = DEFAULT_STORE,
+    store: Path,
     watcher: Watcher | None = None,
     command: str = "",
 ) -> BenchRun:

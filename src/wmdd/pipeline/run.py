@@ -23,8 +23,6 @@ from wmdd.settings import Recipe
 from wmdd.settings.recipe import write_recipe
 from wmdd.values.showing import short_repr
 
-DEFAULT_STORE = Path("runs/.store")
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
@@ -42,7 +40,7 @@ def distill(
     recipe: Recipe,
     *,
     out: Path,
-    store: Path = DEFAULT_STORE,
+    store: Path,
     until: str | None = None,
     watcher: Watcher | None = None,
     command: str = "",

@@ -27,12 +27,11 @@ from wmdd.values import Evaluation, ImageSet, Teacher
 from wmdd.warnings import RunWarning
 
 
-def evaluate_run(path: Path, data: str, changes: Mapping[str, Any], *, watcher: Watcher | None = None) -> Evaluation:
+def evaluate_run(run: Path, data: str, changes: Mapping[str, Any], *, watcher: Watcher | None = None) -> Evaluation:
     """Return the scores of students trained on a run's set, and of others on random images under the same teachers.
 
-    They join `metrics.json`; a score of the same set, student, protocol, labels and seed replaces the older one. `path`
-    is the folder of a run, or of the set in it; `changes` replace the run's settings, but image size and channels are
-    the set's.
+    They join `metrics.json`; a score of the same set, student, protocol, labels and seed replaces the older one. `run`
+    is the run's folder; `changes` replace its settings, but image size and channels are the set's.
 
     Raises:
         ArtifactError: there is no set.
@@ -40,7 +39,7 @@ def evaluate_run(path: Path, data: str, changes: Mapping[str, Any], *, watcher: 
             images than those of the run.
         DataError: the data are not those of the set.
     """
-    product, run = load(path), run_folder(path)
+    product = load(run)
     record, before = _record(run), complete(read_recipe(run / "recipe.yaml"))
     recipe = before.with_settings(changes)
     _require_same_cut(before.data, recipe.data)
@@ -92,11 +91,6 @@ def _other_tests(run: Path, val: ImageSet) -> list[RunWarning]:
         "the same in other files; compare them with care, or give the data of the run"
     )
     return [RunWarning(kind="other test images", text=text, count=len(val))]
-
-
-def run_folder(path: Path) -> Path:
-    """Return the folder of a run, given that folder or the set in it."""
-    return path.parent if path.name == "distilled" else path
 
 
 def _record(run: Path) -> RunFile:

@@ -1,10 +1,14 @@
-"""A folder that is written whole or not at all, and names of classes as names of folders."""
+"""A folder that is written whole or not at all, names of classes as names of folders, and forms of export."""
 
 import re
 import shutil
 import unicodedata
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
+
+ExportFormat = Literal["imagefolder", "parquet", "safetensors"]
+"""Forms of a set for other programs: see `writing.export_set`."""
 
 _NAME_BYTES = 120
 """File systems allow 255 bytes; some programs put a path of several names into as many."""

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,15 +23,13 @@ from wmdd.artifacts.files import writing
 from wmdd.errors import ArtifactError, ConfigError, DataError
 from wmdd.product.card import card, preview
 from wmdd.product.checked import Flaw
-from wmdd.product.folders import folder_names, replace_folder
+from wmdd.product.folders import ExportFormat, folder_names, replace_folder
 from wmdd.product.image_rows import check_rows, check_sums
 from wmdd.product.labels import epoch_table, list_column
 from wmdd.product.manifest import EXACT, file_entry, is_product, write_manifest
 from wmdd.product.png import encode_png
 from wmdd.product.reading import PortableSet, exact_tensors
 from wmdd.values import DistilledSet, SoftLabels
-
-ExportFormat = Literal["imagefolder", "parquet", "safetensors"]
 
 _FILE_BYTES = 200_000_000
 """A file of soft labels that has reached this size is closed and the next one started."""

@@ -23,7 +23,7 @@ def paper_main() -> BenchRecipe:
 
     Source: WMDD's main table; RDED beside, which it does not have. All rows share one teacher and one protocol here,
         where the paper quotes other papers' numbers.
-    Command: `wmdd bench FOLDER --recipe paper_main`; `--ipc 10` for one column
+    Command: `wmdd bench FOLDER --recipe paper_main`; `--ipcs 10` for one column
     Cost: made for one GPU.
     Expected (paper), IPC 1, 10, 50: random (hard labels) 23.5, 47.7, -; SRe2L 20.6, 54.2, 80.4; WMDD 40.2, 64.8, 83.5.
     Last measured: not yet.

@@ -6,9 +6,32 @@
   `evaluation.rows` and `evaluation.comparison` sum up and compare the scores.
 """
 
+import os
+from pathlib import Path
+
 from wmdd.evaluation.rows import Row
+from wmdd.pipeline.run_files import BENCH_FILE
 from wmdd.report.bench_page import write_bench
 from wmdd.report.page import write_report
 from wmdd.report.tables import READING, sampling, summary_rows, tested, verdict
 
-__all__ = ["READING", "Row", "sampling", "summary_rows", "tested", "verdict", "write_bench", "write_report"]
+__all__ = [
+    "READING",
+    "Row",
+    "sampling",
+    "summary_rows",
+    "tested",
+    "verdict",
+    "write_bench",
+    "write_page",
+    "write_report",
+]
+
+
+def write_page(folder: Path) -> Path:
+    """Write the page of a run, or of a bench with its tables, from its finished files, and return the page's path.
+
+    Raises:
+        ArtifactError: it is not the folder of one, or a file in it is damaged or cannot be written.
+    """
+    return (write_bench if os.path.isfile(folder / BENCH_FILE) else write_report)(folder)

@@ -1,0 +1,131 @@
+"""`wmdd evaluate` and `wmdd.evaluate`: the students that are asked for; what is not said is as in the run."""
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from pydantic import PositiveInt
+
+from wmdd.errors import ConfigError, did_you_mean
+from wmdd.methods.catalogue import known_settings
+from wmdd.models.names import check_name
+from wmdd.pipeline.checks import require_students
+from wmdd.pipeline.run_files import RUN_FILE
+from wmdd.requests.given import Flags, Given, require_data, require_folder, require_target, sort_given
+from wmdd.settings import Recipe
+from wmdd.settings.recipe import dotted, nested, setting_names
+
+_OF_THE_SET = {"data.image_size", "data.channels"}
+_OF_THE_RUN = {"evaluate.full_data"}
+_SECTIONS = ("evaluate.", "relabel.", "data.", "device", "precision", "save_every")
+
+
+class EvaluateFlags(Flags):
+    """Flags of `wmdd evaluate`."""
+
+    command: ClassVar[str] = "evaluate"
+    usage: ClassVar[str] = "`wmdd evaluate RUN --data DATA`"
+    shorthands: ClassVar[Mapping[str, str]] = {
+        **{name: f"evaluate.{name}" for name in ("students", "protocols", "seeds", "labels", "epochs")},
+        **{name: name for name in ("device", "precision")},
+    }
+    spellings: ClassVar[Mapping[str, str]] = {"student": "students", "protocol": "protocols"}
+
+    data: str | None = None
+    """Source of the real images that the set was distilled from; must be given."""
+    students: tuple[str, ...] | None = None
+    """Networks to train; `wmdd list models` names them; none = as in the run."""
+    protocols: tuple[str, ...] | None = None
+    """How they are trained; `wmdd list protocols` names them; none = as in the run."""
+    seeds: PositiveInt | None = None
+    """Students for each row; none = as in the run."""
+    labels: Literal["soft", "hard", "both"] | None = None
+    """Learn from the teacher's soft labels; or from the set's own labels, its fixed targets or the class; or both;
+    none = as in the run."""
+    epochs: PositiveInt | None = None
+    """Epochs instead of the protocol's own; none = as in the run."""
+    device: str | None = None
+    """auto = CUDA, else MPS, else CPU; none = as in the run."""
+    precision: Literal["auto", "fp32", "bf16"] | None = None
+    """Type in which networks compute; none = as in the run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluateRequest:
+    """Further students of a run."""
+
+    run: Path
+    """Its folder."""
+    data: str
+    changes: dict[str, Any]
+    """Settings, by dotted name, that replace those of the run; all others are the run's."""
+
+    def require_inputs(self) -> None:
+        """Refuse a run or data that are not there.
+
+        Raises:
+            WmddError: one is missing.
+        """
+        require_folder(self.run)
+        require_data(self.data)
+
+
+def evaluate_request(run: str | Path, given: Given) -> EvaluateRequest:
+    """Return the students that are asked for.
+
+    Args:
+        run: folder of a run, or of the set in it.
+        given: flags and settings, which replace those of the run.
+
+    Raises:
+        ConfigError: a name is unknown, or a value does not fit, or there are no data.
+    """
+    path = Path(require_target(EvaluateFlags, run))
+    flags, settings = sort_given(EvaluateFlags, given)
+    if flags.data is None:
+        raise ConfigError(f"evaluate needs the real images; got no --data; type {EvaluateFlags.usage}")
+    require_evaluated(settings)
+    values = dotted(Recipe(**nested(settings)).model_dump())
+    changes = {name: values[name] for name in sorted(settings)}
+    require_students(changes.get("evaluate.students", ()), changes.get("evaluate.protocols", ()))
+    for arch in changes.get("relabel.teachers", ()):
+        check_name(arch)
+    return EvaluateRequest(run=_run_folder(path), data=flags.data, changes=changes)
+
+
+def evaluated_settings() -> dict[str, Any]:
+    """Return the settings that an evaluation reads, with their types: the set and its teachers are there already."""
+    left_out = {*_OF_THE_SET, *_OF_THE_RUN}
+    return {
+        name: kind
+        for name, kind in setting_names(Recipe).items()
+        if name.startswith(_SECTIONS) and name not in left_out
+    }
+
+
+def require_evaluated(names: Iterable[str]) -> None:
+    """Refuse settings that an evaluation does not read.
+
+    Raises:
+        ConfigError: one is unknown, or belongs to the distillation.
+    """
+    read = evaluated_settings()
+    for name in names:
+        if name in read:
+            continue
+        if name in known_settings():
+            raise ConfigError(
+                f"{name}: evaluate does not read it, since the set is there already; leave it out, or set what is "
+                "read: evaluate.*, relabel.*, data.*, device, precision"
+            )
+        known = [*EvaluateFlags.model_fields, *read]
+        raise ConfigError(f"{name}: unknown setting{did_you_mean(name, known, otherwise='see `wmdd evaluate --help`')}")
+
+
+def _run_folder(path: Path) -> Path:
+    """Return the folder of a run, given that folder or the set in it, called `distilled`; any other path as it is."""
+    if os.path.basename(os.path.abspath(path)) != "distilled" or os.path.isfile(path / RUN_FILE):
+        return path
+    return path.parent if path.name == "distilled" else path / ".."  # the latter for `.`
