@@ -11,13 +11,14 @@ from torch import Tensor, nn
 
 from memory_context import KilledError, MemoryContext
 from wmdd.context import Context
+from wmdd.data.class_batches import ClassBatches
 from wmdd.data.dsa import apply_dsa, draw_dsa
 from wmdd.errors import ConfigError, DataError
 from wmdd.methods.dc import DcSettings
 from wmdd.methods.dsa import DsaSettings
 from wmdd.methods.kits import gradients as stage
 from wmdd.methods.kits.gradients import match_gradients
-from wmdd.methods.kits.matching import BATCHNORM_IMAGES, ClassBatches, SiameseBatches
+from wmdd.methods.kits.matching import BATCHNORM_IMAGES, SiameseBatches
 from wmdd.methods.kits.settings import GradientSettings
 from wmdd.models.batchnorm import batchnorm_layers, recalibrate_batchnorm
 from wmdd.models.building import build_model, fresh_network, network_spec
