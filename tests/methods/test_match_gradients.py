@@ -18,10 +18,11 @@ from wmdd.methods.dc import DcSettings
 from wmdd.methods.dsa import DsaSettings
 from wmdd.methods.kits import gradients as stage
 from wmdd.methods.kits.gradients import match_gradients
-from wmdd.methods.kits.matching import BATCHNORM_IMAGES, SiameseBatches
+from wmdd.methods.kits.matching import SiameseBatches
 from wmdd.methods.kits.settings import GradientSettings
 from wmdd.models.batchnorm import batchnorm_layers, recalibrate_batchnorm
 from wmdd.models.building import build_model, fresh_network, network_spec
+from wmdd.training.recalibration import BATCHNORM_IMAGES
 from wmdd.values import DistilledSet, ImageSet, Teacher
 
 TINY = {"arch": "convnet2_w4", "iterations": 2, "batch_real": 5, "inner": 2, "batch_net": 4}

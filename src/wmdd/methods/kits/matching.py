@@ -2,19 +2,15 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
 from wmdd.context import Context
 from wmdd.data.class_batches import ClassBatches
 from wmdd.data.dsa import apply_dsa, draw_dsa
 from wmdd.methods.kits.settings import MatchingSettings
-from wmdd.models.batchnorm import batchnorm_layers, recalibrate_batchnorm
 from wmdd.models.building import network_spec
+from wmdd.training.recalibration import recalibrate_by_classes
 from wmdd.values import ImageSet, ModelSpec, Teacher
-
-BATCHNORM_IMAGES = 16
-"""Real images of each class by which BatchNorm layers are recalibrated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,10 +37,5 @@ class SiameseBatches:
         return apply_dsa(real, transform), apply_dsa(images, transform)
 
     def recalibrate(self, model: nn.Module, step: int) -> None:
-        """Let BatchNorm layers, if there are any, normalise by real images of all classes: one class would not do."""
-        if not batchnorm_layers(model):
-            return
-        labels = range(self.spec.num_classes)
-        streams = (self.ctx.generator("batchnorm", step, label) for label in labels)
-        few = [self.real.draw(label, BATCHNORM_IMAGES, stream) for label, stream in zip(labels, streams, strict=True)]
-        recalibrate_batchnorm(model, (torch.cat(few),))
+        """Let BatchNorm layers, if there are any, normalise by real images of all classes, drawn for this step."""
+        recalibrate_by_classes(model, self.real, lambda label: self.ctx.generator("batchnorm", step, label))
