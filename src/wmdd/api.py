@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from wmdd.errors import ConfigError
+from wmdd.evaluation.prediction import Prediction
 from wmdd.methods.catalogue import complete
 from wmdd.pipeline.bench import BenchRun
 from wmdd.pipeline.bench import bench as run_bench
@@ -15,7 +16,7 @@ from wmdd.pipeline.run_evaluation import evaluate_run, run_folder
 from wmdd.pipeline.watchers import Watcher
 from wmdd.product.reading import PortableSet
 from wmdd.recipes import choose_bench, choose_recipe
-from wmdd.report import write_bench, write_report
+from wmdd.report import predict_bench, write_bench, write_report
 from wmdd.settings import Recipe
 from wmdd.values import DistilledSet, Evaluation
 
@@ -80,7 +81,7 @@ def bench(
         store: folder of stage results, shared between runs.
         watcher: follows the progress.
         command: for the record.
-        **changes: fields of `BenchRecipe` to replace: `methods=("random", "dm")`, `ipcs=(1, 10)`, `distill_seeds=3`.
+        **changes: fields of `BenchRecipe` to replace: `methods=("random", "dm")`, `ipcs=(1, 10)`, `losses=True`.
 
     Returns:
         The folder and the contents of its `bench.json`.
@@ -135,6 +136,21 @@ def evaluate(
     scores = evaluate_run(Path(path), str(data), changes, watcher=watcher)
     write_report(run_folder(Path(path)))
     return scores
+
+
+def predict(bench: str | Path, /) -> tuple[Prediction, ...]:
+    """Tell which losses of the sets of a bench predict how well their students do; the same as `wmdd predict`.
+
+    Args:
+        bench: folder of a bench that was made with `losses`.
+
+    Returns:
+        For each student, protocol, kind of labels and number of images per class, Spearman's ρ of every loss.
+
+    Raises:
+        WmddError: there is no such bench, or too few of its sets have losses; one line says why.
+    """
+    return predict_bench(Path(bench))
 
 
 def default_out(data: str, recipe: Recipe) -> Path:

@@ -42,6 +42,8 @@ class BenchFlags(Section):
     """Students for each set, student and protocol."""
     distill_seeds: PositiveInt = 1
     """Sets for each row and number of images per class."""
+    losses: bool = False
+    """Measure every set by the losses of distillation too, for `wmdd predict`."""
     recipe: str | None = None
     """Name of a recipe or of a bench recipe (`wmdd list recipes`), or a YAML file with one."""
     out: str | None = None
@@ -82,10 +84,12 @@ def _read(bench: BenchRecipe, own: dict[str, Any]) -> tuple[BenchFlags, BenchRec
     """Return the flags with the values of a bench recipe where none are given, and the recipe that they make of it."""
     evaluate = bench.shared.evaluate
     table: dict[str, Any] = {"methods": bench.methods, "ipc": bench.ipcs, "distill_seeds": bench.distill_seeds}
+    table["losses"] = bench.losses
     flags = BenchFlags(**{**table, **{name: getattr(evaluate, name) for name in _EVALUATE}, **own})
     rows = (*known_methods(), *bench.variants) if "all" in flags.methods else flags.methods
     base = merged(bench.base, {"evaluate": {name: getattr(flags, name) for name in _EVALUATE}})
-    return flags, bench.with_(base=base, methods=rows, ipcs=flags.ipc, distill_seeds=flags.distill_seeds)
+    columns = {"ipcs": flags.ipc, "distill_seeds": flags.distill_seeds, "losses": flags.losses}
+    return flags, bench.with_(base=base, methods=rows, **columns)
 
 
 def _help(words: Sequence[str]) -> Action:

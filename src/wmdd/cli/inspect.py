@@ -1,4 +1,4 @@
-"""Commands that look at what is there and compute nothing: report, status, export, list, doctor, version."""
+"""Commands that look at what is there and compute nothing: predict, report, status, export, list, doctor, version."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -32,6 +32,24 @@ def report(words: Sequence[str]) -> Action:
 
         write = write_bench if os.path.isfile(run / "bench.json") else write_report
         return say(str(write(run)))
+
+    return act
+
+
+def predict(words: Sequence[str]) -> Action:
+    """`wmdd predict BENCH`."""
+    bench = Path(target_of("predict", "`wmdd predict BENCH`", words))
+    refuse(words[1:], ())
+
+    def act() -> int:
+        require_folder(str(bench))
+        from wmdd.report.prediction import caption, columns, lines, predict_bench, sentence, setting  # noqa: PLC0415
+
+        found = predict_bench(bench)
+        for each in found:
+            show_table(setting(each), columns(each), lines(each))
+            say(f"{sentence(each)}\n")
+        return say(caption(found))
 
     return act
 

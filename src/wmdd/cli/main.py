@@ -14,7 +14,9 @@ wmdd shrinks an image-classification data set to a few synthetic images per clas
                     [--device auto] [--precision auto] [--until STAGE] [--store DIR] [--SECTION.SETTING VALUE ...]
   wmdd evaluate RUN --data DATA [--student resnet18 ...] [--protocol NAME ...] [--seeds 3] [--labels soft|hard|both]
   wmdd bench    DATA [--methods all|NAME ...] [--ipc 1 10 ...] [--students NAME ...] [--protocols NAME ...] [--seeds 3]
-                    [--distill-seeds 1] [--recipe NAME|FILE] [--out DIR] [--store DIR] [--SECTION.SETTING VALUE ...]
+                    [--distill-seeds 1] [--losses] [--recipe NAME|FILE] [--out DIR] [--store DIR]
+                    [--SECTION.SETTING VALUE ...]
+  wmdd predict  BENCH                     which losses of its sets predict what students reach (needs `bench --losses`)
   wmdd report   RUN                       write RUN/report.html again; of a bench, its tables and its page
   wmdd status   RUN                       how far a run has come
   wmdd export   RUN --format imagefolder|parquet|safetensors --to DIR

@@ -1,13 +1,15 @@
 """From the finished files of a run or bench folder to tables and a page that opens offline; free of torch.
 
 - A run: `page` reads the folder and shows sentences (`tables`), curves (`collect`) and the diagnosis (`distances`).
-- A bench: `bench` reads `bench.json`, `bench_tables` words it, `bench_page` writes it as HTML, Markdown and LaTeX.
+- A bench: `bench` reads `bench.json`, `bench_tables` words it, `bench_page` writes it as HTML, Markdown and LaTeX;
+  `prediction` says which losses of its sets predict what students reach.
 - Both: `figures` draws a `collect.Plot`, `templates` fills a template; `evaluation.comparison` compares the scores.
 """
 
 from wmdd.evaluation.comparison import Row, plus_minus
 from wmdd.report.bench_page import write_bench
 from wmdd.report.page import write_report
+from wmdd.report.prediction import predict_bench
 from wmdd.report.tables import summary_rows, tested, verdict
 
-__all__ = ["Row", "plus_minus", "summary_rows", "tested", "verdict", "write_bench", "write_report"]
+__all__ = ["Row", "plus_minus", "predict_bench", "summary_rows", "tested", "verdict", "write_bench", "write_report"]
