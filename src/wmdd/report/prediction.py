@@ -11,7 +11,7 @@ from wmdd.methods.catalogue import is_real
 from wmdd.pipeline.run_files import read_bench
 from wmdd.report.templates import ABSENT
 
-_SCOPES = dict(zip(SCOPES, ("all sets", "real images", "optimised images"), strict=True))
+_SCOPES = dict(zip(SCOPES, ("all", "real", "optimised"), strict=True))
 
 
 def predict_bench(folder: Path) -> tuple[Prediction, ...]:
