@@ -224,7 +224,7 @@ def test_batchnorm_images_are_few_of_each_class(
 ) -> None:
     seen: list[int] = []
     monkeypatch.setattr(
-        "wmdd.methods.kits.matching.recalibrate_batchnorm", lambda _, batches: seen.append(len(batches[0]))
+        "wmdd.training.recalibration.recalibrate_batchnorm", lambda _, batches: seen.append(len(batches[0]))
     )
     images = make_image_set(per_class=20)
     for arch in ("convnet2_w4", "convnet2_w4_bn"):
