@@ -10,6 +10,7 @@ from typing import Any
 
 from wmdd.artifacts.files import writing
 from wmdd.errors import ConfigError
+from wmdd.evaluation.prediction import Prediction
 from wmdd.methods.catalogue import title_of
 from wmdd.pipeline.bench import BenchRun
 from wmdd.pipeline.bench import bench as run_bench
@@ -22,11 +23,18 @@ from wmdd.pipeline.status import Status, run_status
 from wmdd.pipeline.watchers import Watcher
 from wmdd.product.reading import PortableSet, load
 from wmdd.product.writing import export_set
-from wmdd.report import write_bench, write_page, write_report
+from wmdd.report import predict_bench, write_bench, write_page, write_report
 from wmdd.requests.bench import BenchRequest, bench_request
 from wmdd.requests.distill import DistillRequest, distill_request
 from wmdd.requests.evaluate import EvaluateRequest, evaluate_request
-from wmdd.requests.inspect import ExportRequest, export_request, list_names, report_request, status_request
+from wmdd.requests.inspect import (
+    ExportRequest,
+    export_request,
+    list_names,
+    predict_request,
+    report_request,
+    status_request,
+)
 from wmdd.settings import Recipe
 from wmdd.values import DistilledSet, Evaluation
 
@@ -138,6 +146,7 @@ def bench(
     protocols: Sequence[str] | None = None,
     seeds: int | None = None,
     distill_seeds: int | None = None,
+    losses: bool | None = None,
     recipe: str | Path | BenchRecipe | None = None,
     out: str | Path | None = None,
     store: str | Path | None = None,
@@ -157,6 +166,7 @@ def bench(
         protocols: how they are trained.
         seeds: students for each set, student and protocol.
         distill_seeds: sets for each row and number of images per class.
+        losses: whether every set is measured by the losses of distillation too, for `predict`.
         recipe: name of a bench recipe or of a recipe, file with one, or a bench recipe; None = that of the data.
         out: folder of the bench; None = `runs/bench-DATA`, or `runs/bench-DATA-RECIPE`.
         store: folder of stage results, shared between runs; None = `runs/.store`.
@@ -171,10 +181,27 @@ def bench(
         WmddError: the input cannot be used; one line says why. A failure in one cell is reported in the results.
     """
     table = {"methods": methods, "ipcs": ipcs, "students": students, "protocols": protocols, "seeds": seeds}
-    given = _given(settings, **table, distill_seeds=distill_seeds, recipe=recipe, out=out, store=store)
+    given = _given(settings, **table, distill_seeds=distill_seeds, losses=losses, recipe=recipe, out=out, store=store)
     request = bench_request(data, given, recipe if isinstance(recipe, BenchRecipe) else None)
     request.require_inputs()
     return make_bench(request, watcher=watcher, command=command)
+
+
+def predict(bench: str | Path, /) -> tuple[Prediction, ...]:
+    """Tell which losses of the sets of a bench predict how well their students do; the same as `wmdd predict`.
+
+    Args:
+        bench: folder of a bench that was made with `losses`.
+
+    Returns:
+        For each student, protocol, kind of labels and number of images per class, Spearman's ρ of every loss.
+
+    Raises:
+        WmddError: there is no such bench, or too few of its sets have losses; one line says why.
+    """
+    request = predict_request(bench)
+    request.require_inputs()
+    return predict_bench(request.run)
 
 
 def report(run: str | Path) -> Path:

@@ -16,6 +16,7 @@ from wmdd.artifacts.tensors import mapped_tensor, write_tensors
 from wmdd.errors import ArtifactError
 from wmdd.values import (
     Barycenters,
+    ClassFeatures,
     ClassStatistics,
     Diagnosis,
     DistilledSet,
@@ -24,6 +25,7 @@ from wmdd.values import (
     LazyEpochs,
     ModelSpec,
     Score,
+    SetLosses,
     SoftLabels,
     Teacher,
     Views,
@@ -123,6 +125,10 @@ def records() -> dict[str, Any]:
         ),
         "diagnosis": diagnosis("head_gaps", "head_bounds", "loss_gaps", "loss_bounds"),
         "diagnosis without bounds": diagnosis(),
+        "view features": ClassFeatures(features=torch.randn(5, 4), counts=(2, 1, 2)),
+        "losses": SetLosses(
+            set="wmdd", values={"w2_views": torch.rand(3).double(), "bn_global": torch.rand(1).double()}
+        ),
         "labels full": soft_labels("full"),
         "labels topk": soft_labels("topk"),
         "labels online": soft_labels("online"),

@@ -67,11 +67,23 @@ def python(*words: str) -> "subprocess.CompletedProcess[str]":
 def test_the_pinned_surface() -> None:
     """Scripts rely on these; change the lists on purpose, and say so in the changelog."""
     assert set(COMMANDS) == {
-        *("distill", "evaluate", "bench", "report", "status", "export", "list", "doctor", "version", "--version")
+        *(
+            "distill",
+            "evaluate",
+            "bench",
+            "predict",
+            "report",
+            "status",
+            "export",
+            "list",
+            "doctor",
+            "version",
+            "--version",
+        )
     }
     assert set(DistillFlags.model_fields) == {"method", "recipe", "out", "store", "until"}
     assert set(BenchFlags.model_fields) == {
-        *("recipe", "out", "store", "methods", "ipcs", "students", "protocols", "seeds", "distill_seeds")
+        *("recipe", "out", "store", "methods", "ipcs", "students", "protocols", "seeds", "distill_seeds", "losses")
     }
     assert set(EvaluateFlags.model_fields) == {
         *("data", "students", "protocols", "seeds", "labels", "epochs", "device", "precision")
@@ -85,7 +97,7 @@ def test_the_pinned_surface() -> None:
     }
     assert set(wmdd.__all__) == {
         *("DistilledSet", "Evaluation", "Recipe", "Run", "WmddError"),
-        *("barycenter", "bench", "distill", "evaluate", "load", "wasserstein2"),
+        *("barycenter", "bench", "distill", "evaluate", "load", "predict", "wasserstein2"),
     }
 
 

@@ -11,16 +11,18 @@ from torch import Tensor, nn
 
 from memory_context import KilledError, MemoryContext
 from wmdd.context import Context
+from wmdd.data.class_batches import ClassBatches
 from wmdd.data.dsa import apply_dsa, draw_dsa
 from wmdd.errors import ConfigError, DataError
 from wmdd.methods.dc import DcSettings
 from wmdd.methods.dsa import DsaSettings
 from wmdd.methods.kits import gradients as stage
 from wmdd.methods.kits.gradients import match_gradients
-from wmdd.methods.kits.matching import BATCHNORM_IMAGES, ClassBatches, SiameseBatches
+from wmdd.methods.kits.matching import SiameseBatches
 from wmdd.methods.kits.settings import GradientSettings
 from wmdd.models.batchnorm import batchnorm_layers, recalibrate_batchnorm
 from wmdd.models.building import build_model, fresh_network, network_spec
+from wmdd.training.recalibration import BATCHNORM_IMAGES
 from wmdd.values import DistilledSet, ImageSet, Teacher
 
 TINY = {"arch": "convnet2_w4", "iterations": 2, "batch_real": 5, "inner": 2, "batch_net": 4}
@@ -222,7 +224,7 @@ def test_batchnorm_images_are_few_of_each_class(
 ) -> None:
     seen: list[int] = []
     monkeypatch.setattr(
-        "wmdd.methods.kits.matching.recalibrate_batchnorm", lambda _, batches: seen.append(len(batches[0]))
+        "wmdd.training.recalibration.recalibrate_batchnorm", lambda _, batches: seen.append(len(batches[0]))
     )
     images = make_image_set(per_class=20)
     for arch in ("convnet2_w4", "convnet2_w4_bn"):

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from memory_context import KilledError, MemoryContext
 from wmdd.context import Context
+from wmdd.data.class_batches import ClassBatches
 from wmdd.data.dsa import apply_dsa, draw_dsa
 from wmdd.methods.dm import DmSettings
 from wmdd.methods.dm.distill import match_means
-from wmdd.methods.kits.matching import ClassBatches
 from wmdd.models.building import fresh_network, network_spec
 from wmdd.models.convnet import ConvNet
 from wmdd.values import DistilledSet, ImageSet, Teacher

@@ -13,6 +13,7 @@ import wmdd
 from recorded_settings import settings_read
 from wmdd.cli.bench import BenchFlags
 from wmdd.errors import ConfigError
+from wmdd.evaluation.loss_cards import LOSSES
 from wmdd.methods.catalogue import complete
 from wmdd.pipeline import bench as bench_module
 from wmdd.pipeline.bench_recipe import BenchRecipe, Cell, cells
@@ -180,6 +181,73 @@ def test_other_settings_are_not_taken_for_finished(finished: Finished, tmp_path:
     recipe = BENCH.with_(base=base, methods=("wmdd",), ipcs=(1,), distill_seeds=1, variants={})
     wmdd.bench("digits", recipe=recipe, out=finished.out / "other", store=finished.store, watcher=listener)
     assert Counter(listener.made) == Counter(("recover", "relabel", "evaluate", "diagnose"))
+
+
+@pytest.fixture(scope="session")
+def with_losses(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """The sets of the bench again, measured by losses, and a method of real images more."""
+    listener, place = Listener(), tmp_path_factory.mktemp("losses") / "out"
+    recipe = BENCH.with_(methods=("wmdd", "uniform", "herding"), ipcs=(1,), losses=True, variants={
+        "uniform": {"barycenter.weights": "uniform"}})  # fmt: skip
+    run = wmdd.bench("digits", recipe=recipe, out=place, store=finished.store, watcher=listener)
+    return Finished(out=run.out, store=finished.store, results=run.results, listener=listener, read=set())
+
+
+def test_losses_of_every_set_are_measured_on_demand(finished: Finished, with_losses: Finished) -> None:
+    assert {cell["state"] for cell in with_losses.results["cells"]} == {"finished"}
+    assert all(set(cell["losses"]) == set(LOSSES) for cell in with_losses.results["cells"])
+    assert all(cell["losses"] == {} for cell in finished.results["cells"])
+    made = Counter(with_losses.listener.made)
+    assert (made["losses"], made["view_features"], made["statistics"], made["recover"]) == (8 - 1, 1, 0, 0)
+    assert any(", losses " in note for note in with_losses.listener.notes)
+    for cell in with_losses.results["cells"]:
+        metrics = json.loads((with_losses.out / cell["folder"] / "metrics.json").read_text("utf-8"))
+        assert metrics["losses"] == cell["losses"]
+    assert "losses" not in of_row(with_losses.results, "wmdd")[0]["seconds"]
+
+
+def test_sets_are_measured_under_one_draw(with_losses: Finished) -> None:
+    """Herding draws nothing, so both of its sets are the same one, and have the same losses."""
+    one, two = of_row(with_losses.results, "herding")
+    assert one["losses"] == two["losses"]
+    random = of_row(with_losses.results, "random")
+    assert random[0]["losses"]["w2_images"] != random[1]["losses"]["w2_images"]
+
+
+def test_losses_tell_which_of_them_predict(with_losses: Finished) -> None:
+    """With one image a class all weights are 1: `uniform` has the sets of `wmdd`, and counts for nothing."""
+    (found,) = wmdd.predict(with_losses.out)
+    assert found.sets == {"all": 5, "real": 3, "optimised": 2}
+    assert list(found.correlations) == list(LOSSES)
+    assert all(of["all"].n == 5 for of in found.correlations.values())
+    text = (with_losses.out / "bench.md").read_text("utf-8")
+    assert "## Which losses predict" in text
+
+
+def test_measured_sets_are_found_finished_with_and_without_losses(with_losses: Finished) -> None:
+    recipe = choose_bench("digits", with_losses.out / "bench.yaml")
+    assert recipe.losses
+    for asked in (recipe, recipe.with_(losses=False)):
+        listener = Listener()
+        again = wmdd.bench("digits", recipe=asked, out=with_losses.out, store=with_losses.store, watcher=listener)
+        assert listener.made == []
+        assert sum(note.endswith("found finished") for note in listener.notes) == 8
+        assert [cell["losses"] for cell in again.results["cells"]] == [
+            cell["losses"] for cell in with_losses.results["cells"]
+        ]
+
+
+def test_finished_sets_are_measured_later(finished: Finished, tmp_path: Path) -> None:
+    recipe = BENCH.with_(methods=("wmdd",), ipcs=(1,), distill_seeds=1, variants={})
+    place = {"out": tmp_path / "out", "store": finished.store}
+    assert wmdd.bench("digits", recipe=recipe, **place).results["cells"][1]["losses"] == {}
+    listener = Listener()
+    run = wmdd.bench("digits", recipe=recipe.with_(losses=True), watcher=listener, **place)
+    assert set(run.results["cells"][1]["losses"]) == set(LOSSES)
+    assert not {"recover", "relabel", "evaluate", "squeeze"} & set(listener.made)
+    cropped = recipe.with_(losses=True, base=merged(BASE, {"relabel.crop_min": 0.5}))
+    again = wmdd.bench("digits", recipe=cropped, **place)
+    assert again.results["cells"][1]["losses"]["w2_views"] != run.results["cells"][1]["losses"]["w2_views"]
 
 
 def test_a_stopped_bench_goes_on(finished: Finished, tmp_path: Path) -> None:

@@ -75,7 +75,7 @@ def test_a_bench_recipe_has_a_lab_card(name: str) -> None:
     assert card.split("\n")[0].endswith(".")
     for label in CARD:
         assert re.search(rf"^ *{label}\b.*: *\S", card, re.MULTILINE), f"{name}: no {label}"
-    assert f"wmdd bench FOLDER --recipe {name}" in card
+    assert re.search(rf"`wmdd bench (FOLDER|digits) --recipe {name}\b", card)
 
 
 def test_the_ablation_crosses_losses_with_statistics() -> None:

@@ -12,6 +12,7 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "distill": api.distill,
     "evaluate": api.evaluate,
     "bench": api.bench,
+    "predict": api.predict,
     "report": api.report,
     "status": api.status,
     "export": api.export,

@@ -18,12 +18,12 @@ from wmdd.artifacts.files import write_json
 from wmdd.artifacts.parsing import read_as
 from wmdd.artifacts.sums import damaged
 from wmdd.artifacts.tensors import mapped_tensor, read_tensors, write_tensors
-from wmdd.values import ClassStatistics, EpochLabels, LazyEpochs, SoftLabels, Trajectories
+from wmdd.values import ClassFeatures, ClassStatistics, EpochLabels, LazyEpochs, SoftLabels, Trajectories
 from wmdd.values.labels import epoch_name
 
 FORMAT = 1
 Record = TypeVar("Record")
-MAPPED: dict[type, str] = {ClassStatistics: "features", Trajectories: "parameters"}
+MAPPED: dict[type, str] = {ClassStatistics: "features", ClassFeatures: "features", Trajectories: "parameters"}
 """Fields that stages write in place, into `NAME.safetensors`."""
 
 

@@ -6,12 +6,13 @@ from wmdd.cli.arguments import Action
 from wmdd.cli.bench import bench
 from wmdd.cli.distill import distill
 from wmdd.cli.evaluate import evaluate
-from wmdd.cli.inspect import doctor, export, report, show_list, status, version
+from wmdd.cli.inspect import doctor, export, predict, report, show_list, status, version
 
 COMMANDS: dict[str, Callable[[Sequence[str]], Action]] = {
     "distill": distill,
     "evaluate": evaluate,
     "bench": bench,
+    "predict": predict,
     "report": report,
     "status": status,
     "export": export,

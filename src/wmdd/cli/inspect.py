@@ -1,4 +1,4 @@
-"""Commands that look at what is there and compute nothing: report, status, export, list, doctor, version."""
+"""Commands that look at what is there and compute nothing: predict, report, status, export, list, doctor, version."""
 
 from collections.abc import Sequence
 
@@ -6,11 +6,13 @@ from wmdd.cli.arguments import Action, read_flags, refuse, target_of
 from wmdd.cli.render import say, show_names, show_table
 from wmdd.requests.inspect import (
     ExportFlags,
+    PredictFlags,
     ReportFlags,
     StatusFlags,
     export_request,
     list_names,
     list_request,
+    predict_request,
     report_request,
     status_request,
 )
@@ -26,6 +28,24 @@ def report(words: Sequence[str]) -> Action:
         from wmdd.report import write_page  # noqa: PLC0415 - imports matplotlib
 
         return say(str(write_page(request.run)))
+
+    return act
+
+
+def predict(words: Sequence[str]) -> Action:
+    """`wmdd predict BENCH`."""
+    request = predict_request(target_of(PredictFlags, words))
+    refuse(words[1:], ())
+
+    def act() -> int:
+        request.require_inputs()
+        from wmdd.report.prediction import caption, columns, lines, predict_bench, sentence, setting  # noqa: PLC0415
+
+        found = predict_bench(request.run)
+        for each in found:
+            show_table(setting(each), columns(each), lines(each))
+            say(f"{sentence(each)}\n")
+        return say(caption(found))
 
     return act
 

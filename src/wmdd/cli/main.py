@@ -15,8 +15,9 @@ wmdd shrinks an image-classification data set to a few synthetic images per clas
   wmdd evaluate RUN --data DATA [--students NAME ...] [--protocols NAME ...] [--seeds N] [--labels soft|hard|both]
                     [--epochs N] [--device auto] [--precision auto] [--SECTION.SETTING VALUE ...]
   wmdd bench    DATA [--methods all|NAME ...] [--ipcs 1 10 ...] [--students NAME ...] [--protocols NAME ...]
-                    [--seeds N] [--distill-seeds N] [--recipe NAME|FILE] [--out DIR] [--store DIR]
+                    [--seeds N] [--distill-seeds N] [--losses] [--recipe NAME|FILE] [--out DIR] [--store DIR]
                     [--SECTION.SETTING VALUE ...]
+  wmdd predict  BENCH                     which losses of its sets predict what students reach (needs `bench --losses`)
   wmdd report   RUN                       write RUN/report.html again; of a bench, its tables and its page
   wmdd status   RUN                       how far a run has come
   wmdd export   RUN --format imagefolder|parquet|safetensors --to DIR

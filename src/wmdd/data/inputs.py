@@ -1,6 +1,6 @@
 """From pixels to what a network sees: central crop, normalisation, views."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -52,6 +52,20 @@ def distilled_inputs(distilled: DistilledSet, rows: Tensor | slice, device: torc
     if distilled.exact is not None:
         return distilled.exact[rows].to(device)
     return to_float(distilled.images[rows].to(device), distilled.mean, distilled.std)
+
+
+def in_form_of(distilled: DistilledSet, form: InputForm) -> DistilledSet:
+    """Return the set in the normalisation of `form`: that of another teacher than the one it was made for."""
+    if (distilled.mean, distilled.std) == (form.mean, form.std):
+        return distilled
+    exact = distilled.exact
+    if exact is not None:
+        mean, std, new_mean, new_std = (
+            torch.tensor(values, dtype=torch.float32).view(-1, 1, 1)
+            for values in (distilled.mean, distilled.std, form.mean, form.std)
+        )
+        exact = (exact * std + mean - new_mean) / new_std
+    return replace(distilled, mean=form.mean, std=form.std, exact=exact)
 
 
 def view_inputs(distilled: DistilledSet, views: Views, device: torch.device, orders: Tensor | None = None) -> Tensor:

@@ -61,6 +61,12 @@ def losses_of(name: str) -> Mapping[str, str]:
     return {} if card is None else card.losses
 
 
+def is_real(name: str) -> bool:
+    """Return whether a method's images are real ones, whole or in pieces; no for an unknown name."""
+    card = _card_if_sound(name)
+    return card is not None and card.real
+
+
 def _card_if_sound(name: str) -> Method | None:
     try:
         return find_method(name)

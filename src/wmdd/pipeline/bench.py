@@ -7,7 +7,7 @@ the statistics, not the students of the random images. A cell that fails is a li
 import time
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,15 @@ from wmdd.artifacts.keys import result_key
 from wmdd.artifacts.parsing import read_as
 from wmdd.data.sources.opening import open_data
 from wmdd.errors import ArtifactError, WmddError
+from wmdd.methods.algorithm import Work
+from wmdd.pipeline.bench_losses import Measures, losses_work
 from wmdd.pipeline.bench_recipe import BenchRecipe, Cell, cells
 from wmdd.pipeline.bench_results import bench_results, cell_entry, finished_entry
 from wmdd.pipeline.estimate import announce_bench, span
 from wmdd.pipeline.plan import RunPlan, plan_run
 from wmdd.pipeline.provenance import versions
 from wmdd.pipeline.run import run_stages
-from wmdd.pipeline.run_files import BENCH_FILE, BENCH_SCHEMA, read_metrics
+from wmdd.pipeline.run_files import BENCH_FILE, BENCH_SCHEMA, METRICS_FILE, read_metrics
 from wmdd.pipeline.runner import Runner, StoredResult, given_images
 from wmdd.pipeline.watchers import OnlyNew, Watcher
 from wmdd.settings import Recipe
@@ -54,6 +56,8 @@ class _Bench:
     out: Path
     store: Path
     watcher: Watcher
+    measures: Measures | None = None
+    """How the losses of the sets are measured; None where they are not asked for."""
 
     def runner(self, recipe: Recipe, folder: str) -> Runner:
         """Return a runner that leaves its files in a folder of the bench's."""
@@ -61,10 +65,12 @@ class _Bench:
         return Runner(recipe=recipe, store=Store(root=self.store), out=self.out / folder, watcher=self.watcher)
 
     def identity(self, cell: Cell) -> dict[str, str]:
-        """Return a hash of everything that a cell is made from."""
+        """Return a hash of everything that a cell is made from, and what its losses depend on beside, if asked for."""
         code = {name: versions().get(name, "") for name in ("wmdd", "commit")}
         images = [self.base.train.fingerprint, self.base.val.fingerprint]
-        return {"identity": result_key("cell", BENCH_SCHEMA, {"recipe": cell.recipe.counted(), "code": code}, images)}
+        made_from = {"recipe": cell.recipe.counted(), "code": code}
+        measured = {} if self.measures is None else {"losses": self.measures.identity}
+        return {"identity": result_key("cell", BENCH_SCHEMA, made_from, images), **measured}
 
 
 def bench(
@@ -95,9 +101,11 @@ def bench(
     this = _Bench(data=data, base=base, out=out, store=store, watcher=OnlyNew(watcher or Watcher()))
     runner = this.runner(table[0].recipe, "teacher")
     plans = [(cell, _plan(cell, base)) for cell in table]
-    announce_bench(base, plans, runner)
+    announce_bench(base, plans, runner, losses=_losses_work(recipe, plans))
     teacher = runner.run(SQUEEZE, given_images(train), given_images(val), settings=shared.squeeze)
     results = bench_results(recipe, base, runner, teacher, command)
+    if recipe.losses:
+        this = replace(this, measures=Measures.of(runner, base, teacher))
     _make_all(this, plans, results, teacher)
     return BenchRun(out=out, results=results)
 
@@ -108,6 +116,15 @@ def _plan(cell: Cell, base: RunPlan) -> RunPlan | Exception:
         return plan_run(cell.recipe, base.train, base.val)
     except Exception as error:  # noqa: BLE001 - a bug in one method must not cost the others' rows
         return error
+
+
+def _losses_work(recipe: BenchRecipe, plans: Sequence[tuple[Cell, RunPlan | Exception]]) -> list[Work]:
+    """Count what measuring the losses of all sets passes through networks; nothing if they are not asked for."""
+    sound = [plan for _, plan in plans if isinstance(plan, RunPlan)]
+    if not recipe.losses or not sound:
+        return []
+    images = sum(plan.recipe.ipc * len(plan.train.classes) for plan in sound)
+    return losses_work(sound[0], sets=len(sound), images=images)
 
 
 def _make_all(
@@ -141,7 +158,7 @@ def _finished(bench: _Bench, cell: Cell) -> dict[str, Any] | None:
     folder = bench.out / cell.folder
     try:
         done = read_as(dict[str, str], folder / _DONE)
-        return read_metrics(folder) if done == bench.identity(cell) else None
+        return read_metrics(folder) if done.items() >= bench.identity(cell).items() else None
     except ArtifactError:
         return None
 
@@ -169,5 +186,8 @@ def _make(bench: _Bench, cell: Cell, plan: RunPlan | Exception) -> dict[str, Any
     write_bytes(runner.out / "recipe.yaml", write_recipe(cell.recipe).encode())
     command = f"wmdd distill {bench.data} --recipe {runner.out / 'recipe.yaml'}"
     metrics = run_stages(runner, plan, command)
+    if bench.measures is not None:
+        metrics["losses"] = bench.measures.losses(runner.of_role("sets")[0], of=cell.name)
+        write_json(runner.out / METRICS_FILE, metrics)
     write_json(runner.out / _DONE, bench.identity(cell))
     return metrics

@@ -35,6 +35,9 @@ class BenchRecipe(Section):
     """Rows that differ from the base: name → settings. A variant with the name of a method changes that method's row;
     another one may name its `method`, else it is the base's."""
 
+    losses: bool = False
+    """Measure every set by the losses of distillation too, so that `wmdd predict` can tell which of them predict."""
+
     @property
     def shared(self) -> Recipe:
         """The settings that all rows share, as the recipe of random real images."""

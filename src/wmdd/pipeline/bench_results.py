@@ -43,7 +43,7 @@ def cell_entry(cell: Cell, state: str, **facts: Any) -> dict[str, Any]:
         "state": state,
         "error": "",
         "folder": cell.folder,
-        **{"scores": [], "beside": [], "seconds": {}, "memory": {}, "bytes": {}, "warnings": []},
+        **{"scores": [], "beside": [], "seconds": {}, "memory": {}, "bytes": {}, "losses": {}, "warnings": []},
         **facts,
     }
 
@@ -65,5 +65,6 @@ def finished_entry(cell: Cell, metrics: dict[str, Any], teacher: StoredResult) -
         seconds=seconds,
         memory=memory,
         bytes=metrics["bytes"],
+        losses=metrics.get("losses", {}),
         warnings=metrics.get("warnings", []),
     )

@@ -81,8 +81,17 @@ def announce(plan: RunPlan, runner: Runner) -> None:
     )
 
 
-def announce_bench(base: RunPlan, plans: Sequence[tuple[Cell, RunPlan | Exception]], runner: Runner) -> None:
-    """Tell the watcher what the bench will cost if nothing of it is finished yet, as far as that can be known."""
+def announce_bench(
+    base: RunPlan,
+    plans: Sequence[tuple[Cell, RunPlan | Exception]],
+    runner: Runner,
+    *,
+    losses: Sequence[Work] = (),
+) -> None:
+    """Tell the watcher what the bench will cost if nothing of it is finished yet, as far as that can be known.
+
+    `losses` is the work of measuring the losses of all sets; none if they are not asked for.
+    """
     sound = [(cell, plan) for cell, plan in plans if isinstance(plan, RunPlan)]
     work = [plan.work for _, plan in sound]
     networks = {arch: spec for _, plan in sound for arch, spec in plan.networks.items()}
@@ -92,6 +101,7 @@ def announce_bench(base: RunPlan, plans: Sequence[tuple[Cell, RunPlan | Exceptio
         "methods": sum(speeds.seconds(each.method or ()) for each in work),
         "labels": sum(speeds.seconds(each.labels) for each in work),
         "students": sum(speeds.seconds(each.students) for each in work),
+        **({"losses": speeds.seconds(losses)} if losses else {}),
     }
     rows = dict.fromkeys(cell.row for cell, plan in sound if plan.work.method is None)
     unknown = f", not counting {', '.join(rows)} themselves" if rows else ""

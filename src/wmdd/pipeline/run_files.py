@@ -27,6 +27,8 @@ Accuracy = Annotated[float, Field(ge=0, le=100)]
 Amounts = dict[str, Annotated[float, Field(ge=0)]]
 """Seconds or bytes, by what they were spent on."""
 Fraction = Annotated[float, Field(ge=-1, le=1)]
+Losses = dict[str, Annotated[float, Field(allow_inf_nan=False)]]
+"""Of a set, by name."""
 
 
 _BY_CLASS = frozenset({"cost", "floor", "random_cost", "random_std", "distance"})
@@ -187,6 +189,7 @@ class Metrics:
     seconds: Amounts = field(default_factory=dict)
     costs: dict[str, CostRow] = field(default_factory=dict)
     bytes: Amounts = field(default_factory=dict)
+    losses: Losses = field(default_factory=dict)
     run: MachineRow = field(default_factory=MachineRow)
 
 
@@ -253,6 +256,7 @@ class CellRow:
     seconds: Amounts
     memory: Amounts
     bytes: Amounts
+    losses: Losses = field(default_factory=dict)
     warnings: tuple[RunWarning, ...] = ()
 
 

@@ -133,6 +133,11 @@ class Runner:
         self._roles = {role: [folders[each.key] for each in results] for role, results in roles.items()}
         self._tell(current=None)
 
+    def of_role(self, role: str) -> list[StoredResult]:
+        """Return the results that `name_roles` gave a role."""
+        by_name = {result.folder.path.name: result for result in self.results}
+        return [by_name[name] for name in self._roles.get(role, [])]
+
     def _key(self, stage: Stage, settings: Section, facts: dict[str, Any], inputs: InputKeys) -> str:
         counted = {**settings.counted(), **facts}
         if isinstance(settings, SqueezeSettings) and settings.checkpoint is not None:

@@ -1,7 +1,8 @@
 """From the finished files of a run or bench folder to tables and a page that opens offline; free of torch.
 
 - A run: `page` reads the folder and shows sentences (`tables`), curves (`collect`) and the diagnosis (`distances`).
-- A bench: `bench` reads `bench.json`, `bench_tables` words it, `bench_page` writes it as HTML, Markdown and LaTeX.
+- A bench: `bench` reads `bench.json`, `bench_tables` words it, `bench_page` writes it as HTML, Markdown and LaTeX;
+  `prediction` says which losses of its sets predict what students reach.
 - Both: `figures` draws a `collect.Plot`, `templates` fills a template;
   `evaluation.rows` and `evaluation.comparison` sum up and compare the scores.
 """
@@ -13,11 +14,13 @@ from wmdd.evaluation.rows import Row
 from wmdd.pipeline.run_files import BENCH_FILE
 from wmdd.report.bench_page import write_bench
 from wmdd.report.page import write_report
+from wmdd.report.prediction import predict_bench
 from wmdd.report.tables import READING, sampling, summary_rows, tested, verdict
 
 __all__ = [
     "READING",
     "Row",
+    "predict_bench",
     "sampling",
     "summary_rows",
     "tested",

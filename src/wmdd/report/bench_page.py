@@ -9,6 +9,7 @@ from wmdd.artifacts.files import write_bytes
 from wmdd.evaluation.rows import BASELINE, number
 from wmdd.evaluation.tested import kind_tested
 from wmdd.methods.catalogue import title_of
+from wmdd.report import prediction
 from wmdd.report.bench import Bench, Panel, read_bench
 from wmdd.report.bench_tables import COLUMNS, finding, full_data, notes, table_lines, warnings
 from wmdd.report.collect import PANELS, Plot, Series, slug
@@ -64,6 +65,8 @@ def render_bench(bench: Bench) -> dict[str, str]:
         "drawings": [draw(plot) for panel in bench.panels[:PANELS] for plot in plots(panel, bench)],
         "heatmaps": heatmaps(bench),
         "warnings": warnings(bench),
+        "predictions": prediction.of_results(bench.results),
+        "prediction": prediction,
     }
     return {name: render(f"{name}.j2", **content) for name in ("bench.md", "bench.tex", "bench.html")}
 

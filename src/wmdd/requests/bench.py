@@ -45,6 +45,8 @@ class BenchFlags(Flags):
     distill_seeds: PositiveInt | None = None
     """Sets for each row and number of images per class; with 1, differences hold for these very sets only; none = the
     recipe's."""
+    losses: bool | None = None
+    """Measure every set by the losses of distillation too, for `wmdd predict`; none = as the recipe has it."""
     recipe: str | None = None
     """Name of a recipe or of a bench recipe (`wmdd list recipes`), or a YAML file with one; none = that of DATA."""
     out: str | None = None
@@ -97,7 +99,7 @@ def bench_request(data: str | Path, given: Given, recipe: BenchRecipe | None = N
 def bench_table(data: str, flags: BenchFlags, recipe: BenchRecipe | None = None) -> BenchRecipe:
     """Return the bench recipe with the rows and columns that the flags name."""
     table = choose_bench(data, flags.recipe) if recipe is None else recipe
-    changes = {name: getattr(flags, name) for name in ("methods", "ipcs", "distill_seeds")}
+    changes = {name: getattr(flags, name) for name in ("methods", "ipcs", "distill_seeds", "losses")}
     if flags.methods is not None and "all" in flags.methods:
         changes["methods"] = (*known_methods(), *table.variants)
     return table.with_(**{name: value for name, value in changes.items() if value is not None})

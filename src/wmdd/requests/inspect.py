@@ -1,4 +1,4 @@
-"""`wmdd report`, `status`, `export` and `list`, and their functions: what they look at."""
+"""`wmdd predict`, `report`, `status`, `export` and `list`, and their functions: what they look at."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +12,13 @@ from wmdd.models.names import list_models
 from wmdd.product.folders import ExportFormat
 from wmdd.recipes import BENCHES, RECIPES
 from wmdd.requests.given import Flags, Given, require_folder, require_target, sort_given
+
+
+class PredictFlags(Flags):
+    """`wmdd predict` has none."""
+
+    command: ClassVar[str] = "predict"
+    usage: ClassVar[str] = "`wmdd predict BENCH`"
 
 
 class ReportFlags(Flags):
@@ -57,6 +64,11 @@ class ExportRequest(FolderRequest):
 
     format: ExportFormat
     to: Path
+
+
+def predict_request(bench: str | Path) -> FolderRequest:
+    """Return the folder of the bench whose losses are asked about; raises `ConfigError` if none is named."""
+    return FolderRequest(run=Path(require_target(PredictFlags, bench)))
 
 
 def report_request(run: str | Path) -> FolderRequest:

@@ -42,7 +42,7 @@ def statistics(
     teacher.require_classes(train.classes)
     model = build_teacher(teacher, ctx.device)
     counts = class_counts(train)
-    features = ctx.array("features", (len(train), _feature_width(model, teacher)))
+    features = ctx.array("features", (len(train), feature_width(model, teacher)))
 
     def rows(label: int) -> Tensor:
         return features[sum(counts[:label]) : sum(counts[: label + 1])]
@@ -88,15 +88,20 @@ def pass_class(
             model(inputs.contiguous(memory_format=torch.channels_last))
             features.append(latest.features.float().cpu())
     found = torch.cat(features)
-    if not bool(torch.isfinite(found).all()):
-        raise NumericsError(
-            f"the teacher's features are not finite; got NaN or infinity for images of class {train.classes[label]!r}, "
-            f"and {weights_in_words(model)}; give or train a sound teacher"
-        )
+    require_finite_features(found, train.classes[label], model)
     return found
 
 
-def _feature_width(model: nn.Module, teacher: Teacher) -> int:
+def require_finite_features(features: Tensor, name: str, model: nn.Module) -> None:
+    """Raise `NumericsError` if the teacher `model` gives images of class `name` features that are not finite."""
+    if not bool(torch.isfinite(features).all()):
+        raise NumericsError(
+            f"the teacher's features are not finite; got NaN or infinity for images of class {name!r}, "
+            f"and {weights_in_words(model)}; give or train a sound teacher"
+        )
+
+
+def feature_width(model: nn.Module, teacher: Teacher) -> int:
     """Return D, from a pass of one grey image."""
     spec = teacher.spec
     image = torch.zeros(1, spec.channels, spec.image_size, spec.image_size, device=next(model.parameters()).device)

@@ -7,13 +7,22 @@ channels · `S` side of the canvas that images are stored at · `R` side of the 
 Records are frozen: a stage reads some and returns a new one. They know nothing of networks, disks or settings.
 """
 
-from wmdd.values.features import Barycenters, ClassStatistics, LayerStatistics, ModelSpec, Teacher, Trajectories
+from wmdd.values.features import (
+    Barycenters,
+    ClassFeatures,
+    ClassStatistics,
+    LayerStatistics,
+    ModelSpec,
+    Teacher,
+    Trajectories,
+)
 from wmdd.values.images import Images, ImageSet
 from wmdd.values.labels import DrawnViews, EpochLabels, LazyEpochs, SoftLabels, Views
-from wmdd.values.sets import Diagnosis, DistilledSet, Evaluation, Score
+from wmdd.values.sets import Diagnosis, DistilledSet, Evaluation, Score, SetLosses
 
 __all__ = [
     "Barycenters",
+    "ClassFeatures",
     "ClassStatistics",
     "Diagnosis",
     "DistilledSet",
@@ -26,6 +35,7 @@ __all__ = [
     "LazyEpochs",
     "ModelSpec",
     "Score",
+    "SetLosses",
     "SoftLabels",
     "Teacher",
     "Trajectories",

@@ -48,13 +48,26 @@ class Teacher:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ClassStatistics:
-    """What the teacher sees of each class of the real data."""
+class ClassFeatures:
+    """Features of real images or of views of them, class by class."""
 
     features: Tensor
     """float32 `(N, D)`: penultimate features, sorted by class, stored order within a class. May be memory-mapped."""
     counts: tuple[int, ...]
-    """Images of each class; class k owns rows `sum(counts[:k])` to `sum(counts[:k+1])`."""
+    """Rows of each class; class k owns rows `sum(counts[:k])` to `sum(counts[:k+1])`."""
+
+    __repr__ = short_repr
+
+    def of_class(self, label: int) -> Tensor:
+        """Return the features of class `label`, `(n_k, D)`."""
+        start = sum(self.counts[:label])
+        return self.features[start : start + self.counts[label]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassStatistics(ClassFeatures):
+    """What the teacher sees of each class of the real data: the features of all images, and moments."""
+
     layers: tuple[str, ...]
     """Names of the L BatchNorm layers in the order in which their inputs stand in `means`."""
     widths: tuple[int, ...]
@@ -65,11 +78,6 @@ class ClassStatistics:
     """float64 `(C, F)`: biased variance of the same."""
 
     __repr__ = short_repr
-
-    def of_class(self, label: int) -> Tensor:
-        """Return the features of class `label`, `(n_k, D)`."""
-        start = sum(self.counts[:label])
-        return self.features[start : start + self.counts[label]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

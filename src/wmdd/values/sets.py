@@ -1,5 +1,6 @@
 """Distilled sets, and what is measured of them; shapes as in `wmdd.values`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from torch import Tensor
@@ -79,6 +80,23 @@ class Diagnosis:
     loss_bounds: Tensor | None = None
 
     __repr__ = short_repr
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetLosses:
+    """What losses of distillation, by the names of `evaluation/loss_cards.py`, say of a set, however it was made."""
+
+    set: str
+    """Method that made it."""
+    values: Mapping[str, Tensor]
+    """Name → float64 `(C,)`, a value for each class; `(1,)` for losses of all classes together."""
+
+    __repr__ = short_repr
+
+    @property
+    def means(self) -> dict[str, float]:
+        """Mean over the classes of every loss."""
+        return {name: float(values.mean()) for name, values in self.values.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

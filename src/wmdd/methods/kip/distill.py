@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from wmdd.context import Context
+from wmdd.data.class_batches import ClassBatches
 from wmdd.methods.algorithm import Algorithm, Result, Stages
 from wmdd.methods.kip import KipSettings
-from wmdd.methods.kits.matching import ClassBatches
 from wmdd.settings import Recipe
 from wmdd.stages.stage import Stage
 from wmdd.training.images import Descent, Variable, Variables, optimise

@@ -12,7 +12,7 @@ network seeds everything anew, by the clock), and BatchNorm layers are recalibra
 Networks always compute in fp32: second derivatives are too coarse in bf16.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -28,13 +28,12 @@ from wmdd.methods.kits.settings import GradientSettings
 from wmdd.models.building import fresh_network
 from wmdd.settings import Recipe
 from wmdd.stages.stage import Stage
+from wmdd.training.gradients import class_gradient, gradient_distance
 from wmdd.training.images import Descent, Variable, Variables, optimise
 from wmdd.training.losses import label_loss
 from wmdd.training.pixels import class_labels, start_images, unbounded_set
 from wmdd.training.unroll import SECOND_ORDER
 from wmdd.values import DistilledSet, ImageSet, Teacher
-
-_TINY = 1e-6
 
 
 def match_gradients(
@@ -106,8 +105,8 @@ class _GradientLoss:
         """Return the distance of the gradients of one class's real and distilled images `(K, ch, R, R)`."""
         real, images = self.batches.pair(images, label, step)
         with seeded(stream_seed(self.ctx.seed, self.ctx.stage, "dropout", step, label), self.ctx.device):
-            wanted = _gradient(model, real, label, differentiable=False)
-            found = _gradient(model, images, label, differentiable=True)
+            wanted = class_gradient(model, real, label, differentiable=False)
+            found = class_gradient(model, images, label, differentiable=True)
         return gradient_distance(found, wanted, self.settings.distance)
 
     def _train(self, model: nn.Module, images: Tensor, step: int) -> None:
@@ -125,40 +124,6 @@ class _GradientLoss:
                     optimiser.zero_grad(set_to_none=True)
                     loss.backward()
                     optimiser.step()
-
-
-def _gradient(model: nn.Module, images: Tensor, label: int, *, differentiable: bool) -> tuple[Tensor, ...]:
-    """Return the gradient of the mean cross-entropy of images that are all of class `label`."""
-    labels = torch.full((len(images),), label, device=images.device)
-    loss = label_loss(model(images), labels)
-    return torch.autograd.grad(loss, list(model.parameters()), create_graph=differentiable)
-
-
-def gradient_distance(found: Sequence[Tensor], wanted: Sequence[Tensor], form: str = "rows") -> Tensor:
-    """Return the distance of two gradients, each a tensor for each parameter, as a scalar.
-
-    `rows` (Zhao, Mopuri and Bilen, ICLR 2021, eq. 10): sum over weights, and over their output rows i, of
-    1 - <f_i, w_i> / (||f_i|| ||w_i|| + 1e-6); a convolution `(O, I, k, k)` has O rows. One-dimensional tensors (biases,
-    affine parameters of norms) do not count. `mse` and `cos` take all tensors as one vector: the squared length of the
-    difference, and one minus the cosine.
-
-    Raises:
-        ValueError: the form is unknown.
-    """
-    if form == "rows":
-        pairs = [(f.flatten(1), w.flatten(1)) for f, w in zip(found, wanted, strict=True) if f.ndim > 1]
-        return torch.stack([_one_minus_cosine(f, w).sum() for f, w in pairs]).sum()
-    one, other = (torch.cat([part.flatten() for part in parts]) for parts in (found, wanted))
-    if form == "mse":
-        return (one - other).square().sum()
-    if form == "cos":
-        return _one_minus_cosine(one, other)
-    raise ValueError(f"unknown distance of gradients; got {form!r}; use rows, mse or cos")
-
-
-def _one_minus_cosine(one: Tensor, other: Tensor) -> Tensor:
-    lengths = torch.linalg.vector_norm(one, dim=-1) * torch.linalg.vector_norm(other, dim=-1)
-    return 1 - (one * other).sum(-1) / (lengths + _TINY)
 
 
 MATCH_GRADIENTS = Stage(name="match_gradients", version=2, run=match_gradients, output=DistilledSet, networks=False)

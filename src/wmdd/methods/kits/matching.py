@@ -1,44 +1,16 @@
 """Real and distilled images of a class, as fresh random networks are given them, one after the other."""
 
 from dataclasses import dataclass
-from functools import cached_property
 
-import torch
 from torch import Tensor, nn
 
 from wmdd.context import Context
+from wmdd.data.class_batches import ClassBatches
 from wmdd.data.dsa import apply_dsa, draw_dsa
-from wmdd.data.inputs import InputForm, network_inputs
 from wmdd.methods.kits.settings import MatchingSettings
-from wmdd.models.batchnorm import batchnorm_layers, recalibrate_batchnorm
 from wmdd.models.building import network_spec
+from wmdd.training.recalibration import recalibrate_by_classes
 from wmdd.values import ImageSet, ModelSpec, Teacher
-
-BATCHNORM_IMAGES = 16
-"""Real images of each class by which BatchNorm layers are recalibrated."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClassBatches:
-    """Random real images of a class at a time, cropped and normalised, drawn from the caller's own stream."""
-
-    images: ImageSet
-    form: InputForm
-    device: torch.device
-
-    def draw(self, label: int, count: int, generator: torch.Generator) -> Tensor:
-        """Return `count` images of class `label`, or all if there are fewer, drawn without replacement.
-
-        Returns:
-            float32 `(count, ch, R, R)` on the device. Images that are not in memory are decoded here.
-        """
-        members = self._members[label]
-        chosen = members[torch.randperm(len(members), generator=generator)[:count]]
-        return network_inputs(self.images.images.fetch(chosen.tolist()).to(self.device), self.form)
-
-    @cached_property
-    def _members(self) -> list[Tensor]:
-        return [self.images.of_class(label) for label in range(len(self.images.classes))]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,10 +37,5 @@ class SiameseBatches:
         return apply_dsa(real, transform), apply_dsa(images, transform)
 
     def recalibrate(self, model: nn.Module, step: int) -> None:
-        """Let BatchNorm layers, if there are any, normalise by real images of all classes: one class would not do."""
-        if not batchnorm_layers(model):
-            return
-        labels = range(self.spec.num_classes)
-        streams = (self.ctx.generator("batchnorm", step, label) for label in labels)
-        few = [self.real.draw(label, BATCHNORM_IMAGES, stream) for label, stream in zip(labels, streams, strict=True)]
-        recalibrate_batchnorm(model, (torch.cat(few),))
+        """Let BatchNorm layers, if there are any, normalise by real images of all classes, drawn for this step."""
+        recalibrate_by_classes(model, self.real, lambda label: self.ctx.generator("batchnorm", step, label))

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import torch
 
+from wmdd.data.class_batches import ClassBatches
 from wmdd.data.inputs import Normalisation
 from wmdd.data.loading import to_float
-from wmdd.methods.kits.matching import ClassBatches
 from wmdd.values import ImageSet
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.3, 0.25)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from wmdd.methods.kits.gradients import gradient_distance
+from wmdd.training.gradients import gradient_distance
 
 SHAPES = ((4, 3, 3, 3), (4,), (5, 2, 2), (6, 7), (6,))
 
