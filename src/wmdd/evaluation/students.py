@@ -1,5 +1,6 @@
 """The students of an evaluation: which networks learn under which protocols, by which procedure, from which seeds."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Literal
@@ -64,6 +65,11 @@ def planned_students(
             )
             for labels, arch, seed in product(kinds, archs, range(seeds))
         ]
+    return numbered(students)
+
+
+def numbered(students: Sequence[Student]) -> list[Student]:
+    """Return the students, each with its number among them."""
     return [replace(student, number=number, total=len(students)) for number, student in enumerate(students)]
 
 

@@ -17,7 +17,7 @@ from wmdd.evaluation.accuracy import accuracies
 from wmdd.evaluation.procedures import PROCEDURES, Test
 from wmdd.evaluation.protocols import Procedure
 from wmdd.evaluation.students import Student, planned_students
-from wmdd.evaluation.supervision import Supervision
+from wmdd.evaluation.supervision import Supervision, fixed
 from wmdd.models.committee import build_teachers
 from wmdd.settings import EvaluateSettings
 from wmdd.stages.stage import Stage
@@ -48,14 +48,20 @@ def evaluate(
         record.require_classes(val.classes)
     supervision = Supervision(
         distilled=distilled,
+        supply=fixed(distilled),
         soft_labels=soft_labels,
         teacher=build_teachers(teachers, ctx.device),
         stem=teachers[0].spec.stem,
     )
     students = planned_students(settings, distilled, own_procedure=own_procedure, stored_epochs=len(soft_labels.epochs))
+    return teach_and_test(students, supervision, val, ctx)
+
+
+def teach_and_test(students: Sequence[Student], supervision: Supervision, val: ImageSet, ctx: Context) -> Evaluation:
+    """Return the scores of these students, of whom those that are finished are not trained again."""
 
     def test(model: nn.Module) -> dict[str, float]:
-        return accuracies(model, val, distilled, ctx)
+        return accuracies(model, val, supervision.distilled, ctx)
 
     return Evaluation(scores=tuple(_score(student, supervision, test, ctx) for student in students))
 

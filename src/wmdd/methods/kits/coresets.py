@@ -7,12 +7,12 @@ random starts is a function of the points. Shapes: `n` points of a class, `D` fe
 from collections.abc import Callable
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from wmdd.context import Context, Saved
-from wmdd.data.loading import centre_crop, class_counts, require_images
+from wmdd.data.loading import class_counts, require_images
+from wmdd.data.real_sets import real_set
 from wmdd.errors import DataError
 from wmdd.methods.algorithm import Algorithm, Result, Size, Stages, Work
 from wmdd.settings import NoSettings, Recipe, Section, StatisticsSettings
@@ -72,19 +72,6 @@ def _require_same_images(train: ImageSet, statistics: ClassStatistics) -> None:
             f"statistics and images do not belong together; got {sum(statistics.counts)} rows for {len(train)} images, "
             "or other numbers in the classes; give the statistics of these images"
         )
-
-
-def real_set(method: str, train: ImageSet, teacher: Teacher, chosen: list[int], ipc: int) -> DistilledSet:
-    """Return the images at positions `chosen`, class by class, `ipc` of each, as a distilled set."""
-    return DistilledSet(
-        method=method,
-        images=centre_crop(train.images.fetch(chosen), train.image_size).contiguous(),
-        labels=train.labels[chosen],
-        weights=torch.full((len(chosen),), 1 / ipc),
-        classes=train.classes,
-        mean=teacher.mean,
-        std=teacher.std,
-    )
 
 
 def feature_coreset(method: str, choose: Callable[[Points, int], Rows]) -> Stage:
