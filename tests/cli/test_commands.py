@@ -77,7 +77,7 @@ def test_the_pinned_surface() -> None:
     assert set(known_settings()) == set(SETTINGS.split())
     stages = {stage for card in builtin_methods().values() for stage in card.stages}
     assert stages == {
-        *("statistics", "barycenter", "recover", "random", "herding", "k-center", "k-means", "rded"),
+        *("statistics", "barycenter", "recover", "random", "herding", "k-center", "k-means", "k-medoids", "rded"),
         *("match_gradients", "match_means", "dd", "experts", "mtt", "kip", "ls"),
         *("invert", "layer_statistics", "gvbsm", "selfsupervised"),
     }
