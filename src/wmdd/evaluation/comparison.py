@@ -11,6 +11,7 @@ from statistics import fmean, stdev, variance
 from typing import Any, NamedTuple
 
 from wmdd.evaluation.proportion import wilson
+from wmdd.evaluation.protocols import is_pool
 
 BASELINE = "random"
 """The set that all others are compared with: as many random real images."""
@@ -46,6 +47,8 @@ class Row:
     top5: float | None
     best: float | None
     """Mean of `top1_best`; shown, but never used."""
+    seen: float | None = None
+    """Images that a student was shown in training, mean over the students; 0 or None if not known."""
     tested: int | None = None
     """Number of test images, the same ones for every row; None if not known."""
     highest: bool = False
@@ -79,7 +82,7 @@ class Block:
 
     conditions: Conditions
     rows: tuple[Row, ...]
-    """Random images last."""
+    """Random images after the others, then pools of real images."""
 
     @property
     def baseline(self) -> Row | None:
@@ -169,12 +172,14 @@ def blocks(scores: Scores, tested: int | None = None) -> list[Block]:
 
 
 def comparisons(blocks_of_run: Sequence[Block], method: object) -> list[Comparison]:
-    """Return a method's rows against random images, one for each block where it was evaluated.
+    """Return a method's rows against random images, one for each block where it was evaluated; none if it is random.
 
-    If the method was not evaluated, those of the first that was.
+    If the method was not evaluated, those of the first that was; pools of real images are no method's.
     """
+    if method == BASELINE:
+        return []
     pairs = [Comparison(row=row, baseline=block.baseline) for block in blocks_of_run for row in block.rows]
-    names = dict.fromkeys(pair.row.set for pair in pairs if pair.row.set != BASELINE)
+    names = dict.fromkeys(pair.row.set for pair in pairs if pair.row.set != BASELINE and not is_pool(pair.row.set))
     name = method if method in names else next(iter(names), None)
     return [pair for pair in pairs if pair.row.set == name]
 
@@ -212,6 +217,7 @@ def _row(name: str, conditions: Conditions, sets: Sequence[Sequence[Mapping[str,
         n=sum(map(len, sets)),
         top5=_mean(sets, "top5"),
         best=_mean(sets, "top1_best"),
+        seen=_mean(sets, "seen"),
     )
 
 
@@ -229,8 +235,14 @@ def _mean(sets: Sequence[Sequence[Mapping[str, Any]]], column: str) -> float | N
 
 
 def _marked(rows: Sequence[Row]) -> tuple[Row, ...]:
-    top = max(rows, key=lambda row: row.mean)
-    others = [Comparison(row=top, baseline=row) for row in rows if row is not top]
+    sets = [row for row in rows if not is_pool(row.set)]
+    top = max(sets, key=lambda row: row.mean, default=None)
+    others = [Comparison(row=top, baseline=row) for row in sets if top is not None and row is not top]
     ahead = bool(others) and all(other.winner == 1 for other in others)
-    marked = [replace(row, highest=row.mean == top.mean, ahead=ahead and row is top) for row in rows]
-    return tuple(sorted(marked, key=lambda row: row.set == BASELINE))
+    marked = [
+        row
+        if top is None or is_pool(row.set)
+        else replace(row, highest=row.mean == top.mean, ahead=ahead and row is top)
+        for row in rows
+    ]
+    return tuple(sorted(marked, key=lambda row: (is_pool(row.set), row.set == BASELINE)))

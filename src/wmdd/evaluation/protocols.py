@@ -13,6 +13,7 @@ FULL_DATA_SET = "full data"
 """The `set` in scores of students trained on all real images, as the teacher is trained."""
 CEILING_SET = "all real images"
 """The `set` in scores of students that learn from all real images under the rules of a distilled set: the ceiling."""
+_POOL = "random"
 
 Procedure = Literal["training", "kernel", "steps"]
 """What is done with a set: students are trained on it, or take steps with the learning rates that the set has learned,
@@ -226,7 +227,12 @@ def pool_set(per_class: int | None, ipc: int) -> str:
 
     Their number is said in units of the `ipc` that a distilled set has: `"random ×3"`.
     """
-    return CEILING_SET if per_class is None else f"random ×{per_class / ipc:g}"
+    return CEILING_SET if per_class is None else f"{_POOL} ×{per_class / ipc:g}"
+
+
+def is_pool(name: str) -> bool:
+    """Return whether scores of this `set` are of a pool of real images: a reference, no competitor."""
+    return name == CEILING_SET or name.startswith(f"{_POOL} ×")
 
 
 PROTOCOLS: dict[str, EvaluationProtocol] = {protocol.name: protocol for protocol in (*_SOFT, *_HARD)}

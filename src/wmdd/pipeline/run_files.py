@@ -81,6 +81,7 @@ class ScoreRow:
     ipc: NonNegativeInt
     seed: int
     distill_seed: int = 0
+    seen: NonNegativeInt = 0
     top1: Accuracy | None
     top5: Accuracy | None
     top1_best: Accuracy | None

@@ -31,8 +31,9 @@ def verdict(metrics: Mapping[str, Any]) -> str:
     """Sum up the run's first setting in plain words: accuracy, random images, share of the teacher's accuracy."""
     if pairs := beside_random(metrics):
         return f"{_accuracy(pairs[0].row)}; {_against_random(pairs[0])}.{_share(pairs[0].row, metrics)}"
-    if rows := summary_rows(metrics):  # of random images alone
-        return f"{_accuracy(rows[0])}; no distilled set was evaluated.{_share(rows[0], metrics)}"
+    if rows := summary_rows(metrics):  # of real images alone
+        row = next((row for row in rows if row.set == BASELINE), rows[0])
+        return f"{_accuracy(row)}; no distilled set was evaluated.{_share(row, metrics)}"
     top1 = number((metrics.get("teacher") or {}).get("top1"))
     return "No student has been evaluated yet." + (f" The teacher reaches {top1:.1f} %." if top1 is not None else "")
 

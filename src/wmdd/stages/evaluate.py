@@ -79,6 +79,7 @@ def _score(student: Student, supervision: Supervision, test: Test, ctx: Context)
         labels=student.labels,
         seed=student.seed,
         distill_seed=ctx.seed,
+        seen=student.training.epochs * len(supervision.distilled.labels) if student.procedure == "training" else 0,
         top1=history[-1]["top1"],
         top5=history[-1]["top5"],
         top1_best=max(row["top1"] for row in history),
@@ -87,4 +88,4 @@ def _score(student: Student, supervision: Supervision, test: Test, ctx: Context)
     return score
 
 
-EVALUATE = Stage(name="evaluate", version=3, run=evaluate, output=Evaluation)
+EVALUATE = Stage(name="evaluate", version=4, run=evaluate, output=Evaluation)

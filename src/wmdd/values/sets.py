@@ -97,6 +97,8 @@ class Score:
     """Of the student, counted from 0."""
     distill_seed: int = 0
     """Of the run: that of the set the student was trained on, and of everything random in training it."""
+    seen: int = 0
+    """Images that it was shown in training, each as often as it was shown; 0 = not known, or nothing was trained."""
     top1: float
     """After the last epoch."""
     top5: float
