@@ -104,11 +104,11 @@ def evaluate(
     students: Sequence[str] = ("resnet18",),
     protocols: Sequence[str] = ("wmdd",),
     seeds: int = 3,
-    labels: str = "soft",
+    labels: str = "both",
     settings: Mapping[str, Any] | None = None,
     watcher: Watcher | None = None,
 ) -> Evaluation:
-    """Train students on a run's set and on random real images, under one teacher; the same as `wmdd evaluate`.
+    """Train students on a run's set and on its references, under one teacher; the same as `wmdd evaluate`.
 
     The scores join the run's `metrics.json` and report, where they replace older ones of the same students.
 

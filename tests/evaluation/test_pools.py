@@ -47,7 +47,9 @@ class Stored:
 
 
 def settings(**changes: object) -> EvaluateSettings:
-    return EvaluateSettings(**{"students": (STUDENT,), "seeds": 2, "epochs": 3, "tests": 1, **changes})
+    return EvaluateSettings(
+        **{"students": (STUDENT,), "seeds": 2, "epochs": 3, "tests": 1, "labels": "soft", **changes}
+    )
 
 
 @pytest.fixture

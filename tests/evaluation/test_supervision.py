@@ -40,7 +40,9 @@ def labels(distilled: DistilledSet, teacher: Teacher) -> SoftLabels:
 
 
 def settings(**changes: object) -> EvaluateSettings:
-    return EvaluateSettings(**{"students": (STUDENT,), "seeds": 1, "epochs": 2, "tests": 2, **changes})
+    return EvaluateSettings(
+        **{"students": (STUDENT,), "seeds": 1, "labels": "soft", "epochs": 2, "tests": 2, **changes}
+    )
 
 
 @pytest.fixture

@@ -90,7 +90,14 @@ def test_seconds_are_work_times_speed_and_networks_are_timed_once(monkeypatch: p
     monkeypatch.setattr(module, "compiled_before", lambda: True)
     train = drawn_set()
     small = {"squeeze": {"arch": "convnet1_bn", "epochs": 2}, "ipc": 2, "recover.iterations": 10}
-    evaluation = {"students": ("convnet1_bn", "convnet1"), "protocols": ("wmdd",), "seeds": 3, "epochs": 5}
+    evaluation = {
+        "students": ("convnet1_bn", "convnet1"),
+        "protocols": ("wmdd",),
+        "seeds": 3,
+        "epochs": 5,
+        "labels": "soft",
+        "references": ("random",),
+    }
     recipe = complete({**small, "evaluate": evaluation})
     cost = estimate(plan_run(recipe, train, train), torch.device("cpu"), "fp32")
     assert cost.seconds == pytest.approx(

@@ -26,6 +26,8 @@ SETTINGS = {
     "evaluate.students": ARCH,
     "evaluate.epochs": 6,
     "evaluate.seeds": 1,
+    "evaluate.labels": "soft",
+    "evaluate.references": "random",
 }
 WORDS = [word for name, value in SETTINGS.items() for word in (f"--{name}", str(value))]
 STRUCK = """

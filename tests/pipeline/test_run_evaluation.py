@@ -24,7 +24,7 @@ TINY: dict[str, Any] = {
     "device": "cpu",
     "precision": "fp32",
     "squeeze": {"arch": ARCH, "epochs": 1},
-    "evaluate": {"students": (ARCH,), "epochs": 2, "seeds": 1},
+    "evaluate": {"students": (ARCH,), "epochs": 2, "seeds": 1, "labels": "soft", "references": ("random",)},
 }
 METHODS: dict[str, dict[str, Any]] = {
     "gvbsm": {"gvbsm.teachers": ("convnet1_w4_bn",), "recover.iterations": 2},

@@ -27,7 +27,7 @@ class EvaluateFlags(Section):
     """How they are trained; `wmdd list protocols` names them."""
     seeds: PositiveInt = 3
     """Students for each row."""
-    labels: Literal["soft", "hard", "both"] = "soft"
+    labels: Literal["soft", "hard", "both"] = "both"
     """Learn from the teacher's soft labels; or from the set's own labels, its fixed targets or the class; or both."""
     epochs: PositiveInt | None = None
     """Epochs instead of the protocol's own; none = as in the run."""
@@ -75,6 +75,6 @@ def evaluate(words: Sequence[str]) -> Action:
 
 
 def _help() -> int:
-    text = "Train students on the set of RUN and on random real images."
+    text = "Train students on the set of RUN, and on real images as references."
     show_settings("wmdd evaluate RUN --data DATA", EvaluateFlags(), text)
     return 0

@@ -119,15 +119,18 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]
 
 def show_scores(metrics: Mapping[str, Any]) -> None:
     """Print the accuracy table and the verdict of a run, given its metrics."""
-    from wmdd.report import plus_minus, summary_rows, tested, verdict  # noqa: PLC0415 - imports matplotlib
+    from wmdd.report import passes, passes_text, plus_minus, summary_rows, tested, verdict  # noqa: PLC0415 - imports matplotlib
 
     rows = [
-        (row.set, row.ipc, row.student, row.protocol, row.labels, plus_minus(row.mean, row.std), row.n)
+        (
+            *(row.set, row.ipc, row.student, row.protocol, row.labels, plus_minus(row.mean, row.std), row.n),
+            passes_text(passes(row, metrics)),
+        )
         for row in summary_rows(metrics)
     ]
     images = tested(metrics)
     title = "Top-1 accuracy, last epoch" + (f", {images:,} test images" if images else "")
-    show_table(title, ("set", "ipc", "student", "protocol", "labels", "top-1 %", "seeds"), rows)
+    show_table(title, ("set", "ipc", "student", "protocol", "labels", "top-1 %", "seeds", "passes"), rows)
     say(verdict(metrics))
 
 

@@ -8,6 +8,16 @@
 from wmdd.evaluation.comparison import Row, plus_minus
 from wmdd.report.bench_page import write_bench
 from wmdd.report.page import write_report
-from wmdd.report.tables import summary_rows, tested, verdict
+from wmdd.report.tables import passes, passes_text, summary_rows, tested, verdict
 
-__all__ = ["Row", "plus_minus", "summary_rows", "tested", "verdict", "write_bench", "write_report"]
+__all__ = [
+    "Row",
+    "passes",
+    "passes_text",
+    "plus_minus",
+    "summary_rows",
+    "tested",
+    "verdict",
+    "write_bench",
+    "write_report",
+]

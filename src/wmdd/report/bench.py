@@ -8,11 +8,11 @@ from statistics import fmean
 from typing import Any
 
 from wmdd.evaluation.comparison import BASELINE, Conditions, Row, Scores, blocks, conditions_of, number, summarise
-from wmdd.evaluation.protocols import FULL_DATA_SET
+from wmdd.evaluation.protocols import CEILING_SET, FULL_DATA_SET
 from wmdd.methods.catalogue import title_of
 from wmdd.pipeline.run_files import read_bench as bench_file
 from wmdd.report.collect import EVALUATION_STAGES
-from wmdd.report.tables import tested
+from wmdd.report.tables import set_title, tested
 
 Cells = Sequence[Mapping[str, Any]]
 """The cells of `bench.json`."""
@@ -45,7 +45,7 @@ class BenchRow:
     @property
     def title(self) -> str:
         """The name as papers write it."""
-        return title_of(self.name)
+        return set_title(self.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +131,8 @@ def _full_data(cells: Cells) -> dict[str, str]:
 
 def _panels(cells: Cells, names: Sequence[str], images: int | None) -> Iterator[Panel]:
     own, beside = _scores(cells, "scores"), _scores(cells, "beside", of=BASELINE)
-    compared = [*own, *_borrowed(own, beside)]
+    ceiling = _borrowed((), _scores(cells, "beside", of=CEILING_SET), as_set=CEILING_SET)
+    compared = [*own, *_borrowed(own, beside, as_set=BASELINE), *ceiling]
     shared = {_student(score): score["top1"] for score in compared if score["set"] == BASELINE}
     # Where students of equal seeds reached other accuracies on equal images, their labels were others.
     apart = {
@@ -144,7 +145,7 @@ def _panels(cells: Cells, names: Sequence[str], images: int | None) -> Iterator[
     for setting in dict.fromkeys(conditions_of(score)[1:] for score in compared):
         of_names = [
             BenchRow(name=name, accuracies=_by_ipc(rows, setting, name), random=_by_ipc(random, setting, name))
-            for name in names
+            for name in (*names, CEILING_SET)
         ]
         student, protocol, labels = setting
         lines = tuple(row for row in of_names if row.accuracies)
@@ -161,17 +162,18 @@ def _scores(cells: Cells, kind: str, of: str | None = None) -> list[dict[str, An
     ]
 
 
-def _borrowed(own: Scores, beside: Scores) -> list[dict[str, Any]]:
-    """Return scores of random images for the blocks in which the row of random images has none.
+def _borrowed(own: Scores, beside: Scores, *, as_set: str) -> list[dict[str, Any]]:
+    """Return scores of a reference for the blocks in which it has no row of its own.
 
-    This happens under a protocol that only one method has. The random images beside the first row with some are used.
+    Random images have none under a protocol that only one method has; all real images have none anywhere. Those beside
+    the first row with some are used.
     """
-    complete = {conditions_of(score) for score in own if score["set"] == BASELINE}
+    complete = {conditions_of(score) for score in own if score["set"] == as_set}
     lenders: dict[Conditions, str] = {}
     for score in beside:
         lenders.setdefault(conditions_of(score), score["set"])
     lent = [score for score in beside if lenders[conditions_of(score)] == score["set"]]
-    return [{**score, "set": BASELINE} for score in lent if conditions_of(score) not in complete]
+    return [{**score, "set": as_set} for score in lent if conditions_of(score) not in complete]
 
 
 def _student(score: Mapping[str, Any]) -> tuple[Any, ...]:

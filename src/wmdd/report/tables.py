@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from wmdd.evaluation.comparison import BASELINE, Block, Comparison, Row, blocks, comparisons, number
+from wmdd.evaluation.protocols import CEILING_SET, is_pool
 from wmdd.methods.catalogue import title_of
+from wmdd.report.templates import ABSENT
 
 
 def summary_rows(metrics: Mapping[str, Any]) -> list[Row]:
@@ -15,6 +17,31 @@ def summary_rows(metrics: Mapping[str, Any]) -> list[Row]:
 def evaluated(metrics: Mapping[str, Any]) -> list[Block]:
     """Return the comparable rows of a run, block by block."""
     return blocks(metrics.get("evaluations") or (), tested(metrics))
+
+
+def set_title(name: str) -> str:
+    """Return the name of a set as tables have it: that of its method, or of the reference."""
+    return f"{CEILING_SET}, same steps" if name == CEILING_SET else title_of(name)
+
+
+def is_reference(name: str) -> bool:
+    """Return whether a set is one that others are held against: random images, or a pool of real ones."""
+    return name == BASELINE or is_pool(name)
+
+
+def passes(row: Row, results: Mapping[str, Any]) -> float | None:
+    """Return the compute of a row's students in passes over the real training images of a run, or a bench.
+
+    That is the images that a student was shown, each as often as it was shown, over the number of real ones: 300 epochs
+    at 10 images a class of ImageNet-1K are 2.3 passes. None if it is not known.
+    """
+    real = number((results.get("data") or {}).get("train"))
+    return row.seen / real if row.seen and real else None
+
+
+def passes_text(value: float | None) -> str:
+    """Return passes with two digits, or a dash where they are not known."""
+    return ABSENT if value is None else f"{value:.1f}" if value < 9.95 else f"{value:,.0f}"
 
 
 def tested(results: Mapping[str, Any]) -> int | None:
