@@ -29,7 +29,7 @@ TINY: dict[str, Any] = {
     "precision": "fp32",
     "squeeze": {"epochs": 2, "arch": ARCH},
     "recover": {"iterations": 8},
-    "evaluate": {"students": (ARCH,), "epochs": 3, "seeds": 1},
+    "evaluate": {"students": (ARCH,), "epochs": 3, "seeds": 1, "labels": "soft", "references": ("random",)},
 }
 STAGES = {"squeeze", "statistics", "barycenter", "recover", "random", "diagnose", "relabel", "evaluate"}
 
@@ -351,7 +351,13 @@ def test_students_of_another_protocol_later(copied: Path) -> None:
 def test_real_images_are_picked_under_a_teacher_without_batchnorm(tmp_path: Path) -> None:
     settings: dict[str, Any] = {
         "squeeze": {"arch": "convnet1_w8", "epochs": 1},
-        "evaluate": {"students": ("convnet1_w8",), "epochs": 2, "seeds": 1},
+        "evaluate": {
+            "students": ("convnet1_w8",),
+            "epochs": 2,
+            "seeds": 1,
+            "labels": "soft",
+            "references": ("random",),
+        },
     }
     run = wmdd.distill("digits", method="herding", out=tmp_path / "run", store=tmp_path / "store", **settings)
     assert {row["set"] for row in run.metrics["evaluations"]} == {"herding", "random"}

@@ -289,7 +289,7 @@ def test_words_of_bench_become_a_bench_recipe(monkeypatch: pytest.MonkeyPatch) -
     words = "digits --methods dm wmdd --ipc 1 5 --students resnet18 vit_tiny --protocols dc --seeds 2 --distill-seeds 3"
     seen = caught_bench(monkeypatch, *words.split(), "--recover.lr", "0.5", "--evaluate.epochs=7", "--device", "cpu")
     recipe = seen["recipe"]
-    assert (recipe.rows, recipe.ipcs, recipe.distill_seeds) == (("random", "dm", "wmdd"), (1, 5), 3)
+    assert (recipe.rows, recipe.ipcs, recipe.distill_seeds) == (("random", "dm", "wmdd", "k-medoids"), (1, 5), 3)
     evaluate, wmdd_cells = recipe.shared.evaluate, [cell for cell in cells(recipe) if cell.row == "wmdd"]
     assert (evaluate.students, evaluate.protocols) == (("resnet18", "vit_tiny"), ("dc",))
     assert (evaluate.seeds, evaluate.epochs, wmdd_cells[0].recipe.recover.lr) == (2, 7, 0.5)

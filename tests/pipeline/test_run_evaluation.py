@@ -64,7 +64,7 @@ def distill(stages, train, teachers, recipe):
 ALGORITHM = Algorithm(distill=distill, teach=teach)
 METHOD = Method(name="mine", title="Mine", summary="the first images", source="here", algorithm="mine")
 """
-FACTS: dict[str, Any] = {"students": (ARCH,), "seeds": 1}
+FACTS: dict[str, Any] = {"students": (ARCH,), "seeds": 1, "labels": "soft"}
 
 
 def read_json(path: Path) -> Any:
@@ -147,7 +147,7 @@ def test_scores_join_the_metrics_and_the_report(finished: Path, run: Path) -> No
 
 def test_a_newer_score_replaces_the_older_one(run: Path) -> None:
     old = read_json(run / "metrics.json")["evaluations"]
-    scores = wmdd.evaluate(run, "digits", students=(ARCH,), seeds=2, settings={"evaluate.epochs": 3})
+    scores = wmdd.evaluate(run, "digits", students=(ARCH,), seeds=2, labels="soft", settings={"evaluate.epochs": 3})
     new = read_json(run / "metrics.json")["evaluations"]
     made = {(score.set, score.seed): asdict(score) for score in scores.scores}
     order = [("herding", 0), ("random", 0), ("herding", 1), ("random", 1)]

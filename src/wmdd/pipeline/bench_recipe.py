@@ -113,7 +113,7 @@ def _check_variants(bench: BenchRecipe) -> None:
 
 def _settings(bench: BenchRecipe, row: str, ipc: int, seed: int) -> Recipe:
     """Return the settings of a cell; references that are rows of the bench are not evaluated beside it once more."""
-    beside = tuple(name for name in bench.shared.evaluate.references if name not in bench.rows)
+    beside = tuple(name for name in bench.shared.evaluate.references if name == BASELINE or name not in bench.rows)
     of_cell = {"method": bench.method_of(row), "ipc": ipc, "seed": seed, "evaluate.references": beside}
     tree = merged(bench.base, of_cell)
     try:

@@ -40,8 +40,10 @@ def passes(row: Row, results: Mapping[str, Any]) -> float | None:
 
 
 def passes_text(value: float | None) -> str:
-    """Return passes with two digits, or a dash where they are not known."""
-    return ABSENT if value is None else f"{value:.1f}" if value < 9.95 else f"{value:,.0f}"
+    """Return passes with two digits, and all before the point; a dash where they are not known."""
+    if value is None:
+        return ABSENT
+    return f"{value:,.0f}" if value >= 9.95 else f"{value:.1f}" if value >= 0.95 else f"{value:.2g}"
 
 
 def tested(results: Mapping[str, Any]) -> int | None:
