@@ -216,7 +216,7 @@ def test_random_real_images_are_always_beside(digits: Digits) -> None:
     same = ("ipc", "student", "protocol", "labels", "seed")
     assert [rows[0][name] for name in same] == [rows[1][name] for name in same] == [2, ARCH, "wmdd", "soft", 0]
     for row in rows:
-        assert set(row) == {"set", *same, "distill_seed", "top1", "top5", "top1_best"}
+        assert set(row) == {"set", *same, "distill_seed", "seen", "top1", "top5", "top1_best"}
         assert 0 <= row["top1"] <= row["top1_best"] <= 100
         assert row["top1"] <= row["top5"] <= 100
 
@@ -336,7 +336,7 @@ def copied(digits: Digits, tmp_path: Path) -> Path:
 def test_students_of_another_protocol_later(copied: Path) -> None:
     before = files_of(copied / "distilled")
     scores = wmdd.evaluate(
-        copied, "digits", students=[ARCH], protocols=["rded"], seeds=2, settings={"evaluate.epochs": 2}
+        copied, "digits", students=[ARCH], protocols=["rded"], seeds=2, labels="soft", settings={"evaluate.epochs": 2}
     )
     assert isinstance(scores, Evaluation)
     assert [(score.set, score.protocol, score.seed) for score in scores.scores] == [
@@ -410,11 +410,25 @@ def test_command_distill(digits: Digits, tmp_path: Path, cli: Callable[..., tupl
 
 
 def test_command_evaluate(copied: Path, cli: Callable[..., tuple[int, str, str]]) -> None:
-    words = ["--data", "digits", "--student", ARCH, "--protocol", "rd3", "hard", "--seeds", "1", "--epochs", "2"]
+    words = [
+        "--data",
+        "digits",
+        "--student",
+        ARCH,
+        "--protocol",
+        "rd3",
+        "hard",
+        "--seeds",
+        "1",
+        "--epochs",
+        "2",
+        "--labels",
+        "soft",
+    ]
     code, out, err = cli("evaluate", copied, *words, "--device", "cpu", "--precision", "fp32")
     assert code == 0, err
     rows = [line.split() for line in out.splitlines()]
-    found = [(row[0], row[3], row[4]) for row in rows if len(row) == 7 and row[2] == ARCH]
+    found = [(row[0], row[3], row[4]) for row in rows if len(row) == 8 and row[2] == ARCH]
     assert sorted(found) == [
         (name, *rest) for name in ("random", "wmdd") for rest in (("hard", "hard"), ("rd3", "soft"))
     ]

@@ -8,12 +8,17 @@ from typing import Any
 import pytest
 
 import wmdd
+from wmdd.artifacts.folder import Store
+from wmdd.data.sources.opening import open_data
 from wmdd.evaluation.comparison import blocks
 from wmdd.evaluation.protocols import CEILING_SET
 from wmdd.evaluation.references import reference_methods, with_ceiling
 from wmdd.methods.catalogue import complete, recipe_for
 from wmdd.pipeline.bench_recipe import BenchRecipe, cells
 from wmdd.pipeline.checks import stage_names
+from wmdd.pipeline.plan import plan_run
+from wmdd.pipeline.runner import Runner, given_images
+from wmdd.pipeline.set_evaluation import evaluate_pool, evaluate_sets, reference_sets
 from wmdd.pipeline.watchers import Watcher
 from wmdd.report.bench import read_bench
 from wmdd.report.bench_tables import table_lines
@@ -123,6 +128,21 @@ def test_a_bench_shares_them_between_its_rows(run: dict[str, Any], place: Path) 
         assert not last.highest
     passes = f"{2 * 20 / run['data']['train']:.2g}"
     assert f"that a student takes: {passes} at IPC 2." in (bench.out / "bench.md").read_text("utf-8")
+
+
+def test_smaller_pools_stand_beside_by_the_same_code(run: dict[str, Any], place: Path) -> None:
+    recipe = complete({**SMALL, "ipc": 2})
+    plan, listener = plan_run(recipe, *open_data("digits", recipe.data)), Made()
+    runner = Runner(recipe=plan.recipe, store=Store(root=place / "store"), out=place / "pools", watcher=listener)
+    runner.out.mkdir()
+    train, val = given_images(plan.train), given_images(plan.val)
+    teachers = plan.algorithm.teach(runner, train, val, recipe)
+    sets = evaluate_sets(runner, plan, reference_sets(runner, plan, teachers), teachers).sets
+    same, more = (evaluate_pool(runner, plan, sets, teachers, per_class=count).record for count in (2, 6))
+    assert listener.made == ["pool random ×1", "pool random ×3"]
+    random = [row["top1"] for row in run["evaluations"] if row["set"] == "random"]
+    assert [score.top1 for score in same.scores] == random
+    assert [score.set for score in more.scores] == ["random ×3"] * 6
 
 
 @pytest.mark.parametrize(

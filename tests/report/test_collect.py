@@ -82,11 +82,7 @@ def test_students_get_a_panel_a_setting_with_random_last() -> None:
 def test_students_of_references_and_of_hard_labels_are_told_apart() -> None:
     names = [f"{of} resnet18 wmdd seed {seed}{hard}" for of in ("random", "all real images", "random ×3", "wmdd")
              for seed in (0, 1) for hard in ("", " hard")]  # fmt: skip
-    stages = ["pool" if " ×" in name or name.startswith("all") else "evaluate" for name in names]
-    rows = [
-        row(stage, unit=name, epoch=e, top1=50.0) for stage, name in zip(stages, names, strict=True) for e in (1, 2)
-    ]
-    plots = curves(rows)
+    plots = curves(row("evaluate", unit=name, epoch=epoch, top1=50.0) for name in names for epoch in (1, 2))
     assert [plot.title for plot in plots] == ["Students: resnet18, wmdd", "Students: resnet18, wmdd, hard"]
     for plot in plots:
         assert [(series.name, series.units) for series in plot.series] == [

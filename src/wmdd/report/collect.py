@@ -94,7 +94,7 @@ def curves(rows: Iterable[Mapping[str, Any]], method: str = "") -> list[Plot]:
     for stage, rows_of_stage in by_stage.items():
         if stage not in EVALUATION_STAGES:
             plots += _stage_plots(stage, rows_of_stage, labels)
-    plots += _students([*by_stage.get("evaluate", []), *by_stage.get("pool", [])])
+    plots += _students(by_stage.get("evaluate", []))
     return [plot for plot in plots if any(len(series.x) > 1 for series in plot.series)]
 
 

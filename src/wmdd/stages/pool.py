@@ -14,7 +14,7 @@ from wmdd.evaluation.students import numbered, planned_students
 from wmdd.evaluation.supervision import Supervision
 from wmdd.models.committee import build_teachers
 from wmdd.settings import EvaluateSettings
-from wmdd.stages.evaluate import teach_and_test
+from wmdd.stages.evaluate import EVALUATE, teach_and_test
 from wmdd.stages.stage import Stage
 from wmdd.values import EpochLabels, Evaluation, ImageSet, LazyEpochs, SoftLabels, Teacher
 
@@ -50,7 +50,8 @@ def evaluate_pool(
         DataError: a class has fewer than `per_class` images; or teachers and images disagree about classes.
         ConfigError: an unknown student or protocol.
     """
-    ctx = ctx or Context()
+    # Streams of evaluate: students of a pool begin with the weights, and see the views, of those of a set.
+    ctx = replace(ctx or Context(), stage=EVALUATE.name)
     for teacher in teachers:
         teacher.require_classes(val.classes)
     pool = Pool.of(train, teachers[0], ipc=ipc, per_class=per_class, ctx=ctx)
