@@ -41,6 +41,7 @@ _BASE: dict[str, Any] = {
         "labels": "both",
         "epochs": 3,
         "seeds": 2,
+        "references": ("random",),
     },
 }
 METHODS: dict[str, dict[str, Any]] = {

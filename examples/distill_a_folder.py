@@ -19,9 +19,10 @@ def main(pictures: str | Path, out: str | Path = "runs/mine", **settings: Any) -
     run = wmdd.distill(pictures, recipe="imagenette64", out=out, **settings)
     scores = run.metrics["evaluations"]
     for method in dict.fromkeys(score["set"] for score in scores):
-        for protocol in dict.fromkeys(score["protocol"] for score in scores):
-            top1 = [score["top1"] for score in scores if (score["set"], score["protocol"]) == (method, protocol)]
-            print(f"{method:8} {protocol:8} top-1 {fmean(top1):5.1f} % over {len(top1)} students")
+        for protocol, labels in dict.fromkeys((score["protocol"], score["labels"]) for score in scores):
+            of_row = (method, protocol, labels)
+            top1 = [each["top1"] for each in scores if (each["set"], each["protocol"], each["labels"]) == of_row]
+            print(f"{method:15} {protocol:8} {labels} labels: top-1 {fmean(top1):5.1f} % over {len(top1)} students")
     print(f"see {run.out / 'report.html'}; the set is in {run.out / 'distilled'}")
     return run
 

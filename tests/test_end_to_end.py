@@ -29,7 +29,7 @@ TINY: dict[str, Any] = {
     "precision": "fp32",
     "squeeze": {"epochs": 2, "arch": ARCH},
     "recover": {"iterations": 8},
-    "evaluate": {"students": (ARCH,), "epochs": 3, "seeds": 1},
+    "evaluate": {"students": (ARCH,), "epochs": 3, "seeds": 1, "labels": "soft", "references": ("random",)},
 }
 STAGES = {"squeeze", "statistics", "barycenter", "recover", "random", "diagnose", "relabel", "evaluate"}
 
@@ -216,7 +216,7 @@ def test_random_real_images_are_always_beside(digits: Digits) -> None:
     same = ("ipc", "student", "protocol", "labels", "seed")
     assert [rows[0][name] for name in same] == [rows[1][name] for name in same] == [2, ARCH, "wmdd", "soft", 0]
     for row in rows:
-        assert set(row) == {"set", *same, "distill_seed", "top1", "top5", "top1_best"}
+        assert set(row) == {"set", *same, "distill_seed", "seen", "top1", "top5", "top1_best"}
         assert 0 <= row["top1"] <= row["top1_best"] <= 100
         assert row["top1"] <= row["top5"] <= 100
 
@@ -335,7 +335,8 @@ def copied(digits: Digits, tmp_path: Path) -> Path:
 
 def test_students_of_another_protocol_later(copied: Path) -> None:
     before = files_of(copied / "distilled")
-    scores = wmdd.evaluate(copied, "digits", students=[ARCH], protocols=["rded"], seeds=2, epochs=2)
+    facts = {"students": [ARCH], "protocols": ["rded"], "seeds": 2, "labels": "soft", "epochs": 2}
+    scores = wmdd.evaluate(copied, "digits", **facts)
     assert isinstance(scores, Evaluation)
     assert [(score.set, score.protocol, score.seed) for score in scores.scores] == [
         ("wmdd", "rded", 0),
@@ -349,7 +350,13 @@ def test_students_of_another_protocol_later(copied: Path) -> None:
 def test_real_images_are_picked_under_a_teacher_without_batchnorm(tmp_path: Path) -> None:
     settings: dict[str, Any] = {
         "squeeze": {"arch": "convnet1_w8", "epochs": 1},
-        "evaluate": {"students": ("convnet1_w8",), "epochs": 2, "seeds": 1},
+        "evaluate": {
+            "students": ("convnet1_w8",),
+            "epochs": 2,
+            "seeds": 1,
+            "labels": "soft",
+            "references": ("random",),
+        },
     }
     run = wmdd.distill("digits", method="herding", out=tmp_path / "run", store=tmp_path / "store", **settings)
     assert {row["set"] for row in run.metrics["evaluations"]} == {"herding", "random"}
@@ -403,7 +410,7 @@ def test_command_distill(digits: Digits, tmp_path: Path, cli: Callable[..., tupl
 
 def test_command_evaluate(copied: Path, cli: Callable[..., tuple[int, str, str]]) -> None:
     words = ["--data", "digits", "--students", ARCH, "--protocols", "rd3", "hard", "--seeds", "1", "--epochs", "2"]
-    code, out, err = cli("evaluate", copied, *words, "--device", "cpu", "--precision", "fp32")
+    code, out, err = cli("evaluate", copied, *words, "--labels", "soft", "--device", "cpu", "--precision", "fp32")
     assert code == 0, err
     rows = [line.split() for line in out.splitlines()]
     found = [(row[0], row[3], row[4]) for row in rows if row[2:3] == [ARCH]]

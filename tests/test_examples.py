@@ -20,7 +20,14 @@ TINY = {
     "data.image_size": 32,
     "squeeze": {"arch": SMALL, "epochs": 1, "batch": 8, "warmup": 0.0},
     "recover": {"iterations": 2},
-    "evaluate": {"students": (SMALL,), "protocols": ("wmdd",), "seeds": 1, "epochs": 2},
+    "evaluate": {
+        "students": (SMALL,),
+        "protocols": ("wmdd",),
+        "seeds": 1,
+        "epochs": 2,
+        "labels": "soft",
+        "references": ("random",),
+    },
 }
 
 

@@ -106,7 +106,7 @@ def evaluate(
     watcher: Watcher | None = None,
     **settings: Any,
 ) -> Evaluation:
-    """Train students on a run's set and on random real images, under one teacher; the same as `wmdd evaluate`.
+    """Train students on a run's set and on its references, under one teacher; the same as `wmdd evaluate`.
 
     What is None is as in the run. The scores join the run's `metrics.json` and report, where they replace older ones of
     the same students.

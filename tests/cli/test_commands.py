@@ -52,7 +52,7 @@ mmd.kernel gvbsm.teachers gvbsm.weight gvbsm.first gvbsm.ema gvbsm.drop gvbsm.de
 scdd.epochs scdd.batch scdd.lr scdd.weight_decay scdd.temperature scdd.projection scdd.crop_min scdd.flip scdd.color
 scdd.probe_epochs scdd.probe_lr
 relabel.teachers relabel.store relabel.top_k relabel.temperature relabel.crop_min relabel.flip relabel.cutmix
-evaluate.students evaluate.protocols evaluate.seeds evaluate.labels evaluate.epochs evaluate.tests
+evaluate.students evaluate.protocols evaluate.seeds evaluate.labels evaluate.references evaluate.epochs evaluate.tests
 evaluate.full_data
 """
 
@@ -91,7 +91,7 @@ def test_the_pinned_surface() -> None:
     assert set(known_settings()) == set(SETTINGS.split())
     stages = {stage for card in builtin_methods().values() for stage in card.stages}
     assert stages == {
-        *("statistics", "barycenter", "recover", "random", "herding", "k-center", "k-means", "rded"),
+        *("statistics", "barycenter", "recover", "random", "herding", "k-center", "k-means", "k-medoids", "rded"),
         *("match_gradients", "match_means", "dd", "experts", "mtt", "kip", "ls"),
         *("invert", "layer_statistics", "gvbsm", "selfsupervised"),
     }
@@ -271,7 +271,7 @@ def test_words_of_bench_become_a_bench_recipe() -> None:
     words = f"{rows} --students resnet18 vit_tiny --protocols dc --seeds 2"
     request = read_bench([*words.split(), "--recover.lr", "0.5", "--evaluate.epochs=7", "--device", "cpu"])
     recipe = request.recipe
-    assert (recipe.rows, recipe.ipcs, recipe.distill_seeds) == (("random", "dm", "wmdd"), (1, 5), 3)
+    assert (recipe.rows, recipe.ipcs, recipe.distill_seeds) == (("random", "dm", "wmdd", "k-medoids"), (1, 5), 3)
     evaluate = recipe.shared.evaluate
     wmdd_cells: list[Any] = [cell for cell in cells(recipe) if cell.row == "wmdd"]
     assert (evaluate.students, evaluate.protocols) == (("resnet18", "vit_tiny"), ("dc",))

@@ -119,7 +119,7 @@ WRONG: dict[str, tuple[Callable[[Path], list[str]], str]] = {
     "teacher without BatchNorm": (words("distill digits --squeeze.arch vit_tiny"), "needs a teacher with BatchNorm"),
     "misspelt stage": (words("distill digits --until recovr"), "did you mean 'recover'? It has squeeze, statistics"),
     "stage of another method": (
-        words("distill digits --method dm --until barycenter"),
+        words("distill digits --method dm --evaluate.references random --until barycenter"),
         "'barycenter'; choose one of evaluate, match_means, random, relabel, squeeze",
     ),
     "stage that only another setting brings": (words("distill digits --until full_data"), "no stage of this run"),

@@ -36,7 +36,9 @@ def records(distilled: DistilledSet, labels: SoftLabels, teacher: Teacher, val_s
 
 
 def settings(**changes: object) -> EvaluateSettings:
-    return EvaluateSettings(**{"students": (STUDENT,), "seeds": 1, "epochs": EPOCHS, "tests": 2, **changes})
+    return EvaluateSettings(
+        **{"students": (STUDENT,), "seeds": 1, "labels": "soft", "epochs": EPOCHS, "tests": 2, **changes}
+    )
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

@@ -32,7 +32,7 @@ def labels(distilled: DistilledSet, teacher: Teacher) -> SoftLabels:
 
 
 def settings(**changes: object) -> EvaluateSettings:
-    return EvaluateSettings(**{"students": (STUDENT,), "seeds": 1, **changes})
+    return EvaluateSettings(**{"students": (STUDENT,), "seeds": 1, "labels": "soft", **changes})
 
 
 def with_exact(distilled: DistilledSet) -> DistilledSet:

@@ -16,7 +16,7 @@ from wmdd.data.inputs import view_inputs
 from wmdd.data.loading import to_float
 from wmdd.evaluation.protocols import find_protocol
 from wmdd.evaluation.students import Student, planned_students
-from wmdd.evaluation.supervision import StudentBatches, Supervision, own_targets, student_loss
+from wmdd.evaluation.supervision import StudentBatches, Supervision, fixed, own_targets, student_loss
 from wmdd.models.batchnorm import batch_statistics
 from wmdd.models.building import build_teacher
 from wmdd.models.committee import build_teachers
@@ -40,7 +40,9 @@ def labels(distilled: DistilledSet, teacher: Teacher) -> SoftLabels:
 
 
 def settings(**changes: object) -> EvaluateSettings:
-    return EvaluateSettings(**{"students": (STUDENT,), "seeds": 1, "epochs": 2, "tests": 2, **changes})
+    return EvaluateSettings(
+        **{"students": (STUDENT,), "seeds": 1, "labels": "soft", "epochs": 2, "tests": 2, **changes}
+    )
 
 
 @pytest.fixture
@@ -48,7 +50,7 @@ def make_student(distilled: DistilledSet, labels: SoftLabels, teacher: Teacher) 
     def make(protocol: str, *, of: DistilledSet = distilled, wanted: str = "hard", **changes: Any) -> Supervised:
         chosen = settings(protocols=(protocol,), labels=wanted, epochs=None)
         (student,) = planned_students(chosen, of, own_procedure="training", stored=(labels,))
-        supervision = Supervision(distilled=of, teacher=build_teacher(teacher), stem="small")
+        supervision = Supervision(distilled=of, supply=fixed(of), teacher=build_teacher(teacher), stem="small")
         ruled = replace(student.protocol, **changes)
         return replace(student, protocol=ruled, views=changes.get("views", student.views)), supervision
 

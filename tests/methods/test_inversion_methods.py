@@ -27,7 +27,7 @@ TINY: dict[str, Any] = {
     "recover": {"iterations": 4},
     "gvbsm.teachers": ("convnet1_w4_bn", "convnet2_w4_bn"),
     "scdd": {"epochs": 2, "batch": 12, "probe_epochs": 5, "projection": 8},
-    "evaluate": {"students": ("convnet1_w8_bn",), "epochs": 2, "seeds": 1},
+    "evaluate": {"students": ("convnet1_w8_bn",), "epochs": 2, "seeds": 1, "labels": "soft", "references": ("random",)},
 }
 
 

@@ -30,7 +30,7 @@ BASE: dict[str, Any] = {
     "save_every": 0,
     "squeeze": {"epochs": 1, "arch": ARCH},
     "recover": {"iterations": 4},
-    "evaluate": {"students": (ARCH,), "epochs": 2, "seeds": 2},
+    "evaluate": {"students": (ARCH,), "epochs": 2, "seeds": 2, "labels": "soft", "references": ("random",)},
 }
 BENCH = BenchRecipe(
     base=BASE,

@@ -90,7 +90,14 @@ def test_seconds_are_work_times_speed_and_networks_are_timed_once(monkeypatch: p
     monkeypatch.setattr(module, "compiled_before", lambda: True)
     train = drawn_set()
     small = {"squeeze": {"arch": "convnet1_bn", "epochs": 2}, "ipc": 2, "recover.iterations": 10}
-    evaluation = {"students": ("convnet1_bn", "convnet1"), "protocols": ("wmdd",), "seeds": 3, "epochs": 5}
+    evaluation = {
+        "students": ("convnet1_bn", "convnet1"),
+        "protocols": ("wmdd",),
+        "seeds": 3,
+        "epochs": 5,
+        "labels": "soft",
+        "references": ("random",),
+    }
     recipe = complete({**small, "evaluate": evaluation})
     cost = estimate(plan_run(recipe, train, train), torch.device("cpu"), "fp32")
     assert cost.seconds == pytest.approx(
@@ -105,6 +112,20 @@ def test_seconds_are_work_times_speed_and_networks_are_timed_once(monkeypatch: p
         }
     )
     assert sorted(timed) == ["convnet1", "convnet1_bn"]
+    every = recipe.with_settings({"evaluate.references": ("random", "k-medoids", "all")})
+    beside = estimate(plan_run(every, train, train), torch.device("cpu"), "fp32")
+    assert beside.seconds == pytest.approx(
+        {
+            **cost.seconds,
+            "labels": 3 * cost.seconds["labels"] / 2,
+            "students": 3 * cost.seconds["students"] / 2,
+            # As one set, and the teacher is asked about every view of every student.
+            "all real images": cost.seconds["students"] / 2 + 2 * 3 * 5 * 6 * 0.001,
+        }
+    )
+    dm = complete({**small, "evaluate": {**evaluation, "references": ("k-medoids",)}, "method": "dm"})
+    seen = estimate(plan_run(dm, train, train), torch.device("cpu"), "fp32").seconds
+    assert seen["references"] == pytest.approx(36 * 0.001)
     monkeypatch.setattr(module, "compiled_before", lambda: False)
     fresh = estimate(plan_run(recipe, train, train), torch.device("cpu"), "fp32")
     assert fresh.seconds == {**cost.seconds, "compiling": module.COMPILING}

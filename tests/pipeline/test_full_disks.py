@@ -116,6 +116,7 @@ def test_something_in_the_way_of_a_run_is_one_line(
     (out / file / "mine").mkdir(parents=True)
     words = [f"--squeeze.arch={ARCH}", "--squeeze.epochs=1", "--recover.iterations=2", "--ipc=1", "--device=cpu"]
     words += [f"--evaluate.students={ARCH}", "--evaluate.epochs=1", "--evaluate.seeds=1"]
+    words += ["--evaluate.labels=soft", "--evaluate.references=random"]
     store = str(finished_run.parent / "store")
     assert main(["distill", "digits", "--out", str(out), "--store", store, *words]) == 2
     said = capsys.readouterr().err.splitlines()

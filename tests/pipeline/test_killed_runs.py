@@ -26,6 +26,8 @@ SETTINGS = {
     "evaluate.students": ARCH,
     "evaluate.epochs": 6,
     "evaluate.seeds": 1,
+    "evaluate.labels": "soft",
+    "evaluate.references": "random",
 }
 WORDS = [word for name, value in SETTINGS.items() for word in (f"--{name}", str(value))]
 STRUCK = """
@@ -78,7 +80,8 @@ def product(place: Path) -> dict[str, bytes]:
 def unbroken(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, bytes], Any]:
     """The product and the scores of a run that nobody disturbed."""
     place = tmp_path_factory.mktemp("unbroken")
-    run = wmdd.distill("digits", out=place / "run", store=place / "store", **{**SETTINGS, "evaluate.students": (ARCH,)})
+    lists = {"evaluate.students": (ARCH,), "evaluate.references": ("random",)}
+    run = wmdd.distill("digits", out=place / "run", store=place / "store", **{**SETTINGS, **lists})
     return product(place), run.metrics["evaluations"]
 
 

@@ -24,7 +24,7 @@ TINY: dict[str, Any] = {
     "device": "cpu",
     "precision": "fp32",
     "squeeze": {"arch": ARCH, "epochs": 1},
-    "evaluate": {"students": (ARCH,), "epochs": 2, "seeds": 1},
+    "evaluate": {"students": (ARCH,), "epochs": 2, "seeds": 1, "labels": "soft", "references": ("random",)},
 }
 METHODS: dict[str, dict[str, Any]] = {
     "gvbsm": {"gvbsm.teachers": ("convnet1_w4_bn",), "recover.iterations": 2},
@@ -64,7 +64,7 @@ def distill(stages, train, teachers, recipe):
 ALGORITHM = Algorithm(distill=distill, teach=teach)
 METHOD = Method(name="mine", title="Mine", summary="the first images", source="here", algorithm="mine")
 """
-FACTS: dict[str, Any] = {"students": (ARCH,), "seeds": 1}
+FACTS: dict[str, Any] = {"students": (ARCH,), "seeds": 1, "labels": "soft"}
 
 
 def read_json(path: Path) -> Any:

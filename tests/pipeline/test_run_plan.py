@@ -53,7 +53,9 @@ def test_a_plan_holds_all_that_follows_from_settings_and_data(image_set: ImageSe
     recipe = complete({**SMALL, **changes})
     plan = plan_run(recipe, image_set, val_set)
     assert plan.method.name == "gvbsm"
-    assert plan.baseline is load_algorithm(find_method("random"))
+    assert [each.method.name for each in plan.references] == ["random", "k-medoids"]
+    assert plan.references[0].algorithm is load_algorithm(find_method("random"))
+    assert plan.ceiling
     assert [each.name for each in plan.protocols] == ["dc", "rded"]
     assert plan.labelling == (Labelling(epochs=300, batch=6),)  # of rded: dc asks no teacher; no more than 3 x 2 images
     assert set(plan.networks) == {"convnet1_w4_bn", "convnet1_w8_bn", "convnet1_w2", "convnet1"}

@@ -8,7 +8,7 @@ TINY: dict[str, Any] = {
     "device": "cpu",
     "squeeze": {"arch": ARCH, "epochs": 1},
     "recover": {"iterations": 2},
-    "evaluate": {"students": (ARCH,), "epochs": 1, "seeds": 1},
+    "evaluate": {"students": (ARCH,), "epochs": 1, "seeds": 1, "labels": "soft", "references": ("random",)},
 }
 SCORE = {
     "set": "wmdd", "ipc": 1, "student": ARCH, "protocol": "wmdd", "labels": "soft", "seed": 7, "distill_seed": 0,

@@ -79,6 +79,20 @@ def test_students_get_a_panel_a_setting_with_random_last() -> None:
     ]
 
 
+def test_students_of_references_and_of_hard_labels_are_told_apart() -> None:
+    names = [f"{of} resnet18 wmdd seed {seed}{hard}" for of in ("random", "all real images", "random ×3", "wmdd")
+             for seed in (0, 1) for hard in ("", " hard")]  # fmt: skip
+    plots = curves(row("evaluate", unit=name, epoch=epoch, top1=50.0) for name in names for epoch in (1, 2))
+    assert [plot.title for plot in plots] == ["Students: resnet18, wmdd", "Students: resnet18, wmdd, hard"]
+    for plot in plots:
+        assert [(series.name, series.units) for series in plot.series] == [
+            ("WMDD", 2),
+            ("random real images", 2),
+            ("all real images, same steps", 2),
+            ("random ×3", 2),
+        ]
+
+
 def test_students_without_accuracies_show_their_loss() -> None:
     (plot,) = curves([row("evaluate", unit="wmdd resnet18 wmdd seed 0", epoch=e, loss=0.5) for e in (1, 2)])
     assert (plot.y_label, plot.log) == ("loss", True)

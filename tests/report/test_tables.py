@@ -5,12 +5,33 @@ from typing import Any
 import pytest
 from run_folders import make_metrics, score
 
-from wmdd.report.tables import duration, flattened, human_bytes, overall, sampling, sizes, timings, verdict
+from wmdd.evaluation.rows import summarise
+from wmdd.report.tables import (
+    duration,
+    flattened,
+    human_bytes,
+    overall,
+    passes,
+    passes_text,
+    sampling,
+    sizes,
+    timings,
+    verdict,
+)
 
 
 def scores(**sets: tuple[float, ...]) -> dict[str, Any]:
     """Return finished metrics with these accuracies."""
     return make_metrics(evaluations=[score(of, i, v) for of, values in sets.items() for i, v in enumerate(values)])
+
+
+@pytest.mark.parametrize(
+    ("seen", "train", "said"), [(3_000_000, 1_281_167, "2.3"), (40, 1438, "0.028"), (30_000, 850, "35"), (0, 9, "–")]
+)
+def test_compute_in_passes_over_the_real_images(seen: int, train: int, said: str) -> None:
+    (row,) = summarise([{**score("wmdd", 0, 50.0), "seen": seen}])
+    assert passes_text(passes(row, {"data": {"train": train}})) == said
+    assert passes_text(passes(row, {})) == "–"
 
 
 def test_verdict_better() -> None:

@@ -74,6 +74,6 @@ def test_relabel(distilled: DistilledSet, teacher: Teacher) -> None:
 
 def test_evaluate(distilled: DistilledSet, teacher: Teacher, val_set: ImageSet) -> None:
     labels = relabel(distilled, (teacher,), RelabelSettings(), epochs=2, batch=6)
-    settings = EvaluateSettings(students=("convnet1_w8_bn",), seeds=1, epochs=2, tests=1)
+    settings = EvaluateSettings(students=("convnet1_w8_bn",), labels="soft", seeds=1, epochs=2, tests=1)
     one, other = (evaluate(distilled, (labels,), (teacher,), val_set, settings, ctx=ctx) for ctx in both())
     assert other.scores[0].top1 == pytest.approx(one.scores[0].top1, abs=100 / len(val_set) + 1e-6)

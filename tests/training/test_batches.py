@@ -91,7 +91,7 @@ def test_eleven_classes_of_one_image_under_rded() -> None:
     images = drawn_set(classes=11, per_class=1)
     teacher, distilled = drawn_teacher(images, POINT), drawn_distilled(images, ipc=1)
     labels = relabel(distilled, (teacher,), RelabelSettings(), epochs=1, batch=10)
-    settings = EvaluateSettings(students=(POINT,), protocols=("rded",), seeds=1, epochs=1, tests=1)
+    settings = EvaluateSettings(students=(POINT,), protocols=("rded",), labels="soft", seeds=1, epochs=1, tests=1)
     assert evaluate(distilled, (labels,), (teacher,), images, settings).scores
 
 

@@ -44,8 +44,8 @@ def read_evaluate(words: Sequence[str]) -> EvaluateRequest:
 
 def _help() -> int:
     text = (
-        "Train students on the set of RUN and on random real images. Settings of the sections evaluate, relabel and "
-        "data, as of `wmdd distill`, replace those of the run."
+        "Train students on the set of RUN, and on real images as references. Settings of the sections evaluate, "
+        "relabel and data, as of `wmdd distill`, replace those of the run."
     )
     show_settings("wmdd evaluate RUN --data DATA", EvaluateFlags(), text)
     return 0

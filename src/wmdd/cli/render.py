@@ -119,10 +119,21 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]
 
 def show_scores(metrics: Mapping[str, Any]) -> None:
     """Print the accuracy table and the verdict of a run, given its metrics."""
-    from wmdd.report import READING, sampling, summary_rows, verdict  # noqa: PLC0415 - imports matplotlib
+    from wmdd.report import (  # noqa: PLC0415 - imports matplotlib
+        READING,
+        passes,
+        passes_text,
+        sampling,
+        summary_rows,
+        verdict,
+    )
 
-    rows = [(row.set, row.ipc, row.student, row.protocol, row.labels, row.text) for row in summary_rows(metrics)]
-    show_table("Top-1 accuracy, last epoch", ("set", "ipc", "student", "protocol", "labels", "top-1 %"), rows)
+    rows = [
+        (row.set, row.ipc, row.student, row.protocol, row.labels, row.text, passes_text(passes(row, metrics)))
+        for row in summary_rows(metrics)
+    ]
+    columns = ("set", "ipc", "student", "protocol", "labels", "top-1 %", "passes")
+    show_table("Top-1 accuracy, last epoch", columns, rows)
     say(f"{READING}{sampling(metrics)}")
     say(verdict(metrics))
 

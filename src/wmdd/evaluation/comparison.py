@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from wmdd.evaluation.differences import Difference, difference
+from wmdd.evaluation.protocols import is_pool
 from wmdd.evaluation.rows import BASELINE, Conditions, Row, Scores, summarise
 
 
@@ -16,7 +17,7 @@ class Block:
 
     conditions: Conditions
     rows: tuple[Row, ...]
-    """Random images last."""
+    """Random images after the others, then pools of real images."""
 
     @property
     def baseline(self) -> Row | None:
@@ -46,12 +47,14 @@ def blocks(scores: Scores, tested: int | None = None) -> list[Block]:
 
 
 def comparisons(blocks_of_run: Sequence[Block], method: object) -> list[Comparison]:
-    """Return a method's rows against random images, one for each block where it was evaluated.
+    """Return a method's rows against random images, one for each block where it was evaluated; none if it is random.
 
-    If the method was not evaluated, those of the first that was.
+    If the method was not evaluated, those of the first that was; pools of real images are no method's.
     """
+    if method == BASELINE:
+        return []
     pairs = [Comparison(row=row, baseline=block.baseline) for block in blocks_of_run for row in block.rows]
-    names = dict.fromkeys(pair.row.set for pair in pairs if pair.row.set != BASELINE)
+    names = dict.fromkeys(pair.row.set for pair in pairs if pair.row.set != BASELINE and not is_pool(pair.row.set))
     name = method if method in names else next(iter(names), None)
     return [pair for pair in pairs if pair.row.set == name]
 
@@ -59,10 +62,13 @@ def comparisons(blocks_of_run: Sequence[Block], method: object) -> list[Comparis
 def _marked(rows: Sequence[Row]) -> tuple[Row, ...]:
     """Mark the highest row, and those whose difference to it has an interval that contains 0.
 
-    A row whose error is not known is not marked beside a higher one: nothing says that they are level.
+    A row whose error is not known is not marked beside a higher one: nothing says that they are level. Pools of more
+    real images than a set has are no rivals: they are never marked.
     """
-    top = max(rows, key=lambda row: row.mean)
-    return tuple(sorted((replace(row, level=_level(row, top)) for row in rows), key=lambda row: row.set == BASELINE))
+    sets = [row for row in rows if not is_pool(row.set)]
+    top = max(sets, key=lambda row: row.mean, default=None)
+    marked = [row if top is None or is_pool(row.set) else replace(row, level=_level(row, top)) for row in rows]
+    return tuple(sorted(marked, key=lambda row: (is_pool(row.set), row.set == BASELINE)))
 
 
 def _level(row: Row, top: Row) -> bool:

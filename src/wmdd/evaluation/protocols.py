@@ -10,7 +10,10 @@ from wmdd.errors import ConfigError, did_you_mean
 from wmdd.settings import FULL_DSA, NO_DSA, TrainSettings, ViewSettings
 
 FULL_DATA_SET = "full data"
-"""The `set` in scores of students trained on all real images."""
+"""The `set` in scores of students trained on all real images, as the teacher is trained."""
+CEILING_SET = "all real images"
+"""The `set` in scores of students that learn from all real images under the rules of a distilled set: the ceiling."""
+_POOL = "random"
 
 Procedure = Literal["training", "kernel", "steps"]
 """What is done with a set: students are trained on it, or take steps with the learning rates that the set has learned,
@@ -217,6 +220,20 @@ _HARD = (
         procedure="kernel",
     ),
 )
+
+
+def pool_set(per_class: int | None, ipc: int) -> str:
+    """Return the `set` in scores of students of a pool of `per_class` random real images, or of all for None.
+
+    Their number is said in units of the `ipc` that a distilled set has: `"random ×3"`.
+    """
+    return CEILING_SET if per_class is None else f"{_POOL} ×{per_class / ipc:g}"
+
+
+def is_pool(name: str) -> bool:
+    """Return whether scores of this `set` are of a pool of real images: a reference, no competitor."""
+    return name == CEILING_SET or name.startswith(f"{_POOL} ×")
+
 
 PROTOCOLS: dict[str, EvaluationProtocol] = {protocol.name: protocol for protocol in (*_SOFT, *_HARD)}
 

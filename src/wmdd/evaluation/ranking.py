@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from wmdd.evaluation.protocols import is_pool
 from wmdd.evaluation.rows import Conditions, Scores, number, summarise
 
 AUGMENTED = {"dc": "dc_plain"}
@@ -62,13 +63,13 @@ def ranking_rows(evaluations: Scores, full_data: Scores, *, random: str) -> list
     augmentation and its counterpart without.
 
     Args:
-        evaluations: scores as in `metrics.json`, of sets of one size.
+        evaluations: scores as in `metrics.json`, of sets of one size; those of pools of real images do not count.
         full_data: scores of students trained on all real images.
         random: name of the set of random images.
     """
     means = _means(evaluations)
     real = {conditions.student: value for (_, conditions), value in _means(full_data).items()}
-    rows = [_row(means, real, key, random) for key in means if key[0] != random]
+    rows = [_row(means, real, key, random) for key in means if key[0] != random and not is_pool(key[0])]
     return [row for row in rows if len(row) > len(_NAMES)]
 
 

@@ -48,6 +48,8 @@ class Row:
     top5: float | None
     best: float | None
     """Mean of `top1_best`; shown, but never used."""
+    seen: float | None = None
+    """Images that a student was shown in training, mean over the students; 0 or None if not known."""
     tested: int | None = None
     """Number of test images, the same ones for every row; None if not known."""
     level: bool = False
@@ -187,6 +189,7 @@ def _row(name: str, conditions: Conditions, scores: Scores, tested: int | None) 
         sets=sets_of(counted_once),
         top5=_mean(counted_once, "top5"),
         best=_mean(counted_once, "top1_best"),
+        seen=_mean(counted_once, "seen"),
         tested=tested,
     )
 

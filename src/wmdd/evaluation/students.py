@@ -75,6 +75,11 @@ def planned_students(
             )
             for labels, arch, seed in product(kinds, archs, range(seeds))
         ]
+    return numbered(students)
+
+
+def numbered(students: Sequence[Student]) -> list[Student]:
+    """Return the students, each with its number among them."""
     return [replace(student, number=number, total=len(students)) for number, student in enumerate(students)]
 
 

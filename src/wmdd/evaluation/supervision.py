@@ -21,13 +21,19 @@ from wmdd.training.losses import distillation_loss, label_loss, logit_loss, targ
 from wmdd.values import DistilledSet, Views
 
 Loss = Callable[[Tensor, Batch], Tensor]
+Supply = Callable[[int, int], DistilledSet]
+"""Seed of a student, and an epoch → the images that it learns from in that epoch."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Supervision:
-    """A distilled set and who labels it where no answers are stored, for students of any protocol."""
+    """Images, and who labels them where no answers are stored, for students of any protocol."""
 
     distilled: DistilledSet
+    """The set; where every epoch has images of its own, those of the first, whose form all have."""
+    supply: Supply
+    images: str = ""
+    """Digest of what they learn from, see `digest_of_set`."""
     teacher: nn.Module
     """Labels views under protocols with online labels: one network, or several that answer as one."""
     stem: str
@@ -44,7 +50,8 @@ class StudentBatches:
 
     def __call__(self, epoch: int) -> Iterator[Batch]:
         """Yield the batches of `epoch`."""
-        student, distilled, device = self._student, self._supervision.distilled, self._ctx.device
+        student, device = self._student, self._ctx.device
+        distilled = self._supervision.supply(student.seed, epoch)
         views, logits = self._views(epoch)
         orders, batch = self._tile_orders(epoch), student.training.batch
         weights = distilled.relative_weights
@@ -105,6 +112,16 @@ class StudentBatches:
             if self._student.protocol.batch_statistics:
                 stack.enter_context(batch_statistics(teacher))
             return teacher(images).float()
+
+
+def fixed(distilled: DistilledSet) -> Supply:
+    """Return the supply that gives every student the whole set in every epoch."""
+
+    def whole(seed: int, epoch: int) -> DistilledSet:
+        del seed, epoch
+        return distilled
+
+    return whole
 
 
 def mixed_classes(distilled: DistilledSet, views: Views) -> Tensor:

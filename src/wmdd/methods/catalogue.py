@@ -134,6 +134,20 @@ def complete(tree: Tree, given: Tree | None = None) -> Recipe:
     return kind(**nested({name: value for name, value in settings.items() if name in read}))
 
 
+def recipe_for(name: str, recipe: Recipe) -> Recipe:
+    """Return the recipe of the method called `name` with the settings of another method's recipe.
+
+    Those that only the other method reads are left out; those that only this one reads are at their defaults.
+
+    Raises:
+        ConfigError: there is no such method.
+    """
+    kind = recipe_type(find_method(name).settings)
+    read = setting_names(kind)
+    shared = {setting: value for setting, value in dotted(recipe.model_dump()).items() if setting in read}
+    return kind(**nested({**shared, "method": name}))
+
+
 def require_read(
     names: Iterable[str], methods: Iterable[Method], *, flags: Iterable[str] = (), command: str = "distill"
 ) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field, PositiveInt
 
 from wmdd.errors import ConfigError, WmddError, did_you_mean
+from wmdd.evaluation.references import reference_methods
 from wmdd.evaluation.rows import BASELINE
 from wmdd.methods.catalogue import builtin_methods, complete, find_method, known_methods
 from wmdd.methods.method import Method
@@ -25,7 +26,8 @@ class BenchRecipe(Section):
     base: dict[str, Any] = Field(default_factory=dict)
     """Settings of every cell: of the teacher, the students and each method; a row takes those that it reads."""
     methods: Annotated[tuple[str, ...], Field(min_length=1)] = (BASELINE, "wmdd")
-    """The rows in order: methods, and names of `variants`; random real images always come first."""
+    """The rows in order: methods, and names of `variants`; random real images always come first. Medoids come last, if
+    they are among the references of the base and not named here."""
     ipcs: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (10,)
     """Images per class."""
     distill_seeds: PositiveInt = 3
@@ -45,8 +47,8 @@ class BenchRecipe(Section):
 
     @property
     def rows(self) -> tuple[str, ...]:
-        """The rows, random real images first, none twice."""
-        return tuple(dict.fromkeys((BASELINE, *self.methods)))
+        """The rows, random real images first, medoids last unless they have another place; none twice."""
+        return tuple(dict.fromkeys((BASELINE, *self.methods, *reference_methods(self.shared))))
 
     def method_of(self, row: str) -> str:
         """Return the method of a row."""
@@ -114,7 +116,10 @@ def _check_variants(bench: BenchRecipe) -> None:
 
 
 def _settings(bench: BenchRecipe, row: str, ipc: int, seed: int) -> Recipe:
-    tree = merged(bench.base, {"method": bench.method_of(row), "ipc": ipc, "seed": seed})
+    """Return the settings of a cell; references that are rows of the bench are not evaluated beside it once more."""
+    beside = tuple(name for name in bench.shared.evaluate.references if name == BASELINE or name not in bench.rows)
+    of_cell = {"method": bench.method_of(row), "ipc": ipc, "seed": seed, "evaluate.references": beside}
+    tree = merged(bench.base, of_cell)
     try:
         return complete(tree, bench.variants.get(row, {}))
     except WmddError as error:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from wmdd.errors import ConfigError, did_you_mean
 from wmdd.evaluation.protocols import find_protocol
-from wmdd.evaluation.rows import BASELINE
+from wmdd.evaluation.references import reference_methods, with_ceiling
 from wmdd.methods.catalogue import find_method
 from wmdd.models.names import check_name
 from wmdd.settings import Recipe
@@ -50,12 +50,13 @@ def stage_names(recipe: Recipe) -> tuple[str, ...]:
     """Return the stages of a run, in the order in which they begin."""
     method, full_data = find_method(recipe.method), recipe.evaluate.full_data
     squeezed = not method.own_teacher or recipe.relabel.teachers or full_data
+    sets = [*method.stages, *(stage for name in reference_methods(recipe) for stage in find_method(name).stages)]
     names = (
         *(["squeeze"] if squeezed else []),
-        *method.stages,
-        BASELINE,
-        *(["diagnose"] if "statistics" in method.stages else []),
+        *sets,
+        *(["diagnose"] if "statistics" in sets else []),
         *("relabel", "evaluate"),
+        *(["pool"] if with_ceiling(recipe) else []),
         *(["full_data"] if full_data else []),
     )
     return tuple(dict.fromkeys(names))

@@ -96,12 +96,14 @@ def announce_bench(
     work = [plan.work for _, plan in sound]
     networks = {arch: spec for _, plan in sound for arch, spec in plan.networks.items()}
     speeds = Speeds(networks, runner.device, runner.precision)
+    ceilings = {(cell.recipe.ipc, cell.recipe.seed): plan.work.ceiling for cell, plan in sound}
     seconds = {
         "teachers": speeds.seconds({part for each in work for part in each.teachers}),  # shared by rows that have them
         "methods": sum(speeds.seconds(each.method or ()) for each in work),
         "labels": sum(speeds.seconds(each.labels) for each in work),
         "students": sum(speeds.seconds(each.students) for each in work),
         **({"losses": speeds.seconds(losses)} if losses else {}),
+        **_known("all real images", sum(map(speeds.seconds, ceilings.values()))),
     }
     rows = dict.fromkeys(cell.row for cell, plan in sound if plan.work.method is None)
     unknown = f", not counting {', '.join(rows)} themselves" if rows else ""
@@ -128,7 +130,7 @@ def _total(seconds: Mapping[str, float]) -> str:
 
 
 def estimate(plan: RunPlan, device: torch.device, precision: str) -> Estimate:
-    """Return the expected cost of a run from scratch; random images are labelled and evaluated beside the set."""
+    """Return the expected cost of a run from scratch; its references are labelled and evaluated beside the set."""
     train, recipe, work, speeds = plan.train, plan.recipe, plan.work, Speeds(plan.networks, device, precision)
     classes = len(train.classes)
     images = classes * recipe.ipc
@@ -136,23 +138,32 @@ def estimate(plan: RunPlan, device: torch.device, precision: str) -> Estimate:
     labels = (
         sum(each.epochs for each in plan.labelling) * images * (classes * 2 + 53) * (recipe.relabel.store != "online")
     )
+    sets = 1 + len(plan.references)
     decoded = len(train) * pixels if train.images.in_memory else 0
     return Estimate(
         seconds={
             **({"compiling": COMPILING} if _compiles(plan) else {}),
             "teacher": speeds.seconds(work.teachers),
             **({} if work.method is None else {plan.method.name: speeds.seconds(work.method)}),
-            "labels": 2 * speeds.seconds(work.labels),
-            "students": 2 * speeds.seconds(work.students),
+            **_known("references", speeds.seconds(work.references)),
+            "labels": sets * speeds.seconds(work.labels),
+            "students": sets * speeds.seconds(work.students),
+            **_known("all real images", speeds.seconds(work.ceiling)),
         },
-        disk=2 * labels + 12 * images * pixels,
+        disk=sets * labels + 6 * sets * images * pixels,
         memory=decoded + 3 * 4 * images * pixels + 10**9,
     )
 
 
+def _known(part: str, seconds: float) -> dict[str, float]:
+    """Return a part of the cost by its name; nothing where there is none."""
+    return {part: seconds} if seconds else {}
+
+
 def _compiles(plan: RunPlan) -> bool:
     """Return whether this is the first time on this machine that a run measures transport."""
-    return "statistics" in plan.method.stages and not compiled_before()
+    methods = (plan.method, *(each.method for each in plan.references))
+    return any("statistics" in method.stages for method in methods) and not compiled_before()
 
 
 def step_seconds(spec: ModelSpec, device: torch.device, precision: str) -> Speed:

@@ -9,13 +9,14 @@ from torch import Tensor
 
 from wmdd.artifacts.files import write_json
 from wmdd.artifacts.parsing import read_as
+from wmdd.evaluation.protocols import CEILING_SET
 from wmdd.evaluation.ranking import ranking_rows
 from wmdd.evaluation.rows import BASELINE, Scores
 from wmdd.pipeline.plan import RunPlan
 from wmdd.pipeline.provenance import versions
 from wmdd.pipeline.run_files import METRICS_FILE, RUN_ADVICE, RUN_FILE, SCHEMA, JoinedScores, RunFile, read_metrics
 from wmdd.pipeline.runner import Runner, StoredResult
-from wmdd.pipeline.set_evaluation import EvaluatedSet
+from wmdd.pipeline.set_evaluation import EvaluatedSets
 from wmdd.product.manifest import EXACT
 from wmdd.stages.barycenter import BARYCENTER
 from wmdd.values import Diagnosis, ImageSet, Score, Teacher
@@ -27,10 +28,10 @@ _SAME = ("set", "ipc", "student", "protocol", "labels", "fingerprint", "seed")
 
 
 def run_metrics(
-    runner: Runner, plan: RunPlan, sets: Sequence[EvaluatedSet], *, full_data: Sequence[Score], command: str
+    runner: Runner, plan: RunPlan, evaluated: EvaluatedSets, *, full_data: Sequence[Score], command: str
 ) -> dict[str, Any]:
     """Return all findings of a run, ready for JSON."""
-    evaluations = [asdict(score) for each in sets for score in each.evaluation.record.scores]
+    sets, evaluations = evaluated.sets, [asdict(score) for score in evaluated.scores]
     references = [asdict(score) for score in full_data]
     diagnoses = [each.diagnosis.record for each in sets if each.diagnosis is not None]
     results = runner.results
@@ -38,14 +39,17 @@ def run_metrics(
         "schema": SCHEMA,
         "data": data_facts(plan.train, plan.val),
         "teacher": teacher_facts(sets[0].teachers[0].record),
-        "barycenter": barycenter_facts(results),
+        "barycenter": barycenter_facts(results) if BARYCENTER.name in plan.method.stages else {},
         "diagnosis": {each.set: _figures(each) for each in diagnoses},
         "evaluations": evaluations,
         "full_data": references,
         "ranking": ranking_rows(evaluations, references, random=BASELINE),
         "warnings": [asdict(warning) for warning in runner.warnings],
         "seconds": _seconds(results),
-        "costs": {each.distilled.record.method: _costs(results, each) for each in sets},
+        "costs": {
+            **{each.distilled.record.method: _costs(results, each.evaluation) for each in sets},
+            **({CEILING_SET: _costs(results, evaluated.ceiling)} if evaluated.ceiling else {}),
+        },
         "run": {
             "method": plan.method.name,
             "ipc": plan.recipe.ipc,
@@ -166,7 +170,7 @@ def _seconds(results: Sequence[StoredResult]) -> dict[str, float]:
     return seconds
 
 
-def _costs(results: Sequence[StoredResult], evaluated: EvaluatedSet) -> dict[str, dict[str, float]]:
+def _costs(results: Sequence[StoredResult], evaluation: StoredResult) -> dict[str, dict[str, float]]:
     """Return the costs of one set by stage, from its teacher to its students: `seconds`, added up, and peak `memory`.
 
     They include everything that the set's evaluation was made from, whichever run made it.
@@ -174,7 +178,7 @@ def _costs(results: Sequence[StoredResult], evaluated: EvaluatedSet) -> dict[str
     known = {result.key: result for result in results}
     seconds: dict[str, float] = {}
     memory: dict[str, float] = {}
-    waiting, counted = [evaluated.evaluation.key], set[str]()
+    waiting, counted = [evaluation.key], set[str]()
     while waiting:
         key = waiting.pop()
         if key in counted or key not in known:

@@ -8,14 +8,15 @@ import torch
 from wmdd.data.loading import batch_spans, class_counts, require_images
 from wmdd.errors import ConfigError
 from wmdd.evaluation.protocols import EvaluationProtocol, find_protocol
-from wmdd.evaluation.rows import BASELINE
+from wmdd.evaluation.references import reference_methods, with_ceiling
 from wmdd.methods.algorithm import Algorithm, Size, Work, load_algorithm, squeezing_of
-from wmdd.methods.catalogue import find_method
+from wmdd.methods.catalogue import find_method, recipe_for
 from wmdd.methods.method import Method
 from wmdd.models.batchnorm import require_batchnorm, takes_single_images
 from wmdd.models.building import build_model, network_spec
 from wmdd.settings import Recipe
 from wmdd.stages.given_teacher import given_moments, open_checkpoint
+from wmdd.stages.statistics import STATISTICS
 from wmdd.values import ImageSet, ModelSpec
 from wmdd.warnings import RunWarning
 
@@ -31,6 +32,19 @@ class RunWork:
     """Of one set."""
     students: tuple[Work, ...]
     """Of one set."""
+    references: tuple[Work, ...]
+    """Of making the references."""
+    ceiling: tuple[Work, ...]
+    """Of students on all real images in as many steps; empty where they are not wanted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """Real images that stand beside the run's set: how they are chosen, and under which settings."""
+
+    method: Method
+    algorithm: Algorithm
+    recipe: Recipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +66,10 @@ class RunPlan:
     val: ImageSet
     method: Method
     algorithm: Algorithm
-    baseline: Algorithm
-    """Makes the set that every run is compared with: random real images."""
+    references: tuple[Reference, ...]
+    """Sets of real images that every run is compared with, random ones in front; without the run's own method."""
+    ceiling: bool
+    """Whether students on all real images, in as many steps, stand beside."""
     protocols: tuple[EvaluationProtocol, ...]
     labelling: tuple[Labelling, ...]
     """What labels are stored, those of the product in front."""
@@ -75,7 +91,8 @@ def plan_run(recipe: Recipe, train: ImageSet, val: ImageSet) -> RunPlan:
     require_images(train, recipe.ipc)
     protocols = tuple(find_protocol(name) for name in recipe.evaluate.protocols)
     labelling = _labelling(protocols, recipe, len(train.classes))
-    work = _work(recipe, algorithm, (train, val), protocols)
+    references = tuple(_reference(name, recipe) for name in reference_methods(recipe))
+    work = _work(recipe, algorithm, (train, val), protocols, references)
     archs = (
         recipe.squeeze.arch,
         *recipe.evaluate.students,
@@ -89,7 +106,8 @@ def plan_run(recipe: Recipe, train: ImageSet, val: ImageSet) -> RunPlan:
         val=val,
         method=method,
         algorithm=algorithm,
-        baseline=load_algorithm(find_method(BASELINE)),
+        references=references,
+        ceiling=with_ceiling(recipe),
         protocols=protocols,
         labelling=labelling,
         networks={arch: network_spec(arch, train, recipe.squeeze.stem) for arch in archs},
@@ -112,6 +130,11 @@ def _with_room(recipe: Recipe, train: ImageSet) -> tuple[Recipe, ImageSet]:
     )
     warnings = (*train.warnings, RunWarning(kind="fewer images", text=text, count=recipe.ipc - room))
     return recipe.with_settings({"ipc": room}), replace(train, warnings=warnings)
+
+
+def _reference(name: str, recipe: Recipe) -> Reference:
+    method = find_method(name)
+    return Reference(method=method, algorithm=load_algorithm(method), recipe=recipe_for(name, recipe))
 
 
 def labelled(protocols: Sequence[EvaluationProtocol]) -> list[EvaluationProtocol]:
@@ -141,7 +164,11 @@ def _labelling(protocols: Sequence[EvaluationProtocol], recipe: Recipe, classes:
 
 
 def _work(
-    recipe: Recipe, algorithm: Algorithm, sets: tuple[ImageSet, ImageSet], protocols: Sequence[EvaluationProtocol]
+    recipe: Recipe,
+    algorithm: Algorithm,
+    sets: tuple[ImageSet, ImageSet],
+    protocols: Sequence[EvaluationProtocol],
+    references: Sequence[Reference],
 ) -> RunWork:
     train, val = sets
     evaluation, size = recipe.evaluate, Size(images=len(train), classes=len(train.classes))
@@ -156,14 +183,31 @@ def _work(
         teachers=(*dict.fromkeys((*own, *further)), *upper),
         method=None if algorithm.work is None else algorithm.work(recipe, size),
         labels=tuple(Work(arch=arch, forward=labelled_views) for arch in labelling),
-        students=tuple(part for each in protocols for part in _student_work(each, recipe, size, len(val), labelling)),
+        students=tuple(
+            part
+            for each in protocols
+            for part in _student_work(each, recipe, size, len(val), labelling if each.labels == "online" else ())
+        ),
+        references=_reference_work(recipe, references, size),
+        ceiling=tuple(
+            part
+            for each in (protocols if with_ceiling(recipe) else ())
+            for part in _student_work(each, recipe, size, len(val), labelling)
+        ),
     )
+
+
+def _reference_work(recipe: Recipe, references: Sequence[Reference], size: Size) -> tuple[Work, ...]:
+    """Count what making the references passes through networks: the statistics that the run's method lacks."""
+    if STATISTICS.name in find_method(recipe.method).stages:
+        return ()
+    return tuple(part for each in references if each.algorithm.work for part in each.algorithm.work(each.recipe, size))
 
 
 def _student_work(
     protocol: EvaluationProtocol, recipe: Recipe, size: Size, tested: int, labelling: Iterable[str]
 ) -> Iterator[Work]:
-    """Count what a protocol's students are trained on and tested with, and what teachers label while they are."""
+    """Count what a protocol's students are trained on and tested with, and what the networks `labelling` answer."""
     if protocol.procedure == "kernel":
         return
     settings, images = recipe.evaluate, size.classes * recipe.ipc
@@ -175,7 +219,7 @@ def _student_work(
         tests = runs * min(settings.tests, epochs) * tested
         steps = runs * epochs * len(batch_spans(images, batch))
         yield Work(arch=arch, forward=tests, both=runs * epochs * images, steps=steps, batch=batch)
-    if soft and protocol.labels == "online":
+    if soft:
         views = settings.seeds * len(settings.students) * epochs * images
         for arch in labelling:
             yield Work(arch=arch, forward=views, batch=batch if protocol.batch_statistics else None)

@@ -1,4 +1,4 @@
-"""A whole run: data → teacher → distilled set → soft labels → students, with random images beside as the baseline."""
+"""A whole run: data → teacher → distilled set → soft labels → students, with real images beside as references."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -7,7 +7,6 @@ from typing import Any
 from wmdd.artifacts.files import make_folder, write_bytes, write_json
 from wmdd.artifacts.folder import Store
 from wmdd.data.sources.opening import open_data
-from wmdd.evaluation.rows import BASELINE
 from wmdd.pipeline.card_facts import card_facts
 from wmdd.pipeline.checks import require_stage
 from wmdd.pipeline.doubts import below_random, few_test_images, saturation, seen_development
@@ -16,7 +15,7 @@ from wmdd.pipeline.metrics import joined_scores, product_bytes, run_metrics, wit
 from wmdd.pipeline.plan import RunPlan, plan_run
 from wmdd.pipeline.run_files import METRICS_FILE
 from wmdd.pipeline.runner import Runner, Stopped, given_images
-from wmdd.pipeline.set_evaluation import evaluate_set, full_data_scores, labelling_teachers
+from wmdd.pipeline.set_evaluation import evaluate_sets, full_data_scores, labelling_teachers, reference_sets
 from wmdd.pipeline.watchers import Watcher
 from wmdd.product.writing import write_product
 from wmdd.settings import Recipe
@@ -45,7 +44,7 @@ def distill(
     watcher: Watcher | None = None,
     command: str = "",
 ) -> Run:
-    """Distil `data` and evaluate the result beside random real images; for the parameters see `wmdd.api.distill`.
+    """Distil `data` and evaluate the result beside real images; for the parameters see `wmdd.api.distill`.
 
     Running it again with the same arguments resumes; finished stages are not repeated.
 
@@ -72,18 +71,17 @@ def run_stages(runner: Runner, plan: RunPlan, command: str) -> dict[str, Any]:
     doubts = (*seen_development(plan.val, recipe.squeeze), *few_test_images(plan.val))
     runner.warn((*plan.train.warnings, *plan.val.warnings, *doubts))
     teachers = plan.algorithm.teach(runner, train, val, recipe)
-    algorithms = {plan.method.name: plan.algorithm, BASELINE: plan.baseline}.values()
-    distilled = [each.distill(runner, train, teachers, recipe) for each in algorithms]
-    runner.warn(saturation(distilled[0].record, plan.train, plan.method))
+    own = plan.algorithm.distill(runner, train, teachers, recipe)
+    distilled = [own, *reference_sets(runner, plan, teachers)]
+    runner.warn(saturation(own.record, plan.train, plan.method))
     labelling = labelling_teachers(runner, plan, teachers)
     runner.name_roles(sets=distilled, teachers=teachers, labelling=labelling)
-    sets = [evaluate_set(runner, plan, each, labelling) for each in distilled]
-    scores = [asdict(score) for each in sets for score in each.evaluation.record.scores]
-    runner.warn(below_random(scores, plan.method, tested=len(plan.val)))
-    metrics = run_metrics(runner, plan, sets, full_data=full_data_scores(runner, plan), command=command)
-    product = runner.out / "distilled"
-    facts = card_facts(metrics, plan, sets[0])
-    write_product(sets[0].distilled.record, sets[0].labels[0].record, product, facts=facts)
+    evaluated = evaluate_sets(runner, plan, distilled, labelling)
+    runner.warn(below_random(map(asdict, evaluated.scores), plan.method, tested=len(plan.val)))
+    metrics = run_metrics(runner, plan, evaluated, full_data=full_data_scores(runner, plan), command=command)
+    product, first = runner.out / "distilled", evaluated.sets[0]
+    facts = card_facts(metrics, plan, first)
+    write_product(first.distilled.record, first.labels[0].record, product, facts=facts)
     metrics["bytes"] = product_bytes(product)
     metrics = with_scores(metrics, (*joined_scores(runner.out), *metrics["evaluations"]))
     write_json(runner.out / METRICS_FILE, metrics)

@@ -1,4 +1,4 @@
-"""Train further students on the set of a finished run, and on random images beside; their scores join the run's."""
+"""Train further students on the set of a finished run, and on its references; their scores join the run's."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
@@ -10,15 +10,14 @@ from wmdd.artifacts.folder import ResultFolder, Store
 from wmdd.artifacts.parsing import read_as
 from wmdd.data.sources.opening import open_data
 from wmdd.errors import ConfigError, DataError
-from wmdd.evaluation.rows import BASELINE
 from wmdd.methods.algorithm import Result
 from wmdd.methods.catalogue import complete, read_recipe
 from wmdd.pipeline.doubts import below_random, few_test_images
 from wmdd.pipeline.metrics import join_scores
 from wmdd.pipeline.plan import RunPlan, plan_run
 from wmdd.pipeline.run_files import METRICS_FILE, RUN_ADVICE, RUN_FILE, RunFile, read_metrics
-from wmdd.pipeline.runner import GivenResult, Runner, given_images
-from wmdd.pipeline.set_evaluation import evaluate_set, labelling_teachers
+from wmdd.pipeline.runner import GivenResult, Runner
+from wmdd.pipeline.set_evaluation import evaluate_sets, labelling_teachers, reference_sets
 from wmdd.pipeline.watchers import Watcher
 from wmdd.product.manifest import open_product
 from wmdd.product.reading import PortableSet, load
@@ -28,7 +27,7 @@ from wmdd.warnings import RunWarning
 
 
 def evaluate_run(run: Path, data: str, changes: Mapping[str, Any], *, watcher: Watcher | None = None) -> Evaluation:
-    """Return the scores of students trained on a run's set, and of others on random images under the same teachers.
+    """Return the scores of students trained on a run's set, and of others on its references under the same teachers.
 
     They join `metrics.json`; a score of the same set, student, protocol, labels and seed replaces the older one. `run`
     is the run's folder; `changes` replace its settings, but image size and channels are the set's.
@@ -53,11 +52,8 @@ def evaluate_run(run: Path, data: str, changes: Mapping[str, Any], *, watcher: W
         labelling = _teachers(record.store, record.labelling)
     else:
         labelling = labelling_teachers(runner, plan, teachers)
-    sets: list[Result] = [GivenResult(key=_product_key(run), record=product)]
-    if product.method != BASELINE:
-        sets.append(plan.baseline.distill(runner, given_images(plan.train), teachers, plan.recipe))
-    evaluated = [evaluate_set(runner, plan, each, labelling) for each in sets]
-    scores = tuple(score for each in evaluated for score in each.evaluation.record.scores)
+    sets: list[Result] = [GivenResult(key=_product_key(run), record=product), *reference_sets(runner, plan, teachers)]
+    scores = evaluate_sets(runner, plan, sets, labelling).scores
     rows = [asdict(score) for score in scores]
     runner.warn(below_random(rows, plan.method, tested=len(plan.val)))
     join_scores(run, rows, runner.warnings)

@@ -1,8 +1,11 @@
-"""Diagnose and relabel a distilled set and train students on it; the references on all real images."""
+"""Diagnose and relabel a run's set and its references, and train students on them and on all real images."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
 
+from wmdd.evaluation.protocols import pool_set
+from wmdd.evaluation.rows import BASELINE
 from wmdd.methods.algorithm import Result, further_teachers
 from wmdd.methods.catalogue import find_method
 from wmdd.pipeline.plan import RunPlan
@@ -11,6 +14,7 @@ from wmdd.settings import NoSettings
 from wmdd.stages.diagnose import DIAGNOSE
 from wmdd.stages.evaluate import EVALUATE
 from wmdd.stages.full_data import FULL_DATA
+from wmdd.stages.pool import POOL
 from wmdd.stages.relabel import RELABEL
 from wmdd.stages.squeeze import SQUEEZE
 from wmdd.stages.statistics import STATISTICS
@@ -29,6 +33,63 @@ class EvaluatedSet:
     labels: tuple[StoredResult, ...]
     """One for each batch in which views were drawn, those of the product in front."""
     evaluation: StoredResult
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluatedSets:
+    """A run's set and what stands beside it, evaluated alike."""
+
+    sets: tuple[EvaluatedSet, ...]
+    """The run's own in front."""
+    ceiling: StoredResult | None
+    """The evaluation of all real images, in as many steps; None if it was not wanted."""
+
+    @property
+    def scores(self) -> tuple[Score, ...]:
+        """Those of all, the run's own set in front and the ceiling last."""
+        results = [*(each.evaluation for each in self.sets), *([self.ceiling] if self.ceiling else [])]
+        return tuple(score for result in results for score in result.record.scores)
+
+
+def reference_sets(runner: Runner, plan: RunPlan, teachers: tuple[Result, ...]) -> list[Result]:
+    """Return the sets of real images that stand beside the run's set."""
+    train = given_images(plan.train)
+    return [each.algorithm.distill(runner, train, teachers, each.recipe) for each in plan.references]
+
+
+def evaluate_sets(
+    runner: Runner, plan: RunPlan, distilled: Sequence[Result], teachers: tuple[Result, ...]
+) -> EvaluatedSets:
+    """Evaluate the run's set and its references, random real images among them, and the ceiling if it is wanted."""
+    sets = tuple(evaluate_set(runner, plan, each, teachers) for each in distilled)
+    return EvaluatedSets(sets=sets, ceiling=evaluate_pool(runner, plan, sets, teachers) if plan.ceiling else None)
+
+
+def evaluate_pool(
+    runner: Runner,
+    plan: RunPlan,
+    sets: Sequence[EvaluatedSet],
+    teachers: tuple[Result, ...],
+    *,
+    per_class: int | None = None,
+) -> StoredResult:
+    """Train students on a pool of `per_class` random real images a class, or on all of them; see `stages/pool.py`.
+
+    Views of stored labels are taken from those of random images among the `sets`, so that the result is the same beside
+    any method.
+    """
+    random = next(each for each in sets if each.distilled.record.method == BASELINE)
+    return runner.run(
+        POOL,
+        given_images(plan.train),
+        random.labels,
+        teachers,
+        given_images(plan.val),
+        settings=plan.recipe.evaluate,
+        of=pool_set(per_class, plan.recipe.ipc),
+        ipc=plan.recipe.ipc,
+        per_class=per_class,
+    )
 
 
 def evaluate_set(runner: Runner, plan: RunPlan, distilled: Result, teachers: tuple[Result, ...]) -> EvaluatedSet:

@@ -132,8 +132,9 @@ def _table(base: Tree, *students: str) -> dict[str, Any]:
 
 
 def _variants(base: Tree, variants: dict[str, dict[str, str]]) -> BenchRecipe:
-    """Return a table of one method under several settings at IPC 10."""
-    return BenchRecipe(base=_table(base), methods=("random", *variants), ipcs=(10,), variants=variants)
+    """Return a table of one method under several settings at IPC 10, without medoids."""
+    alone = merged(_table(base), {"evaluate.references": ("random", "all")})
+    return BenchRecipe(base=alone, methods=("random", *variants), ipcs=(10,), variants=variants)
 
 
 def _smoke(make: Callable[[], BenchRecipe]) -> Callable[[], BenchRecipe]:
@@ -141,7 +142,8 @@ def _smoke(make: Callable[[], BenchRecipe]) -> Callable[[], BenchRecipe]:
 
     def smoke() -> BenchRecipe:
         bench = make()
-        several = len(bench.shared.evaluate.students) > 1
+        evaluation = bench.shared.evaluate
+        several = len(evaluation.students) > 1
         base = merged(
             digits(),
             {
@@ -151,6 +153,7 @@ def _smoke(make: Callable[[], BenchRecipe]) -> Callable[[], BenchRecipe]:
                     "students": ("convnet1_w8_bn", "convnet2_w4_bn") if several else ("convnet1_w8_bn",),
                     "epochs": 2,
                     "seeds": 1,
+                    "references": evaluation.references,
                 },
             },
         )

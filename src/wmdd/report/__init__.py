@@ -15,11 +15,13 @@ from wmdd.pipeline.run_files import BENCH_FILE
 from wmdd.report.bench_page import write_bench
 from wmdd.report.page import write_report
 from wmdd.report.prediction import predict_bench
-from wmdd.report.tables import READING, sampling, summary_rows, tested, verdict
+from wmdd.report.tables import READING, passes, passes_text, sampling, summary_rows, tested, verdict
 
 __all__ = [
     "READING",
     "Row",
+    "passes",
+    "passes_text",
     "predict_bench",
     "sampling",
     "summary_rows",

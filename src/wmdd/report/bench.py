@@ -8,12 +8,12 @@ from statistics import fmean
 from typing import Any
 
 from wmdd.evaluation.comparison import blocks
-from wmdd.evaluation.protocols import FULL_DATA_SET
+from wmdd.evaluation.protocols import CEILING_SET, FULL_DATA_SET
 from wmdd.evaluation.rows import BASELINE, Conditions, Row, Scores, conditions_of, number, summarise
 from wmdd.methods.catalogue import title_of
 from wmdd.pipeline.run_files import read_bench as bench_file
 from wmdd.report.collect import EVALUATION_STAGES
-from wmdd.report.tables import tested
+from wmdd.report.tables import set_title, tested
 
 Cells = Sequence[Mapping[str, Any]]
 """The cells of `bench.json`."""
@@ -46,7 +46,7 @@ class BenchRow:
     @property
     def title(self) -> str:
         """The name as papers write it."""
-        return title_of(self.name)
+        return set_title(self.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,13 +135,15 @@ def _full_data(cells: Cells) -> dict[str, str]:
 
 def _panels(cells: Cells, names: Sequence[str], images: int | None) -> Iterator[Panel]:
     own = _scores(cells, "scores")
-    compared = [*own, *_borrowed(own, _scores(cells, "beside", of=BASELINE))]
+    random = _borrowed(own, _scores(cells, "beside", of=BASELINE), as_set=BASELINE)
+    ceiling = _borrowed((), _scores(cells, "beside", of=CEILING_SET), as_set=CEILING_SET)
+    compared = [*own, *random, *ceiling]
     rows = [row for block in blocks(compared, images) for row in block.rows]
     shared = {row.labelled_by for row in summarise(score for score in own if score["set"] == BASELINE)}
     for setting in dict.fromkeys(map(_setting, rows)):
-        accuracies = {name: _by_ipc(rows, setting, name) for name in names}
+        accuracies = {name: _by_ipc(rows, setting, name) for name in (*names, CEILING_SET)}
         lines = [BenchRow(name=name, accuracies=found) for name, found in accuracies.items() if found]
-        lenders = [line.title for line in lines if line.name != BASELINE]
+        lenders = [line.title for line in lines if line.name not in {BASELINE, CEILING_SET}]
         student, protocol, labels, teachers = setting
         yield Panel(
             student=student,
@@ -167,17 +169,18 @@ def _scores(cells: Cells, kind: str, of: str | None = None) -> list[dict[str, An
     ]
 
 
-def _borrowed(own: Scores, beside: Scores) -> list[dict[str, Any]]:
-    """Return scores of random images for the blocks in which the row of random images has none.
+def _borrowed(own: Scores, beside: Scores, *, as_set: str) -> list[dict[str, Any]]:
+    """Return scores of a reference for the blocks in which it has no row of its own.
 
-    This happens under a protocol that only one method has. The random images beside the first row with some are used.
+    Random images have none under a protocol that only one method has; all real images have none anywhere. Those beside
+    the first row with some are used.
     """
-    complete = {conditions_of(score) for score in own if score["set"] == BASELINE}
+    complete = {conditions_of(score) for score in own if score["set"] == as_set}
     lenders: dict[Conditions, str] = {}
     for score in beside:
         lenders.setdefault(conditions_of(score), score["set"])
     lent = [score for score in beside if lenders[conditions_of(score)] == score["set"]]
-    return [{**score, "set": BASELINE} for score in lent if conditions_of(score) not in complete]
+    return [{**score, "set": as_set} for score in lent if conditions_of(score) not in complete]
 
 
 def _by_ipc(rows: Sequence[Row], setting: Setting, name: str) -> dict[int, Row]:

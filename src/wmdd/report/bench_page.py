@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from wmdd.artifacts.files import write_bytes
-from wmdd.evaluation.rows import BASELINE, number
+from wmdd.evaluation.rows import number
 from wmdd.evaluation.tested import kind_tested
 from wmdd.methods.catalogue import title_of
 from wmdd.report import prediction
 from wmdd.report.bench import Bench, Panel, read_bench
-from wmdd.report.bench_tables import COLUMNS, finding, full_data, notes, table_lines, warnings
+from wmdd.report.bench_tables import COLUMNS, beside, finding, notes, table_lines, warnings
 from wmdd.report.collect import PANELS, Plot, Series, slug
 from wmdd.report.figures import draw
+from wmdd.report.tables import is_reference
 from wmdd.report.templates import render
 
 
@@ -60,7 +61,7 @@ def render_bench(bench: Bench) -> dict[str, str]:
         "notes": notes(bench),
         "columns": COLUMNS,
         "table_lines": table_lines,
-        "full_data": full_data,
+        "beside": beside,
         "title_of": title_of,
         "drawings": [draw(plot) for panel in bench.panels[:PANELS] for plot in plots(panel, bench)],
         "heatmaps": heatmaps(bench),
@@ -106,7 +107,7 @@ def _lines(panel: Panel, places: Mapping[tuple[str, int], float]) -> Iterator[Se
                 y=tuple(mean for _, mean, _ in points),
                 low=tuple(mean - spread for _, mean, spread in points),
                 high=tuple(mean + spread for _, mean, spread in points),
-                baseline=row.name == BASELINE,
+                baseline=is_reference(row.name),
             )
 
 
@@ -124,7 +125,7 @@ def _heatmap(panels: list[Panel], bench: Bench, ipc: int) -> Heatmap | None:
         (row.name, panel.student): row.accuracies[ipc].mean
         for panel in panels
         for row in panel.rows
-        if ipc in row.accuracies
+        if ipc in row.accuracies and row.name in bench.rows
     }
     if not means:
         return None

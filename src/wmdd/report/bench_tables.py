@@ -4,11 +4,22 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from wmdd.evaluation.differences import difference
+from wmdd.evaluation.protocols import is_pool
 from wmdd.evaluation.rows import BASELINE, Row
 from wmdd.evaluation.tested import kind_tested
 from wmdd.methods.catalogue import title_of
 from wmdd.report.bench import Bench, Cost, Panel
-from wmdd.report.tables import READING, apart, duration, human_bytes, on_images, sampling
+from wmdd.report.tables import (
+    READING,
+    apart,
+    duration,
+    human_bytes,
+    is_reference,
+    on_images,
+    passes,
+    passes_text,
+    sampling,
+)
 from wmdd.report.templates import ABSENT
 
 COLUMNS = ("time", "memory", "images", "labels")
@@ -23,18 +34,35 @@ class Line(NamedTuple):
     """One for each number of images per class."""
     costs: tuple[str, ...]
     """In the order of `COLUMNS`."""
-    random: bool
-    """Whether it is a line of random images."""
+    reference: bool
+    """Whether it is a line of random images, or of all real ones."""
 
 
 def table_lines(panel: Panel, bench: Bench) -> Iterator[Line]:
     """Yield a panel's rows."""
     for row in panel.rows:
         costs = cost_texts(bench.costs.get((row.name, max(bench.ipcs))))
-        yield Line(row.title, [row.accuracies.get(ipc) for ipc in bench.ipcs], costs, random=row.name == BASELINE)
+        yield Line(row.title, [row.accuracies.get(ipc) for ipc in bench.ipcs], costs, reference=is_reference(row.name))
 
 
-def full_data(panel: Panel, bench: Bench) -> str:
+def beside(panel: Panel, bench: Bench) -> str:
+    """Return what is said below a panel: its compute, and the student's accuracy after training as the teacher."""
+    return " ".join(filter(None, (_compute(panel, bench), _full_data(panel, bench))))
+
+
+def _compute(panel: Panel, bench: Bench) -> str:
+    """Return a sentence on the passes over the real images that students take; empty where nothing was trained."""
+    known = {
+        ipc: passes(row.accuracies[ipc], bench.results)
+        for ipc in bench.ipcs
+        for row in panel.rows[:1]
+        if ipc in row.accuracies
+    }
+    said = [f"{passes_text(value)} at IPC {ipc}" for ipc, value in known.items() if value is not None]
+    return f"Passes over the real training images that a student takes: {', '.join(said)}." if said else ""
+
+
+def _full_data(panel: Panel, bench: Bench) -> str:
     """Return a sentence on the student's accuracy on all real images; empty if that was not requested."""
     accuracy = bench.full_data.get(panel.student)
     return f"On all real images, trained as the teacher, {panel.student} reaches {accuracy} %." if accuracy else ""
@@ -67,11 +95,12 @@ def warnings(bench: Bench) -> list[str]:
 
 def finding(bench: Bench) -> str:
     """Say in plain words which row leads the first table at the largest number of images per class."""
-    last = max((ipc for panel in bench.panels[:1] for row in panel.rows for ipc in row.accuracies), default=0)
+    made = [row for panel in bench.panels[:1] for row in panel.rows if not is_pool(row.name)]
+    last = max((ipc for row in made for ipc in row.accuracies), default=0)
     if not last:
         return "No student has been evaluated yet."
     panel = bench.panels[0]
-    at = {row.name: row for row in panel.rows if last in row.accuracies}
+    at = {row.name: row for row in made if last in row.accuracies}
     leader = max(at.values(), key=lambda row: row.accuracies[last].mean)
     first = leader.accuracies[last]
     images = f"{last} image{'' if last == 1 else 's'} a class"

@@ -8,17 +8,20 @@ from statistics import fmean
 from typing import Any, NamedTuple
 
 from wmdd.artifacts.parsing import lines_as
+from wmdd.evaluation.protocols import CEILING_SET, is_pool
 from wmdd.evaluation.rows import BASELINE, number
-from wmdd.methods.catalogue import losses_of, title_of
+from wmdd.methods.catalogue import losses_of
+from wmdd.report.tables import set_title
 
 POINTS = 240
 """A curve is thinned to about this many points: more would be invisible and only make the page heavier."""
 PANELS = 6
 """Student settings that get a panel of their own."""
-EVALUATION_STAGES = frozenset({"relabel", "evaluate", "diagnose", "full_data"})
+EVALUATION_STAGES = frozenset({"relabel", "evaluate", "diagnose", "pool", "full_data"})
 """Stages that come after the images, whatever made them."""
 
-_SEED = re.compile(r"^(?P<rest>.+?) seed (?P<seed>\d+)$")
+_STUDENT = re.compile(rf"(?P<of>{CEILING_SET}|{BASELINE} ×\S+|\S+) ?(?P<setting>.*?)( seed \d+(?P<hard> hard)?)?")
+"""Name of a student: its set, its network and protocol, its seed, and whether it has the other labels of both."""
 _LOSS = re.compile(r"(?:.+_)?loss")
 """Columns of losses, also of a stage that no card describes."""
 
@@ -194,8 +197,8 @@ def _students(rows: Sequence[Mapping[str, Any]]) -> list[Plot]:
     field = "top1" if any(number(row.get("top1")) is not None for row in rows) else "loss"
     panels: dict[str, dict[str, dict[str, dict[float, float]]]] = {}
     for unit, points in _values(rows, field, positive=field == "loss").items():
-        match = _SEED.match(unit)
-        of, _, setting = (match["rest"] if match else unit).partition(" ")
+        match = _STUDENT.fullmatch(unit)
+        of, setting = (match["of"], match["setting"] + (match["hard"] or "")) if match else (unit, "")
         panels.setdefault(setting, {}).setdefault(of, {})[unit] = points
     label = "top-1, %" if field == "top1" else "loss"
     return [
@@ -206,7 +209,7 @@ def _students(rows: Sequence[Mapping[str, Any]]) -> list[Plot]:
             x_label=_axis(rows),
             y_label=label,
             series=tuple(
-                mean_series(title_of(of), units, baseline=of == BASELINE) for of, units in baseline_last(sets)
+                mean_series(set_title(of), units, baseline=of == BASELINE) for of, units in baseline_last(sets)
             ),
             log=field == "loss",
         )
@@ -215,8 +218,8 @@ def _students(rows: Sequence[Mapping[str, Any]]) -> list[Plot]:
 
 
 def baseline_last(sets: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """Return sets by name in stored order, random images last."""
-    return sorted(sets.items(), key=lambda item: item[0] == BASELINE)
+    """Return sets by name in stored order, random images and pools of real images last."""
+    return sorted(sets.items(), key=lambda item: (is_pool(item[0]), item[0] == BASELINE))
 
 
 def _values(rows: Sequence[Mapping[str, Any]], field: str, *, positive: bool) -> dict[str, dict[float, float]]:

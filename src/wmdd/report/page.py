@@ -11,7 +11,6 @@ from wmdd.errors import ArtifactError
 from wmdd.evaluation.differences import signed
 from wmdd.evaluation.rows import number, summarise
 from wmdd.evaluation.tested import images_tested, kind_tested
-from wmdd.methods.catalogue import title_of
 from wmdd.pipeline.run_files import METRICS_FILE, read_metrics
 from wmdd.report import tables
 from wmdd.report.collect import barycenter_plot, curves, parse_log
@@ -71,7 +70,9 @@ def _content(folder: Path) -> dict[str, Any]:
     costs = class_costs(diagnosis, data["classes"] or ())
     method = str(run["method"] or recipe.get("method") or "")
     return {
-        "title_of": title_of,
+        "title_of": tables.set_title,
+        "is_reference": tables.is_reference,
+        "passes": lambda row: tables.passes_text(tables.passes(row, metrics)),
         "real": _real,
         "name": folder.resolve().name,
         "data": data,

@@ -6,9 +6,11 @@ from typing import Any, NamedTuple
 from wmdd.evaluation.comparison import Block, Comparison, blocks, comparisons
 from wmdd.evaluation.differences import Difference, signed
 from wmdd.evaluation.proportion import half_width
+from wmdd.evaluation.protocols import CEILING_SET, is_pool
 from wmdd.evaluation.rows import BASELINE, Row, number
 from wmdd.evaluation.tested import Kind, images_tested, kind_tested
 from wmdd.methods.catalogue import title_of
+from wmdd.report.templates import ABSENT
 
 READING = (
     "± is the standard deviation between the means of the sets, in brackets the numbers of sets × students of each; "
@@ -25,6 +27,33 @@ def summary_rows(metrics: Mapping[str, Any]) -> list[Row]:
 def evaluated(metrics: Mapping[str, Any]) -> list[Block]:
     """Return the comparable rows of a run, block by block."""
     return blocks(metrics.get("evaluations") or (), tested(metrics))
+
+
+def set_title(name: str) -> str:
+    """Return the name of a set as tables have it: that of its method, or of the reference."""
+    return f"{CEILING_SET}, same steps" if name == CEILING_SET else title_of(name)
+
+
+def is_reference(name: str) -> bool:
+    """Return whether a set is one that others are held against: random images, or a pool of real ones."""
+    return name == BASELINE or is_pool(name)
+
+
+def passes(row: Row, results: Mapping[str, Any]) -> float | None:
+    """Return the compute of a row's students in passes over the real training images of a run, or a bench.
+
+    That is the images that a student was shown, each as often as it was shown, over the number of real ones: 300 epochs
+    at 10 images a class of ImageNet-1K are 2.3 passes. None if it is not known.
+    """
+    real = number((results.get("data") or {}).get("train"))
+    return row.seen / real if row.seen and real else None
+
+
+def passes_text(value: float | None) -> str:
+    """Return passes with two digits, and all before the point; a dash where they are not known."""
+    if value is None:
+        return ABSENT
+    return f"{value:,.0f}" if value >= 9.95 else f"{value:.1f}" if value >= 0.95 else f"{value:.2g}"
 
 
 def tested(results: Mapping[str, Any]) -> int | None:
@@ -52,8 +81,9 @@ def verdict(metrics: Mapping[str, Any]) -> str:
     if pairs := beside_random(metrics):
         against = _against_random(pairs[0])
         return f"{_accuracy(pairs[0].row, kind)}; {against}.{_share(pairs[0].row, metrics)}"
-    if rows := summary_rows(metrics):  # of random images alone
-        return f"{_accuracy(rows[0], kind)}; no distilled set was evaluated.{_share(rows[0], metrics)}"
+    if rows := summary_rows(metrics):  # of real images alone
+        row = next((row for row in rows if row.set == BASELINE), rows[0])
+        return f"{_accuracy(row, kind)}; no distilled set was evaluated.{_share(row, metrics)}"
     top1 = number((metrics.get("teacher") or {}).get("top1"))
     return "No student has been evaluated yet." + (f" The teacher reaches {top1:.1f} %." if top1 is not None else "")
 

@@ -273,7 +273,7 @@ class EvaluateSettings(Section):
     """Stage 6: train fresh students and test them."""
 
     section: ClassVar[str] = "evaluate"
-    free: ClassVar[frozenset[str]] = frozenset({"full_data"})  # a stage of its own
+    free: ClassVar[frozenset[str]] = frozenset({"full_data", "references"})  # they have stages of their own
 
     students: tuple[str, ...] = ("resnet18",)
     """Networks that are trained on the distilled set."""
@@ -281,8 +281,11 @@ class EvaluateSettings(Section):
     """How they are trained; `wmdd list protocols` names them."""
     seeds: PositiveInt = 3
     """Students trained for each row."""
-    labels: Literal["soft", "hard", "both"] = "soft"
+    labels: Literal["soft", "hard", "both"] = "both"
     """Learn from the teacher's soft labels; or from the set's own labels, its fixed targets or the class; or both."""
+    references: tuple[Literal["random", "k-medoids", "all"], ...] = ("random", "k-medoids", "all")
+    """What stands beside a set under the same rules: as many random real images, which are always there; the real
+    images nearest to the barycenter's atoms; all real images, in as many steps."""
     epochs: PositiveInt | None = None
     """Epochs instead of the protocol's own."""
     tests: PositiveInt = 5

@@ -18,7 +18,7 @@ from wmdd.evaluation.fingerprints import departures, digest_of_set, digest_of_te
 from wmdd.evaluation.procedures import PROCEDURES, Test
 from wmdd.evaluation.protocols import Procedure
 from wmdd.evaluation.students import Student, planned_students
-from wmdd.evaluation.supervision import Supervision
+from wmdd.evaluation.supervision import Supervision, fixed
 from wmdd.models.committee import build_teachers
 from wmdd.settings import EvaluateSettings
 from wmdd.stages.stage import Stage
@@ -50,20 +50,26 @@ def evaluate(
         record.require_classes(val.classes)
     supervision = Supervision(
         distilled=distilled,
+        supply=fixed(distilled),
+        images=digest_of_set(distilled),
         teacher=build_teachers(teachers, ctx.device),
         stem=teachers[0].spec.stem,
         labelled_by=digest_of_teachers(teachers),
     )
     students = planned_students(settings, distilled, own_procedure=own_procedure, stored=soft_labels)
-    digest = digest_of_set(distilled)
+    return teach_and_test(students, supervision, val, ctx)
+
+
+def teach_and_test(students: Sequence[Student], supervision: Supervision, val: ImageSet, ctx: Context) -> Evaluation:
+    """Return the scores of these students, of whom those that are finished are not trained again."""
 
     def test(model: nn.Module) -> dict[str, float]:
-        return accuracies(model, val, distilled, ctx)
+        return accuracies(model, val, supervision.distilled, ctx)
 
-    return Evaluation(scores=tuple(_score(student, supervision, digest, test, ctx) for student in students))
+    return Evaluation(scores=tuple(_score(student, supervision, test, ctx) for student in students))
 
 
-def _score(student: Student, supervision: Supervision, digest: str, test: Test, ctx: Context) -> Score:
+def _score(student: Student, supervision: Supervision, test: Test, ctx: Context) -> Score:
     saved = ctx.restore(f"{student.name} score")
     if saved is not None:
         return Score(**saved.facts)
@@ -80,7 +86,7 @@ def _score(student: Student, supervision: Supervision, digest: str, test: Test, 
         departs=departures(student),
         fingerprint=fingerprint(student, distilled, labelled_by),
         labelled_by=labelled_by,
-        images=digest,
+        images=supervision.images,
         seen=student.training.epochs * len(distilled.labels) if student.procedure == "training" else 0,
         test_loss=history[-1]["test_loss"] if student.procedure == "training" else None,
         top1=history[-1]["top1"],

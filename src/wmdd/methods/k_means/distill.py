@@ -2,13 +2,10 @@
 
 from collections.abc import Iterable
 
-import numpy as np
-from scipy.optimize import linear_sum_assignment
-
 from wmdd import ot
 from wmdd.context import Context, stream_seed
 from wmdd.methods.k_means import KMeansSettings
-from wmdd.methods.kits.coresets import Points, Rows, choose_by_features, choosing
+from wmdd.methods.kits.coresets import Points, Rows, choose_by_features, choosing, nearest_rows, unit_rows
 from wmdd.stages.stage import Stage
 from wmdd.values import ClassStatistics, DistilledSet, ImageSet, Teacher
 
@@ -25,8 +22,7 @@ def k_means(points: Points, count: int, seeds: Iterable[int]) -> Rows:
         seeds: at least one.
     """
     best = min((ot.kmeans(ot.Problem.of(points, count, seed=seed)) for seed in seeds), key=lambda run: run.cost)
-    _, rows = linear_sum_assignment(ot.squared_distances(best.atoms, points))
-    return rows.astype(np.int64)
+    return nearest_rows(best.atoms, points)
 
 
 def pick_k_means(
@@ -45,9 +41,9 @@ def pick_k_means(
     """
     ctx = ctx or Context()
 
-    def choose(points: Points, label: int) -> Rows:
+    def choose(label: int) -> Rows:
         seeds = (stream_seed(ctx.seed, ctx.stage, label, start) for start in range(settings.starts))
-        return k_means(points, ipc, seeds)
+        return k_means(unit_rows(statistics.of_class(label)), ipc, seeds)
 
     return choose_by_features("k-means", train, teacher, statistics, ipc, choose=choose, ctx=ctx)
 

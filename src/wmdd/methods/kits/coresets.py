@@ -1,18 +1,21 @@
-"""Coresets: real images, chosen by the teacher's features of their class, the rows divided by their norms.
+"""Coresets: real images, chosen by the teacher's features of their class.
 
-Which rows are chosen is up to each method. All images have equal weight. Ties go to the lowest row, so everything but
-random starts is a function of the points. Shapes: `n` points of a class, `D` features, `K` chosen rows, all different.
+Which rows are chosen, and whether by the features divided by their norms, is up to each method. All images have equal
+weight. Ties go to the lowest row, so everything but random starts is a function of the points. Shapes: `n` points of a
+class, `D` features, `K` chosen rows, all different.
 """
 
 from collections.abc import Callable
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from wmdd import ot
 from wmdd.context import Context, Saved
-from wmdd.data.loading import centre_crop, class_counts, require_images
+from wmdd.data.loading import class_counts, require_images
+from wmdd.data.real_sets import real_set
 from wmdd.errors import DataError
 from wmdd.methods.algorithm import Algorithm, Result, Size, Stages, Work
 from wmdd.settings import NoSettings, Recipe, Section, StatisticsSettings
@@ -32,6 +35,15 @@ def unit_rows(points: Tensor) -> Points:
     return table / np.where(norms > 0.0, norms, 1.0)
 
 
+def nearest_rows(atoms: Points, points: Points) -> Rows:
+    """Return a row of points `(n, D)` for each of K <= n atoms `(K, D)`, all different, in the order of the atoms.
+
+    They are assigned so that the sum of squared distances is least: each atom's nearest row, unless two have the same.
+    """
+    _, rows = linear_sum_assignment(ot.squared_distances(atoms, points))
+    return rows.astype(np.int64)
+
+
 def choose_by_features(
     method: str,
     train: ImageSet,
@@ -39,10 +51,10 @@ def choose_by_features(
     statistics: ClassStatistics,
     ipc: int,
     *,
-    choose: Callable[[Points, int], Rows],
+    choose: Callable[[int], Rows],
     ctx: Context,
 ) -> DistilledSet:
-    """Return the images that `choose` takes of each class, by its points and its label, as a distilled set.
+    """Return the images that `choose` takes of each class, given its label, as a distilled set.
 
     Raises:
         DataError: a class has fewer images than `ipc`, or teacher, images and statistics do not belong together.
@@ -52,7 +64,7 @@ def choose_by_features(
     _require_same_images(train, statistics)
 
     def compute(label: int) -> Saved:
-        rows = choose(unit_rows(statistics.of_class(label)), label)
+        rows = choose(label)
         return Saved(tensors={"positions": train.of_class(label)[rows]}, facts={})
 
     found = classes_in_threads(
@@ -74,19 +86,6 @@ def _require_same_images(train: ImageSet, statistics: ClassStatistics) -> None:
         )
 
 
-def real_set(method: str, train: ImageSet, teacher: Teacher, chosen: list[int], ipc: int) -> DistilledSet:
-    """Return the images at positions `chosen`, class by class, `ipc` of each, as a distilled set."""
-    return DistilledSet(
-        method=method,
-        images=centre_crop(train.images.fetch(chosen), train.image_size).contiguous(),
-        labels=train.labels[chosen],
-        weights=torch.full((len(chosen),), 1 / ipc),
-        classes=train.classes,
-        mean=teacher.mean,
-        std=teacher.std,
-    )
-
-
 def feature_coreset(method: str, choose: Callable[[Points, int], Rows]) -> Stage:
     """Return the stage of a method that chooses by a class's points and IPC alone: no settings, nothing drawn."""
 
@@ -100,9 +99,11 @@ def feature_coreset(method: str, choose: Callable[[Points, int], Rows]) -> Stage
         ctx: Context | None = None,
     ) -> DistilledSet:
         del settings
-        return choose_by_features(
-            method, train, teacher, statistics, ipc, choose=lambda points, _: choose(points, ipc), ctx=ctx or Context()
-        )
+
+        def rows(label: int) -> Rows:
+            return choose(unit_rows(statistics.of_class(label)), ipc)
+
+        return choose_by_features(method, train, teacher, statistics, ipc, choose=rows, ctx=ctx or Context())
 
     return Stage(name=method, version=1, run=pick, output=DistilledSet, seeded=False, networks=False)
 

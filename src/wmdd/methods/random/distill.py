@@ -1,10 +1,8 @@
 """Random real images: drawn uniformly without replacement, all of equal weight."""
 
-import torch
-
 from wmdd.context import Context
+from wmdd.data.real_sets import random_positions, real_set
 from wmdd.methods.algorithm import Algorithm, Result, Size, Stages, Work
-from wmdd.methods.kits.coresets import real_set
 from wmdd.settings import NoSettings, Recipe
 from wmdd.stages.stage import Stage
 from wmdd.values import DistilledSet, ImageSet, Teacher
@@ -16,12 +14,8 @@ def pick_random(
     """Return `ipc` real images of each class, drawn uniformly without replacement, all of equal weight."""
     del settings
     ctx = ctx or Context()
-    chosen: list[int] = []
-    for label in range(len(train.classes)):
-        members = train.of_class(label)
-        order = torch.randperm(len(members), generator=ctx.generator(label))
-        chosen += members[order[:ipc]].tolist()
-    return real_set("random", train, teacher, chosen, ipc)
+    chosen = random_positions(train, ipc, ctx.seed)
+    return real_set("random", train, teacher, chosen.tolist(), ipc, workers=ctx.workers)
 
 
 RANDOM = Stage(name="random", version=1, run=pick_random, output=DistilledSet, networks=False)
