@@ -25,6 +25,7 @@ SECTIONS = (
 )
 OTHERS: dict[tuple[type[Section], str], Any] = {
     (EvaluateSettings, "epochs"): 3,
+    (EvaluateSettings, "references"): ("random",),
     (SqueezeSettings, "mean"): ("imagenet",),
     (SqueezeSettings, "std"): ("imagenet",),
 }

@@ -136,7 +136,7 @@ def test_rows_of_different_fingerprints_never_share_a_table(
     for crop_min, flip in ((0.08, True), (1.0, False)):
         views = RelabelSettings(crop_min=crop_min, flip=flip, cutmix=0.0 if crop_min == 1 else 1.0)
         stored = (relabel(distilled, (teacher,), views, epochs=2, batch=6),)
-        chosen = EvaluateSettings(students=(STUDENT,), protocols=("wmdd",), seeds=2, epochs=2, tests=1)
+        chosen = EvaluateSettings(students=(STUDENT,), protocols=("wmdd",), labels="soft", seeds=2, epochs=2, tests=1)
         rows += [asdict(score) for score in evaluate(distilled, stored, (teacher,), val_set, chosen).scores]
     found = blocks(rows)
     assert [block.conditions.protocol for block in found] == ["wmdd, 2 epochs", "wmdd, 2 epochs, whole views"]

@@ -65,7 +65,7 @@ def labels(floor: DistilledSet, teacher: Teacher) -> SoftLabels:
 def scores_of(
     train: ImageSet, labels: SoftLabels, teacher: Teacher, val: ImageSet, chosen: EvaluateSettings, **facts: Any
 ) -> Evaluation:
-    return evaluate_pool(train, labels, (teacher,), val, chosen, **{"ipc": IPC, "per_class": None, **facts})
+    return evaluate_pool(train, (labels,), (teacher,), val, chosen, **{"ipc": IPC, "per_class": None, **facts})
 
 
 @pytest.mark.parametrize("wanted", ["soft", "hard"])
@@ -80,10 +80,11 @@ def test_a_pool_as_large_as_the_set_is_method_random(
     val_set: ImageSet,
 ) -> None:
     chosen, pooled = settings(protocols=(protocol,), labels=wanted), Context(stage="pool")
-    of_set = evaluate(floor, labels, (teacher,), val_set, chosen, ctx=Context(stage="evaluate"))
+    of_set = evaluate(floor, (labels,), (teacher,), val_set, chosen, ctx=Context(stage="evaluate"))
     of_pool = scores_of(image_set, labels, teacher, val_set, chosen, per_class=IPC, ctx=pooled)
     assert len(of_set.scores) == 2
-    assert of_pool.scores == tuple(replace(score, set="random ×1") for score in of_set.scores)
+    (images,) = {score.images for score in of_pool.scores}
+    assert of_pool.scores == tuple(replace(score, set="random ×1", images=images) for score in of_set.scores)
 
 
 def test_pools_of_one_seed_are_nested_and_another_seed_draws_others(image_set: ImageSet) -> None:
@@ -145,11 +146,11 @@ def test_the_ceiling_has_as_many_steps_and_the_same_settings(
         del ctx
         steps = [len(list(task.batches(epoch))) for epoch in range(chosen.epochs)]
         recorded.append((task.steps, sum(steps), chosen))
-        return Trained(model=model, history=({"epoch": 1, "top1": 1.0, "top5": 2.0},))
+        return Trained(model=model, history=({"epoch": 1, "top1": 1.0, "top5": 2.0, "test_loss": 3.0},))
 
     monkeypatch.setattr("wmdd.evaluation.procedures.fit", fit)
     chosen = settings(protocols=("wmdd", "rded", "dc", "hard"), labels="both", epochs=2)
-    evaluate(floor, labels, (teacher,), val_set, chosen)
+    evaluate(floor, (labels,), (teacher,), val_set, chosen)
     of_set, recorded[:] = list(recorded), []
     scores_of(image_set, labels, teacher, val_set, chosen)
     assert recorded == of_set

@@ -178,7 +178,8 @@ def test_epochs_device_and_precision_are_those_of_the_run_for_both(precision: st
 
 def test_what_is_not_said_is_as_in_the_run_not_a_constant(copies: tuple[Path, Path]) -> None:
     scores = of_scores(wmdd.evaluate(copies[0], "digits", protocols=["hard"]))
-    assert {*scores} == {(name, ARCH, "hard", "hard", seed) for name in ("wmdd", "random") for seed in (0, 1)}
+    names = ("wmdd", "random", "k-medoids", "all real images")
+    assert {*scores} == {(name, ARCH, "hard", "hard", seed) for name in names for seed in (0, 1)}
 
 
 @pytest.mark.slow

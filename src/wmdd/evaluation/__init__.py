@@ -4,6 +4,7 @@
 2. `students`: which students a run evaluates: networks x protocols x seeds, with their epochs and tests.
 3. `supervision`: the batches a student learns from, and its loss: views, soft labels, hard labels, the set's targets.
 4. `procedures`: what is done with a set: training a student, taking the set's learned steps, kernel regression.
+   `teaching`: students go through their procedure and are tested; what comes out is a score with its rules.
 5. `accuracy`: top-1 and top-5 on the real validation images, for students and teachers alike.
    `trials`: whether a teacher from outside answers as it should: normalisation, class order, chance.
 6. `rows`: from scores to rows: mean over sets, spread between them, numbers of sets and students.

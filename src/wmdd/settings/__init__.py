@@ -7,7 +7,6 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveIn
 
 from wmdd.settings.chain import (
     BarycenterSettings,
-    DataSettings,
     EvaluateSettings,
     FeatureMatchingSettings,
     InversionSettings,
@@ -17,8 +16,8 @@ from wmdd.settings.chain import (
     SqueezeSettings,
     StatisticsSettings,
     TrainSettings,
-    ViewSettings,
 )
+from wmdd.settings.data import DataSettings, ViewSettings
 from wmdd.settings.recipe import Recipe
 from wmdd.settings.section import Fraction, NoSettings, Section
 from wmdd.settings.strategy import DSA_GROUPS, FULL_DSA, NO_DSA, Strategy, strategy_groups

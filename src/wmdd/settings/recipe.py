@@ -14,7 +14,8 @@ import yaml
 from pydantic import Field, NonNegativeFloat, PositiveInt, create_model
 
 from wmdd.errors import ConfigError, did_you_mean
-from wmdd.settings.chain import DataSettings, EvaluateSettings, RelabelSettings, SqueezeSettings
+from wmdd.settings.chain import EvaluateSettings, RelabelSettings, SqueezeSettings
+from wmdd.settings.data import DataSettings
 from wmdd.settings.section import Section
 from wmdd.settings.yaml_tree import SIZE, load_yaml
 

@@ -5,24 +5,21 @@ chosen on the validation images. A student differs between seeds in its initial 
 are drawn afresh, in its views and their order; stored views are replayed as they are.
 
 Who is trained is in `evaluation/students.py`, under which rules in `protocols.py`, on what in `supervision.py`, how in
-`procedures.py`.
+`procedures.py`, what becomes of it in `teaching.py`.
 """
 
 from collections.abc import Sequence
 
-from torch import nn
-
 from wmdd.context import Context
-from wmdd.evaluation.accuracy import accuracies
-from wmdd.evaluation.fingerprints import departures, digest_of_set, digest_of_teachers, fingerprint
-from wmdd.evaluation.procedures import PROCEDURES, Test
+from wmdd.evaluation.fingerprints import digest_of_set, digest_of_teachers
 from wmdd.evaluation.protocols import Procedure
-from wmdd.evaluation.students import Student, planned_students
+from wmdd.evaluation.students import planned_students
 from wmdd.evaluation.supervision import Supervision, fixed
+from wmdd.evaluation.teaching import teach_and_test
 from wmdd.models.committee import build_teachers
 from wmdd.settings import EvaluateSettings
 from wmdd.stages.stage import Stage
-from wmdd.values import DistilledSet, Evaluation, ImageSet, Score, SoftLabels, Teacher
+from wmdd.values import DistilledSet, Evaluation, ImageSet, SoftLabels, Teacher
 
 
 def evaluate(
@@ -58,43 +55,6 @@ def evaluate(
     )
     students = planned_students(settings, distilled, own_procedure=own_procedure, stored=soft_labels)
     return teach_and_test(students, supervision, val, ctx)
-
-
-def teach_and_test(students: Sequence[Student], supervision: Supervision, val: ImageSet, ctx: Context) -> Evaluation:
-    """Return the scores of these students, of whom those that are finished are not trained again."""
-
-    def test(model: nn.Module) -> dict[str, float]:
-        return accuracies(model, val, supervision.distilled, ctx)
-
-    return Evaluation(scores=tuple(_score(student, supervision, test, ctx) for student in students))
-
-
-def _score(student: Student, supervision: Supervision, test: Test, ctx: Context) -> Score:
-    saved = ctx.restore(f"{student.name} score")
-    if saved is not None:
-        return Score(**saved.facts)
-    history = PROCEDURES[student.procedure](student, supervision, test, ctx)
-    distilled, labelled_by = supervision.distilled, supervision.labelled_by if student.labels == "soft" else ""
-    score = Score(
-        set=distilled.method,
-        ipc=distilled.ipc,
-        student=student.arch,
-        protocol=student.protocol.name,
-        labels=student.labels,
-        seed=student.seed,
-        distill_seed=ctx.seed,
-        departs=departures(student),
-        fingerprint=fingerprint(student, distilled, labelled_by),
-        labelled_by=labelled_by,
-        images=supervision.images,
-        seen=student.training.epochs * len(distilled.labels) if student.procedure == "training" else 0,
-        test_loss=history[-1]["test_loss"] if student.procedure == "training" else None,
-        top1=history[-1]["top1"],
-        top5=history[-1]["top5"],
-        top1_best=max(row["top1"] for row in history),
-    )
-    ctx.save(f"{student.name} score", {}, **{field: getattr(score, field) for field in Score.__slots__})
-    return score
 
 
 EVALUATE = Stage(name="evaluate", version=4, run=evaluate, output=Evaluation)

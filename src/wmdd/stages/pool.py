@@ -13,9 +13,10 @@ from wmdd.evaluation.fingerprints import digest_of_teachers
 from wmdd.evaluation.pools import Pool
 from wmdd.evaluation.students import numbered, planned_students
 from wmdd.evaluation.supervision import Supervision
+from wmdd.evaluation.teaching import teach_and_test
 from wmdd.models.committee import build_teachers
 from wmdd.settings import EvaluateSettings
-from wmdd.stages.evaluate import EVALUATE, teach_and_test
+from wmdd.stages.evaluate import EVALUATE
 from wmdd.stages.stage import Stage
 from wmdd.values import EpochLabels, Evaluation, ImageSet, LazyEpochs, SoftLabels, Teacher
 

@@ -1,0 +1,50 @@
+"""Students are taught and tested, and what they reached becomes a score that carries the rules it rests on."""
+
+from collections.abc import Sequence
+
+from torch import nn
+
+from wmdd.context import Context
+from wmdd.evaluation.accuracy import accuracies
+from wmdd.evaluation.fingerprints import departures, fingerprint
+from wmdd.evaluation.procedures import PROCEDURES, Test
+from wmdd.evaluation.students import Student
+from wmdd.evaluation.supervision import Supervision
+from wmdd.values import Evaluation, ImageSet, Score
+
+
+def teach_and_test(students: Sequence[Student], supervision: Supervision, val: ImageSet, ctx: Context) -> Evaluation:
+    """Return the scores of these students, of whom those that are finished are not trained again."""
+
+    def test(model: nn.Module) -> dict[str, float]:
+        return accuracies(model, val, supervision.distilled, ctx)
+
+    return Evaluation(scores=tuple(_score(student, supervision, test, ctx) for student in students))
+
+
+def _score(student: Student, supervision: Supervision, test: Test, ctx: Context) -> Score:
+    saved = ctx.restore(f"{student.name} score")
+    if saved is not None:
+        return Score(**saved.facts)
+    history = PROCEDURES[student.procedure](student, supervision, test, ctx)
+    distilled, labelled_by = supervision.distilled, supervision.labelled_by if student.labels == "soft" else ""
+    score = Score(
+        set=distilled.method,
+        ipc=distilled.ipc,
+        student=student.arch,
+        protocol=student.protocol.name,
+        labels=student.labels,
+        seed=student.seed,
+        distill_seed=ctx.seed,
+        departs=departures(student),
+        fingerprint=fingerprint(student, distilled, labelled_by),
+        labelled_by=labelled_by,
+        images=supervision.images,
+        seen=student.training.epochs * len(distilled.labels) if student.procedure == "training" else 0,
+        test_loss=history[-1]["test_loss"] if student.procedure == "training" else None,
+        top1=history[-1]["top1"],
+        top5=history[-1]["top5"],
+        top1_best=max(row["top1"] for row in history),
+    )
+    ctx.save(f"{student.name} score", {}, **{field: getattr(score, field) for field in Score.__slots__})
+    return score
