@@ -32,6 +32,8 @@ class Batch:
     weights: Tensor | None = None
     classes: Tensor | None = None
     """Probabilities `(B, C)` of the classes, where a loss needs them beside soft targets."""
+    positions: Tensor | None = None
+    """int64 `(B,)` on the CPU: which images of the set these are, where somebody keeps account of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

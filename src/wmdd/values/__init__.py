@@ -7,6 +7,7 @@ channels · `S` side of the canvas that images are stored at · `R` side of the 
 Records are frozen: a stage reads some and returns a new one. They know nothing of networks, disks or settings.
 """
 
+from wmdd.values.dynamics import TrainingDynamics
 from wmdd.values.features import Barycenters, ClassStatistics, LayerStatistics, ModelSpec, Teacher, Trajectories
 from wmdd.values.images import Images, ImageSet
 from wmdd.values.labels import DrawnViews, EpochLabels, LazyEpochs, SoftLabels, Views
@@ -28,6 +29,7 @@ __all__ = [
     "Score",
     "SoftLabels",
     "Teacher",
+    "TrainingDynamics",
     "Trajectories",
     "Views",
 ]
