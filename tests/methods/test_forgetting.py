@@ -96,7 +96,7 @@ def test_a_run_shares_its_dynamics_between_seeds_and_sizes(tmp_path: Path) -> No
     one = wmdd.distill("digits", ipc=2, out=tmp_path / "one", **place, **settings)
     two = wmdd.distill("digits", ipc=3, seed=5, out=tmp_path / "two", **place, **settings)
     assert len(list((tmp_path / "store").glob("dynamics-*"))) == 1
-    assert {row["set"] for row in one.metrics["evaluations"]} == {"forgetting", "random"}
+    assert {row["set"] for row in one.metrics["evaluations"]} >= {"forgetting", "random"}
     easy, more = (wmdd.load(run.out / "distilled").images for run in (one, two))
     assert torch.equal(easy.view(10, 2, -1), more.view(10, 3, -1)[:, :2])
     wmdd.distill("digits", ipc=2, out=tmp_path / "hard", **place, **settings, **{"forgetting": {"keep": "hard"}})
