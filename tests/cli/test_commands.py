@@ -38,7 +38,7 @@ barycenter.objective barycenter.weights barycenter.iterations barycenter.step
 recover.iterations recover.lr recover.bn_weight recover.form recover.feature_loss recover.ce_weight recover.bn
 recover.bn_first recover.start recover.crop_min recover.flip recover.roll recover.curriculum
 recover.curriculum_milestone recover.curriculum_end recover.batch
-kmeans.starts rded.sample rded.crops rded.factor rded.crop_min
+kmeans.starts forgetting.keep rded.sample rded.crops rded.factor rded.crop_min
 dc.arch dc.momentum dc.batch_real dc.start dc.strategy dc.iterations dc.lr dc.outer dc.inner dc.lr_net dc.batch_net
 dc.distance
 dsa.arch dsa.momentum dsa.batch_real dsa.start dsa.strategy dsa.iterations dsa.lr dsa.outer dsa.inner dsa.lr_net
@@ -92,6 +92,7 @@ def test_the_pinned_surface() -> None:
     stages = {stage for card in builtin_methods().values() for stage in card.stages}
     assert stages == {
         *("statistics", "barycenter", "recover", "random", "herding", "k-center", "k-means", "k-medoids", "rded"),
+        *("dynamics", "forgetting"),
         *("match_gradients", "match_means", "dd", "experts", "mtt", "kip", "ls"),
         *("invert", "layer_statistics", "gvbsm", "selfsupervised"),
     }

@@ -11,6 +11,7 @@ TINY: dict[str, dict[str, Any]] = {
     "k-center": WITHOUT_SETTINGS,
     "k-means": {"kmeans.starts": 2},
     "k-medoids": {"barycenter.iterations": 2},
+    "forgetting": {"forgetting.keep": "hard"},
     "rded": {"rded": {"sample": 6, "crops": 2, "factor": 2, "crop_min": 0.5}},
     "dd": {"dd": {"arch": "convnet1_w4_nn", "iterations": 3, "networks": 2, "batch": 12, "epochs": 2}},
     "mtt": {

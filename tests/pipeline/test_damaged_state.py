@@ -19,9 +19,10 @@ from wmdd.methods.mtt import ExpertsSettings
 from wmdd.methods.mtt.experts import experts
 from wmdd.pipeline.stored_context import StoredContext
 from wmdd.pipeline.watchers import Watcher
-from wmdd.settings import StatisticsSettings
+from wmdd.settings import SqueezeSettings, StatisticsSettings
+from wmdd.stages.dynamics import dynamics
 from wmdd.stages.statistics import statistics
-from wmdd.values import ClassStatistics, ImageSet, Teacher
+from wmdd.values import ClassStatistics, ImageSet, Teacher, TrainingDynamics
 
 
 class Dying(StoredContext):
@@ -29,7 +30,7 @@ class Dying(StoredContext):
 
     def save(self, name: str, tensors: Any, *, rows: Tensor | None = None, **facts: Any) -> bool:
         super().save(name, tensors, rows=rows, **facts)
-        if name == "class-00001" or (name == "expert-00001" and facts["epoch"] == 2):
+        if name == "class-00001" or (name in ("expert-00001", "recorded network") and facts["epoch"] == 2):
             raise KilledError
         return True
 
@@ -109,6 +110,25 @@ def test_damaged_rows_of_an_expert_in_training_are_written_again(folder: ResultF
     ctx = context(folder)
     assert torch.equal(experts(train, *given, ctx=ctx).parameters, expected)
     assert {warning.kind for warning in ctx.warnings} == {"damaged state"}
+
+
+@pytest.mark.parametrize("epoch", [None, 0, 1, 2])
+def test_damaged_answers_of_a_network_in_training_are_written_again(folder: ResultFolder, epoch: int | None) -> None:
+    train, settings = drawn_set(), SqueezeSettings(arch="convnet1_w4_bn", epochs=4, batch=12)
+    expected = dynamics(train, settings, ctx=Context(stage="statistics")).answers
+    with pytest.raises(KilledError):
+        dynamics(train, settings, ctx=context(folder, Dying))
+    if epoch is not None:
+        file = folder.path / "answers.safetensors"
+        whole = torch.from_file(str(file), shared=True, size=file.stat().st_size // 4)
+        whole[-expected.numel() :].view(4, -1)[epoch] += 1
+    ctx = context(folder)
+    found = dynamics(train, settings, ctx=ctx)
+    assert torch.equal(found.answers, expected)
+    damage = {"damaged state"} if epoch in (0, 1) else set[str]()  # the third epoch was not saved yet
+    assert {warning.kind for warning in ctx.warnings} == damage
+    folder.commit(found, {})
+    assert torch.equal(folder.read(TrainingDynamics).confidence, found.confidence)
 
 
 @pytest.mark.parametrize("content", ["{}", "[", "[" * 5000, "null", '"1"', ""])

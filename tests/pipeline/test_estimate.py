@@ -42,6 +42,7 @@ def recipe_for(name: str) -> Recipe:
 BY_HAND = {
     "random": (),
     "herding": (Work(arch="resnet18", forward=1000),),
+    "forgetting": (Work(arch="resnet18", both=3 * 1000),),
     "wmdd": (Work(arch="resnet18", forward=1000, both=1.5 * 100 * 20),),
     "dc": (Work(arch="convnet3", both=7 * 5 * (10 * 50 + 3 * 20 + 4 * 20)),),
     "dm": (Work(arch="convnet3", forward=7 * 10 * 50, both=7 * 20),),
@@ -76,6 +77,9 @@ def test_what_teachers_see() -> None:
     assert seen["scdd"](recipe_for("scdd"), SIZE) == (Work(arch="resnet18", both=8000),)
     given = recipe_for("wmdd").with_settings({"squeeze.checkpoint": "teacher.pt"})
     assert seen["wmdd"](given, SIZE) == ()
+    recorded, given = load_algorithm(find_method("forgetting")).work, {"squeeze.checkpoint": "teacher.pt"}
+    assert recorded is not None
+    assert recorded(recipe_for("forgetting").with_settings(given), SIZE) == alone  # trained all the same
 
 
 def test_seconds_are_work_times_speed_and_networks_are_timed_once(monkeypatch: pytest.MonkeyPatch) -> None:

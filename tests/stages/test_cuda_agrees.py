@@ -15,6 +15,7 @@ from wmdd.settings import (
     StatisticsSettings,
 )
 from wmdd.stages.diagnose import diagnose
+from wmdd.stages.dynamics import dynamics
 from wmdd.stages.evaluate import evaluate
 from wmdd.stages.recover import recover
 from wmdd.stages.relabel import relabel
@@ -43,6 +44,13 @@ def test_squeeze(image_set: ImageSet, val_set: ImageSet) -> None:
     one, other = (squeeze(image_set, val_set, settings, ctx=ctx) for ctx in both())
     for name, value in one.weights.items():
         torch.testing.assert_close(other.weights[name], value, **TOLERANCE)
+
+
+def test_dynamics(image_set: ImageSet) -> None:
+    settings = SqueezeSettings(arch="convnet2_w4_bn", epochs=2, batch=12, lr=0.01)
+    one, other = (dynamics(image_set, settings, ctx=ctx) for ctx in both())
+    assert other.answers.device.type == "cpu"
+    torch.testing.assert_close(other.confidence, one.confidence, **TOLERANCE)
 
 
 def test_statistics(image_set: ImageSet, teacher: Teacher) -> None:

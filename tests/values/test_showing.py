@@ -20,6 +20,7 @@ from wmdd.values import (
     LazyEpochs,
     ModelSpec,
     SoftLabels,
+    TrainingDynamics,
     Trajectories,
 )
 
@@ -45,6 +46,7 @@ RECORDS = (
     ),
     Diagnosis(set="wmdd", **dict.fromkeys(("costs", "floors", "random_costs", "random_stds", "distances"), LARGE)),
     Trajectories(spec=SPEC, parameters=LARGE),
+    TrainingDynamics(labels=torch.arange(300), answers=LARGE[:, None].expand(-1, 2, -1)),
     Run(out=Path("runs/x"), metrics={str(k): [k] * 100 for k in range(12)}),
 )
 

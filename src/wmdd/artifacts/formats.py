@@ -1,8 +1,8 @@
 """Record ↔ files: tensors as safetensors, everything else as JSON, each with a format version. No pickle.
 
-A record is stored as `record.json` (plain fields) and `tensors.safetensors`. Three kinds of content get too large for
-that and have files of their own: the features and the experts' parameters, which their stages wrote in place, and the
-soft labels, one file per epoch: the very file that the relabel stage saved as a unit of work.
+A record is stored as `record.json` (plain fields) and `tensors.safetensors`. Four kinds of content get too large for
+that and have files of their own: the features, the experts' parameters and the answers in training, which their stages
+wrote in place, and the soft labels, one file per epoch: the very file that the relabel stage saved as a unit of work.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,12 +18,25 @@ from wmdd.artifacts.files import write_json
 from wmdd.artifacts.parsing import read_as
 from wmdd.artifacts.sums import damaged
 from wmdd.artifacts.tensors import mapped_tensor, read_tensors, write_tensors
-from wmdd.values import ClassFeatures, ClassStatistics, EpochLabels, LazyEpochs, SoftLabels, Trajectories
+from wmdd.values import (
+    ClassFeatures,
+    ClassStatistics,
+    EpochLabels,
+    LazyEpochs,
+    SoftLabels,
+    TrainingDynamics,
+    Trajectories,
+)
 from wmdd.values.labels import epoch_name
 
 FORMAT = 1
 Record = TypeVar("Record")
-MAPPED: dict[type, str] = {ClassStatistics: "features", ClassFeatures: "features", Trajectories: "parameters"}
+MAPPED: dict[type, str] = {
+    ClassStatistics: "features",
+    ClassFeatures: "features",
+    Trajectories: "parameters",
+    TrainingDynamics: "answers",
+}
 """Fields that stages write in place, into `NAME.safetensors`."""
 
 

@@ -107,4 +107,5 @@ def _trains(plan: RunPlan) -> bool:
         or bool(recipe.relabel.teachers)
         or bool(plan.method.network_names(recipe))
         or recipe.evaluate.full_data
+        or any(part.setting == "squeeze.batch" for part in plan.work.method or ())
     )

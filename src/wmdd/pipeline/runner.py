@@ -149,8 +149,12 @@ class Runner:
         return result_key(stage.name, stage.version, counted, inputs)
 
     def _seed(self, stage: Stage, settings: Section) -> int:
-        """Return the seed of a stage; a teacher's may be its own, so that runs with other seeds share the teacher."""
-        return int(getattr(settings, "seed", self.recipe.seed)) if stage.output is Teacher else self.recipe.seed
+        """Return the seed of a stage.
+
+        That of a teacher, and of what is trained as one, may be its own, so that runs with other seeds share it.
+        """
+        own = stage.output is Teacher or isinstance(settings, SqueezeSettings)
+        return int(getattr(settings, "seed", self.recipe.seed)) if own else self.recipe.seed
 
     def _make(
         self,

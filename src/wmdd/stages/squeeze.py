@@ -5,8 +5,8 @@ code (SGD, cosine, random resized crops and flips); all numbers are settings.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -50,8 +50,8 @@ def squeeze(train: ImageSet, val: ImageSet, settings: SqueezeSettings, *, ctx: C
     """
     ctx = ctx or Context()
     spec = network_spec(settings.arch, train, settings.stem)
-    start = _begin(train, spec, settings, ctx)
-    model = start.model.to(ctx.device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    start = begin(train, spec, settings, ctx)
+    model = start.model
     if start.complete:
         given = GivenTeacher(owner=start.owner, model=model.eval(), given=start.given, top1=start.top1)
         form, trial = examine(given, train, settings, ctx)
@@ -60,7 +60,12 @@ def squeeze(train: ImageSet, val: ImageSet, settings: SqueezeSettings, *, ctx: C
     else:
         mean, std = moments_for(start.given, train)
         form = Normalisation(image_size=spec.image_size, mean=mean, std=std)
-        model = _train(model, train, form, settings, test=lambda model: accuracies(model, val, form, ctx), ctx=ctx)
+        task = replace(
+            teacher_task(train, form, settings, ctx),
+            test=lambda model: accuracies(model, val, form, ctx),
+            tests=test_epochs(settings.epochs, NUM_TESTS),
+        )
+        model = fit(model, task, settings, ctx=ctx).model
         top1 = accuracies(model.eval(), val, form, ctx)["top1"]
         warn_of_chance(spec.arch, val, top1, ctx)
     ctx.log(unit="teacher", top1=top1)
@@ -74,7 +79,7 @@ def as_teacher(model: nn.Module, spec: ModelSpec, train: ImageSet, form: InputFo
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Start:
+class Start:
     """The network to begin with, and what its source says of it."""
 
     model: nn.Module
@@ -88,28 +93,39 @@ class _Start:
     """The accuracy, in per cent."""
 
 
-def _begin(train: ImageSet, spec: ModelSpec, settings: SqueezeSettings, ctx: Context) -> _Start:
+def begin(train: ImageSet, spec: ModelSpec, settings: SqueezeSettings, ctx: Context) -> Start:
+    """Return the network that training begins with, on the device; its weights are a function of the seed and `spec`.
+
+    Raises:
+        ConfigError: a checkpoint, or pretrained weights, do not fit the network or the classes.
+    """
+    start = _begin(train, spec, settings, ctx)
+    start.model.to(ctx.device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    return start
+
+
+def _begin(train: ImageSet, spec: ModelSpec, settings: SqueezeSettings, ctx: Context) -> Start:
     with seeded(stream_seed(ctx.seed, ctx.stage, "weights"), torch.device("cpu")):
         if settings.pretrained and settings.checkpoint is None:
             return _pretrained(train, spec, settings, ctx)  # a fresh last layer, if any, is drawn here too
         model = build_model(spec)
     if settings.checkpoint is None:
-        return _Start(model=model, given=given_moments(settings, spec.channels))
+        return Start(model=model, given=given_moments(settings, spec.channels))
     found, given = open_checkpoint(settings, spec, train.classes)
     model.load_state_dict(found.weights)
     owner = f"checkpoint {settings.checkpoint}"
     if found.reordered:
         _tell_order(owner, ctx)
-    return _Start(model=model, given=given, complete=True, owner=owner, top1=stated_accuracy(found.facts))
+    return Start(model=model, given=given, complete=True, owner=owner, top1=stated_accuracy(found.facts))
 
 
-def _pretrained(train: ImageSet, spec: ModelSpec, settings: SqueezeSettings, ctx: Context) -> _Start:
+def _pretrained(train: ImageSet, spec: ModelSpec, settings: SqueezeSettings, ctx: Context) -> Start:
     found, owner = pretrained_model(spec), f"pretrained {spec.arch}"
     if settings.classes and found.complete:
         reorder_head(found.model, class_rows(owner, settings.classes, train.classes))
         _tell_order(owner, ctx)
     given = given_moments(settings, spec.channels)
-    return _Start(
+    return Start(
         model=found.model, given=found.moments if given is None else given, complete=found.complete, owner=owner
     )
 
@@ -118,25 +134,14 @@ def _tell_order(owner: str, ctx: Context) -> None:
     ctx.warn("class order", f"{owner} has another class order than the data; its last layer was put into theirs")
 
 
-def _train(
-    model: nn.Module,
-    train: ImageSet,
-    form: InputForm,
-    settings: SqueezeSettings,
-    *,
-    test: Callable[[nn.Module], dict[str, float]],
-    ctx: Context,
-) -> nn.Module:
-    batch = min(settings.batch, len(train))
-    task = Task(
+def teacher_task(train: ImageSet, form: InputForm, settings: SqueezeSettings, ctx: Context) -> Task:
+    """Return how a teacher is trained on `train` under the normalisation of `form`; nothing is tested meanwhile."""
+    return Task(
         name="teacher",
-        steps=len(train) // batch,
+        steps=len(train) // min(settings.batch, len(train)),
         batches=lambda epoch: _epoch(train, form, settings, epoch, ctx=ctx),
         loss=lambda logits, batch: label_loss(logits, batch.targets, settings.label_smoothing),
-        test=test,
-        tests=test_epochs(settings.epochs, NUM_TESTS),
     )
-    return fit(model, task, settings, ctx=ctx).model
 
 
 def _epoch(train: ImageSet, form: InputForm, settings: SqueezeSettings, epoch: int, *, ctx: Context) -> Iterator[Batch]:
@@ -149,7 +154,9 @@ def _epoch(train: ImageSet, form: InputForm, settings: SqueezeSettings, epoch: i
         drawn = draw_views(index, train.canvas, train.image_size, chosen, ctx.generator("views", epoch, step))
         views = crop_and_flip(to_float(images, form.mean, form.std), drawn.crop, drawn.flip, train.image_size)
         yield Batch(
-            images=views.contiguous(memory_format=torch.channels_last), targets=train.labels[index].to(ctx.device)
+            images=views.contiguous(memory_format=torch.channels_last),
+            targets=train.labels[index].to(ctx.device),
+            positions=index,
         )
         ctx.progress(epoch * len(order) + step + 1, settings.epochs * len(order))
 

@@ -24,7 +24,7 @@ from wmdd.training.optim import build_optimiser, cut_epoch, learning_rate, load_
 class Batch:
     """Images `(B, ch, R, R)` on the device, what to learn from them, and weights `(B,)` or None.
 
-    Weights have mean 1 over the whole set, not over the batch.
+    Weights have mean 1 over the whole set, not over the batch; positions in it, if given, are int64 `(B,)` on the CPU.
     """
 
     images: Tensor
@@ -32,6 +32,7 @@ class Batch:
     weights: Tensor | None = None
     classes: Tensor | None = None
     """Probabilities `(B, C)` of the classes, where a loss needs them beside soft targets."""
+    positions: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

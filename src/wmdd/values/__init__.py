@@ -7,6 +7,7 @@ channels · `S` side of the canvas that images are stored at · `R` side of the 
 Records are frozen: a stage reads some and returns a new one. They know nothing of networks, disks or settings.
 """
 
+from wmdd.values.dynamics import TrainingDynamics
 from wmdd.values.features import (
     Barycenters,
     ClassFeatures,
@@ -38,6 +39,7 @@ __all__ = [
     "SetLosses",
     "SoftLabels",
     "Teacher",
+    "TrainingDynamics",
     "Trajectories",
     "Views",
 ]
