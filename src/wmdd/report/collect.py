@@ -162,12 +162,12 @@ def _stage_plots(stage: str, rows: Sequence[Mapping[str, Any]], labels: Mapping[
 
 def _training(key: str, network: str, rows: Sequence[Mapping[str, Any]]) -> list[Plot]:
     accuracy = mean_series("top1", _values(rows, "top1", positive=False))
-    lines, log = _losses(rows, {})
-    note = f"Real training images{_scale(lines, 'networks', log=log)}."
+    lines, log = _losses(rows, {"loss": "in training", "test_loss": "on images not trained on"})
+    note = f"Real images{_scale(lines, 'networks', log=log)}."
     return [
         Plot(key=f"{key}-top1", title=f"{network} accuracy", note="Real images, not trained on.", x_label=_axis(rows),
              y_label="top-1, %", series=(accuracy,)),
-        Plot(key=f"{key}-loss", title=f"{network} training loss", note=note, x_label=_axis(rows), y_label="loss",
+        Plot(key=f"{key}-loss", title=f"{network} loss", note=note, x_label=_axis(rows), y_label="loss",
              series=lines, log=log),
     ]  # fmt: skip
 
