@@ -124,8 +124,8 @@ def test_losses_below_zero_are_not_lost() -> None:
 def test_experts_are_averaged() -> None:
     rows = [row("experts", unit=f"expert-{k:05d}", epoch=e, loss=k + 1.0) for k in range(3) for e in (1, 2)]
     plot, _ = curves([*rows, *(row("mtt", unit="images", step=s, loss=0.5) for s in (1, 2))], "mtt")
-    assert (plot.title, plot.x_label) == ("Expert training loss", "epoch")
-    assert plot.note == "Real training images, logarithmic scale, mean over 3 networks."
+    assert (plot.title, plot.x_label) == ("Expert loss", "epoch")
+    assert plot.note == "Real images, logarithmic scale, mean over 3 networks."
     assert [(line.name, line.y, line.units) for line in plot.series] == [("loss", (2, 2), 3)]
 
 
@@ -133,7 +133,7 @@ def test_units_that_measure_different_things_are_drawn_apart() -> None:
     names = ("backbone without labels", "last layer")
     rows = [row("selfsupervised", unit=name, epoch=e, loss=1.0) for name in names for e in (1, 2)]
     plots = curves([*rows, row("selfsupervised", unit="teacher", top1=99.0)])
-    assert [plot.title for plot in plots] == ["Backbone without labels training loss", "Last layer training loss"]
+    assert [plot.title for plot in plots] == ["Backbone without labels loss", "Last layer loss"]
     assert len({plot.key for plot in plots}) == 2
 
 
