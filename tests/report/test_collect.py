@@ -126,7 +126,7 @@ def test_experts_are_averaged() -> None:
     plot, _ = curves([*rows, *(row("mtt", unit="images", step=s, loss=0.5) for s in (1, 2))], "mtt")
     assert (plot.title, plot.x_label) == ("Expert loss", "epoch")
     assert plot.note == "Real images, logarithmic scale, mean over 3 networks."
-    assert [(line.name, line.y, line.units) for line in plot.series] == [("loss", (2, 2), 3)]
+    assert [(line.name, line.y, line.units) for line in plot.series] == [("in training", (2, 2), 3)]
 
 
 def test_units_that_measure_different_things_are_drawn_apart() -> None:

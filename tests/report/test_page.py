@@ -228,7 +228,7 @@ def test_worse_than_random_is_said_and_signed(make_run: MakeRun) -> None:
             "mtt",
             {"experts": ("expert-00000", "epoch"), "mtt": ("images", "step")},
             ["Expert loss", "Distillation loss"],
-            ["loss", "distance from the expert, relative"],
+            ["in training", "distance from the expert, relative"],
         ),
     ],
 )
