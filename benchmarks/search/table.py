@@ -119,13 +119,12 @@ def _lines(states: Sequence[RungState]) -> list[Line]:
 
 def _cells(line: Line, columns: Sequence[Panel]) -> list[str]:
     variant = line.state.variants.get(line.name)
-    bench = line.state.bench
     return [
         line.name,
         variant.idea if variant else {WMDD: "the base recipe: accuracy"}.get(line.name, "real images"),
         f"{signed(variant.predicted.soft)} / {signed(variant.predicted.hard)}" if variant else "",
         str(line.state.rung),
-        f"{bench['distill_seeds']} × {bench['seeds']}",
+        next(summarise(rows[line.name])[0].counts for rows in line.scores.values() if line.name in rows),
         *map(line.figure, columns),
         line.counts(),
         line.seconds(),
