@@ -178,3 +178,17 @@ def test_a_damaged_state_is_one_line(
     state_file(tmp_path, 1).write_text(spoil(text), encoding="utf-8")
     with pytest.raises(ArtifactError, match="run the search again"):
         read_states(tmp_path)
+
+
+def test_the_command_stops_in_time_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small(tmp_path)  # writes its files
+    monkeypatch.setattr("benchmarks.search.__main__.RUNGS", RUNGS)
+    places = [word for name in ("out", "store", "results") for word in (f"--{name}", str(tmp_path / name))]
+    words = ["run", "digits", "--recipe", str(tmp_path / "base.yaml"), "--variants", str(tmp_path / "variants.yaml")]
+    assert main([*words, *places, "--rungs", "1", "--until", "0"]) == 0
+    assert "stopped; the same command goes on" in capsys.readouterr().err
+    assert main([*words, *places, "--rungs", "1"]) == 0
+    assert "| longer |" in capsys.readouterr().out
+    assert [state.waiting for state in read_states(tmp_path / "results")] == [0]
