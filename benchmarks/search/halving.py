@@ -40,9 +40,11 @@ class Rung:
 
 RUNGS = (
     Rung(number=1, share=1, sets=1, students=1, epochs=100),
-    Rung(number=2, share=1 / 2, sets=2, students=2, epochs=None),
+    Rung(number=2, share=1 / 2, sets=2, students=3, epochs=None),
     Rung(number=3, share=1 / 4, sets=3, students=3, epochs=None),
 )
+"""The last two have equally many students, so that the last one finds those of two sets in the store: students of one
+set are one result. Two students in the second would cost more, since all would be trained again in the third."""
 
 
 def survivors(tables: Sequence[Table], quota: int) -> tuple[str, ...]:

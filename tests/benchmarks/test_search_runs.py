@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -192,3 +193,14 @@ def test_the_command_stops_in_time_and_goes_on(
     assert main([*words, *places, "--rungs", "1"]) == 0
     assert "| longer |" in capsys.readouterr().out
     assert [state.waiting for state in read_states(tmp_path / "results")] == [0]
+
+
+def test_a_later_rung_finds_the_students_of_an_earlier_one(tmp_path: Path) -> None:
+    rungs = [
+        Rung(number=1, share=1, sets=1, students=1, epochs=None, ipcs=(1,)),
+        Rung(number=2, share=1, sets=2, students=1, epochs=None, ipcs=(1,)),
+    ]
+    climb(replace(small(tmp_path), rungs=rungs), said()[0])
+    # Two sets of random images, medoids, WMDD and each variant, apart from the two ceilings, which are no sets.
+    assert len(list((tmp_path / "store").glob("evaluate-*"))) == 2 * len(ROWS)
+    assert len(list((tmp_path / "store").glob("pool-*"))) == 2
