@@ -74,7 +74,8 @@ class Pace(Watcher):
         self._end = math.inf if minutes is None else time.monotonic() + 60 * minutes
 
     def note(self, text: str) -> None:
-        """Say a sentence."""
+        """Say a sentence; one is said after a set that failed, in a stage that has no end."""
+        self._within = False
         self.noted()
         self._say(text)
 

@@ -105,6 +105,9 @@ def test_the_time_is_over_after_the_set_that_is_being_made() -> None:
     assert not pace.stop_asked()
     pace.end("recover", 1.0, False)
     assert pace.stop_asked()
+    pace.begin("recover")
+    pace.note("failed")
+    assert pace.stop_asked()
     assert not said()[0].stop_asked()
 
 
