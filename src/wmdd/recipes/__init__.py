@@ -15,12 +15,13 @@ from wmdd.recipes.imagenet1k import imagenet1k
 from wmdd.recipes.imagenette import imagenette, imagenette64
 from wmdd.recipes.paper import PAPER_TABLES
 from wmdd.recipes.tables import SMALL_TABLES
+from wmdd.recipes.testbed import testbed
 from wmdd.recipes.tiny_imagenet import tiny_imagenet
 from wmdd.settings.recipe import Tree, merged, read_tree
 
 RECIPES: dict[str, Callable[[], Tree]] = {
     recipe.__name__.replace("tiny_imagenet", "tiny-imagenet"): recipe
-    for recipe in (digits, cifar10, imagenette64, imagenette, tiny_imagenet, imagenet1k)
+    for recipe in (digits, cifar10, testbed, imagenette64, imagenette, tiny_imagenet, imagenet1k)
 }
 BENCHES: dict[str, Callable[[], BenchRecipe]] = {**SMALL_TABLES, **PAPER_TABLES}
 

@@ -6,6 +6,7 @@ from wmdd.pipeline.bench_recipe import BenchRecipe
 from wmdd.recipes.cifar10 import cifar10
 from wmdd.recipes.digits import digits
 from wmdd.recipes.imagenette import imagenette64
+from wmdd.recipes.testbed import testbed
 from wmdd.settings.recipe import merged
 
 
@@ -97,6 +98,41 @@ def digits_losses() -> BenchRecipe:
     return BenchRecipe(base=base, methods=rows, ipcs=(1,), distill_seeds=3, variants=variants, losses=True)
 
 
+def testbed_methods() -> BenchRecipe:
+    """Compare the methods that scale on the fast testbed at 10 images a class, under soft and hard labels.
+
+    Source: ours; recipe `testbed`, whose teacher all rows share; G-VBSM has two small ConvNets beside it. Reduced: DM
+        2,000 iterations (20,000) of ConvNet-3 of width 32 with 128 real images (256). Weights of the statistics are 1
+        for all that have one, as chosen on Imagenette. Every set is measured by all losses, for `wmdd predict`.
+    Command: `wmdd bench FOLDER --recipe testbed_methods`, with CIFAR-10 in Parquet files
+    Cost: not yet measured.
+    Expected: no published numbers under these settings.
+    Last measured: not yet.
+    """
+    base = merged(
+        testbed(),
+        {
+            "dm": {"arch": "convnet3_w32", "iterations": 2000, "batch_real": 128},
+            "gvbsm": {"teachers": ("convnet3_w32_bn", "convnet4_w32_bn"), "weight": 1.0},
+        },
+    )
+    rows = ("random", "k-medoids", "forgetting", "wmdd", "mmd", "sre2l", "rded", "gvbsm", "dm")
+    return BenchRecipe(base=base, methods=rows, ipcs=(10,), losses=True)
+
+
+def testbed_ipc() -> BenchRecipe:
+    """Ask on the fast testbed what WMDD adds to random images at 1 and 50 images a class.
+
+    Source: ours; recipe `testbed`.
+    Command: `wmdd bench FOLDER --recipe testbed_ipc`, with CIFAR-10 in Parquet files
+    Cost: not yet measured.
+    Expected: no published numbers under these settings.
+    Last measured: not yet.
+    """
+    return BenchRecipe(base=dict(testbed()), methods=("random", "wmdd"), ipcs=(1, 50))
+
+
 SMALL_TABLES: dict[str, Callable[[], BenchRecipe]] = {
-    make.__name__: make for make in (digits_losses, matching_cifar10, methods_imagenette64)
+    make.__name__: make
+    for make in (digits_losses, matching_cifar10, methods_imagenette64, testbed_methods, testbed_ipc)
 }
