@@ -38,6 +38,7 @@ barycenter.objective barycenter.weights barycenter.iterations barycenter.step
 recover.iterations recover.lr recover.bn_weight recover.form recover.feature_loss recover.ce_weight recover.bn
 recover.bn_first recover.start recover.crop_min recover.flip recover.roll recover.curriculum
 recover.curriculum_milestone recover.curriculum_end recover.batch
+recover.statistics recover.shrinkage recover.set_share recover.set_of recover.border recover.tv recover.ema plus.keep
 kmeans.starts forgetting.keep rded.sample rded.crops rded.factor rded.crop_min
 dc.arch dc.momentum dc.batch_real dc.start dc.strategy dc.iterations dc.lr dc.outer dc.inner dc.lr_net dc.batch_net
 dc.distance
@@ -94,7 +95,7 @@ def test_the_pinned_surface() -> None:
         *("statistics", "barycenter", "recover", "random", "herding", "k-center", "k-means", "k-medoids", "rded"),
         *("dynamics", "forgetting"),
         *("match_gradients", "match_means", "dd", "experts", "mtt", "kip", "ls"),
-        *("invert", "layer_statistics", "gvbsm", "selfsupervised"),
+        *("invert", "layer_statistics", "gvbsm", "selfsupervised", "easy", "cells", "cell_statistics", "recover_plus"),
     }
     assert set(wmdd.__all__) == {
         *("DistilledSet", "Evaluation", "Recipe", "Run", "WmddError"),

@@ -18,6 +18,7 @@ from wmdd.data.views import (
     epoch_views,
     has_cutmix,
     reorder_tiles,
+    spread_boxes,
 )
 from wmdd.settings import ViewSettings
 from wmdd.values import Views
@@ -194,3 +195,40 @@ def test_tiles_come_to_the_places_that_the_order_names() -> None:
     assert torch.equal(found[0, 0, 4], one[4])
     assert torch.equal(found[0, 0, :, 4], one[:, 4])
     assert torch.equal(found[1], images[1])
+
+
+def coverage(boxes: torch.Tensor, size: int, *, reflect: bool) -> torch.Tensor:
+    """Return how much each pixel counts in the views of an image, `(R, R)`, 1 on average."""
+    image = torch.ones(1, 1, size, size, requires_grad=True)
+    views = crop_and_flip(
+        image.expand(len(boxes), -1, -1, -1), boxes, torch.zeros(len(boxes)) > 0, size, reflect=reflect
+    )
+    views.sum().backward()
+    assert image.grad is not None
+    return image.grad[0, 0] / len(boxes)
+
+
+def test_spread_boxes_show_every_pixel_equally_often() -> None:
+    generator, size = torch.Generator().manual_seed(0), 8
+    drawn = draw_views(torch.arange(40_000), size, size, ViewSettings(crop_min=0.3), generator).crop
+    inside = coverage(drawn, size, reflect=False)
+    spread = coverage(spread_boxes(drawn, size, generator), size, reflect=True)
+    assert float(inside[0, 0]) < 0.5 < 1.3 < float(inside[4, 4])
+    torch.testing.assert_close(spread, torch.ones(size, size), rtol=0, atol=0.03)
+
+
+def test_spread_boxes_keep_their_sides_and_whole_sides_stay() -> None:
+    drawn = torch.tensor([[2, 0, 3, 8], [0, 0, 8, 8], [1, 1, 4, 2]], dtype=torch.int16)
+    found = spread_boxes(drawn, 8, torch.Generator().manual_seed(3))
+    assert found[:, 2:].tolist() == drawn[:, 2:].tolist()
+    assert found[0, 1] == 0
+    assert found[1].tolist() == [0, 0, 8, 8]
+    centres = (found[:, :2] + found[:, 2:] / 2)[[0, 2]]
+    assert ((centres >= 0) & (centres < 8)).all()
+
+
+def test_beyond_the_image_a_view_shows_its_mirror_image() -> None:
+    image = torch.arange(16.0).view(1, 1, 4, 4)
+    box = torch.tensor([[0.0, -2.0, 4.0, 4.0]])
+    found = crop_and_flip(image, box, torch.tensor([False]), 4, reflect=True)
+    assert found[0, 0, 0].tolist() == pytest.approx([1.0, 0.0, 0.0, 1.0], abs=1e-5)

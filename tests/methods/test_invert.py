@@ -16,10 +16,11 @@ from wmdd.methods.kits.inversion import inversion_groups, invert
 from wmdd.models.building import build_teacher
 from wmdd.models.taps import features_and_logits
 from wmdd.settings import RecoverSettings, StatisticsSettings
-from wmdd.stages.recovery.forward import TeacherForward, draw_step_views, smallest_crop, step_views, teacher_forward
+from wmdd.stages.recovery.forward import TeacherForward, teacher_forward
 from wmdd.stages.recovery.groups import Group, Targets, merged_moments, moment_targets
 from wmdd.stages.recovery.mmd import linear_discrepancy, rbf_discrepancy, real_features
 from wmdd.stages.recovery.terms import LISTS, GroupLoss, Term, mmd_terms, recovery_loss
+from wmdd.stages.recovery.views import draw_step_views, smallest_crop, step_views
 from wmdd.stages.statistics import statistics
 from wmdd.training.images import Losses
 from wmdd.values import ClassStatistics, ImageSet, Teacher

@@ -6,6 +6,11 @@ WITHOUT_SETTINGS: dict[str, Any] = {}
 
 TINY: dict[str, dict[str, Any]] = {
     "wmdd": {"recover": {"iterations": 4, "batch": 4}, "barycenter.iterations": 2},
+    "wmdd+": {
+        "recover": {"iterations": 4, "batch": 4, "set_share": 0.5, "border": "uniform", "tv": 1.0, "ema": 0.5},
+        "barycenter.iterations": 2,
+        "plus.keep": 0.7,
+    },
     "random": WITHOUT_SETTINGS,
     "herding": WITHOUT_SETTINGS,
     "k-center": WITHOUT_SETTINGS,

@@ -16,9 +16,10 @@ from wmdd.models.building import build_teacher
 from wmdd.models.taps import features_and_logits
 from wmdd.settings import RecoverSettings, StatisticsSettings
 from wmdd.stages.recover import recover
-from wmdd.stages.recovery.forward import draw_step_views, teacher_forward
+from wmdd.stages.recovery.forward import teacher_forward
 from wmdd.stages.recovery.groups import Group, Targets, barycenter_targets, class_groups, merged_moments
 from wmdd.stages.recovery.terms import LISTS, GroupLoss, recovery_loss
+from wmdd.stages.recovery.views import draw_step_views
 from wmdd.stages.statistics import statistics
 from wmdd.training.images import Losses
 from wmdd.training.pixels import start_images, to_pixels

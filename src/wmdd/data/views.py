@@ -102,7 +102,7 @@ def compose_views(images: Tensor, partners: Tensor | None, views: Views, size: i
     return torch.where(cutmix_mask(views.patch.to(own.device), size)[:, None], other, own)
 
 
-def crop_and_flip(images: Tensor, crop: Tensor, flip: Tensor, size: int) -> Tensor:
+def crop_and_flip(images: Tensor, crop: Tensor, flip: Tensor, size: int, *, reflect: bool = False) -> Tensor:
     """Cut each image's own box, resize it and mirror it if `flip`: `(B, ch, R, R)`, differentiable in `images`.
 
     Equals torchvision's `resized_crop(..., antialias=False)` followed by `hflip`: bilinear, half-pixel centres, and
@@ -113,13 +113,33 @@ def crop_and_flip(images: Tensor, crop: Tensor, flip: Tensor, size: int) -> Tens
         crop: `(B, 4)`, (top, left, height, width) in pixels of `images`.
         flip: bool `(B,)`.
         size: R.
+        reflect: whether the image goes on as its mirror image where a box lies beyond it, edge pixel beside edge pixel;
+            else as its edge.
     """
     top, left, height, width = crop.to(images.device, images.dtype).unbind(1)
     rows = _sample_points(top, height, size, images.shape[-2])
     columns = _sample_points(left, width, size, images.shape[-1])
     columns = torch.where(flip.to(images.device)[:, None], columns.flip(1), columns)
     grid = torch.stack([columns[:, None, :].expand(-1, size, -1), rows[:, :, None].expand(-1, -1, size)], dim=-1)
-    return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+    padding = "reflection" if reflect else "border"
+    return F.grid_sample(images, grid, mode="bilinear", padding_mode=padding, align_corners=False)
+
+
+def spread_boxes(crop: Tensor, canvas: int, generator: torch.Generator) -> Tensor:
+    """Return boxes of the same sides, float64 `(B, 4)`, placed so that every pixel is seen equally often on average.
+
+    The centre of a box is uniform over the canvas, so up to half of a side lies outside, where `crop_and_flip` mirrors
+    the image (`reflect`): the mirrored part makes up for exactly what boxes inside the image miss at its border. A side
+    as long as the canvas covers all of it and stays where it is.
+
+    Args:
+        crop: `(B, 4)`, (top, left, height, width) in pixels.
+        canvas: side of the images in pixels.
+        generator: the only source of randomness.
+    """
+    sides = crop[:, 2:].double()
+    corner = torch.rand(len(crop), 2, dtype=torch.float64, generator=generator) * canvas - sides / 2
+    return torch.cat([torch.where(sides < canvas, corner, 0.0), sides], dim=1)
 
 
 def cutmix_mask(boxes: Tensor, size: int) -> Tensor:

@@ -95,7 +95,7 @@ def evaluate_pool(
 def evaluate_set(runner: Runner, plan: RunPlan, distilled: Result, teachers: tuple[Result, ...]) -> EvaluatedSet:
     """Relabel a distilled set and train students on it; diagnose it first if the run has statistics."""
     recipe, method = plan.recipe, distilled.record.method
-    diagnosis = _diagnosed(runner, distilled, teachers[0])
+    diagnosis = _diagnosed(runner, distilled, given_images(plan.train), teachers[0])
     labels = tuple(
         runner.run(RELABEL, distilled, teachers, settings=recipe.relabel, of=method, **asdict(each))
         for each in plan.labelling
@@ -141,8 +141,9 @@ def full_data_scores(runner: Runner, plan: RunPlan) -> tuple[Score, ...]:
     return tuple(scores)
 
 
-def _diagnosed(runner: Runner, distilled: Result, teacher: Result) -> StoredResult | None:
-    """Return the diagnosis of a set if the run has statistics; no pass over the real images is made for it."""
-    statistics = next((result for result in runner.results if result.stage is STATISTICS), None)
+def _diagnosed(runner: Runner, distilled: Result, train: Result, teacher: Result) -> StoredResult | None:
+    """Return the diagnosis of a set if the run has statistics of all real images; no pass over them is made for it."""
+    made = (result for result in runner.results if result.stage is STATISTICS)
+    statistics = next((result for result in made if train.key in result.folder.manifest().inputs), None)
     of = distilled.record.method
     return statistics and runner.run(DIAGNOSE, distilled, teacher, statistics, settings=NoSettings(), of=of)

@@ -28,6 +28,8 @@ _WHERE: Mapping[str, Callable[[_Flat], bool]] = {
     "recover.curriculum_end": lambda s: s["recover.curriculum"] != "none",
     "recover.bn_weight": lambda s: s["recover.bn"] != "none",
     "recover.bn_first": lambda s: s["recover.bn"] != "none",
+    "recover.shrinkage": lambda s: s["recover.statistics"] == "blend",
+    "recover.set_of": lambda s: s["recover.set_share"] > 0,
     "relabel.top_k": lambda s: s["relabel.store"] == "topk",
 }
 """Settings that count only where others say so."""

@@ -27,10 +27,10 @@ from wmdd.models.differentiable_moments import MomentTap, batchnorm_moments
 from wmdd.models.taps import features_and_logits, tap_features
 from wmdd.settings import OptimisationSettings, ViewSettings
 from wmdd.stages.classes import classes_in_threads
-from wmdd.stages.recovery.forward import step_views
 from wmdd.stages.recovery.groups import Group, class_groups, merge_classes, merged_moments
 from wmdd.stages.recovery.mmd import linear_discrepancy, rbf_discrepancy
 from wmdd.stages.recovery.terms import squared_distance
+from wmdd.stages.recovery.views import step_views
 from wmdd.stages.stage import Stage
 from wmdd.training.gradients import class_gradient, gradient_distance
 from wmdd.training.recalibration import recalibrate_by_classes

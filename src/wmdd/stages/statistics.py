@@ -50,7 +50,8 @@ def statistics(
     def one_class(label: int) -> Saved:
         moments = LayerMoments()
         tap = tap_batchnorm(model, moments.take)
-        rows(label)[:] = pass_class(model, train, teacher, label, tap=tap, batch=settings.batch, ctx=ctx)
+        members = train.of_class(label)
+        rows(label)[:] = pass_images(model, train, teacher, members, tap=tap, batch=settings.batch, ctx=ctx)
         return Saved(tensors=moments.tensors(), facts={})
 
     found = class_by_class(one_class, len(train.classes), rows=rows, ctx=ctx)
@@ -64,22 +65,22 @@ def statistics(
     )
 
 
-def pass_class(
+def pass_images(
     model: nn.Module,
     train: ImageSet,
     teacher: Teacher,
-    label: int,
+    positions: Tensor,
     *,
     tap: AbstractContextManager[object],
     batch: int,
     ctx: Context,
 ) -> Tensor:
-    """Pass the images of one class through the teacher inside `tap`; return their features, `(n_k, D)` on the CPU.
+    """Pass images of one class, at `positions` `(n,)`, through the teacher inside `tap`; return features `(n, D)`, CPU.
 
     Raises:
         NumericsError: a feature is not finite.
     """
-    batches = [positions.tolist() for positions in train.of_class(label).split(batch)]
+    batches = [part.tolist() for part in positions.split(batch)]
     features: list[Tensor] = []
     exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)  # TF32 would cost the targets three digits
     with exact, torch.inference_mode(), tap, tap_features(model) as latest:
@@ -88,7 +89,7 @@ def pass_class(
             model(inputs.contiguous(memory_format=torch.channels_last))
             features.append(latest.features.float().cpu())
     found = torch.cat(features)
-    require_finite_features(found, train.classes[label], model)
+    require_finite_features(found, train.classes[int(train.labels[positions[0]])], model)
     return found
 
 

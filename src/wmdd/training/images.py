@@ -14,6 +14,7 @@ from torch import Tensor
 
 from wmdd.context import Context
 from wmdd.errors import NumericsError
+from wmdd.training.averages import Averages
 from wmdd.training.divergence import Rise, Seen, diverged, rise_of, say_rise
 from wmdd.training.saving import Carried, carried_tensors, load_state, named_variables, state
 
@@ -66,6 +67,8 @@ class Descent:
     """Iteration from 0 → factor on every learning rate."""
     project: Callable[[Variables], object] | None = None
     """Projects the variables, in place, onto the allowed values; called after each step, without gradients."""
+    ema: float = 0.0
+    """Decay of an exponential moving average of the variables, which takes their place in the end; 0 = none."""
     carried: Carried | None = None
     """State of the loss; saved and restored with the variables."""
     advice: str = "lower the learning rate"
@@ -83,6 +86,8 @@ class Descent:
 def optimise(start: Mapping[str, Variable], loss: Loss, descent: Descent, *, ctx: Context) -> dict[str, Tensor]:
     """Return the variables after `descent.iterations` steps, detached, on the device.
 
+    With `descent.ema` they are averages over the steps.
+
     The state is saved when it is due, and once more at the end, so that a stage of several units repeats none. If the
     loss of the first iteration, with the same draws, is higher for the result than it was for the start, it is said.
 
@@ -94,7 +99,9 @@ def optimise(start: Mapping[str, Variable], loss: Loss, descent: Descent, *, ctx
     rates = [part.lr for part in start.values()]
     fresh = {name: value.clone() for name, value in carried_tensors(descent.carried).items()}
     saved = ctx.restore(descent.unit)
-    iteration = load_state(saved, variables, optimiser, descent.carried)
+    averages = Averages(variables, descent.ema, beside=descent.carried) if descent.ema else None
+    carried = averages or descent.carried
+    iteration = load_state(saved, variables, optimiser, carried)
     ends: dict[str, float] = {} if saved is None else dict(saved.facts.get("ends", {}))
     seen: list[Seen] = []
     while iteration < descent.iterations:
@@ -102,14 +109,18 @@ def optimise(start: Mapping[str, Variable], loss: Loss, descent: Descent, *, ctx
             parameters["lr"] = rate * descent.schedule(iteration)
         seen.append(_step(iteration, variables, loss, optimiser, descent, seen=seen))
         iteration += 1
+        if averages is not None:
+            averages.take(iteration)
         if iteration == 1:
             ends["first"] = float(seen[-1].loss)
         _report(seen, descent, ctx)
         if iteration == descent.iterations:
+            if averages is not None:
+                averages.put()
             ends["last"] = _loss_again(loss, variables, descent, fresh)
             ctx.save(descent.unit, named_variables(variables), iteration=iteration, ends=ends)
         elif ctx.due():
-            ctx.save(descent.unit, state(variables, optimiser, descent.carried), iteration=iteration, ends=ends)
+            ctx.save(descent.unit, state(variables, optimiser, carried), iteration=iteration, ends=ends)
     say_rise(rise_of(descent.unit, ends), descent.rises, descent.advice, ctx)
     return {name: value.detach() for name, value in variables.items()}
 

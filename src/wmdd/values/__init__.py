@@ -7,6 +7,7 @@ channels · `S` side of the canvas that images are stored at · `R` side of the 
 Records are frozen: a stage reads some and returns a new one. They know nothing of networks, disks or settings.
 """
 
+from wmdd.values.cells import TILES, Cells, CellStatistics, ChosenImages
 from wmdd.values.dynamics import TrainingDynamics
 from wmdd.values.features import (
     Barycenters,
@@ -22,7 +23,11 @@ from wmdd.values.labels import DrawnViews, EpochLabels, LazyEpochs, SoftLabels, 
 from wmdd.values.sets import Diagnosis, DistilledSet, Evaluation, Score, SetLosses
 
 __all__ = [
+    "TILES",
     "Barycenters",
+    "CellStatistics",
+    "Cells",
+    "ChosenImages",
     "ClassFeatures",
     "ClassStatistics",
     "Diagnosis",

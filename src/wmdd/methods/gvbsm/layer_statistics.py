@@ -17,7 +17,7 @@ from wmdd.settings import StatisticsSettings
 from wmdd.stages.classes import class_by_class
 from wmdd.stages.recovery.groups import merge_classes
 from wmdd.stages.stage import Stage
-from wmdd.stages.statistics import pass_class
+from wmdd.stages.statistics import pass_images
 from wmdd.values import ImageSet, LayerStatistics, Teacher
 
 PATCH = 4
@@ -48,7 +48,7 @@ def layer_statistics(
                 moments.take(first[position] + offset, as_channels(x, kind))
 
         tap = tap_inputs((layer for _, layer, _ in layers), take)
-        pass_class(model, train, teacher, label, tap=tap, batch=settings.batch, ctx=ctx)
+        pass_images(model, train, teacher, train.of_class(label), tap=tap, batch=settings.batch, ctx=ctx)
         return Saved(tensors=moments.tensors(), facts={"widths": moments.widths})
 
     found = class_by_class(one_class, len(train.classes), ctx=ctx)

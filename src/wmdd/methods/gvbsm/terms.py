@@ -16,9 +16,10 @@ from wmdd.methods.gvbsm.layer_statistics import as_channels, statistic_layers
 from wmdd.models.committee import Committee
 from wmdd.models.differentiable_moments import class_moments
 from wmdd.models.taps import tap_inputs
-from wmdd.stages.recovery.forward import Forward, step_views
+from wmdd.stages.recovery.forward import Forward
 from wmdd.stages.recovery.groups import Group
 from wmdd.stages.recovery.terms import GroupLoss, Term, cross_entropy
+from wmdd.stages.recovery.views import step_views
 from wmdd.values import LayerStatistics
 
 

@@ -22,6 +22,7 @@ from wmdd.data.loading import fetch_batches, to_float
 from wmdd.errors import DataError
 from wmdd.evaluation.accuracy import BATCH
 from wmdd.methods.algorithm import Algorithm, Result, Size, Stages, Work
+from wmdd.methods.kits.tiles import cut, tile_images
 from wmdd.methods.rded import RdedSettings
 from wmdd.models.building import build_teacher
 from wmdd.settings import Recipe
@@ -116,18 +117,6 @@ def draw_squares(count: int, canvas: int, crop_min: float, generator: torch.Gene
     return torch.cat([corner, side[:, None]], dim=1).long()
 
 
-def cut(pixels: Tensor, boxes: Tensor, side: int) -> Tensor:
-    """Return the box (top, left, side) of each image, resized: uint8 `(B, ch, side, side)` from `(B, ch, S, S)`.
-
-    Bilinear, and with antialiasing, for these pixels are kept (views are not, and `data/views.py` has none).
-    """
-    squares = [
-        image[None, :, top : top + length, left : left + length]
-        for image, (top, left, length) in zip(pixels, boxes.tolist(), strict=True)
-    ]
-    return torch.cat([F.interpolate(square, (side, side), mode="bilinear", antialias=True) for square in squares])
-
-
 def pad_centred(images: Tensor, size: int) -> Tensor:
     """Return normalised images in the middle of zeros, that is of the mean colour, `(B, ch, size, size)`."""
     missing = size - images.shape[-1]
@@ -143,16 +132,6 @@ def easiest(losses: Tensor, count: int) -> tuple[Tensor, Tensor]:
     ranked, crops = losses.sort(dim=1, stable=True)
     order = ranked.argsort(dim=0, stable=True)
     return order.T.flatten()[:count], crops.gather(0, order).T.flatten()[:count]
-
-
-def tile_images(crops: Tensor, factor: int, size: int) -> Tensor:
-    """Return images `(n, ch, size, size)` of factor x factor crops, from `(factor² n, ch, t, t)` with factor t ≥ size.
-
-    Tile k, row by row, of image i is crop k n + i.
-    """
-    count, channels, side = len(crops) // factor**2, crops.shape[1], crops.shape[-1]
-    grid = crops.view(factor, factor, count, channels, side, side).permute(2, 3, 0, 4, 1, 5)
-    return grid.reshape(count, channels, factor * side, factor * side)[..., :size, :size].contiguous()
 
 
 RDED = Stage(name="rded", version=1, run=rded, output=DistilledSet)

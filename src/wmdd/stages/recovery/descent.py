@@ -32,6 +32,10 @@ class Recovery:
     settings: OptimisationSettings
     groups: tuple[Group, ...]
     ctx: Context
+    start_of: Callable[[Group], Tensor] | None = None
+    """What a group starts from, normalised `(G·K, ch, R, R)`; None = as `settings.start` says."""
+    ema: float = 0.0
+    """Decay of a moving average of the iterates, which is then the result; 0 = the last one is."""
 
 
 def recover_groups(
@@ -59,15 +63,18 @@ def recover_groups(
 
 
 def _start(recovery: Recovery, group: Group) -> Tensor:
-    images = start_images(
-        recovery.train,
-        recovery.teacher,
-        group.labels,
-        group.ipc,
-        start=recovery.settings.start,
-        ctx=recovery.ctx,
-        first=group.first,
-    )
+    if recovery.start_of is not None:
+        images = recovery.start_of(group)
+    else:
+        images = start_images(
+            recovery.train,
+            recovery.teacher,
+            group.labels,
+            group.ipc,
+            start=recovery.settings.start,
+            ctx=recovery.ctx,
+            first=group.first,
+        )
     return images.to(recovery.ctx.device, memory_format=torch.channels_last)
 
 
@@ -89,6 +96,7 @@ def _recover_group(recovery: Recovery, number: int, loss: GroupLoss[Any], start:
         optimiser=partial(torch.optim.Adam, betas=BETAS),
         schedule=lambda step: (1 + math.cos(math.pi * step / settings.iterations)) / 2,
         project=clip,
+        ema=recovery.ema,
         carried=loss.carried,
         advice=ADVICE,
         rises=rises,

@@ -45,7 +45,8 @@ class Targets(Group):
     atoms: Tensor | None = None
     """`(G·K, D)`; None where the feature loss needs none."""
     weights: Tensor
-    """`(G', K')`: of each image in the pool whose moments are taken; rows add up to 1. G' is G, or 1 if global."""
+    """`(G', K')`: of each image in the pool whose moments are taken; rows add up to 1. G' is G, 1 if global, or G·K
+    where each image is a pool of its own."""
     means: Tensor
     """`(G', F)`."""
     variances: Tensor

@@ -33,7 +33,7 @@ class RealFeatures:
 
     def discrepancy(self, features: Tensor, step: int) -> Tensor:
         """Return MMD² between features `(K, D)` and rows drawn for this step."""
-        real = _draw(self.rows, self.ctx.generator("real", self.label, step)).to(features.device)
+        real = draw_rows(self.rows, ROWS, self.ctx.generator("real", self.label, step)).to(features.device)
         if self.median is None:
             return linear_discrepancy(features, real)
         return rbf_discrepancy(features, real, self.median)
@@ -47,7 +47,7 @@ def real_features(
     def of_class(label: int) -> RealFeatures:
         rows, median = statistics.of_class(label), None
         if kernel == "mmd_rbf":
-            median = ot.median_distance(_draw(rows, ctx.generator("widths", label)).numpy().astype("float64"))
+            median = ot.median_distance(draw_rows(rows, ROWS, ctx.generator("widths", label)).numpy().astype("float64"))
         return RealFeatures(label=label, rows=rows, median=median, ctx=ctx)
 
     return tuple(of_class(label) for label in labels)
@@ -85,5 +85,6 @@ def _kernel(one: Tensor, other: Tensor, median: float) -> Tensor:
     return torch.exp(-distances[..., None] / widths).sum(dim=-1).mean()
 
 
-def _draw(rows: Tensor, generator: torch.Generator) -> Tensor:
-    return rows if len(rows) <= ROWS else rows[torch.randperm(len(rows), generator=generator)[:ROWS]]
+def draw_rows(rows: Tensor, most: int, generator: torch.Generator) -> Tensor:
+    """Return `most` of the rows, drawn without replacement; all of them if there are no more."""
+    return rows if len(rows) <= most else rows[torch.randperm(len(rows), generator=generator)[:most]]

@@ -11,7 +11,8 @@ follow it, docs/differences.md where each form comes from:
 - reference: unsquared norms, the feature norm over the whole group, the other terms averaged over its classes.
 
 Shapes: `G` classes in a group, `K` images each (class-major, `G·K` in all), `D` features, `F` channels of all BatchNorm
-layers side by side; G' is G, or 1 under global statistics.
+layers side by side; G' is the number of pools of images whose moments are taken together: G classes, or 1 under global
+statistics, or each of the G·K images where it has targets of its own.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,9 +25,10 @@ from torch import Tensor, nn
 
 from wmdd.context import Context
 from wmdd.settings import RecoverSettings
-from wmdd.stages.recovery.forward import Forward, TeacherForward, batchnorm_weight, step_views, teacher_forward
+from wmdd.stages.recovery.forward import Forward, TeacherForward, batchnorm_weight, teacher_forward
 from wmdd.stages.recovery.groups import Group, Targets
 from wmdd.stages.recovery.mmd import KERNELS, RealFeatures, class_discrepancies, real_features
+from wmdd.stages.recovery.views import step_views
 from wmdd.training.images import Losses
 from wmdd.training.saving import Carried
 from wmdd.values import ClassStatistics
@@ -76,12 +78,13 @@ def recovery_loss(
     *,
     start: Tensor,
     ctx: Context,
+    spread: bool = False,
 ) -> GroupLoss[TeacherForward]:
-    """Return the loss of a group that starts from images `start` `(G·K, ch, R, R)`."""
+    """Return the loss of a group that starts from images `start` `(G·K, ch, R, R)`; `spread`: see `step_views`."""
 
     def forward(images: Tensor, step: int) -> TeacherForward:
-        views = step_views(images, targets, step, settings, ctx)
-        return teacher_forward(model, views, targets, settings, step=step, ctx=ctx)
+        views = step_views(images, targets, step, settings, ctx, spread=spread)
+        return replace(teacher_forward(model, views, targets, settings, step=step, ctx=ctx), images=images)
 
     terms = LISTS[settings.form](targets, settings)
     if settings.feature_loss in KERNELS:
