@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from wmdd.evaluation.comparison import blocks
+from wmdd.evaluation.comparison import Block, Worth, blocks
 from wmdd.evaluation.protocols import CEILING_SET, FULL_DATA_SET
 from wmdd.evaluation.rows import BASELINE, Conditions, Row, Scores, conditions_of, number, summarise
 from wmdd.methods.catalogue import title_of
@@ -42,6 +42,8 @@ class BenchRow:
     name: str
     accuracies: Mapping[int, Row]
     """By images per class."""
+    worths: Mapping[int, Worth]
+    """What it is worth beside real images, by images per class; empty for references."""
 
     @property
     def title(self) -> str:
@@ -138,11 +140,16 @@ def _panels(cells: Cells, names: Sequence[str], images: int | None) -> Iterator[
     random = _borrowed(own, _scores(cells, "beside", of=BASELINE), as_set=BASELINE)
     ceiling = _borrowed((), _scores(cells, "beside", of=CEILING_SET), as_set=CEILING_SET)
     compared = [*own, *random, *ceiling]
-    rows = [row for block in blocks(compared, images) for row in block.rows]
+    found = blocks(compared, images)
+    rows = [row for block in found for row in block.rows]
     shared = {row.labelled_by for row in summarise(score for score in own if score["set"] == BASELINE)}
     for setting in dict.fromkeys(map(_setting, rows)):
         accuracies = {name: _by_ipc(rows, setting, name) for name in (*names, CEILING_SET)}
-        lines = [BenchRow(name=name, accuracies=found) for name, found in accuracies.items() if found]
+        lines = [
+            BenchRow(name=name, accuracies=by_ipc, worths=_worths(found, setting, name))
+            for name, by_ipc in accuracies.items()
+            if by_ipc
+        ]
         lenders = [line.title for line in lines if line.name not in {BASELINE, CEILING_SET}]
         student, protocol, labels, teachers = setting
         yield Panel(
@@ -154,7 +161,7 @@ def _panels(cells: Cells, names: Sequence[str], images: int | None) -> Iterator[
         )
 
 
-def _setting(row: Row) -> Setting:
+def _setting(row: Row | Conditions) -> Setting:
     """Return what rows of a panel share, whatever the number of images per class."""
     return row.student, row.protocol, row.labels, row.labelled_by
 
@@ -186,6 +193,12 @@ def _borrowed(own: Scores, beside: Scores, *, as_set: str) -> list[dict[str, Any
 def _by_ipc(rows: Sequence[Row], setting: Setting, name: str) -> dict[int, Row]:
     """Return the accuracies of a set under a setting, by images per class."""
     return {row.ipc: row for row in rows if row.set == name and _setting(row) == setting}
+
+
+def _worths(found: Sequence[Block], setting: Setting, name: str) -> dict[int, Worth]:
+    """Return what a set is worth under a setting, by images per class."""
+    blocks_of_panel = (block for block in found if _setting(block.conditions) == setting)
+    return {block.conditions.ipc: block.worths[name] for block in blocks_of_panel if name in block.worths}
 
 
 def _cost(cells: Cells, row: str, ipc: int) -> Cost | None:

@@ -8,11 +8,12 @@ from typing import Any
 
 from wmdd.artifacts.files import write_bytes
 from wmdd.errors import ArtifactError
+from wmdd.evaluation.comparison import is_reference
 from wmdd.evaluation.differences import signed
 from wmdd.evaluation.rows import number, summarise
 from wmdd.evaluation.tested import images_tested, kind_tested
 from wmdd.pipeline.run_files import METRICS_FILE, read_metrics
-from wmdd.report import tables
+from wmdd.report import tables, worth
 from wmdd.report.collect import barycenter_plot, curves, parse_log
 from wmdd.report.distances import class_costs, feature_distances, three_digits
 from wmdd.report.figures import draw
@@ -71,7 +72,9 @@ def _content(folder: Path) -> dict[str, Any]:
     method = str(run["method"] or recipe.get("method") or "")
     return {
         "title_of": tables.set_title,
-        "is_reference": tables.is_reference,
+        "is_reference": is_reference,
+        "share": worth.share_text,
+        "worth_reading": worth.READING,
         "passes": lambda row: tables.passes_text(tables.passes(row, metrics)),
         "real": _real,
         "name": folder.resolve().name,
