@@ -121,7 +121,7 @@ def show_scores(metrics: Mapping[str, Any]) -> None:
     """Print the accuracy table and the verdict of a run, given its metrics."""
     from wmdd.report import (  # noqa: PLC0415 - imports matplotlib
         READING,
-        WORTH_READING,
+        SHARE_READING,
         evaluated,
         passes,
         passes_text,
@@ -140,7 +140,7 @@ def show_scores(metrics: Mapping[str, Any]) -> None:
     ]
     columns = ("set", "ipc", "student", "protocol", "labels", "top-1 %", "gap", "passes")
     show_table("Top-1 accuracy, last epoch", columns, rows)
-    say(f"{READING}{sampling(metrics)} {WORTH_READING}")
+    say(f"{READING}{sampling(metrics)} {SHARE_READING}")
     say(verdict(metrics))
 
 

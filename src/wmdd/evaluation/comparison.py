@@ -60,9 +60,18 @@ class Comparison:
     """A row against random images, or against any other row of its block."""
 
     row: Row
-    baseline: Row | None
-    worth: Worth | None = None
-    """What the row is worth beside real images; None for references."""
+    block: Block
+    """The rows under the same conditions."""
+
+    @property
+    def baseline(self) -> Row | None:
+        """Random images under the same conditions; None if they were not evaluated."""
+        return self.block.baseline
+
+    @property
+    def worth(self) -> Worth | None:
+        """What the row is worth beside real images; None for references."""
+        return self.block.worths.get(self.row.set)
 
     @property
     def difference(self) -> Difference | None:
@@ -102,11 +111,7 @@ def comparisons(blocks_of_run: Sequence[Block], method: object) -> list[Comparis
     """
     if method == BASELINE:
         return []
-    pairs = [
-        Comparison(row=row, baseline=block.baseline, worth=block.worths.get(row.set))
-        for block in blocks_of_run
-        for row in block.rows
-    ]
+    pairs = [Comparison(row=row, block=block) for block in blocks_of_run for row in block.rows]
     names = dict.fromkeys(pair.row.set for pair in pairs if not is_reference(pair.row.set))
     name = method if method in names else next(iter(names), None)
     return [pair for pair in pairs if pair.row.set == name]

@@ -96,7 +96,7 @@ def announce_bench(
     work = [plan.work for _, plan in sound]
     networks = {arch: spec for _, plan in sound for arch, spec in plan.networks.items()}
     speeds = Speeds(networks, runner.device, runner.precision)
-    ceilings = {(cell.recipe.ipc, cell.recipe.seed): plan.work.ceiling for cell, plan in sound}
+    ceilings = {(cell.recipe.ipc, cell.recipe.seed): plan.work.pool for cell, plan in sound if plan.ceiling}
     seconds = {
         "teachers": speeds.seconds({part for each in work for part in each.teachers}),  # shared by rows that have them
         "methods": sum(speeds.seconds(each.method or ()) for each in work),
@@ -113,6 +113,20 @@ def announce_bench(
     runner.watcher.note(
         f"{len(plans)} sets of {base.train.name} ({_images(base)}), {students}, on {runner.device} in "
         f"{runner.precision}. If nothing is finished yet: {_total(seconds)}{unknown}."
+    )
+
+
+def announce_pools(plan: RunPlan, runner: Runner, *, pools: int, draws: int) -> None:
+    """Tell the watcher what `draws` draws of random real images and of `pools` pools will cost, if none is finished."""
+    speeds, work = Speeds(plan.networks, runner.device, runner.precision), plan.work
+    seconds = {
+        "labels": draws * speeds.seconds(work.labels),
+        "students": draws * speeds.seconds(work.students),
+        "pools": draws * pools * speeds.seconds(work.pool),
+    }
+    runner.watcher.note(
+        f"Random real images of {pools + 1} numbers, {draws} draw{'' if draws == 1 else 's'} each, on {runner.device} "
+        f"in {runner.precision}. If nothing is finished yet: {_total(seconds)}."
     )
 
 
@@ -148,7 +162,7 @@ def estimate(plan: RunPlan, device: torch.device, precision: str) -> Estimate:
             **_known("references", speeds.seconds(work.references)),
             "labels": sets * speeds.seconds(work.labels),
             "students": sets * speeds.seconds(work.students),
-            **_known("all real images", speeds.seconds(work.ceiling)),
+            **_known("all real images", speeds.seconds(work.pool) if plan.ceiling else 0),
         },
         disk=sets * labels + 6 * sets * images * pixels,
         memory=decoded + 3 * 4 * images * pixels + 10**9,

@@ -15,13 +15,13 @@ from wmdd.pipeline.run_files import BENCH_FILE
 from wmdd.report.bench_page import write_bench
 from wmdd.report.page import write_report
 from wmdd.report.prediction import predict_bench
+from wmdd.report.shares import READING as SHARE_READING
+from wmdd.report.shares import share_text
 from wmdd.report.tables import READING, evaluated, passes, passes_text, sampling, summary_rows, tested, verdict
-from wmdd.report.worth import READING as WORTH_READING
-from wmdd.report.worth import share_text
 
 __all__ = [
     "READING",
-    "WORTH_READING",
+    "SHARE_READING",
     "Row",
     "evaluated",
     "passes",

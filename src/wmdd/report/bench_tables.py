@@ -10,6 +10,8 @@ from wmdd.evaluation.rows import BASELINE, Row
 from wmdd.evaluation.tested import kind_tested
 from wmdd.methods.catalogue import title_of
 from wmdd.report.bench import Bench, Cost, Panel
+from wmdd.report.shares import READING as SHARE_READING
+from wmdd.report.shares import share_text
 from wmdd.report.tables import (
     READING,
     apart,
@@ -21,8 +23,6 @@ from wmdd.report.tables import (
     sampling,
 )
 from wmdd.report.templates import ABSENT
-from wmdd.report.worth import READING as WORTH_READING
-from wmdd.report.worth import share_text
 
 COLUMNS = ("time", "memory", "images", "labels")
 """Names of the cost columns."""
@@ -120,7 +120,7 @@ def notes(bench: Bench) -> str:
     on_gpu = str(results["run"]["device"]).startswith("cuda")
     memory = "tensors on the GPU" if on_gpu else "the whole process, libraries included"
     kind = kind_tested(results["data"])
-    worths = f"{WORTH_READING} " if any(worth_columns(panel, bench) for panel in bench.panels) else ""
+    worths = f"{SHARE_READING} " if any(worth_columns(panel, bench) for panel in bench.panels) else ""
     unused = " The test images were not used." if kind != "test" else ""
     return (
         f"Top-1 in per cent after the last epoch. {READING}{sampling(results)}{unused} "

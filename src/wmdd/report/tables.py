@@ -10,8 +10,8 @@ from wmdd.evaluation.protocols import CEILING_SET, pool_multiple
 from wmdd.evaluation.rows import BASELINE, Row, number
 from wmdd.evaluation.tested import Kind, images_tested, kind_tested
 from wmdd.methods.catalogue import title_of
+from wmdd.report.shares import share_sentence
 from wmdd.report.templates import ABSENT
-from wmdd.report.worth import share_sentence
 
 READING = (
     "± is the standard deviation between the means of the sets, in brackets the numbers of sets × students of each; "
