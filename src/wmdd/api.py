@@ -196,6 +196,7 @@ def bench(
     seeds: int | None = None,
     distill_seeds: int | None = None,
     losses: bool | None = None,
+    worth: bool | None = None,
     recipe: str | Path | BenchRecipe | None = None,
     out: str | Path | None = None,
     store: str | Path | None = None,
@@ -216,6 +217,7 @@ def bench(
         seeds: students for each set, student and protocol.
         distill_seeds: sets for each row and number of images per class.
         losses: whether every set is measured by the losses of distillation too, for `predict`.
+        worth: whether every row is held against random real images in growing numbers.
         recipe: name of a bench recipe or of a recipe, file with one, or a bench recipe; None = that of the data.
         out: folder of the bench; None = `runs/bench-DATA`, or `runs/bench-DATA-RECIPE`.
         store: folder of stage results, shared between runs; None = `runs/.store`.
@@ -230,7 +232,8 @@ def bench(
         WmddError: the input cannot be used; one line says why. A failure in one cell is reported in the results.
     """
     table = {"methods": methods, "ipcs": ipcs, "students": students, "protocols": protocols, "seeds": seeds}
-    given = _given(settings, **table, distill_seeds=distill_seeds, losses=losses, recipe=recipe, out=out, store=store)
+    asked = {"distill_seeds": distill_seeds, "losses": losses, "worth": worth}
+    given = _given(settings, **table, **asked, recipe=recipe, out=out, store=store)
     request = bench_request(data, given, recipe if isinstance(recipe, BenchRecipe) else None)
     request.require_inputs()
     return make_bench(request, watcher=watcher, command=command)

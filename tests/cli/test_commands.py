@@ -85,7 +85,19 @@ def test_the_pinned_surface() -> None:
     }
     assert set(DistillFlags.model_fields) == {"method", "recipe", "out", "store", "until"}
     assert set(BenchFlags.model_fields) == {
-        *("recipe", "out", "store", "methods", "ipcs", "students", "protocols", "seeds", "distill_seeds", "losses")
+        *(
+            "recipe",
+            "out",
+            "store",
+            "methods",
+            "ipcs",
+            "students",
+            "protocols",
+            "seeds",
+            "distill_seeds",
+            "losses",
+            "worth",
+        )
     }
     assert set(EvaluateFlags.model_fields) == {
         *("data", "students", "protocols", "seeds", "labels", "epochs", "device", "precision")

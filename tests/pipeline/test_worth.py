@@ -162,13 +162,13 @@ def test_numbers_that_the_data_do_not_have_are_left_out_with_a_warning(run: Path
     (pair,) = wmdd.worth(run, "digits", multiples=[2, 900], draws=1, seeds=1, watcher=listener)
     assert {*pair.block.curve} == {1, 2}
     line = next(text for text in listener.said if "×900" in text)
-    assert line.startswith("no pools of ×900 random real images, because class ")
+    assert line.startswith("no pools of ×900 random real images beside 1 a class, because class ")
     warnings = json.loads((run / "metrics.json").read_text("utf-8"))["warnings"]
     assert [each["kind"] for each in warnings if each["text"] == line] == ["fewer pools"]
 
 
 def test_one_line_if_no_number_is_there(run: Path) -> None:
-    with pytest.raises(DataError, match=r"^worth: 400 × 1 random real images a class are needed; got fewer, since"):
+    with pytest.raises(DataError, match=r"^worth: no pools of ×400, ×500 random real images beside 1 a class, because"):
         wmdd.worth(run, "digits", multiples=[400, 500])
 
 
@@ -182,3 +182,61 @@ def test_a_run_of_random_images_has_no_rate(finished: Path, tmp_path: Path) -> N
 def test_protocols_without_students_have_no_rate(run: Path) -> None:
     with pytest.raises(ConfigError, match="got kernel; give another one"):
         wmdd.worth(run, "digits", protocols=["kernel"])
+
+
+BENCH: dict[str, Any] = {
+    "methods": ["herding"],
+    "ipcs": [1],
+    "distill_seeds": 2,
+    **{name: value for name, value in TINY.items() if name != "ipc"},
+}
+
+
+@pytest.fixture(scope="session")
+def benched(finished: Path) -> tuple[Path, Made]:
+    """A bench with pools, which shares the store of the run; its base has the run's settings."""
+    place, listener = finished.parent, Made()
+    wmdd.bench("digits", worth=True, out=place / "bench", store=place / "store", watcher=listener, **BENCH)
+    return place / "bench", listener
+
+
+def test_pools_of_a_bench_stand_beside_its_random_images_alone(benched: tuple[Path, Made]) -> None:
+    out, listener = benched
+    cells = json.loads((out / "bench.json").read_text("utf-8"))["cells"]
+    assert [cell["error"] for cell in cells] == [""] * 4
+    pools = {f"random ×{multiple}" for multiple in (2, 3, 5, 10)}
+    for cell in cells:
+        beside = {row["set"] for row in cell["beside"]}
+        assert beside == (pools if cell["row"] == "random" else {"random"})
+        assert {row["distill_seed"] for row in cell["beside"]} == {cell["seed"]}
+    assert any("random images in growing numbers" in text for text in listener.said)
+    texts = {name: (out / f"bench.{name}").read_text("utf-8") for name in ("md", "tex", "html")}
+    assert "| method | worth, IPC 1 |" in texts["md"]
+    assert "Method & Worth, IPC 1" in texts["tex"]
+    assert "What an image is worth" in texts["html"]
+
+
+def test_pools_of_a_bench_are_those_of_a_run(benched: tuple[Path, Made], asked: tuple[Path, Any, Made]) -> None:
+    cells = json.loads((benched[0] / "bench.json").read_text("utf-8"))["cells"]
+    beside = [row for cell in cells if cell["row"] == "random" for row in cell["beside"]]
+    for name in ("random ×2", "random ×5"):
+        of_bench = {(row["distill_seed"], row["seed"]): row["top1"] for row in beside if row["set"] == name}
+        of_run = {
+            (row["distill_seed"], row["seed"]): row["top1"] for row in evaluations(asked[0]) if row["set"] == name
+        }
+        assert of_bench == of_run
+
+
+def test_a_bench_repeats_no_pool_and_makes_them_later(
+    benched: tuple[Path, Made], finished: Path, tmp_path: Path
+) -> None:
+    store, again = finished.parent / "store", Made()
+    for worth in (True, False):
+        wmdd.bench("digits", worth=worth, out=benched[0], store=store, watcher=again, **BENCH)
+        assert again.made == []
+    wmdd.bench("digits", out=tmp_path / "bench", store=tmp_path / "store", watcher=again, **BENCH)
+    assert not any(name.startswith("pool") for name in again.made)
+    later = Made()
+    wmdd.bench("digits", worth=True, out=tmp_path / "bench", store=tmp_path / "store", watcher=later, **BENCH)
+    assert {name.partition(" ×")[0] for name in later.made} == {"pool random"}
+    assert len(later.made) == 2 * 4

@@ -71,6 +71,7 @@ BENCHED: list[Case] = [
     ("--methods dm --dm.iterations 7 --seed 3", {"methods": ("dm",), "dm.iterations": 7, "seed": 3}),
     ("--evaluate.epochs 7 --squeeze.no-flip", {"evaluate": {"epochs": 7}, "squeeze": {"flip": False}}),
     ("--recipe bench.yaml --evaluate.epochs None", {"recipe": "bench.yaml", "evaluate.epochs": None}),
+    ("--worth --losses", {"worth": True, "losses": True}),
 ]
 EXPORT: list[Case] = [
     (f"--format {form} --to there", {"format": form, "to": Path("there")})

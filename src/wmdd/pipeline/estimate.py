@@ -86,11 +86,11 @@ def announce_bench(
     plans: Sequence[tuple[Cell, RunPlan | Exception]],
     runner: Runner,
     *,
-    losses: Sequence[Work] = (),
+    further: Mapping[str, Sequence[Work]],
 ) -> None:
     """Tell the watcher what the bench will cost if nothing of it is finished yet, as far as that can be known.
 
-    `losses` is the work of measuring the losses of all sets; none if they are not asked for.
+    `further` is the work on all sets beside what their plans have, by name.
     """
     sound = [(cell, plan) for cell, plan in plans if isinstance(plan, RunPlan)]
     work = [plan.work for _, plan in sound]
@@ -102,7 +102,7 @@ def announce_bench(
         "methods": sum(speeds.seconds(each.method or ()) for each in work),
         "labels": sum(speeds.seconds(each.labels) for each in work),
         "students": sum(speeds.seconds(each.students) for each in work),
-        **({"losses": speeds.seconds(losses)} if losses else {}),
+        **{name: speeds.seconds(work) for name, work in further.items() if work},
         **_known("all real images", sum(map(speeds.seconds, ceilings.values()))),
     }
     rows = dict.fromkeys(cell.row for cell, plan in sound if plan.work.method is None)

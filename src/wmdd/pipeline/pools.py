@@ -7,13 +7,22 @@ from wmdd.methods.algorithm import Result
 from wmdd.pipeline.plan import RunPlan
 from wmdd.pipeline.runner import Runner
 from wmdd.pipeline.set_evaluation import evaluate_pool, evaluate_set
-from wmdd.values import ImageSet, Score
+from wmdd.values import Score
+from wmdd.warnings import RunWarning
 
 
-def with_room(multiples: Sequence[int], train: ImageSet, ipc: int) -> tuple[int, ...]:
-    """Return those multiples of `ipc` images that every class has, in rising order."""
-    room = min(class_counts(train))
-    return tuple(multiple for multiple in sorted({*multiples}) if multiple * ipc <= room)
+def with_room(multiples: Sequence[int], plan: RunPlan) -> tuple[tuple[int, ...], list[RunWarning]]:
+    """Return those multiples of the set's images that every class has, in rising order; and a warning of the others."""
+    counts = class_counts(plan.train)
+    possible = tuple(each for each in sorted({*multiples}) if each * plan.recipe.ipc <= min(counts))
+    short = sorted({*multiples} - {*possible})
+    if not short:
+        return possible, []
+    text = (
+        f"no pools of {', '.join(f'×{multiple}' for multiple in short)} random real images beside {plan.recipe.ipc} a "
+        f"class, because class {plan.train.classes[counts.index(min(counts))]!r} has {min(counts)} for training"
+    )
+    return possible, [RunWarning(kind="fewer pools", text=text, count=len(short))]
 
 
 def random_scores(

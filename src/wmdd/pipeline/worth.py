@@ -9,7 +9,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from wmdd.data.loading import class_counts
 from wmdd.errors import ConfigError, DataError
 from wmdd.evaluation.comparison import Comparison, blocks, comparisons
 from wmdd.evaluation.rows import BASELINE, conditions_of
@@ -23,7 +22,6 @@ from wmdd.pipeline.runner import Runner
 from wmdd.pipeline.set_evaluation import evaluate_set, reference_sets
 from wmdd.pipeline.watchers import OnlyNew, Watcher
 from wmdd.values import Score
-from wmdd.warnings import RunWarning
 
 
 def measure_worth(
@@ -50,14 +48,16 @@ def measure_worth(
         watcher: follows the progress.
 
     Raises:
-        WmddError: as `open_run`; or a teacher of the run is gone, its set is of random images itself, no multiple has
-            enough images, or no protocol trains students.
+        WmddError: as `open_run`; or a teacher of the run is gone, its set is of random images itself, a class has
+            fewer images than the smallest multiple needs, or no protocol trains students.
     """
     changes = {**changes, "evaluate.references": (BASELINE,)}
     finished = open_run(run, data, changes, watcher=OnlyNew(watcher or Watcher()))
     plan, runner = finished.plan, finished.runner("worth")
     _require_curve(plan)
-    possible, left_out = _possible(plan, multiples)
+    possible, left_out = with_room(multiples, plan)
+    if not possible:
+        raise DataError(f"worth: {left_out[0].text}; give fewer (--multiples), or a set of fewer images a class")
     runner.warn(left_out)
     announce_pools(plan, runner, pools=len(possible), draws=draws)
     made = list(_draw(finished, plan, runner, possible))
@@ -104,21 +104,3 @@ def _require_curve(plan: RunPlan) -> None:
             f"worth: random images are compared under protocols that train students; got {plan.protocols[0].name}; "
             "give another one, such as --protocols wmdd"
         )
-
-
-def _possible(plan: RunPlan, multiples: Sequence[int]) -> tuple[tuple[int, ...], list[RunWarning]]:
-    """Return the multiples for which every class has enough images, and a warning about the others."""
-    ipc, counts = plan.recipe.ipc, class_counts(plan.train)
-    possible = with_room(multiples, plan.train, ipc)
-    short = sorted({*multiples} - {*possible})
-    if not short:
-        return possible, []
-    smallest = plan.train.classes[counts.index(min(counts))]
-    room = f"class {smallest!r} has {min(counts)} images for training"
-    if not possible:
-        raise DataError(
-            f"worth: {short[0]} × {ipc} random real images a class are needed; got fewer, since {room}; "
-            "give a set of fewer images a class, or more data"
-        )
-    text = f"no pools of {', '.join(f'×{multiple}' for multiple in short)} random real images, because {room}"
-    return possible, [RunWarning(kind="fewer pools", text=text, count=len(short))]

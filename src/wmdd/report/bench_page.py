@@ -25,6 +25,7 @@ from wmdd.report.bench_tables import (
 from wmdd.report.collect import PANELS, Plot, Series, slug
 from wmdd.report.figures import draw
 from wmdd.report.templates import render
+from wmdd.report.worth import curve_plot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +76,12 @@ def render_bench(bench: Bench) -> dict[str, str]:
         "worth_lines": worth_lines,
         "title_of": title_of,
         "drawings": [draw(plot) for panel in bench.panels[:PANELS] for plot in plots(panel, bench)],
+        "curves": [
+            draw(plot)
+            for panel in bench.panels[:PANELS]
+            for block in panel.blocks.values()
+            if (plot := curve_plot(block)) is not None
+        ],
         "heatmaps": heatmaps(bench),
         "warnings": warnings(bench),
         "predictions": prediction.of_results(bench.results),

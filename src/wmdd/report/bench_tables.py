@@ -23,6 +23,8 @@ from wmdd.report.tables import (
     sampling,
 )
 from wmdd.report.templates import ABSENT
+from wmdd.report.worth import READING as RATE_READING
+from wmdd.report.worth import rate_text
 
 COLUMNS = ("time", "memory", "images", "labels")
 """Names of the cost columns."""
@@ -64,7 +66,7 @@ def worth_lines(panel: Panel, bench: Bench) -> list[WorthLine]:
     """Return what each set of a panel is worth; references are what it is measured by."""
     columns = _worths_known(panel, bench)
     return [
-        WorthLine(row.title, tuple(kind.text(row.worths.get(ipc)) for kind, ipc in columns))
+        WorthLine(row.title, tuple(kind.text(panel.blocks[ipc].worths.get(row.name)) for kind, ipc in columns))
         for row in panel.rows
         if not is_reference(row.name)
     ]
@@ -76,9 +78,14 @@ class _Kind(NamedTuple):
     title: str
     text: Callable[[Worth | None], str]
     known: Callable[[Worth], bool]
+    reading: str
+    """How to read it."""
 
 
-_KINDS = (_Kind("gap", share_text, lambda worth: worth.share is not None),)
+_KINDS = (
+    _Kind("gap", share_text, lambda worth: worth.share is not None, SHARE_READING),
+    _Kind("worth", rate_text, lambda worth: worth.rate is not None, RATE_READING),
+)
 
 
 def _worths_known(panel: Panel, bench: Bench) -> list[tuple[_Kind, int]]:
@@ -87,7 +94,7 @@ def _worths_known(panel: Panel, bench: Bench) -> list[tuple[_Kind, int]]:
         (kind, ipc)
         for kind in _KINDS
         for ipc in bench.ipcs
-        if any(kind.known(row.worths[ipc]) for row in panel.rows if ipc in row.worths)
+        if ipc in panel.blocks and any(map(kind.known, panel.blocks[ipc].worths.values()))
     ]
 
 
@@ -120,7 +127,8 @@ def notes(bench: Bench) -> str:
     on_gpu = str(results["run"]["device"]).startswith("cuda")
     memory = "tensors on the GPU" if on_gpu else "the whole process, libraries included"
     kind = kind_tested(results["data"])
-    worths = f"{SHARE_READING} " if any(worth_columns(panel, bench) for panel in bench.panels) else ""
+    shown = {kind for panel in bench.panels for kind, _ in _worths_known(panel, bench)}
+    worths = "".join(f"{kind.reading} " for kind in _KINDS if kind in shown)
     unused = " The test images were not used." if kind != "test" else ""
     return (
         f"Top-1 in per cent after the last epoch. {READING}{sampling(results)}{unused} "

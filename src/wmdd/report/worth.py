@@ -7,6 +7,11 @@ from wmdd.report.collect import Plot, Series, slug
 from wmdd.report.tables import set_title
 from wmdd.report.templates import ABSENT
 
+READING = (
+    "Worth: the random real images that one image of a set is worth at the same number of steps (exchange rate), with "
+    "a 95 % interval."
+)
+"""How to read `rate_text`."""
 CURVE_COLUMNS = ("set", "images a class", "top-1 %")
 """Of `curve_lines`."""
 
