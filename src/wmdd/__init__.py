@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wmdd.api import bench, distill, evaluate, predict
+    from wmdd.api import bench, distill, evaluate, predict, worth
     from wmdd.errors import WmddError
     from wmdd.ot import barycenter, wasserstein2
     from wmdd.pipeline.run import Run
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     __version__: str
 
 _HOMES = {
-    "wmdd.api": ("bench", "distill", "evaluate", "predict"),
+    "wmdd.api": ("bench", "distill", "evaluate", "predict", "worth"),
     "wmdd.errors": ("WmddError",),
     "wmdd.ot": ("barycenter", "wasserstein2"),
     "wmdd.pipeline.run": ("Run",),
@@ -40,6 +40,7 @@ __all__ = [
     "load",
     "predict",
     "wasserstein2",
+    "worth",
 ]
 
 

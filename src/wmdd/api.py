@@ -1,40 +1,35 @@
 """The commands as Python functions: `distill`, `evaluate` and `bench`, and those that only look at what is there.
 
 A function resolves its arguments to the request that the words of its command would make (`wmdd.requests`); `make_*`
-carries a request out, for both.
+(`wmdd.making`) carries a request out, for both.
 """
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from wmdd.artifacts.files import writing
-from wmdd.errors import ConfigError
+from wmdd.evaluation.comparison import Comparison
 from wmdd.evaluation.prediction import Prediction
-from wmdd.methods.catalogue import title_of
+from wmdd.making import make_bench, make_export, make_run, make_scores, make_worth
 from wmdd.pipeline.bench import BenchRun
-from wmdd.pipeline.bench import bench as run_bench
 from wmdd.pipeline.bench_recipe import BenchRecipe
 from wmdd.pipeline.doctor import examine as doctor
 from wmdd.pipeline.run import Run
-from wmdd.pipeline.run import distill as run_distill
-from wmdd.pipeline.run_evaluation import evaluate_run
 from wmdd.pipeline.status import Status, run_status
 from wmdd.pipeline.watchers import Watcher
-from wmdd.product.reading import PortableSet, load
-from wmdd.product.writing import export_set
-from wmdd.report import predict_bench, write_bench, write_page, write_report
-from wmdd.requests.bench import BenchRequest, bench_request
-from wmdd.requests.distill import DistillRequest, distill_request
-from wmdd.requests.evaluate import EvaluateRequest, evaluate_request
+from wmdd.product.reading import folder_of
+from wmdd.report import predict_bench, write_page
+from wmdd.requests.bench import bench_request
+from wmdd.requests.distill import distill_request
+from wmdd.requests.evaluate import evaluate_request
 from wmdd.requests.inspect import (
-    ExportRequest,
     export_request,
     list_names,
     predict_request,
     report_request,
     status_request,
 )
+from wmdd.requests.worth import worth_request
 from wmdd.settings import Recipe
 from wmdd.values import DistilledSet, Evaluation
 
@@ -49,8 +44,11 @@ __all__ = [
     "make_export",
     "make_run",
     "make_scores",
+    "make_worth",
+    "predict",
     "report",
     "status",
+    "worth",
 ]
 
 
@@ -131,9 +129,60 @@ def evaluate(
     """
     own = {"students": students, "protocols": protocols, "seeds": seeds, "labels": labels}
     given = _given(settings, data=data, **own, epochs=epochs, device=device, precision=precision)
-    request = evaluate_request(_folder(distilled), given)
+    request = evaluate_request(folder_of(distilled), given)
     request.require_inputs()
     return make_scores(request, watcher=watcher)
+
+
+def worth(
+    distilled: str | Path | DistilledSet,
+    data: str | Path,
+    *,
+    multiples: Sequence[int] | None = None,
+    draws: int | None = None,
+    students: Sequence[str] | None = None,
+    protocols: Sequence[str] | None = None,
+    seeds: int | None = None,
+    labels: str | None = None,
+    epochs: int | None = None,
+    device: str | None = None,
+    precision: str | None = None,
+    watcher: Watcher | None = None,
+    **settings: Any,
+) -> tuple[Comparison, ...]:
+    """Find out how many random real images one image of a run's set is worth; the same as `wmdd worth`.
+
+    Students learn from random real images in growing numbers, under the rules and in the number of steps of those of
+    the set. Their scores join the run's `metrics.json` and report. What is None is as in the run.
+
+    Args:
+        distilled: folder of a run or of the set in it, or the set that `wmdd.load` reads from it.
+        data: source of the real images that the set was distilled from.
+        multiples: numbers of random images, in units of the set's, beside that number itself; None = 2, 3, 5, 10, as
+            far as the data have so many.
+        draws: how often random images are drawn, from the run's seed and those after it; None = 3.
+        students: networks.
+        protocols: how they are trained.
+        seeds: students of each draw.
+        labels: `"soft"`, `"hard"` or `"both"`.
+        epochs: epochs instead of the protocol's own.
+        device: where networks compute.
+        precision: type in which they do.
+        watcher: follows the progress.
+        **settings: more settings of the evaluation that replace the run's, as for `evaluate`.
+
+    Returns:
+        For each student, protocol and kind of labels, the set (`row`) beside random images (`block.curve`), with its
+        exchange rate (`worth.rate`).
+
+    Raises:
+        WmddError: the input cannot be used; one line says why.
+    """
+    own = {"multiples": multiples, "draws": draws, "students": students, "protocols": protocols, "seeds": seeds}
+    given = _given(settings, data=data, **own, labels=labels, epochs=epochs, device=device, precision=precision)
+    request = worth_request(folder_of(distilled), given)
+    request.require_inputs()
+    return make_worth(request, watcher=watcher)
 
 
 def bench(
@@ -147,6 +196,7 @@ def bench(
     seeds: int | None = None,
     distill_seeds: int | None = None,
     losses: bool | None = None,
+    worth: bool | None = None,
     recipe: str | Path | BenchRecipe | None = None,
     out: str | Path | None = None,
     store: str | Path | None = None,
@@ -167,6 +217,7 @@ def bench(
         seeds: students for each set, student and protocol.
         distill_seeds: sets for each row and number of images per class.
         losses: whether every set is measured by the losses of distillation too, for `predict`.
+        worth: whether every row is held against random real images in growing numbers.
         recipe: name of a bench recipe or of a recipe, file with one, or a bench recipe; None = that of the data.
         out: folder of the bench; None = `runs/bench-DATA`, or `runs/bench-DATA-RECIPE`.
         store: folder of stage results, shared between runs; None = `runs/.store`.
@@ -181,7 +232,8 @@ def bench(
         WmddError: the input cannot be used; one line says why. A failure in one cell is reported in the results.
     """
     table = {"methods": methods, "ipcs": ipcs, "students": students, "protocols": protocols, "seeds": seeds}
-    given = _given(settings, **table, distill_seeds=distill_seeds, losses=losses, recipe=recipe, out=out, store=store)
+    asked = {"distill_seeds": distill_seeds, "losses": losses, "worth": worth}
+    given = _given(settings, **table, **asked, recipe=recipe, out=out, store=store)
     request = bench_request(data, given, recipe if isinstance(recipe, BenchRecipe) else None)
     request.require_inputs()
     return make_bench(request, watcher=watcher, command=command)
@@ -235,53 +287,12 @@ def export(distilled: str | Path | DistilledSet, *, format: str, to: str | Path)
     Raises:
         WmddError: the input cannot be used; one line says why.
     """
-    request = export_request(_folder(distilled), _given({}, format=format, to=to))
+    request = export_request(folder_of(distilled), _given({}, format=format, to=to))
     request.require_inputs()
     return make_export(request)
-
-
-def make_run(request: DistillRequest, *, watcher: Watcher | None = None, command: str = "") -> Run:
-    """Carry out a run and write its report."""
-    places = {"out": request.out, "store": request.store}
-    run = run_distill(request.data, request.recipe, **places, until=request.until, watcher=watcher, command=command)
-    if run.metrics:
-        write_report(run.out)
-    return run
-
-
-def make_scores(request: EvaluateRequest, *, watcher: Watcher | None = None) -> Evaluation:
-    """Carry out an evaluation and write the run's report again."""
-    scores = evaluate_run(request.run, request.data, request.changes, watcher=watcher)
-    write_report(request.run)
-    return scores
-
-
-def make_bench(request: BenchRequest, *, watcher: Watcher | None = None, command: str = "") -> BenchRun:
-    """Carry out a bench and write its tables and its page."""
-    places = {"out": request.out, "store": request.store}
-    run = run_bench(request.data, request.recipe, **places, watcher=watcher, command=command)
-    write_bench(run.out)
-    return run
-
-
-def make_export(request: ExportRequest) -> Path:
-    """Carry out an export; return its folder."""
-    distilled = load(request.run)
-    with writing(request.to):
-        export_set(distilled, request.to, request.format, facts={"title": title_of(distilled.method)})
-    return request.to
 
 
 def _given(settings: Mapping[str, Any], **own: Any) -> dict[str, Any]:
     """Return arguments by name: of a function's own ones those that are not None, and no recipe, which has no name."""
     named = {name: value for name, value in own.items() if not isinstance(value, Recipe | BenchRecipe)}
     return {**{name: value for name, value in named.items() if value is not None}, **settings}
-
-
-def _folder(distilled: str | Path | DistilledSet) -> str | Path:
-    """Return the folder that a set was read from, or a path as it is."""
-    if not isinstance(distilled, DistilledSet):
-        return distilled
-    if isinstance(distilled, PortableSet) and distilled.folder is not None:
-        return distilled.folder
-    raise ConfigError("a set must be on disk; got one in memory; give the folder of its run")

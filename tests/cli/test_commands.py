@@ -23,6 +23,7 @@ from wmdd.recipes import BENCHES, RECIPES
 from wmdd.requests.bench import BenchFlags
 from wmdd.requests.distill import DistillFlags
 from wmdd.requests.evaluate import EvaluateFlags
+from wmdd.requests.worth import WorthFlags
 from wmdd.settings.recipe import setting_names
 
 SETTINGS = """
@@ -71,6 +72,7 @@ def test_the_pinned_surface() -> None:
         *(
             "distill",
             "evaluate",
+            "worth",
             "bench",
             "predict",
             "report",
@@ -84,11 +86,24 @@ def test_the_pinned_surface() -> None:
     }
     assert set(DistillFlags.model_fields) == {"method", "recipe", "out", "store", "until"}
     assert set(BenchFlags.model_fields) == {
-        *("recipe", "out", "store", "methods", "ipcs", "students", "protocols", "seeds", "distill_seeds", "losses")
+        *(
+            "recipe",
+            "out",
+            "store",
+            "methods",
+            "ipcs",
+            "students",
+            "protocols",
+            "seeds",
+            "distill_seeds",
+            "losses",
+            "worth",
+        )
     }
     assert set(EvaluateFlags.model_fields) == {
         *("data", "students", "protocols", "seeds", "labels", "epochs", "device", "precision")
     }
+    assert set(WorthFlags.model_fields) == {*EvaluateFlags.model_fields, "multiples", "draws"}
     assert set(known_settings()) == set(SETTINGS.split())
     stages = {stage for card in builtin_methods().values() for stage in card.stages}
     assert stages == {
@@ -99,7 +114,7 @@ def test_the_pinned_surface() -> None:
     }
     assert set(wmdd.__all__) == {
         *("DistilledSet", "Evaluation", "Recipe", "Run", "WmddError"),
-        *("barycenter", "bench", "distill", "evaluate", "load", "predict", "wasserstein2"),
+        *("barycenter", "bench", "distill", "evaluate", "load", "predict", "wasserstein2", "worth"),
     }
 
 

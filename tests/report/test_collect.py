@@ -89,7 +89,7 @@ def test_students_of_references_and_of_hard_labels_are_told_apart() -> None:
             ("WMDD", 2),
             ("random real images", 2),
             ("all real images, same steps", 2),
-            ("random ×3", 2),
+            ("random real images ×3", 2),
         ]
 
 

@@ -11,6 +11,7 @@ from wmdd.cli.main import main
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "distill": api.distill,
     "evaluate": api.evaluate,
+    "worth": api.worth,
     "bench": api.bench,
     "predict": api.predict,
     "report": api.report,
@@ -33,7 +34,7 @@ def catch(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         requests.append(request)
         raise AskedError
 
-    for name in ("make_run", "make_scores", "make_bench", "make_export"):
+    for name in ("make_run", "make_scores", "make_worth", "make_bench", "make_export"):
         monkeypatch.setattr(api, name, carry_out)
     return requests
 

@@ -20,6 +20,7 @@ from wmdd.requests.bench import BenchFlags
 from wmdd.requests.distill import DistillFlags
 from wmdd.requests.evaluate import EvaluateFlags
 from wmdd.requests.inspect import ExportFlags
+from wmdd.requests.worth import WorthFlags
 
 RECIPE = "method: dm\nipc: 3\nevaluate: {epochs: 3, students: [convnet2]}\n"
 BENCH = "base: digits\nmethods: [dm, mine]\nipcs: [2]\ndistill_seeds: 2\nvariants: {mine: {recover.lr: 0.2}}\n"
@@ -51,6 +52,11 @@ EVALUATE: list[Case] = [
     ("--evaluate.tests 2 --relabel.temperature 3", {"evaluate.tests": 2, "relabel": {"temperature": 3}}),
     ("--data.workers 1 --save-every 3", {"data.workers": 1, "save_every": 3.0}),
 ]
+WORTH: list[Case] = [
+    *EVALUATE,
+    ("--multiples 2 10 --draws 1", {"multiples": [2, 10], "draws": 1}),
+    ("--draws 5 --protocols hard --seeds 2", {"draws": 5, "protocols": ["hard"], "seeds": 2}),
+]
 BENCHED: list[Case] = [
     ("", {}),
     ("--methods dm wmdd --ipcs 1 5", {"methods": ["dm", "wmdd"], "ipcs": [1, 5]}),
@@ -65,6 +71,7 @@ BENCHED: list[Case] = [
     ("--methods dm --dm.iterations 7 --seed 3", {"methods": ("dm",), "dm.iterations": 7, "seed": 3}),
     ("--evaluate.epochs 7 --squeeze.no-flip", {"evaluate": {"epochs": 7}, "squeeze": {"flip": False}}),
     ("--recipe bench.yaml --evaluate.epochs None", {"recipe": "bench.yaml", "evaluate.epochs": None}),
+    ("--worth --losses", {"worth": True, "losses": True}),
 ]
 EXPORT: list[Case] = [
     (f"--format {form} --to there", {"format": form, "to": Path("there")})
@@ -73,6 +80,7 @@ EXPORT: list[Case] = [
 GRID = [
     *(("distill", "digits", *case) for case in DISTILL),
     *(("evaluate", "run", f"--data digits {words}", {"data": "digits", **facts}) for words, facts in EVALUATE),
+    *(("worth", "run", f"--data digits {words}", {"data": "digits", **facts}) for words, facts in WORTH),
     *(("bench", "digits", *case) for case in BENCHED),
     *(("export", "run", *case) for case in EXPORT),
 ]
@@ -108,6 +116,12 @@ def test_what_is_asked_for_is_what_was_said(monkeypatch: pytest.MonkeyPatch) -> 
     called("evaluate", "run", "digits", students=["resnet18"], seeds=2, relabel={"temperature": 3})
     changes = {"evaluate.students": ("resnet18",), "evaluate.seeds": 2, "relabel.temperature": 3.0}
     assert requests.pop().changes == changes
+    called("worth", "run", "digits", students=["resnet18"], multiples=[2, 4], draws=2)
+    asked = requests.pop()
+    assert (asked.students.changes, asked.multiples, asked.draws) == ({"evaluate.students": ("resnet18",)}, (2, 4), 2)
+    called("worth", "run", "digits")
+    asked = requests.pop()
+    assert (asked.students.changes, asked.multiples, asked.draws) == ({}, (2, 3, 5, 10), 3)
     called("bench", "digits", methods=["dm"], seeds=2, dm={"lr": 3})
     table = requests.pop().recipe
     assert (table.methods, table.shared.evaluate.seeds, table.base["dm"]["lr"]) == (("dm",), 2, 3.0)
@@ -148,6 +162,7 @@ def test_recipes_may_be_objects(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("distill", DistillFlags, {"watcher", "command", "settings"}),
         ("evaluate", EvaluateFlags, {"watcher", "settings", "distilled"}),
+        ("worth", WorthFlags, {"watcher", "settings", "distilled"}),
         ("bench", BenchFlags, {"watcher", "command", "settings"}),
         ("export", ExportFlags, {"distilled"}),
     ],
@@ -221,6 +236,14 @@ WRONG = [
     ("evaluate", "run", "--data digits", {"data": "digits"}),  # an empty folder
     ("evaluate", "nowhere", "--data digits", {"data": "digits"}),
     ("evaluate", "", "--data digits", {"data": "digits"}),
+    ("worth", "run", "--data digits --multiples 1", {"data": "digits", "multiples": ["1"]}),
+    ("worth", "run", "--data digits --multiples", {"data": "digits", "multiples": []}),
+    ("worth", "run", "--data digits --draws 0", {"data": "digits", "draws": "0"}),
+    ("worth", "run", "--data digits --drws 2", {"data": "digits", "drws": 2}),
+    ("worth", "run", "--data digits --recover.lr 1", {"data": "digits", "recover": {"lr": 1}}),
+    ("worth", "run", "--data digits --evaluate.references all", {"data": "digits", "evaluate.references": ["all"]}),
+    ("worth", "run", "--data digits", {"data": "digits"}),  # an empty folder
+    ("worth", "nowhere", "--data digits", {"data": "digits"}),
     ("bench", "digits", "--methods herdin", {"methods": ["herdin"]}),
     ("bench", "digits", "--methods", {"methods": []}),
     ("bench", "digits", "--method dm", {"method": ["dm"]}),
@@ -261,9 +284,10 @@ def test_words_and_arguments_that_are_wrong_get_the_same_line(
 
 def test_requests_are_made_without_torch() -> None:
     code = (
-        "import sys; from wmdd.requests import bench, distill, evaluate, inspect\n"
+        "import sys; from wmdd.requests import bench, distill, evaluate, inspect, worth\n"
         "distill.distill_request('digits', {'ipc': 3}).require_inputs()\n"
         "evaluate.evaluate_request('run', {'data': 'digits', 'seeds': 3}).require_inputs()\n"
+        "worth.worth_request('run', {'data': 'digits', 'draws': 3}).require_inputs()\n"
         "bench.bench_request('digits', {'ipcs': [3]}).require_inputs()\n"
         "inspect.export_request('run', {'format': 'parquet', 'to': 'there'}).require_inputs()\n"
         "print(*({'torch', 'torchvision', 'timm', 'ot', 'sklearn', 'matplotlib'} & {*sys.modules}))"

@@ -112,6 +112,15 @@ def test_evaluate(copies: tuple[Path, Path], words: str, arguments: dict[str, An
     assert files(typed) == files(called)
 
 
+def test_worth(copies: tuple[Path, Path]) -> None:
+    typed, called = copies
+    words = "--multiples 2 3 --draws 2 --seeds 1 --protocols hard"
+    assert main(["worth", str(typed), "--data", "digits", *words.split()]) == 0
+    found = wmdd.worth(called, "digits", multiples=[2, 3], draws=2, seeds=1, protocols=["hard"])
+    assert files(typed) == files(called)
+    assert [(pair.row.set, {*pair.block.curve}) for pair in found] == [("wmdd", {1, 2, 3})]
+
+
 def test_bench(tmp_path: Path) -> None:
     typed, called = tmp_path / "typed", tmp_path / "called"
     words = f"--methods herding --ipcs 1 2 --students {ARCH} --protocols hard --seeds 1 --distill-seeds 1"

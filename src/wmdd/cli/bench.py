@@ -48,7 +48,7 @@ def _help(words: Sequence[str]) -> Action:
     flags, _ = sort_given(BenchFlags, take_flags(BenchFlags, rest)[0])
     recipe = bench_table(data, flags)
     evaluate = recipe.shared.evaluate
-    table = {name: getattr(recipe, name) for name in ("methods", "ipcs", "distill_seeds", "losses")}
+    table = {name: getattr(recipe, name) for name in ("methods", "ipcs", "distill_seeds", "losses", "worth")}
     shorthands = {name: getattr(evaluate, name) for name in BenchFlags.shorthands}
     shown = BenchFlags(**{**table, **shorthands, **flags.model_dump(exclude_none=True)})
 

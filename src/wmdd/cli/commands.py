@@ -7,10 +7,12 @@ from wmdd.cli.bench import bench
 from wmdd.cli.distill import distill
 from wmdd.cli.evaluate import evaluate
 from wmdd.cli.inspect import doctor, export, predict, report, show_list, status, version
+from wmdd.cli.worth import worth
 
 COMMANDS: dict[str, Callable[[Sequence[str]], Action]] = {
     "distill": distill,
     "evaluate": evaluate,
+    "worth": worth,
     "bench": bench,
     "predict": predict,
     "report": report,
@@ -21,5 +23,5 @@ COMMANDS: dict[str, Callable[[Sequence[str]], Action]] = {
     "version": version,
     "--version": version,
 }
-WITH_HELP = {"distill", "evaluate", "bench"}
+WITH_HELP = {"distill", "evaluate", "worth", "bench"}
 """Commands with a help of their own; that of the others is their line of the usage."""

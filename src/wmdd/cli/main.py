@@ -14,9 +14,11 @@ wmdd shrinks an image-classification data set to a few synthetic images per clas
                     [--device auto] [--precision auto] [--until STAGE] [--store DIR] [--SECTION.SETTING VALUE ...]
   wmdd evaluate RUN --data DATA [--students NAME ...] [--protocols NAME ...] [--seeds N] [--labels soft|hard|both]
                     [--epochs N] [--device auto] [--precision auto] [--SECTION.SETTING VALUE ...]
+  wmdd worth    RUN --data DATA [--multiples 2 3 5 10] [--draws 3] [--students NAME ...] [--protocols NAME ...]
+                    [--seeds N] [--labels soft|hard|both] [--epochs N] [--SECTION.SETTING VALUE ...]
   wmdd bench    DATA [--methods all|NAME ...] [--ipcs 1 10 ...] [--students NAME ...] [--protocols NAME ...]
-                    [--seeds N] [--distill-seeds N] [--losses] [--recipe NAME|FILE] [--out DIR] [--store DIR]
-                    [--SECTION.SETTING VALUE ...]
+                    [--seeds N] [--distill-seeds N] [--losses] [--worth] [--recipe NAME|FILE] [--out DIR]
+                    [--store DIR] [--SECTION.SETTING VALUE ...]
   wmdd predict  BENCH                     which losses of its sets predict what students reach (needs `bench --losses`)
   wmdd report   RUN                       write RUN/report.html again; of a bench, its tables and its page
   wmdd status   RUN                       how far a run has come

@@ -121,20 +121,26 @@ def show_scores(metrics: Mapping[str, Any]) -> None:
     """Print the accuracy table and the verdict of a run, given its metrics."""
     from wmdd.report import (  # noqa: PLC0415 - imports matplotlib
         READING,
+        SHARE_READING,
+        evaluated,
         passes,
         passes_text,
         sampling,
-        summary_rows,
+        share_text,
         verdict,
     )
 
     rows = [
-        (row.set, row.ipc, row.student, row.protocol, row.labels, row.text, passes_text(passes(row, metrics)))
-        for row in summary_rows(metrics)
+        (
+            *(row.set, row.ipc, row.student, row.protocol, row.labels, row.text),
+            *(share_text(block.worths.get(row.set)), passes_text(passes(row, metrics))),
+        )
+        for block in evaluated(metrics)
+        for row in block.rows
     ]
-    columns = ("set", "ipc", "student", "protocol", "labels", "top-1 %", "passes")
+    columns = ("set", "ipc", "student", "protocol", "labels", "top-1 %", "gap", "passes")
     show_table("Top-1 accuracy, last epoch", columns, rows)
-    say(f"{READING}{sampling(metrics)}")
+    say(f"{READING}{sampling(metrics)} {SHARE_READING}")
     say(verdict(metrics))
 
 

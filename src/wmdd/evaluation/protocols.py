@@ -3,6 +3,7 @@
 Each protocol names its source; docs/protocols.md says what each is for. All report accuracy after the last epoch.
 """
 
+import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -228,6 +229,14 @@ def pool_set(per_class: int | None, ipc: int) -> str:
     Their number is said in units of the `ipc` that a distilled set has: `"random ×3"`.
     """
     return CEILING_SET if per_class is None else f"{_POOL} ×{per_class / ipc:g}"
+
+
+def pool_multiple(name: str) -> float | None:
+    """Return r of a pool called `random ×r`; None for all real images, and for sets that are no pools."""
+    head, _, number = name.partition(" ×")
+    if head != _POOL or re.fullmatch(r"[0-9]{1,9}([.][0-9]{1,9})?", number) is None:
+        return None
+    return float(number) or None
 
 
 def is_pool(name: str) -> bool:

@@ -4,6 +4,8 @@ from wmdd.evaluation.protocols import find_protocol
 from wmdd.evaluation.rows import BASELINE
 from wmdd.settings import Recipe
 
+MULTIPLES = (2, 3, 5, 10)
+"""Numbers of random real images that an exchange rate is read from, in units of the set's, beside as many as it has."""
 _ALL = "all"
 
 

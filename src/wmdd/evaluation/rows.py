@@ -131,11 +131,16 @@ def summarise(scores: Scores, tested: int | None = None) -> list[Row]:
     `tested` is the number of test images, where it is known. If a student (its own seed and that of its set) was
     evaluated twice, the last score counts; a score without a finite `top1` does not count.
     """
+    return [_row(*key, group, tested) for key, group in grouped(scores).items()]
+
+
+def grouped(scores: Scores) -> dict[tuple[str, Conditions], list[Mapping[str, Any]]]:
+    """Return the scores with a finite `top1` by their set's name and conditions, in stored order."""
     groups: dict[tuple[str, Conditions], list[Mapping[str, Any]]] = {}
     for score in scores:
         if number(score.get("top1")) is not None:
             groups.setdefault((str(score.get("set", "")), conditions_of(score)), []).append(score)
-    return [_row(*key, group, tested) for key, group in groups.items()]
+    return groups
 
 
 def sets_of(scores: Scores) -> tuple[Students, ...]:

@@ -7,7 +7,7 @@ the statistics, not the students of the random images. A cell that fails is a li
 import time
 import traceback
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,16 @@ from wmdd.artifacts.keys import result_key
 from wmdd.artifacts.parsing import read_as
 from wmdd.data.sources.opening import open_data
 from wmdd.errors import ArtifactError, WmddError
+from wmdd.evaluation.references import MULTIPLES
+from wmdd.evaluation.rows import BASELINE
 from wmdd.methods.algorithm import Work
 from wmdd.pipeline.bench_losses import Measures, losses_work
 from wmdd.pipeline.bench_recipe import BenchRecipe, Cell, cells
 from wmdd.pipeline.bench_results import bench_results, cell_entry, finished_entry
 from wmdd.pipeline.estimate import announce_bench, span
+from wmdd.pipeline.metrics import with_scores
 from wmdd.pipeline.plan import RunPlan, plan_run
+from wmdd.pipeline.pools import random_scores, with_room
 from wmdd.pipeline.provenance import versions
 from wmdd.pipeline.run import run_stages
 from wmdd.pipeline.run_files import BENCH_FILE, BENCH_SCHEMA, METRICS_FILE, read_metrics
@@ -30,6 +34,7 @@ from wmdd.pipeline.runner import Runner, StoredResult, given_images
 from wmdd.pipeline.watchers import OnlyNew, Watcher
 from wmdd.settings import Recipe
 from wmdd.settings.recipe import write_recipe
+from wmdd.stages.pool import POOL
 from wmdd.stages.squeeze import SQUEEZE
 
 _DONE = "cell.json"
@@ -58,6 +63,8 @@ class _Bench:
     watcher: Watcher
     measures: Measures | None = None
     """How the losses of the sets are measured; None where they are not asked for."""
+    multiples: tuple[int, ...] = ()
+    """Numbers of random real images on which students are trained, in units of a set's, beside that number itself."""
 
     def runner(self, recipe: Recipe, folder: str) -> Runner:
         """Return a runner that leaves its files in a folder of the bench's."""
@@ -70,7 +77,13 @@ class _Bench:
         images = [self.base.train.fingerprint, self.base.val.fingerprint]
         made_from = {"recipe": cell.recipe.counted(), "code": code}
         measured = {} if self.measures is None else {"losses": self.measures.identity}
-        return {"identity": result_key("cell", BENCH_SCHEMA, made_from, images), **measured}
+        pools = f"{POOL.version} {self.pools_of(cell)}" if self.pools_of(cell) else ""
+        beside = {"pools": pools} if pools else {}
+        return {"identity": result_key("cell", BENCH_SCHEMA, made_from, images), **measured, **beside}
+
+    def pools_of(self, cell: Cell) -> tuple[int, ...]:
+        """Return the pools that are made in a cell: they depend on no method, so random images have them for all."""
+        return self.multiples if cell.row == BASELINE else ()
 
 
 def bench(
@@ -98,10 +111,13 @@ def bench(
     make_folder(out)
     make_folder(store)
     write_bytes(out / "bench.yaml", write_recipe(recipe).encode())
-    this = _Bench(data=data, base=base, out=out, store=store, watcher=OnlyNew(watcher or Watcher()))
+    multiples = MULTIPLES if recipe.worth else ()
+    listener = OnlyNew(watcher or Watcher())
+    this = _Bench(data=data, base=base, out=out, store=store, watcher=listener, multiples=multiples)
     runner = this.runner(table[0].recipe, "teacher")
     plans = [(cell, _plan(cell, base)) for cell in table]
-    announce_bench(base, plans, runner, losses=_losses_work(recipe, plans))
+    further = {"losses": _losses_work(recipe, plans), "random images in growing numbers": _pools_work(recipe, plans)}
+    announce_bench(base, plans, runner, further=further)
     teacher = runner.run(SQUEEZE, given_images(train), given_images(val), settings=shared.squeeze)
     results = bench_results(recipe, base, runner, teacher, command)
     if recipe.losses:
@@ -125,6 +141,12 @@ def _losses_work(recipe: BenchRecipe, plans: Sequence[tuple[Cell, RunPlan | Exce
         return []
     images = sum(plan.recipe.ipc * len(plan.train.classes) for plan in sound)
     return losses_work(sound[0], sets=len(sound), images=images)
+
+
+def _pools_work(recipe: BenchRecipe, plans: Sequence[tuple[Cell, RunPlan | Exception]]) -> list[Work]:
+    """Count what students on pools of real images pass through networks; nothing if they are not asked for."""
+    beside = [plan for cell, plan in plans if recipe.worth and cell.row == BASELINE and isinstance(plan, RunPlan)]
+    return [part for plan in beside for _ in with_room(MULTIPLES, plan)[0] for part in plan.work.pool]
 
 
 def _make_all(
@@ -185,7 +207,14 @@ def _make(bench: _Bench, cell: Cell, plan: RunPlan | Exception) -> dict[str, Any
         raise plan
     write_bytes(runner.out / "recipe.yaml", write_recipe(cell.recipe).encode())
     command = f"wmdd distill {bench.data} --recipe {runner.out / 'recipe.yaml'}"
+    possible, left_out = with_room(bench.pools_of(cell), plan)
+    runner.warn(left_out)
     metrics = run_stages(runner, plan, command)
+    if possible:
+        own, labelling = runner.of_role("sets")[0], tuple(runner.of_role("labelling"))
+        _, pools = random_scores(runner, plan, own, labelling, possible)
+        metrics = with_scores(metrics, map(asdict, pools))
+        write_json(runner.out / METRICS_FILE, metrics)
     if bench.measures is not None:
         metrics["losses"] = bench.measures.losses(runner.of_role("sets")[0], of=cell.name)
         write_json(runner.out / METRICS_FILE, metrics)

@@ -40,6 +40,10 @@ class BenchRecipe(Section):
     losses: bool = False
     """Measure every set by the losses of distillation too, so that `wmdd predict` can tell which of them predict."""
 
+    worth: bool = False
+    """Train students on random real images in growing numbers too, so that every row has its exchange rate: how many of
+    them is one of its images worth?"""
+
     @property
     def shared(self) -> Recipe:
         """The settings that all rows share, as the recipe of random real images."""

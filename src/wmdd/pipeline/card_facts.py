@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any, cast
 
+from wmdd.evaluation.comparison import Worth, blocks
 from wmdd.evaluation.fingerprints import departures
 from wmdd.evaluation.proportion import wilson
 from wmdd.evaluation.protocols import Procedure
-from wmdd.evaluation.rows import Row, summarise
+from wmdd.evaluation.rows import Row
 from wmdd.evaluation.rules import Rules, student_rules, view_rules
 from wmdd.evaluation.students import Student, planned_students
 from wmdd.evaluation.tested import kind_tested
@@ -34,7 +35,11 @@ def card_facts(metrics: Mapping[str, Any], plan: RunPlan, evaluated: EvaluatedSe
         "teacher": metrics["teacher"],
         "title": plan.method.title,
         **({"bibtex": plan.method.bibtex} if plan.method.bibtex else {}),
-        "results": [_result(row, data["val"]) for row in summarise(metrics["evaluations"])],
+        "results": [
+            _result(row, block.worths.get(row.set), data["val"])
+            for block in blocks(metrics["evaluations"])
+            for row in block.rows
+        ],
         "networks": {arch: definition(plan.networks[arch]) for arch in sorted(networks)},
         "protocols": _protocols(students, evaluated),
         "drawn": _stored_views(plan, labels),
@@ -59,11 +64,12 @@ def _students(plan: RunPlan, evaluated: EvaluatedSet) -> list[Student]:
     )
 
 
-def _result(row: Row, tested: int) -> tuple[str, ...]:
+def _result(row: Row, worth: Worth | None, tested: int) -> tuple[str, ...]:
     """Return a row of the card's table of accuracies."""
     low, high = wilson(row.mean / 100, tested)
     interval = f"{100 * low:.1f} to {100 * high:.1f}"
-    return row.set, str(row.ipc), row.student, row.protocol, row.labels, row.figure, interval, str(row.n)
+    gap = "–" if worth is None else worth.share_text
+    return row.set, str(row.ipc), row.student, row.protocol, row.labels, row.figure, interval, str(row.n), gap
 
 
 def _split(data: Mapping[str, Any], plan: RunPlan) -> str:

@@ -86,23 +86,23 @@ def announce_bench(
     plans: Sequence[tuple[Cell, RunPlan | Exception]],
     runner: Runner,
     *,
-    losses: Sequence[Work] = (),
+    further: Mapping[str, Sequence[Work]],
 ) -> None:
     """Tell the watcher what the bench will cost if nothing of it is finished yet, as far as that can be known.
 
-    `losses` is the work of measuring the losses of all sets; none if they are not asked for.
+    `further` is the work on all sets beside what their plans have, by name.
     """
     sound = [(cell, plan) for cell, plan in plans if isinstance(plan, RunPlan)]
     work = [plan.work for _, plan in sound]
     networks = {arch: spec for _, plan in sound for arch, spec in plan.networks.items()}
     speeds = Speeds(networks, runner.device, runner.precision)
-    ceilings = {(cell.recipe.ipc, cell.recipe.seed): plan.work.ceiling for cell, plan in sound}
+    ceilings = {(cell.recipe.ipc, cell.recipe.seed): plan.work.pool for cell, plan in sound if plan.ceiling}
     seconds = {
         "teachers": speeds.seconds({part for each in work for part in each.teachers}),  # shared by rows that have them
         "methods": sum(speeds.seconds(each.method or ()) for each in work),
         "labels": sum(speeds.seconds(each.labels) for each in work),
         "students": sum(speeds.seconds(each.students) for each in work),
-        **({"losses": speeds.seconds(losses)} if losses else {}),
+        **{name: speeds.seconds(work) for name, work in further.items() if work},
         **_known("all real images", sum(map(speeds.seconds, ceilings.values()))),
     }
     rows = dict.fromkeys(cell.row for cell, plan in sound if plan.work.method is None)
@@ -113,6 +113,20 @@ def announce_bench(
     runner.watcher.note(
         f"{len(plans)} sets of {base.train.name} ({_images(base)}), {students}, on {runner.device} in "
         f"{runner.precision}. If nothing is finished yet: {_total(seconds)}{unknown}."
+    )
+
+
+def announce_pools(plan: RunPlan, runner: Runner, *, pools: int, draws: int) -> None:
+    """Tell the watcher what `draws` draws of random real images and of `pools` pools will cost, if none is finished."""
+    speeds, work = Speeds(plan.networks, runner.device, runner.precision), plan.work
+    seconds = {
+        "labels": draws * speeds.seconds(work.labels),
+        "students": draws * speeds.seconds(work.students),
+        "pools": draws * pools * speeds.seconds(work.pool),
+    }
+    runner.watcher.note(
+        f"Random real images of {pools + 1} numbers, {draws} draw{'' if draws == 1 else 's'} each, on {runner.device} "
+        f"in {runner.precision}. If nothing is finished yet: {_total(seconds)}."
     )
 
 
@@ -148,7 +162,7 @@ def estimate(plan: RunPlan, device: torch.device, precision: str) -> Estimate:
             **_known("references", speeds.seconds(work.references)),
             "labels": sets * speeds.seconds(work.labels),
             "students": sets * speeds.seconds(work.students),
-            **_known("all real images", speeds.seconds(work.ceiling)),
+            **_known("all real images", speeds.seconds(work.pool) if plan.ceiling else 0),
         },
         disk=sets * labels + 6 * sets * images * pixels,
         memory=decoded + 3 * 4 * images * pixels + 10**9,

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from wmdd.artifacts.files import write_json
+from wmdd.artifacts.files import make_folder, write_json
 from wmdd.artifacts.parsing import read_as
 from wmdd.evaluation.protocols import CEILING_SET
 from wmdd.evaluation.ranking import ranking_rows
@@ -24,7 +24,6 @@ from wmdd.warnings import RunWarning
 
 JOINED_FILE = "evaluations/scores.json"
 _SAME = ("set", "ipc", "student", "protocol", "labels", "fingerprint", "seed")
-"""Two scores that agree in these are of the same student."""
 
 
 def run_metrics(
@@ -70,11 +69,16 @@ def with_scores(metrics: Mapping[str, Any], scores: Scores) -> dict[str, Any]:
 def merged_scores(*groups: Scores) -> list[Mapping[str, Any]]:
     """Return all scores; of those of the same student under the same conditions, the last counts."""
     rows = (row for group in groups for row in group)
-    return list({tuple(row.get(name) for name in _SAME): row for row in rows}.values())
+    return list({student_of(row): row for row in rows}.values())
+
+
+def student_of(score: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return what two scores of the same student on the same set have in common; seeds tell draws of a set apart."""
+    return (*map(score.get, _SAME), score.get("distill_seed", 0))
 
 
 def joined_scores(run: Path) -> list[Mapping[str, Any]]:
-    """Return the scores that `wmdd evaluate` added to a run, if its sets and their labelling teachers are the same."""
+    """Return the scores that were added to a finished run, if its sets and their labelling teachers are the same."""
     path = run / JOINED_FILE
     if not path.exists():
         return []
@@ -89,6 +93,7 @@ def join_scores(run: Path, scores: Scores, warnings: Iterable[RunWarning]) -> No
     What was said while they were made joins the run's warnings.
     """
     rows = list(scores)
+    make_folder((run / JOINED_FILE).parent)
     write_json(run / JOINED_FILE, {"of": _scored(run), "scores": merged_scores(joined_scores(run), rows)})
     metrics = with_scores(read_metrics(run), rows)
     said = metrics.get("warnings", [])

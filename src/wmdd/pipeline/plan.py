@@ -34,8 +34,8 @@ class RunWork:
     """Of one set."""
     references: tuple[Work, ...]
     """Of making the references."""
-    ceiling: tuple[Work, ...]
-    """Of students on all real images in as many steps; empty where they are not wanted."""
+    pool: tuple[Work, ...]
+    """Of students of one pool of real images, in as many steps as those of a set."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,11 +189,7 @@ def _work(
             for part in _student_work(each, recipe, size, len(val), labelling if each.labels == "online" else ())
         ),
         references=_reference_work(recipe, references, size),
-        ceiling=tuple(
-            part
-            for each in (protocols if with_ceiling(recipe) else ())
-            for part in _student_work(each, recipe, size, len(val), labelling)
-        ),
+        pool=tuple(part for each in protocols for part in _student_work(each, recipe, size, len(val), labelling)),
     )
 
 

@@ -186,3 +186,12 @@ def _soft_labels(product: Product, rows: ImageRows) -> SoftLabels | None:
         plain=torch.from_numpy(rows.plain),
         num_bytes=sum(file.size for file in product.epochs),
     )
+
+
+def folder_of(distilled: str | Path | DistilledSet) -> str | Path:
+    """Return the folder that a set was read from, or a path as it is; raises `ConfigError` for a set in memory."""
+    if not isinstance(distilled, DistilledSet):
+        return distilled
+    if isinstance(distilled, PortableSet) and distilled.folder is not None:
+        return distilled.folder
+    raise ConfigError("a set must be on disk; got one in memory; give the folder of its run")

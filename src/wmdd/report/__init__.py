@@ -15,15 +15,20 @@ from wmdd.pipeline.run_files import BENCH_FILE
 from wmdd.report.bench_page import write_bench
 from wmdd.report.page import write_report
 from wmdd.report.prediction import predict_bench
-from wmdd.report.tables import READING, passes, passes_text, sampling, summary_rows, tested, verdict
+from wmdd.report.shares import READING as SHARE_READING
+from wmdd.report.shares import share_text
+from wmdd.report.tables import READING, evaluated, passes, passes_text, sampling, summary_rows, tested, verdict
 
 __all__ = [
     "READING",
+    "SHARE_READING",
     "Row",
+    "evaluated",
     "passes",
     "passes_text",
     "predict_bench",
     "sampling",
+    "share_text",
     "summary_rows",
     "tested",
     "verdict",

@@ -7,8 +7,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from wmdd.evaluation.comparison import blocks
-from wmdd.evaluation.protocols import CEILING_SET, FULL_DATA_SET
+from wmdd.evaluation.comparison import Block, blocks
+from wmdd.evaluation.protocols import CEILING_SET, FULL_DATA_SET, pool_multiple
 from wmdd.evaluation.rows import BASELINE, Conditions, Row, Scores, conditions_of, number, summarise
 from wmdd.methods.catalogue import title_of
 from wmdd.pipeline.run_files import read_bench as bench_file
@@ -57,6 +57,8 @@ class Panel:
     protocol: str
     labels: str
     rows: tuple[BenchRow, ...]
+    blocks: Mapping[int, Block]
+    """What the rows are worth beside real images, pools of random ones among them, by images per class."""
     teachers_of: str = ""
     """Title of the row whose teachers label, where they are not those of most rows."""
 
@@ -137,12 +139,13 @@ def _panels(cells: Cells, names: Sequence[str], images: int | None) -> Iterator[
     own = _scores(cells, "scores")
     random = _borrowed(own, _scores(cells, "beside", of=BASELINE), as_set=BASELINE)
     ceiling = _borrowed((), _scores(cells, "beside", of=CEILING_SET), as_set=CEILING_SET)
-    compared = [*own, *random, *ceiling]
-    rows = [row for block in blocks(compared, images) for row in block.rows]
+    compared = [*own, *random, *ceiling, *_pools(cells)]
+    found = blocks(compared, images)
+    rows = [row for block in found for row in block.rows]
     shared = {row.labelled_by for row in summarise(score for score in own if score["set"] == BASELINE)}
     for setting in dict.fromkeys(map(_setting, rows)):
         accuracies = {name: _by_ipc(rows, setting, name) for name in (*names, CEILING_SET)}
-        lines = [BenchRow(name=name, accuracies=found) for name, found in accuracies.items() if found]
+        lines = [BenchRow(name=name, accuracies=by_ipc) for name, by_ipc in accuracies.items() if by_ipc]
         lenders = [line.title for line in lines if line.name not in {BASELINE, CEILING_SET}]
         student, protocol, labels, teachers = setting
         yield Panel(
@@ -150,11 +153,12 @@ def _panels(cells: Cells, names: Sequence[str], images: int | None) -> Iterator[
             protocol=protocol,
             labels=labels,
             rows=tuple(lines),
+            blocks={block.conditions.ipc: block for block in found if _setting(block.conditions) == setting},
             teachers_of="" if not shared or teachers in shared else ", ".join(lenders),
         )
 
 
-def _setting(row: Row) -> Setting:
+def _setting(row: Row | Conditions) -> Setting:
     """Return what rows of a panel share, whatever the number of images per class."""
     return row.student, row.protocol, row.labels, row.labelled_by
 
@@ -166,6 +170,17 @@ def _scores(cells: Cells, kind: str, of: str | None = None) -> list[dict[str, An
         for cell in cells
         for score in cell[kind]
         if number(score.get("top1")) is not None and of in {None, score["set"]}
+    ]
+
+
+def _pools(cells: Cells) -> list[dict[str, Any]]:
+    """Return the scores of pools of random real images; they stand beside the row of random images."""
+    return [
+        {**score, "ipc": cell["ipc"], "distill_seed": cell["seed"]}
+        for cell in cells
+        if cell["row"] == BASELINE
+        for score in cell["beside"]
+        if pool_multiple(score["set"]) is not None
     ]
 
 

@@ -6,16 +6,26 @@ from pathlib import Path
 from typing import Any
 
 from wmdd.artifacts.files import write_bytes
+from wmdd.evaluation.comparison import is_reference
 from wmdd.evaluation.rows import number
 from wmdd.evaluation.tested import kind_tested
 from wmdd.methods.catalogue import title_of
 from wmdd.report import prediction
 from wmdd.report.bench import Bench, Panel, read_bench
-from wmdd.report.bench_tables import COLUMNS, beside, finding, notes, table_lines, warnings
+from wmdd.report.bench_tables import (
+    COLUMNS,
+    beside,
+    finding,
+    notes,
+    table_lines,
+    warnings,
+    worth_columns,
+    worth_lines,
+)
 from wmdd.report.collect import PANELS, Plot, Series, slug
 from wmdd.report.figures import draw
-from wmdd.report.tables import is_reference
 from wmdd.report.templates import render
+from wmdd.report.worth import curve_plot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +72,16 @@ def render_bench(bench: Bench) -> dict[str, str]:
         "columns": COLUMNS,
         "table_lines": table_lines,
         "beside": beside,
+        "worth_columns": worth_columns,
+        "worth_lines": worth_lines,
         "title_of": title_of,
         "drawings": [draw(plot) for panel in bench.panels[:PANELS] for plot in plots(panel, bench)],
+        "curves": [
+            draw(plot)
+            for panel in bench.panels[:PANELS]
+            for block in panel.blocks.values()
+            if (plot := curve_plot(block)) is not None
+        ],
         "heatmaps": heatmaps(bench),
         "warnings": warnings(bench),
         "predictions": prediction.of_results(bench.results),

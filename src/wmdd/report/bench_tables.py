@@ -1,26 +1,30 @@
 """A bench as lines of tables, accuracies beside costs, and the sentences around them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from wmdd.evaluation.comparison import Worth, is_reference
 from wmdd.evaluation.differences import difference
 from wmdd.evaluation.protocols import is_pool
 from wmdd.evaluation.rows import BASELINE, Row
 from wmdd.evaluation.tested import kind_tested
 from wmdd.methods.catalogue import title_of
 from wmdd.report.bench import Bench, Cost, Panel
+from wmdd.report.shares import READING as SHARE_READING
+from wmdd.report.shares import share_text
 from wmdd.report.tables import (
     READING,
     apart,
     duration,
     human_bytes,
-    is_reference,
     on_images,
     passes,
     passes_text,
     sampling,
 )
 from wmdd.report.templates import ABSENT
+from wmdd.report.worth import READING as RATE_READING
+from wmdd.report.worth import rate_text
 
 COLUMNS = ("time", "memory", "images", "labels")
 """Names of the cost columns."""
@@ -43,6 +47,55 @@ def table_lines(panel: Panel, bench: Bench) -> Iterator[Line]:
     for row in panel.rows:
         costs = cost_texts(bench.costs.get((row.name, max(bench.ipcs))))
         yield Line(row.title, [row.accuracies.get(ipc) for ipc in bench.ipcs], costs, reference=is_reference(row.name))
+
+
+class WorthLine(NamedTuple):
+    """One line of the table of what sets are worth."""
+
+    title: str
+    texts: tuple[str, ...]
+    """In the order of `worth_columns`."""
+
+
+def worth_columns(panel: Panel, bench: Bench) -> tuple[str, ...]:
+    """Return the columns of what sets are worth, for each number of images per class; none where nothing is known."""
+    return tuple(f"{kind.title}, IPC {ipc}" for kind, ipc in _worths_known(panel, bench))
+
+
+def worth_lines(panel: Panel, bench: Bench) -> list[WorthLine]:
+    """Return what each set of a panel is worth; references are what it is measured by."""
+    columns = _worths_known(panel, bench)
+    return [
+        WorthLine(row.title, tuple(kind.text(panel.blocks[ipc].worths.get(row.name)) for kind, ipc in columns))
+        for row in panel.rows
+        if not is_reference(row.name)
+    ]
+
+
+class _Kind(NamedTuple):
+    """A figure of what a set is worth."""
+
+    title: str
+    text: Callable[[Worth | None], str]
+    known: Callable[[Worth], bool]
+    reading: str
+    """How to read it."""
+
+
+_KINDS = (
+    _Kind("gap", share_text, lambda worth: worth.share is not None, SHARE_READING),
+    _Kind("worth", rate_text, lambda worth: worth.rate is not None, RATE_READING),
+)
+
+
+def _worths_known(panel: Panel, bench: Bench) -> list[tuple[_Kind, int]]:
+    """Return the figures of what sets are worth that some row has, with their numbers of images per class."""
+    return [
+        (kind, ipc)
+        for kind in _KINDS
+        for ipc in bench.ipcs
+        if ipc in panel.blocks and any(map(kind.known, panel.blocks[ipc].worths.values()))
+    ]
 
 
 def beside(panel: Panel, bench: Bench) -> str:
@@ -74,11 +127,13 @@ def notes(bench: Bench) -> str:
     on_gpu = str(results["run"]["device"]).startswith("cuda")
     memory = "tensors on the GPU" if on_gpu else "the whole process, libraries included"
     kind = kind_tested(results["data"])
+    shown = {kind for panel in bench.panels for kind, _ in _worths_known(panel, bench)}
+    worths = "".join(f"{kind.reading} " for kind in _KINDS if kind in shown)
     unused = " The test images were not used." if kind != "test" else ""
     return (
         f"Top-1 in per cent after the last epoch. {READING}{sampling(results)}{unused} "
         "Bold: highest of its column, or not distinguishable from it (the 95 % interval of the paired difference "
-        "contains 0). "
+        f"contains 0). {worths}"
         f"Time and peak memory ({memory}) are those of making the images, without the teacher that all share; "
         f"images and labels are sizes on disk; all at IPC {max(bench.ipcs)}."
     )

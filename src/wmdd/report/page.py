@@ -8,14 +8,15 @@ from typing import Any
 
 from wmdd.artifacts.files import write_bytes
 from wmdd.errors import ArtifactError
+from wmdd.evaluation.comparison import is_reference
 from wmdd.evaluation.differences import signed
 from wmdd.evaluation.rows import number, summarise
 from wmdd.evaluation.tested import images_tested, kind_tested
 from wmdd.pipeline.run_files import METRICS_FILE, read_metrics
-from wmdd.report import tables
+from wmdd.report import shares, tables, worth
 from wmdd.report.collect import barycenter_plot, curves, parse_log
 from wmdd.report.distances import class_costs, feature_distances, three_digits
-from wmdd.report.figures import draw
+from wmdd.report.figures import Drawing, draw
 from wmdd.report.gallery import read_gallery
 from wmdd.report.templates import ABSENT, render
 from wmdd.settings.yaml_tree import load_yaml
@@ -71,7 +72,10 @@ def _content(folder: Path) -> dict[str, Any]:
     method = str(run["method"] or recipe.get("method") or "")
     return {
         "title_of": tables.set_title,
-        "is_reference": tables.is_reference,
+        "is_reference": is_reference,
+        "share": shares.share_text,
+        "share_reading": shares.READING,
+        "worths": _worths(metrics),
         "passes": lambda row: tables.passes_text(tables.passes(row, metrics)),
         "real": _real,
         "name": folder.resolve().name,
@@ -101,6 +105,12 @@ def _content(folder: Path) -> dict[str, Any]:
         "missing": [what for part, what in _PARTS.items() if not (folder / part).exists()],
         "skipped": skipped,
     }
+
+
+def _worths(metrics: Mapping[str, Any]) -> list[tuple[list[str], Drawing]]:
+    """Return the sentences and the curve of each block whose sets have an exchange rate."""
+    plots = [(block, worth.curve_plot(block)) for block in tables.evaluated(metrics)]
+    return [(worth.rate_sentences(block), draw(plot)) for block, plot in plots if plot is not None]
 
 
 def _ranking(metrics: Mapping[str, Any]) -> list[_Known]:

@@ -6,10 +6,11 @@ from typing import Any, NamedTuple
 from wmdd.evaluation.comparison import Block, Comparison, blocks, comparisons
 from wmdd.evaluation.differences import Difference, signed
 from wmdd.evaluation.proportion import half_width
-from wmdd.evaluation.protocols import CEILING_SET, is_pool
+from wmdd.evaluation.protocols import CEILING_SET, pool_multiple
 from wmdd.evaluation.rows import BASELINE, Row, number
 from wmdd.evaluation.tested import Kind, images_tested, kind_tested
 from wmdd.methods.catalogue import title_of
+from wmdd.report.shares import share_sentence
 from wmdd.report.templates import ABSENT
 
 READING = (
@@ -31,12 +32,9 @@ def evaluated(metrics: Mapping[str, Any]) -> list[Block]:
 
 def set_title(name: str) -> str:
     """Return the name of a set as tables have it: that of its method, or of the reference."""
+    if (multiple := pool_multiple(name)) is not None:
+        return f"{title_of(BASELINE)} ×{multiple:g}"
     return f"{CEILING_SET}, same steps" if name == CEILING_SET else title_of(name)
-
-
-def is_reference(name: str) -> bool:
-    """Return whether a set is one that others are held against: random images, or a pool of real ones."""
-    return name == BASELINE or is_pool(name)
 
 
 def passes(row: Row, results: Mapping[str, Any]) -> float | None:
@@ -80,7 +78,8 @@ def verdict(metrics: Mapping[str, Any]) -> str:
     kind = kind_tested(metrics.get("data"))
     if pairs := beside_random(metrics):
         against = _against_random(pairs[0])
-        return f"{_accuracy(pairs[0].row, kind)}; {against}.{_share(pairs[0].row, metrics)}"
+        gap = share_sentence(title_of(pairs[0].row.set), pairs[0].worth)
+        return f"{_accuracy(pairs[0].row, kind)}; {against}.{gap}{_share(pairs[0].row, metrics)}"
     if rows := summary_rows(metrics):  # of real images alone
         row = next((row for row in rows if row.set == BASELINE), rows[0])
         return f"{_accuracy(row, kind)}; no distilled set was evaluated.{_share(row, metrics)}"

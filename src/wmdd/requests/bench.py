@@ -47,6 +47,9 @@ class BenchFlags(Flags):
     recipe's."""
     losses: bool | None = None
     """Measure every set by the losses of distillation too, for `wmdd predict`; none = as the recipe has it."""
+    worth: bool | None = None
+    """Train students on random real images in growing numbers too: how many of them is one image of a row worth? none =
+    as the recipe has it."""
     recipe: str | None = None
     """Name of a recipe or of a bench recipe (`wmdd list recipes`), or a YAML file with one; none = that of DATA."""
     out: str | None = None
@@ -99,7 +102,7 @@ def bench_request(data: str | Path, given: Given, recipe: BenchRecipe | None = N
 def bench_table(data: str, flags: BenchFlags, recipe: BenchRecipe | None = None) -> BenchRecipe:
     """Return the bench recipe with the rows and columns that the flags name."""
     table = choose_bench(data, flags.recipe) if recipe is None else recipe
-    changes = {name: getattr(flags, name) for name in ("methods", "ipcs", "distill_seeds", "losses")}
+    changes = {name: getattr(flags, name) for name in ("methods", "ipcs", "distill_seeds", "losses", "worth")}
     if flags.methods is not None and "all" in flags.methods:
         changes["methods"] = (*known_methods(), *table.variants)
     return table.with_(**{name: value for name, value in changes.items() if value is not None})

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import PositiveInt
 
@@ -17,8 +17,6 @@ from wmdd.requests.given import Flags, Given, require_data, require_folder, requ
 from wmdd.settings import Recipe
 from wmdd.settings.recipe import dotted, nested, setting_names
 
-_OF_THE_SET = {"data.image_size", "data.channels"}
-_OF_THE_RUN = {"evaluate.full_data"}
 _SECTIONS = ("evaluate.", "relabel.", "data.", "device", "precision", "save_every")
 
 
@@ -32,6 +30,8 @@ class EvaluateFlags(Flags):
         **{name: name for name in ("device", "precision")},
     }
     spellings: ClassVar[Mapping[str, str]] = {"student": "students", "protocol": "protocols"}
+    unread: ClassVar[frozenset[str]] = frozenset({"data.image_size", "data.channels", "evaluate.full_data"})
+    """Settings of its sections that are those of the set, or of the run."""
 
     data: str | None = None
     """Source of the real images that the set was distilled from; must be given."""
@@ -50,6 +50,9 @@ class EvaluateFlags(Flags):
     """auto = CUDA, else MPS, else CPU; none = as in the run."""
     precision: Literal["auto", "fp32", "bf16"] | None = None
     """Type in which networks compute; none = as in the run."""
+
+
+Asked = TypeVar("Asked", bound=EvaluateFlags)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,46 +85,50 @@ def evaluate_request(run: str | Path, given: Given) -> EvaluateRequest:
     Raises:
         ConfigError: a name is unknown, or a value does not fit, or there are no data.
     """
-    path = Path(require_target(EvaluateFlags, run))
-    flags, settings = sort_given(EvaluateFlags, given)
+    return students_asked(EvaluateFlags, run, given)[1]
+
+
+def students_asked(kind: type[Asked], run: str | Path, given: Given) -> tuple[Asked, EvaluateRequest]:
+    """Return the flags of a command that trains further students of a run, and these students."""
+    path = Path(require_target(kind, run))
+    flags, settings = sort_given(kind, given)
     if flags.data is None:
-        raise ConfigError(f"evaluate needs the real images; got no --data; type {EvaluateFlags.usage}")
-    require_evaluated(settings)
+        raise ConfigError(f"{kind.command} needs the real images; got no --data; type {kind.usage}")
+    require_evaluated(settings, kind)
     values = dotted(Recipe(**nested(settings)).model_dump())
     changes = {name: values[name] for name in sorted(settings)}
     require_students(changes.get("evaluate.students", ()), changes.get("evaluate.protocols", ()))
     for arch in changes.get("relabel.teachers", ()):
         check_name(arch)
-    return EvaluateRequest(run=_run_folder(path), data=flags.data, changes=changes)
+    return flags, EvaluateRequest(run=_run_folder(path), data=flags.data, changes=changes)
 
 
-def evaluated_settings() -> dict[str, Any]:
-    """Return the settings that an evaluation reads, with their types: the set and its teachers are there already."""
-    left_out = {*_OF_THE_SET, *_OF_THE_RUN}
+def evaluated_settings(kind: type[EvaluateFlags] = EvaluateFlags) -> dict[str, Any]:
+    """Return the settings that a command reads, with their types: the set and its teachers are there already."""
     return {
-        name: kind
-        for name, kind in setting_names(Recipe).items()
-        if name.startswith(_SECTIONS) and name not in left_out
+        name: each
+        for name, each in setting_names(Recipe).items()
+        if name.startswith(_SECTIONS) and name not in kind.unread
     }
 
 
-def require_evaluated(names: Iterable[str]) -> None:
-    """Refuse settings that an evaluation does not read.
+def require_evaluated(names: Iterable[str], kind: type[EvaluateFlags] = EvaluateFlags) -> None:
+    """Refuse settings that a command does not read.
 
     Raises:
         ConfigError: one is unknown, or belongs to the distillation.
     """
-    read = evaluated_settings()
+    read = evaluated_settings(kind)
     for name in names:
         if name in read:
             continue
         if name in known_settings():
             raise ConfigError(
-                f"{name}: evaluate does not read it, since the set is there already; leave it out, or set what is "
-                "read: evaluate.*, relabel.*, data.*, device, precision"
+                f"{name}: {kind.command} does not read it, since the set is there already; leave it out, or set what "
+                "is read: evaluate.*, relabel.*, data.*, device, precision"
             )
-        known = [*EvaluateFlags.model_fields, *read]
-        raise ConfigError(f"{name}: unknown setting{did_you_mean(name, known, otherwise='see `wmdd evaluate --help`')}")
+        known, help_of = [*kind.model_fields, *read], f"see `wmdd {kind.command} --help`"
+        raise ConfigError(f"{name}: unknown setting{did_you_mean(name, known, otherwise=help_of)}")
 
 
 def _run_folder(path: Path) -> Path:

@@ -49,7 +49,7 @@ def _with_targets(train: ImageSet, teacher: Teacher, ctx: Context) -> Iterator[t
         ctx.progress(done, len(order))
 
 
-LABEL_SOLVE = Stage(name="ls", version=1, run=label_solve, output=DistilledSet, networks=False)
+LABEL_SOLVE = Stage(name="ls", version=2, run=label_solve, output=DistilledSet, networks=False)
 
 
 def distill(stages: Stages, train: Result, teachers: tuple[Result, ...], recipe: Recipe) -> Result:
