@@ -39,7 +39,15 @@ _TESTS = str(Path(__file__).parent)
 _PACKAGE = f"{Path('src', 'wmdd')}"
 
 _aten = torch.ops.aten
-_READS = {_aten._local_scalar_dense, _aten.equal, _aten.allclose, _aten._linalg_check_errors}
+_READS = {
+    _aten._local_scalar_dense,
+    _aten.equal,
+    _aten.allclose,
+    _aten._linalg_check_errors,
+    _aten._linalg_eigh,
+    _aten._linalg_svd,
+    _aten.linalg_lstsq,
+}
 _SHAPED_BY_VALUES = {
     _aten.nonzero,
     _aten.masked_select,
