@@ -14,13 +14,17 @@ no hardware; Python code is told `cuda:0`. Operations that a GPU would refuse ar
 - copies to the device that block: `.to(device)` without `non_blocking=True`, `torch.tensor(..., device=...)`, and tensors
   of the CPU as indices of one on CUDA;
 - checks of a solver's outcome (`torch.linalg.solve` and the like).
+
+Networks compute in fp32 whatever the precision is: autocast looks at devices that it knows. Only the thread that
+entered `fake_cuda` may touch its tensors; others, which solve classes, should be given tensors on the CPU.
 """
 
 import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -34,7 +38,6 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 
 CUDA = torch.device("cuda:0")
 _STANDS_FOR_CUDA = torch.device("meta")
-_ROOTS = (str(Path(torch.__file__).parents[1]), str(Path(sys.prefix)))
 _TESTS = str(Path(__file__).parent)
 _PACKAGE = f"{Path('src', 'wmdd')}"
 
@@ -143,13 +146,14 @@ class _Operations(TorchDispatchMode):
         kwargs = dict(kwargs or {})
         leaves = [each for each in tree_leaves((args, kwargs)) if isinstance(each, Tensor)]
         given = any(isinstance(each, CudaTensor) for each in leaves)
-        target = kwargs.get("device")
-        if not given and (target is None or target.type != _STANDS_FOR_CUDA.type):
+        devices = [each for each in (*args, *kwargs.values()) if isinstance(each, torch.device)]
+        if not given and _STANDS_FOR_CUDA not in devices:
             return func(*args, **kwargs)
         with self:  # in inference mode, operations that are made of others come whole
             made_of_others = func.decompose(*args, **kwargs)
         if made_of_others is not NotImplemented:
             return made_of_others
+        target = kwargs.get("device")
         on_cuda = given if target is None else target.type == _STANDS_FOR_CUDA.type
         self._look(func, args, kwargs, leaves, on_cuda)
         if target is not None:
@@ -215,10 +219,6 @@ def _result(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], found: An
 class _Words(TorchFunctionMode):
     """Says `cuda:0` where Python code asks for a device, and `meta` where it names one."""
 
-    def __init__(self, waits: Waits) -> None:
-        super().__init__()
-        self.waits = waits
-
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         del types
         kwargs = kwargs or {}
@@ -229,6 +229,8 @@ class _Words(TorchFunctionMode):
             return _SAID_OF_CUDA[func]
         if func is Tensor.tolist and isinstance(tensor, CudaTensor):
             return tensor.cpu().tolist()
+        if func is Tensor.numpy and isinstance(tensor, CudaTensor):
+            raise WrongDeviceError("numpy: a tensor on CUDA")
         if func is Tensor.cuda:
             return tensor.to(_STANDS_FOR_CUDA)  # type: ignore[union-attr]
         made_from_values = func in (torch.tensor, torch.as_tensor, torch.asarray) and _is_cuda(kwargs.get("device"))
@@ -259,14 +261,94 @@ def _is_cuda(value: object) -> bool:
 def fake_cuda() -> Iterator[Waits]:
     """Pretend inside the `with` that there is a CUDA device, and note what the CPU waits for."""
     waits = Waits()
-    state = patch.multiple(torch.cuda, get_rng_state=lambda device=None: None, set_rng_state=lambda *_: None)
-    autocast = patch.object(torch, "autocast", _autocast)
-    with state, autocast, _Words(waits), _Operations(waits):
+    streams = patch.multiple(torch.cuda, get_rng_state=lambda device=None: None, set_rng_state=lambda *_: None)
+    precision = patch.object(torch, "autocast", lambda *_, **__: nullcontext())
+    with streams, precision, _Words(), _Operations(waits):
         yield waits
 
 
-class _autocast(torch.amp.autocast_mode.autocast):  # noqa: N801 - it stands for torch's
-    """Casts what torch would cast on the CPU: its kernels are those that compute."""
+STEPS = ("training/loop:_step", "training/images:_step")
+"""Inner loops: nothing that is called by these may wait."""
+IN_STEPS = {
+    "methods/gvbsm/terms:densification": "eigenvalues: CUDA's solver checks its outcome, and there is no other",
+}
+"""Place that waits inside of a step → why it must."""
+BETWEEN_STEPS = {
+    "models/building:build_teacher": "weights, before the first step",
+    "stages/squeeze:begin": "weights, before the first step",
+    "methods/scdd/selfsupervised:_drawn": "weights, before the first step",
+    "methods/scdd/selfsupervised:_probe": "weights, before the first step",
+    "methods/gvbsm/terms:layer_targets": "targets, before the first step",
+    "methods/dd/distill:dd": "labels and start, before the first step",
+    "methods/kip/distill:kip": "labels, before the first step; learned labels, after the last one",
+    "methods/mtt/distill:mtt": "labels, before the first step; the learned rate, after the last one",
+    "evaluation/procedures:take_steps": "labels and rates, before the first step",
+    "evaluation/procedures:KernelRegression.__init__": "labels, before the first answer",
+    "stages/recovery/descent:_start": "images, before the first step of a group",
+    "stages/recovery/groups:moment_targets": "targets, before the first step of a group",
+    "training/images:optimise": "start, before the first step; the loss of the first step, to which the last is compared",
+    "training/images:_report": "one row of the log, of at most 100 for a unit",
+    "training/images:_loss_again": "the loss after the last step",
+    "models/finite:first_nonfinite": "weights that training begins with",
+    "training/loop:_epoch": "the mean loss of an epoch",
+    "evaluation/accuracy:accuracies": "the answers to all images",
+    "training/pixels:to_pixels": "images, after the last step",
+    "training/pixels:unbounded_set": "exact images, after the last step",
+    "stages/squeeze:as_teacher": "weights, after the last step",
+    "stages/dynamics:_Record._write": "the answers of an epoch",
+    "methods/mtt/experts:_flat": "weights after each epoch: they are the result",
+    "stages/statistics:pass_class": "the features of a class",
+    "stages/view_features:_of_class": "the features of a class",
+    "models/streaming_moments:LayerMoments.tensors": "the moments of a class",
+    "methods/scdd/selfsupervised:_features": "the features of a batch: no step follows before all are there",
+    "stages/relabel:teacher_logits": "the answers to a batch: they go to the disk",
+    "stages/diagnose:_features_and_head": "the features of a batch, for the CPU",
+    "stages/diagnose:_is_affine_head": "whether they are mapped to the logits, for each batch",
+    "stages/diagnose:_array": "the last layer",
+    "stages/losses:_under_network": "the distances of all classes",
+    "stages/losses:_pass_group": "what is seen of a group, for the CPU",
+    "stages/losses:_by_class": "the features of a group, for the CPU",
+    "training/ntk:solve_labels": "the one solution",
+    "methods/ls/distill:label_solve": "the labels that were solved for",
+}
+"""Place that waits outside of steps → for what."""
 
-    def __init__(self, device_type: str, dtype: torch.dtype | None = None, enabled: bool = True, **_: Any) -> None:
-        super().__init__("cpu" if device_type == "cuda" else device_type, dtype, enabled=enabled)
+
+def check_waits(waits: Waits, **exactly: int) -> None:
+    """Fail if a step waits for the device, or something else at a place that has no line in the tables.
+
+    `exactly` is how often some functions wait, by their name in lines of the table; places in loops should be here.
+    """
+    inside = {place for place in waits.within(*STEPS) if place not in IN_STEPS}
+    elsewhere = set(waits.places) - BETWEEN_STEPS.keys() - IN_STEPS.keys() - inside
+    lines = [f"{place} waits {words}: {waits.traces[place]}" for places, words in (
+        (inside, "inside of a step"), (elsewhere, "and is not in the table")) for place in sorted(places)]
+    assert not lines, "\n".join(lines)
+    for name, count in exactly.items():
+        found = sum(number for place, number in waits.places.items() if place.rpartition(":")[2] == name)
+        assert found == count, f"{name} waits {found} times, and should {count}: {dict(waits.places)}"
+
+
+def tensors_of(value: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
+    """Yield all tensors of a record with their places in it."""
+    if isinstance(value, Tensor):
+        yield name, value
+    elif is_dataclass(value) and not isinstance(value, type):
+        for each in fields(value):
+            yield from tensors_of(getattr(value, each.name), f"{name}.{each.name}")
+    elif isinstance(value, Mapping):
+        for key, each in value.items():
+            yield from tensors_of(each, f"{name}.{key}")
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        for at, each in enumerate(value):
+            yield from tensors_of(each, f"{name}.{at}")
+
+
+def check_record(found: Any, expected: Any) -> None:
+    """Fail if a record holds a tensor on the device, or others than the same stage gives on the CPU."""
+    pairs = list(zip(tensors_of(found), tensors_of(expected), strict=True))
+    for (name, one), (other_name, other) in pairs:
+        assert name == other_name
+        assert not isinstance(one, CudaTensor), f"{name} lies on the device"
+        tolerance = {"rtol": 0, "atol": 1} if one.dtype == torch.uint8 else {"rtol": 1e-3, "atol": 1e-3}
+        torch.testing.assert_close(one, other, **tolerance, equal_nan=True)

@@ -74,7 +74,8 @@ def kernel_regression(support: Tensor, targets: Tensor, queries: Tensor, *, hidd
         queries: `(n_t, ...)`.
         hidden: layers of the kernel.
     """
-    solved = torch.linalg.solve(_regularised(support, hidden), targets.double())
+    # `solve` would wait for a GPU to say whether there is a solution; here it is not finite if there is none.
+    solved = torch.linalg.solve_ex(_regularised(support, hidden), targets.double()).result
     return tangent_kernel(queries, support, hidden=hidden) @ solved
 
 
