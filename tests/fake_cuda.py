@@ -2,8 +2,8 @@
 
 `FakeTensorMode` knows no values and, without a GPU, no backward pass. Here tensors "on CUDA" are wrappers around
 tensors on the CPU: every operation is carried out on these, so that losses, gradients and results are those of the CPU.
-Autograd takes the wrappers for tensors on PyTorch's `meta` device, the only one beside the CPU whose backward pass needs
-no hardware; Python code is told `cuda:0`. Operations that a GPU would refuse are refused:
+Autograd takes the wrappers for tensors on PyTorch's `meta` device, the only one beside the CPU whose backward pass
+needs no hardware; Python code is told `cuda:0`. Operations that a GPU would refuse are refused:
 
 - tensors of both devices in one operation, unless one of them is a scalar where PyTorch lets it;
 - random numbers for CUDA from a generator of the CPU; `.numpy()` of a tensor on CUDA.
@@ -11,8 +11,8 @@ no hardware; Python code is told `cuda:0`. Operations that a GPU would refuse ar
 `waits` counts, by the place in the package that asked, what makes the CPU wait for the GPU:
 
 - values that are read (`.item()`, `float`, `bool`, `.tolist()`, `.cpu()`), and operations whose shape depends on them;
-- copies to the device that block: `.to(device)` without `non_blocking=True`, `torch.tensor(..., device=...)`, and tensors
-  of the CPU as indices of one on CUDA;
+- copies to the device that block: `.to(device)` without `non_blocking=True`, `torch.tensor(..., device=...)`, and
+  tensors of the CPU as indices of one on CUDA;
 - checks of a solver's outcome (`torch.linalg.solve` and the like).
 
 Networks compute in fp32 whatever the precision is: autocast looks at devices that it knows. Only the thread that
@@ -160,11 +160,11 @@ class _Operations(TorchDispatchMode):
             kwargs["device"] = torch.device("cpu")
         plain_args, plain_kwargs = tree_map_only(CudaTensor, lambda each: each.held, (args, kwargs))
         found = func(*plain_args, **plain_kwargs)
-        if target is not None and given and not on_cuda:
-            found = found.clone() if any(found is each for each in tree_leaves(plain_args)) else found
         return _result(func, args, kwargs, found, on_cuda)
 
-    def _look(self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], leaves: list[Tensor], cuda: bool) -> None:
+    def _look(
+        self, func: Any, args: Sequence[Any], kwargs: Mapping[str, Any], leaves: list[Tensor], cuda: bool
+    ) -> None:
         """Refuse what a GPU would, and note what it would wait for."""
         packet = func.overloadpacket
         if packet in _MOVES:
@@ -261,7 +261,7 @@ def _is_cuda(value: object) -> bool:
 def fake_cuda() -> Iterator[Waits]:
     """Pretend inside the `with` that there is a CUDA device, and note what the CPU waits for."""
     waits = Waits()
-    streams = patch.multiple(torch.cuda, get_rng_state=lambda device=None: None, set_rng_state=lambda *_: None)
+    streams = patch.multiple(torch.cuda, get_rng_state=lambda *_: None, set_rng_state=lambda *_: None)
     precision = patch.object(torch, "autocast", lambda *_, **__: nullcontext())
     with streams, precision, _Words(), _Operations(waits):
         yield waits
@@ -286,7 +286,7 @@ BETWEEN_STEPS = {
     "evaluation/procedures:KernelRegression.__init__": "labels, before the first answer",
     "stages/recovery/descent:_start": "images, before the first step of a group",
     "stages/recovery/groups:moment_targets": "targets, before the first step of a group",
-    "training/images:optimise": "start, before the first step; the loss of the first step, to which the last is compared",
+    "training/images:optimise": "start, before the first step; the loss of that step, to compare the last one with",
     "training/images:_report": "one row of the log, of at most 100 for a unit",
     "training/images:_loss_again": "the loss after the last step",
     "models/finite:first_nonfinite": "weights that training begins with",
@@ -321,8 +321,11 @@ def check_waits(waits: Waits, **exactly: int) -> None:
     """
     inside = {place for place in waits.within(*STEPS) if place not in IN_STEPS}
     elsewhere = set(waits.places) - BETWEEN_STEPS.keys() - IN_STEPS.keys() - inside
-    lines = [f"{place} waits {words}: {waits.traces[place]}" for places, words in (
-        (inside, "inside of a step"), (elsewhere, "and is not in the table")) for place in sorted(places)]
+    lines = [
+        f"{place} waits {words}: {waits.traces[place]}"
+        for places, words in ((inside, "inside of a step"), (elsewhere, "and is not in the table"))
+        for place in sorted(places)
+    ]
     assert not lines, "\n".join(lines)
     for name, count in exactly.items():
         found = sum(number for place, number in waits.places.items() if place.rpartition(":")[2] == name)

@@ -111,7 +111,7 @@ def stream_seed(seed: int, *names: str | int) -> int:
 
 
 def sent(values: Tensor, device: torch.device, dtype: torch.dtype | None = None) -> Tensor:
-    """Return values of the CPU on `device`, queued behind what a GPU is computing: the CPU does not wait until it is done.
+    """Return values of the CPU on `device`, queued behind what a GPU is computing: the CPU does not wait for it.
 
     They are read before this returns, so that they may be changed afterwards. `values.to(device)` would wait for the
     GPU in every step. Only for the way to a device: values that come back are not there yet if nobody waits.

@@ -9,7 +9,7 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
 class WeightAverage:
-    """The average of parameters and buffers: a <- decay · a + (1 - decay) · w after each step, beginning with the first.
+    """The average of parameters and buffers: a <- decay a + (1 - decay) w after each step; the first w is the first a.
 
     The same numbers as torch's `AveragedModel`, whose every update copies its counter to a GPU and waits for that.
     """
