@@ -1,4 +1,4 @@
-"""Every method on the pretended CUDA device, under a teacher from the CPU or its own teachers: the CPU's set, and no step that waits."""
+"""Every method on the pretended CUDA device: the set of the CPU, nothing on the wrong device, no step that waits."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
