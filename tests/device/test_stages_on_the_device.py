@@ -141,7 +141,7 @@ CASES: dict[str, Case] = {
     ),
     "recover, no moments": Case(
         lambda ctx: recovered(ctx, bn="none", start="real", roll=2),
-        "stages.recovery.forward:crop_and_flip",
+        "stages.recovery.terms:step_views",
         {"_report": REPORTS},
     ),
     "relabel": Case(relabelled, "stages.relabel:view_inputs", {"teacher_logits": 3}),
