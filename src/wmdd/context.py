@@ -110,6 +110,15 @@ def stream_seed(seed: int, *names: str | int) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
+def sent(values: Tensor, device: torch.device, dtype: torch.dtype | None = None) -> Tensor:
+    """Return values of the CPU on `device`, queued behind what a GPU is computing: the CPU does not wait for it.
+
+    They are read before this returns, so that they may be changed afterwards. `values.to(device)` would wait for the
+    GPU in every step. Only for the way to a device: values that come back are not there yet if nobody waits.
+    """
+    return values.to(device, dtype, non_blocking=device.type == "cuda")
+
+
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Generator[None]:
     """Seed torch's global streams inside the `with` and put them back after: weights and dropout know no other."""

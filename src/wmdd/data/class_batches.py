@@ -6,6 +6,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from wmdd.context import sent
 from wmdd.data.inputs import InputForm, network_inputs
 from wmdd.values import ImageSet
 
@@ -26,7 +27,7 @@ class ClassBatches:
         """
         members = self._members[label]
         chosen = members[torch.randperm(len(members), generator=generator)[:count]]
-        return network_inputs(self.images.images.fetch(chosen.tolist()).to(self.device), self.form)
+        return network_inputs(sent(self.images.images.fetch(chosen.tolist()), self.device), self.form)
 
     @cached_property
     def _members(self) -> list[Tensor]:

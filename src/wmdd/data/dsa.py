@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from wmdd.context import sent
 from wmdd.settings import strategy_groups
 
 _BRIGHTNESS = 1.0
@@ -67,7 +68,7 @@ def apply_dsa(images: Tensor, parameters: DsaParameters) -> Tensor:
     """
     if parameters.group == "none":
         return images
-    return _OPERATIONS[parameters.group][1](images, parameters.values.to(images.device, images.dtype))
+    return _OPERATIONS[parameters.group][1](images, sent(parameters.values, images.device, images.dtype))
 
 
 def _draw_color(side: int, rows: int, generator: torch.Generator) -> Tensor:

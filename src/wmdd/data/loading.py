@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from wmdd.context import sent
 from wmdd.errors import DataError
 from wmdd.values import Images, ImageSet
 
@@ -58,7 +59,6 @@ def fetch_batches(
         DataError: an image cannot be read.
     """
     pairs = _Batches(image_set.images)
-    cuda = device is not None and device.type == "cuda"
     if image_set.images.in_memory or workers == 0:
         loaded: Iterable[tuple[Tensor, Tensor | DataError]] = map(pairs.__getitem__, index_batches)
     else:
@@ -69,13 +69,13 @@ def fetch_batches(
             batch_size=None,
             sampler=index_batches,
             num_workers=workers,
-            pin_memory=cuda,
+            pin_memory=device is not None and device.type == "cuda",
             generator=torch.Generator(),
         )
     for indices, images in loaded:
         if isinstance(images, DataError):
             raise images
-        yield indices, images if device is None else images.to(device, non_blocking=cuda)
+        yield indices, images if device is None else sent(images, device)
 
 
 class _Batches(Dataset[tuple[Tensor, "Tensor | DataError"]]):
@@ -97,8 +97,7 @@ class _Batches(Dataset[tuple[Tensor, "Tensor | DataError"]]):
 
 def to_float(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
     """Normalise uint8 `(B, ch, H, W)` to float32 `(x / 255 - mean) / std`, channel by channel."""
-    scale = 255 * torch.tensor(std, dtype=torch.float32, device=images.device).view(-1, 1, 1)
-    shift = 255 * torch.tensor(mean, dtype=torch.float32, device=images.device).view(-1, 1, 1)
+    shift, scale = sent(255 * torch.tensor([mean, std], dtype=torch.float32)[..., None, None], images.device)
     return (images.float() - shift) / scale
 
 

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from wmdd.context import sent
 from wmdd.data.loading import shuffled
 from wmdd.settings import ViewSettings
 from wmdd.values import Views
@@ -99,7 +100,7 @@ def compose_views(images: Tensor, partners: Tensor | None, views: Views, size: i
     if partners is None:
         return own
     other = crop_and_flip(partners, views.partner_crop, views.partner_flip, size)
-    return torch.where(cutmix_mask(views.patch.to(own.device), size)[:, None], other, own)
+    return torch.where(cutmix_mask(sent(views.patch, own.device), size)[:, None], other, own)
 
 
 def crop_and_flip(images: Tensor, crop: Tensor, flip: Tensor, size: int, *, reflect: bool = False) -> Tensor:
@@ -116,10 +117,10 @@ def crop_and_flip(images: Tensor, crop: Tensor, flip: Tensor, size: int, *, refl
         reflect: whether the image goes on as its mirror image where a box lies beyond it, edge pixel beside edge pixel;
             else as its edge.
     """
-    top, left, height, width = crop.to(images.device, images.dtype).unbind(1)
+    top, left, height, width = sent(crop, images.device, images.dtype).unbind(1)
     rows = _sample_points(top, height, size, images.shape[-2])
     columns = _sample_points(left, width, size, images.shape[-1])
-    columns = torch.where(flip.to(images.device)[:, None], columns.flip(1), columns)
+    columns = torch.where(sent(flip, images.device)[:, None], columns.flip(1), columns)
     grid = torch.stack([columns[:, None, :].expand(-1, size, -1), rows[:, :, None].expand(-1, -1, size)], dim=-1)
     padding = "reflection" if reflect else "border"
     return F.grid_sample(images, grid, mode="bilinear", padding_mode=padding, align_corners=False)
@@ -163,7 +164,7 @@ def reorder_tiles(images: Tensor, orders: Tensor) -> Tensor:
     size = count * side
     shape = (len(images), -1, count, side, count, side)
     tiles = images[..., :size, :size].reshape(shape).transpose(3, 4).flatten(2, 3)  # (B, ch, n², side, side)
-    moved = torch.take_along_dim(tiles, orders.to(images.device)[:, None, :, None, None], dim=2)
+    moved = torch.take_along_dim(tiles, sent(orders, images.device)[:, None, :, None, None], dim=2)
     whole = images.clone()
     whole[..., :size, :size] = moved.unflatten(2, (count, count)).transpose(3, 4).reshape(*images.shape[:2], size, size)
     return whole

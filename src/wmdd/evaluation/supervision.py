@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wmdd.context import Context
+from wmdd.context import Context, sent
 from wmdd.data.dsa import apply_dsa, draw_dsa
 from wmdd.data.inputs import view_inputs
 from wmdd.data.loading import batch_spans
@@ -63,9 +63,9 @@ class StudentBatches:
             hard = student.labels == "hard"
             yield Batch(
                 images=images,
-                targets=own_targets(distilled, rows).to(device) if hard else self._answers(images, stored),
-                weights=weights[rows.index].to(device),
-                classes=mixed_classes(distilled, rows).to(device) if student.protocol.class_weight else None,
+                targets=sent(own_targets(distilled, rows), device) if hard else self._answers(images, stored),
+                weights=sent(weights[rows.index], device),
+                classes=sent(mixed_classes(distilled, rows), device) if student.protocol.class_weight else None,
             )
         epochs = student.training.epochs
         self._ctx.progress(student.number * epochs + epoch + 1, student.total * epochs)
@@ -104,7 +104,7 @@ class StudentBatches:
 
     def _answers(self, images: Tensor, stored: Tensor | None) -> Tensor:
         if stored is not None:
-            return stored.to(images.device)
+            return sent(stored, images.device)
         teacher = self._supervision.teacher
         with ExitStack() as stack:
             stack.enter_context(torch.no_grad())

@@ -67,10 +67,11 @@ def recalibrate_batchnorm(model: nn.Module, batches: Iterable[Tensor]) -> None:
     usual = [layer.momentum for layer in layers]
     for layer in layers:
         layer.reset_running_stats()
-        layer.momentum = None  # cumulative
     with torch.no_grad():
         model.train()
-        for images in batches:
+        for number, images in enumerate(batches, start=1):
+            for layer in layers:
+                layer.momentum = 1 / number  # as `None` would do, which asks the device for the number
             model(images)
     for layer, momentum in zip(layers, usual, strict=True):
         layer.momentum = momentum

@@ -74,7 +74,7 @@ def fresh_network(spec: ModelSpec, ctx: Context, *names: str | int) -> nn.Module
     """Return the random network that belongs to `names`, in train mode, on the device of `ctx`."""
     with seeded(stream_seed(ctx.seed, ctx.stage, *names), torch.device("cpu")):
         model = build_model(spec)
-    return model.to(ctx.device).train()
+    return model.to(ctx.device, non_blocking=ctx.device.type == "cuda").train()
 
 
 def build_teacher(teacher: Teacher, device: torch.device | str = "cpu", *, channels_last: bool = True) -> nn.Module:

@@ -103,10 +103,10 @@ class LayerMoments:
 
     def tensors(self) -> dict[str, Tensor]:
         """Return `mean` and `variance`, float64 `(F,)` each on the CPU, the layers side by side."""
-        none = torch.zeros(0, dtype=torch.float64)
+        layers = self._ordered() or [Moments.empty(0)]
         return {
-            "mean": torch.cat([none, *(moments.mean.cpu() for moments in self._ordered())]),
-            "variance": torch.cat([none, *(moments.variance.cpu() for moments in self._ordered())]),
+            "mean": torch.cat([moments.mean for moments in layers]).cpu(),
+            "variance": torch.cat([moments.variance for moments in layers]).cpu(),
         }
 
     def _ordered(self) -> list[Moments]:

@@ -95,10 +95,12 @@ def _first_cells(cost: Float64, supply: Int64, demand: Int64, duals: Float64) ->
         np.empty((num_atoms, num_points), np.int32),
         np.empty((num_atoms, num_points), np.int64),
         np.zeros(num_atoms, np.int64),
-        -demand,
+        np.empty(num_atoms, np.int64),
         np.empty((num_atoms, num_atoms)),
         np.empty((num_atoms, num_atoms), np.int32),
     )
+    for j in range(num_atoms):
+        cells.excess[j] = -demand[j]
     for i in range(num_points):
         if supply[i] == 0:
             continue
@@ -120,8 +122,8 @@ def _first_cells(cost: Float64, supply: Int64, demand: Int64, duals: Float64) ->
 @compiled
 def _find_edges(cost: Float64, cells: Cells, j: int) -> None:
     edge, via = cells.edge[j], cells.via[j]
-    edge[:] = np.inf
-    via[:] = -1
+    for k in range(len(edge)):
+        edge[k], via[k] = np.inf, -1
     for place in range(cells.held[j]):
         i = cells.members[j, place]
         here = cost[i, j]
@@ -147,9 +149,8 @@ def _find_edge(cost: Float64, cells: Cells, j: int, k: int) -> None:
 @compiled
 def _shortest_path(cells: Cells, search: Search, duals: Float64, sink: int, tie: float) -> int:
     """Find the nearest atom with excess mass and make the path from there cost nothing; −1 if there is none."""
-    search.distance[:] = np.inf
-    search.open[:] = np.inf
-    search.hops[:] = 0
+    for j in range(len(duals)):
+        search.distance[j], search.open[j], search.hops[j] = np.inf, np.inf, 0
     search.distance[sink] = 0.0
     count, here = 0, sink
     while cells.excess[here] <= 0:
@@ -257,7 +258,9 @@ def _drop(cost: Float64, cells: Cells, j: int, place: int) -> None:
 @compiled
 def collect(cells: Cells) -> Pieces:
     """Write all pieces one after the other, atom by atom; their mass is still in units."""
-    total = cells.held.sum()
+    total = 0
+    for j in range(len(cells.held)):
+        total += cells.held[j]
     atoms, points, mass = np.empty(total, np.int64), np.empty(total, np.int64), np.empty(total)
     at = 0
     for j in range(len(cells.held)):

@@ -100,7 +100,10 @@ def _best_swap(
     """Return which atom (−1 if no swap helps) to replace by which candidate; `offered` is `(n, candidates)`."""
     num_points, num_offers = offered.shape
     kept = np.zeros(num_offers)  # potential if a candidate is added and nothing removed
-    lost = np.zeros((owner.max() + 1, num_offers))  # what the points of an atom add if it is removed
+    num_atoms = 0
+    for i in range(num_points):
+        num_atoms = max(num_atoms, owner[i] + 1)
+    lost = np.zeros((num_atoms, num_offers))  # what the points of an atom add if it is removed
     total = 0.0
     for i in range(num_points):
         total += masses[i] * nearest[i]

@@ -166,7 +166,9 @@ def _mass_sums(points: Float64, pieces: Pieces, num_atoms: int) -> tuple[Float64
 def _changed_sums(points: Float64, sums: Float64, before: Pieces, now: Pieces) -> tuple[Float64, Float64]:
     """Return what `_mass_sums` does for the pieces `now`, from the sums of those `before`."""
     sums, held = sums.copy(), np.zeros(len(sums))
-    owner, whole = np.full(len(points), -1), np.zeros(len(points))
+    owner, whole = np.empty(len(points), np.int64), np.zeros(len(points))
+    for i in range(len(points)):
+        owner[i] = -1
     for piece in range(len(before.mass)):
         i = before.points[piece]
         owner[i] = before.atoms[piece] if owner[i] == -1 else -2  # -2: split between several atoms
@@ -195,4 +197,7 @@ def mean_change(pieces: Pieces, before: Float64, now: Float64) -> Float64:
         j, i, mass = pieces.atoms[piece], pieces.points[piece], pieces.mass[piece]
         change[j] += mass * (now[i, j] - before[i, j])
         held[j] += mass
-    return change / np.where(held > 0.0, held, 1.0)
+    for j in range(len(held)):  # a loop: `np.where` alone would take as long to compile as all the rest
+        if held[j] > 0.0:
+            change[j] /= held[j]
+    return change

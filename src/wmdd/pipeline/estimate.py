@@ -24,7 +24,7 @@ PROBE = 32
 """Images by which the cost of one is timed."""
 FEW = 2
 """Images by which the cost of a step beside its images is timed."""
-COMPILING = 10.0
+COMPILING = 8.0
 """Seconds that the transport solver takes to be compiled, once on a machine."""
 PATIENCE = 4.0
 """Seconds after which a probe is no longer repeated; the first calls are slow while kernels are compiled."""

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wmdd import ot
-from wmdd.context import Context, Saved
+from wmdd.context import Context, Saved, sent
 from wmdd.data.class_batches import ClassBatches
 from wmdd.data.inputs import distilled_inputs, in_form_of
 from wmdd.errors import DataError
@@ -139,13 +139,13 @@ def _under_network(distilled: DistilledSet, teacher: Teacher, real: ClassBatches
     model = fresh_network(teacher.spec, ctx, "network", number)
     recalibrate_by_classes(model, real, lambda label: ctx.generator("batchnorm", number, label))
     model.eval()
-    distances: list[float] = []
+    distances: list[Tensor] = []
     for label, rows in enumerate(torch.arange(len(distilled.labels)).chunk(len(distilled.classes))):
         images = distilled_inputs(distilled, rows, ctx.device)
         batch = real.draw(label, REAL, ctx.generator("real", number, label))
         found, wanted = (class_gradient(model, each, label, differentiable=False) for each in (images, batch))
-        distances.append(float(gradient_distance(found, wanted)))
-    return torch.tensor(distances, dtype=torch.float64)
+        distances.append(gradient_distance(found, wanted))
+    return torch.stack(distances).cpu().double()
 
 
 def _pass_views(inputs: _Inputs) -> dict[str, Tensor]:
@@ -192,7 +192,7 @@ def _seen_views(
     """Yield features, logits and BatchNorm moments of one view after the other of a group's images."""
     ctx, model = inputs.ctx, inputs.model
     drawn = OptimisationSettings(crop_min=inputs.settings.crop_min, flip=inputs.settings.flip)
-    weights = inputs.weights[list(group.labels)].float().to(ctx.device)
+    weights = sent(inputs.weights[list(group.labels)].float(), ctx.device)
     for number in range(VIEWS):
         views = step_views(images, group, number, drawn, ctx).contiguous(memory_format=torch.channels_last)
         with batchnorm_moments(model, weights) if batchnorm_layers(model) else tap_features(model) as tap:

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from wmdd.context import Context, seeded, stream_seed
+from wmdd.context import Context, seeded, sent, stream_seed
 from wmdd.data.inputs import InputForm, Normalisation
 from wmdd.data.loading import fetch_batches, shuffled, to_float
 from wmdd.data.views import crop_and_flip, draw_views
@@ -155,7 +155,7 @@ def _epoch(train: ImageSet, form: InputForm, settings: SqueezeSettings, epoch: i
         views = crop_and_flip(to_float(images, form.mean, form.std), drawn.crop, drawn.flip, train.image_size)
         yield Batch(
             images=views.contiguous(memory_format=torch.channels_last),
-            targets=train.labels[index].to(ctx.device),
+            targets=sent(train.labels[index], ctx.device),
             positions=index,
         )
         ctx.progress(epoch * len(order) + step + 1, settings.epochs * len(order))

@@ -87,8 +87,8 @@ def pass_images(
         for _, pixels in fetch_batches(train, batches, workers=ctx.workers, device=ctx.device):
             inputs = network_inputs(pixels, teacher)
             model(inputs.contiguous(memory_format=torch.channels_last))
-            features.append(latest.features.float().cpu())
-    found = torch.cat(features)
+            features.append(latest.features.float())
+    found = torch.cat(features).cpu()  # once for all of these images: nothing waits for the device before
     require_finite_features(found, train.classes[int(train.labels[positions[0]])], model)
     return found
 

@@ -72,8 +72,8 @@ def _of_class(
             own = drawn.rows(at, at := at + len(index))
             views = crop_and_flip(network_inputs(pixels, teacher), own.crop, own.flip, size)
             model(views.contiguous(memory_format=torch.channels_last))
-            found.append(latest.features.float().cpu())
-    return torch.cat(found)
+            found.append(latest.features.float())
+    return torch.cat(found).cpu()
 
 
 VIEW_FEATURES = Stage(name="view_features", version=1, run=view_features, output=ClassFeatures, networks=False)

@@ -169,10 +169,10 @@ def _report(seen: list[Seen], descent: Descent, ctx: Context) -> None:
     ctx.progress(descent.before + done, descent.total or descent.iterations)
     if done % max(1, descent.iterations // ROWS) != 0 and done != descent.iterations:
         return
-    loss = float(latest.loss)
+    loss, *terms = torch.stack([latest.loss, *latest.columns.values()]).tolist()  # one wait for the device
     if not math.isfinite(loss):
         raise diverged(descent.unit, seen, descent.advice, descent.advice_at_start)
-    ctx.log(unit=descent.unit, step=done, loss=loss, **{name: float(value) for name, value in latest.columns.items()})
+    ctx.log(unit=descent.unit, step=done, loss=loss, **dict(zip(latest.columns, terms, strict=True)))
     seen.clear()
 
 

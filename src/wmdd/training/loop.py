@@ -11,11 +11,11 @@ from itertools import islice
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from wmdd.context import Context, Saved, seeded, stream_seed
 from wmdd.errors import NumericsError
 from wmdd.settings import TrainSettings
+from wmdd.training.average import WeightAverage
 from wmdd.training.finite import require_finite
 from wmdd.training.optim import build_optimiser, cut_epoch, learning_rate, load_moments, moments
 
@@ -70,11 +70,7 @@ class _Training:
         self.model = model
         self.settings = settings
         self.optimiser = build_optimiser(model, settings)
-        self.average = (
-            AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.ema), use_buffers=True)
-            if settings.ema
-            else None
-        )
+        self.average = WeightAverage(model, settings.ema) if settings.ema else None
         self.epoch = 0
         self.history: list[Mapping[str, float]] = []
 
@@ -87,7 +83,7 @@ class _Training:
         """Return all state as named tensors."""
         named = {f"model.{name}": value for name, value in self.model.state_dict().items()}
         if self.average is not None:
-            named |= {f"average.{name}": value for name, value in self.average.state_dict().items()}
+            named |= {f"average.{name}": value for name, value in self.average.tensors().items()}
         return named | {f"optimiser.{name}": value for name, value in moments(self.optimiser).items()}
 
     def load(self, saved: Saved) -> None:
@@ -98,7 +94,7 @@ class _Training:
             parts[part][rest] = value
         self.model.load_state_dict(parts["model"])
         if self.average is not None:
-            self.average.load_state_dict(parts["average"])
+            self.average.load(parts["average"])
         load_moments(self.optimiser, parts["optimiser"])
         self.epoch = int(saved.facts["epoch"])
         self.history = list(saved.facts["history"])
@@ -160,7 +156,7 @@ def _step(training: _Training, task: Task, batch: Batch, done: float, ctx: Conte
     loss.backward()
     training.optimiser.step()
     if training.average is not None:
-        training.average.update_parameters(training.model)
+        training.average.follow(training.model)
     return loss.detach()
 
 

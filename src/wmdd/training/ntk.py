@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from wmdd.context import sent
 from wmdd.errors import ConfigError
 
 RIDGE = 1e-6
@@ -73,7 +74,8 @@ def kernel_regression(support: Tensor, targets: Tensor, queries: Tensor, *, hidd
         queries: `(n_t, ...)`.
         hidden: layers of the kernel.
     """
-    solved = torch.linalg.solve(_regularised(support, hidden), targets.double())
+    # `solve` would wait for a GPU to say whether there is a solution; here it is not finite if there is none.
+    solved = torch.linalg.solve_ex(_regularised(support, hidden), targets.double()).result
     return tangent_kernel(queries, support, hidden=hidden) @ solved
 
 
@@ -98,7 +100,7 @@ def solve_labels(support: Tensor, parts: Iterable[tuple[Tensor, Tensor]], *, hid
     triangle: Tensor | None = None
     for queries, answers in parts:
         rows = torch.linalg.solve(regularised, tangent_kernel(support, queries, hidden=hidden)).T
-        stacked = torch.cat([rows, answers.double().to(rows.device)], dim=1)
+        stacked = torch.cat([rows, sent(answers.double(), rows.device)], dim=1)
         stacked = stacked if triangle is None else torch.cat([triangle, stacked])
         triangle = torch.linalg.qr(stacked, mode="r").R
     assert triangle is not None

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from wmdd.context import Context
+from wmdd.context import Context, sent
 from wmdd.data.inputs import network_inputs
 from wmdd.values import DistilledSet, ImageSet, Teacher
 
@@ -44,7 +44,7 @@ def to_pixels(images: Tensor, teacher: Teacher) -> Tensor:
 
 
 def _normalisation(teacher: Teacher, device: torch.device) -> list[Tensor]:
-    return [torch.tensor(values, device=device).view(1, -1, 1, 1) for values in (teacher.mean, teacher.std)]
+    return [sent(torch.tensor(values).view(1, -1, 1, 1), device) for values in (teacher.mean, teacher.std)]
 
 
 def class_labels(num_classes: int, ipc: int) -> Tensor:

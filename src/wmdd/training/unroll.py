@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from wmdd.context import Context
+from wmdd.context import Context, sent
 from wmdd.errors import ConfigError
 from wmdd.models.batchnorm import batchnorm_layers
 from wmdd.models.building import fresh_network
@@ -141,7 +141,7 @@ def xavier_start(model: nn.Module, generator: torch.Generator) -> dict[str, Tens
             nn.init.xavier_normal_(fresh, generator=generator)
         elif not name.endswith("bias"):
             fresh.fill_(1.0)
-        drawn[name] = fresh.to(value.device)
+        drawn[name] = sent(fresh, value.device)
     return drawn
 
 

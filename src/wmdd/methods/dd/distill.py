@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from wmdd.context import Context
+from wmdd.context import Context, sent
 from wmdd.data.inputs import network_inputs
 from wmdd.methods.algorithm import Algorithm, Result, Size, Stages, Work
 from wmdd.methods.dd import DdSettings
@@ -98,8 +98,8 @@ class _StudentLoss:
         """Return real images, drawn without replacement from all classes, and their labels."""
         generator, device = self.ctx.generator("real", iteration), self.ctx.device
         order = torch.randperm(len(self.train), generator=generator)[: self.settings.batch]
-        images = network_inputs(self.train.images.fetch(order.tolist()).to(device), self.teacher)
-        return images, self.train.labels[order].to(device)
+        images = network_inputs(sent(self.train.images.fetch(order.tolist()), device), self.teacher)
+        return images, sent(self.train.labels[order], device)
 
 
 DD = Stage(name="dd", version=1, run=dd, output=DistilledSet, networks=False)

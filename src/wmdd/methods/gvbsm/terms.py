@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from wmdd.context import Context
+from wmdd.context import Context, sent
 from wmdd.methods.gvbsm import GvbsmRecoverSettings, GvbsmSettings
 from wmdd.methods.gvbsm.layer_statistics import as_channels, statistic_layers
 from wmdd.models.committee import Committee
@@ -172,8 +172,8 @@ class LayerDistance:
     def __call__(self, forward: CommitteeForward) -> Tensor:
         """Return the distance, a scalar: unsquared norms, of the layers that take part in this step."""
         targets, averages = self._targets[forward.number], self._averages[forward.number]
-        present = torch.tensor(self._present(targets, forward.step), device=forward.means.device)
-        entries = present.repeat_interleave(torch.tensor(targets.widths, device=present.device))
+        present = torch.tensor(self._present(targets, forward.step))
+        entries = sent(present.repeat_interleave(torch.tensor(targets.widths)), forward.means.device)
         distances: list[Tensor] = []
         for average, values, wanted in (
             (averages["mean"], forward.means, targets.means),

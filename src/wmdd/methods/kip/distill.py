@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from wmdd.context import Context
+from wmdd.context import Context, sent
 from wmdd.data.class_batches import ClassBatches
 from wmdd.methods.algorithm import Algorithm, Result, Stages
 from wmdd.methods.kip import KipSettings
@@ -72,7 +72,7 @@ class _RegressionLoss:
             for label in range(self.num_classes)
         ]
         labels = torch.repeat_interleave(torch.tensor([len(batch) for batch in batches]))
-        answers = centred_classes(labels, self.num_classes).to(self.ctx.device)
+        answers = sent(centred_classes(labels, self.num_classes), self.ctx.device)
         targets = variables.get("targets", self.targets)
         return regression_loss(variables["images"], targets, torch.cat(batches), answers)
 

@@ -19,7 +19,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from wmdd.context import Context, seeded, stream_seed
+from wmdd.context import Context, seeded, sent, stream_seed
 from wmdd.data.dsa import apply_dsa, draw_dsa
 from wmdd.data.loading import shuffled
 from wmdd.methods.algorithm import Result, Size, Stages, Work
@@ -112,14 +112,14 @@ class _GradientLoss:
     def _train(self, model: nn.Module, images: Tensor, step: int) -> None:
         """Train the network on the images for `inner` epochs; every use of an image has its own transform."""
         settings, classes = self.settings, self.batches.spec.num_classes
-        labels = class_labels(classes, len(images) // classes).to(images.device)
+        labels = sent(class_labels(classes, len(images) // classes), images.device)
         optimiser = torch.optim.SGD(model.train().parameters(), settings.lr_net)
         generator = self.ctx.generator("inner", step)
         with seeded(stream_seed(self.ctx.seed, self.ctx.stage, "dropout", step), self.ctx.device):
             for _ in range(self.loops[1]):
                 for index in shuffled(len(images), settings.batch_net, generator):
                     transforms = draw_dsa(settings.strategy, images.shape[-1], len(index), generator)
-                    index = index.to(images.device)
+                    index = sent(index, images.device)
                     loss = label_loss(model(apply_dsa(images[index], transforms)), labels[index])
                     optimiser.zero_grad(set_to_none=True)
                     loss.backward()

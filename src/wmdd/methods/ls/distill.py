@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from wmdd.context import Context
+from wmdd.context import Context, sent
 from wmdd.data.inputs import distilled_inputs, network_inputs
 from wmdd.data.loading import fetch_batches, in_order
 from wmdd.methods.algorithm import Algorithm, Result, Stages
@@ -45,7 +45,7 @@ def _with_targets(train: ImageSet, teacher: Teacher, ctx: Context) -> Iterator[t
     fetched = fetch_batches(train, order, workers=ctx.workers, device=ctx.device)
     for done, (index, pixels) in enumerate(fetched, start=1):
         images = network_inputs(pixels, teacher)
-        yield images, centred_classes(train.labels[index], len(train.classes)).to(ctx.device)
+        yield images, sent(centred_classes(train.labels[index], len(train.classes)), ctx.device)
         ctx.progress(done, len(order))
 
 

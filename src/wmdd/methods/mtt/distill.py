@@ -19,7 +19,7 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from wmdd.context import Context
+from wmdd.context import Context, sent
 from wmdd.data.dsa import apply_dsa, draw_dsa
 from wmdd.data.loading import shuffled
 from wmdd.errors import ConfigError
@@ -109,7 +109,7 @@ class _TrajectoryLoss:
         generator = self.ctx.generator("match", iteration)
         expert = int(torch.randint(len(self.experts), (), generator=generator))
         begin = int(torch.randint(settings.start_max, (), generator=generator))
-        first, last = (self.experts[expert, at].to(self.ctx.device) for at in (begin, begin + settings.span))
+        first, last = (sent(self.experts[expert, at], self.ctx.device) for at in (begin, begin + settings.span))
         covered = (first - last).square().sum()
 
         def distance(weights: dict[str, Tensor]) -> Tensor:
@@ -127,6 +127,7 @@ class _TrajectoryLoss:
                 waiting = shuffled(len(images), self.settings.batch or len(images), generator)
             index = waiting.pop(0)
             drawn = draw_dsa(self.settings.strategy, images.shape[-1], len(index), generator)
+            index = sent(index, images.device)
             yield apply_dsa(images[index], drawn), self.labels[index]
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from wmdd.context import Context
+from wmdd.context import Context, sent
 from wmdd.data.dsa import apply_dsa, draw_dsa
 from wmdd.data.inputs import network_inputs
 from wmdd.data.loading import batch_spans, fetch_batches, shuffled
@@ -100,7 +100,7 @@ class _Expert:
             images = network_inputs(pixels, self.teacher)
             generator = ctx.generator("dsa", self.number, epoch, step)
             drawn = draw_dsa(settings.strategy, train.image_size, len(index), generator)
-            yield Batch(images=apply_dsa(images, drawn), targets=train.labels[index].to(ctx.device))
+            yield Batch(images=apply_dsa(images, drawn), targets=sent(train.labels[index], ctx.device))
 
 
 def _flat(model: nn.Module) -> Tensor:

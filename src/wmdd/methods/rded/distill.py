@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wmdd.context import Context, Saved
+from wmdd.context import Context, Saved, sent
 from wmdd.data.loading import fetch_batches, to_float
 from wmdd.errors import DataError
 from wmdd.evaluation.accuracy import BATCH
@@ -101,7 +101,7 @@ class _Tiling:
         fetched = fetch_batches(train, sampled.split(rows), workers=self.ctx.workers)
         for (_, pixels), some in zip(fetched, boxes.split(rows), strict=True):
             pixels = pixels.repeat_interleave(self.settings.crops, dim=0)
-            crops = cut(pixels, some.flatten(0, 1), self.side).to(device)
+            crops = sent(cut(pixels, some.flatten(0, 1), self.side), device)
             inputs = pad_centred(to_float(crops, teacher.mean, teacher.std), train.image_size)
             logits = teacher_logits(self.model, inputs, self.ctx)
             losses.append(F.cross_entropy(logits, torch.full((len(logits),), label), reduction="none"))

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from wmdd.context import Context, seeded, stream_seed
+from wmdd.context import Context, seeded, sent, stream_seed
 from wmdd.data.dsa import apply_dsa, draw_dsa
 from wmdd.data.inputs import InputForm, Normalisation, network_inputs
 from wmdd.data.loading import batch_spans, channel_moments, fetch_batches, in_order, shuffled, to_float
@@ -166,7 +166,7 @@ def _view(inputs: _Inputs, index: Tensor, images: Tensor, generator: torch.Gener
     looks = crop_and_flip(images, drawn.crop, drawn.flip, inputs.train.image_size)
     changed = apply_dsa(looks, draw_dsa("color", inputs.train.image_size, len(index), generator))
     chosen = torch.rand(len(index), generator=generator) < inputs.settings.color
-    return torch.where(chosen.to(looks.device).view(-1, 1, 1, 1), changed, looks)
+    return torch.where(sent(chosen, looks.device).view(-1, 1, 1, 1), changed, looks)
 
 
 def _plain(inputs: _Inputs, batches: list[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
@@ -192,7 +192,8 @@ def _probe(inputs: _Inputs, features: Tensor) -> nn.Module:
 
     def batches(epoch: int) -> Iterator[Batch]:
         for index in shuffled(len(features), inputs.batch, ctx.generator("probe", epoch)):
-            yield Batch(images=features[index].to(ctx.device), targets=inputs.train.labels[index].to(ctx.device))
+            labels = inputs.train.labels[index]
+            yield Batch(images=sent(features[index], ctx.device), targets=sent(labels, ctx.device))
 
     task = Task(
         name="last layer",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from wmdd.context import sent
 from wmdd.settings import RecoverSettings
 from wmdd.training.finite import require_finite
 from wmdd.values import Barycenters, ClassStatistics
@@ -28,7 +29,7 @@ class Group:
 
     def image_labels(self, device: torch.device) -> Tensor:
         """Return the labels of the images, int64 `(G·K,)`."""
-        return torch.tensor(self.labels, device=device).repeat_interleave(self.ipc)
+        return sent(torch.tensor(self.labels).repeat_interleave(self.ipc), device)
 
 
 def class_groups(num_classes: int, ipc: int, batch: int) -> tuple[Group, ...]:
@@ -65,7 +66,7 @@ def barycenter_targets(
     """Return the targets of a group of whole classes: atoms, and moments weighted as the atoms are."""
     chosen = list(group.labels)
     weights = image_weights(barycenters, settings)[chosen]
-    atoms = barycenters.atoms[chosen].flatten(0, 1).to(device)
+    atoms = barycenters.atoms[chosen].flatten(0, 1)
     return moment_targets(statistics, group, weights, settings, device=device, atoms=atoms)
 
 
@@ -96,7 +97,7 @@ def moment_targets(
         labels=group.labels,
         ipc=group.ipc,
         first=group.first,
-        atoms=atoms,
+        atoms=None if atoms is None else atoms.to(device),
         weights=weights.float().to(device),
         means=means.float().to(device),
         variances=variances.float().to(device),

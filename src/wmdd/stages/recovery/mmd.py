@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from wmdd import ot
-from wmdd.context import Context
+from wmdd.context import Context, sent
 from wmdd.values import ClassStatistics
 
 KERNELS = ("mmd_linear", "mmd_rbf")
@@ -33,7 +33,8 @@ class RealFeatures:
 
     def discrepancy(self, features: Tensor, step: int) -> Tensor:
         """Return MMD² between features `(K, D)` and rows drawn for this step."""
-        real = draw_rows(self.rows, ROWS, self.ctx.generator("real", self.label, step)).to(features.device)
+        drawn = draw_rows(self.rows, ROWS, self.ctx.generator("real", self.label, step))
+        real = sent(drawn, features.device)
         if self.median is None:
             return linear_discrepancy(features, real)
         return rbf_discrepancy(features, real, self.median)
@@ -81,7 +82,7 @@ def _kernel(one: Tensor, other: Tensor, median: float) -> Tensor:
     """Return the mean over pairs of sum_q exp(-d / (q median)), d the squared distance."""
     norms = one.square().sum(dim=1)[:, None] + other.square().sum(dim=1)[None]
     distances = (norms - 2 * one @ other.T).clamp(min=0)
-    widths = torch.tensor(ot.KERNEL_WIDTHS, device=one.device, dtype=one.dtype) * median
+    widths = sent(torch.tensor(ot.KERNEL_WIDTHS, dtype=one.dtype) * median, one.device)
     return torch.exp(-distances[..., None] / widths).sum(dim=-1).mean()
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from wmdd import ot
+from wmdd.context import sent
 
 
 def set_discrepancy(features: Tensor, points: Tensor, weights: Tensor, masses: Tensor | None = None) -> Tensor:
@@ -22,6 +23,7 @@ def set_discrepancy(features: Tensor, points: Tensor, weights: Tensor, masses: T
     """
     shares = weights.double()
     plan = ot.wasserstein2(features.detach().double(), points.double(), shares / shares.sum(), masses)
-    rows, columns = torch.from_numpy(plan.rows).to(features.device), torch.from_numpy(plan.columns)
-    sent = points[columns].to(features)
-    return torch.from_numpy(plan.mass).to(features) @ (features[rows] - sent).square().sum(dim=1)
+    device = features.device
+    rows, mass = sent(torch.from_numpy(plan.rows), device), sent(torch.from_numpy(plan.mass), device, features.dtype)
+    partners = sent(points[torch.from_numpy(plan.columns)], device, features.dtype)
+    return mass @ (features[rows] - partners).square().sum(dim=1)
