@@ -149,7 +149,9 @@ def labelled(protocols: Sequence[EvaluationProtocol]) -> list[EvaluationProtocol
 
 
 def _labelling(protocols: Sequence[EvaluationProtocol], recipe: Recipe, classes: int) -> tuple[Labelling, ...]:
-    """Return what is labelled and stored: for each batch the epochs of the longest protocol that has it.
+    """Return what is labelled and stored: for each batch the soft epochs of the longest protocol that has it.
+
+    `relabel.passes` is the most of them.
 
     So the views of a protocol depend neither on the others nor on their order. Where all ask online, the labels are for
     users of the product alone, and batches of the first are enough.
@@ -159,8 +161,10 @@ def _labelling(protocols: Sequence[EvaluationProtocol], recipe: Recipe, classes:
     longest: dict[int, int] = {first: 0}
     for each in needed:
         batch = each.batch(recipe.ipc, classes) if each.labels == "stored" else first
-        longest[batch] = max(longest.get(batch, 0), recipe.evaluate.epochs or each.training.epochs)
-    return tuple(Labelling(batch=batch, epochs=epochs) for batch, epochs in longest.items())
+        epochs = recipe.evaluate.epochs or each.training.epochs
+        longest[batch] = max(longest.get(batch, 0), each.soft_epochs(epochs, epochs))
+    most = recipe.relabel.passes if recipe.relabel.store != "online" else None
+    return tuple(Labelling(batch=batch, epochs=min(most or epochs, epochs)) for batch, epochs in longest.items())
 
 
 def _work(

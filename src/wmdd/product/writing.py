@@ -1,14 +1,15 @@
 """Write a distilled set as a folder that `datasets`, `torchvision` and plain pyarrow read, or in a simpler format.
 
-The product folder is also a Hugging Face dataset repository: `README.md` (card), `data/` (images), `fkd/` (views and
-soft labels, if stored), `exact.safetensors` (if the method optimises more than pixels), `manifest.json` (checksums, and
-whatever else `wmdd.load` needs). The same input gives the same bytes.
+The product folder is also a Hugging Face dataset repository: `README.md` (card), `data/` (images), `fkd/` (soft labels,
+if stored: full ones with their views as Parquet, compact ones as the very files of the store, linked), `exact.safetensors` (if the
+method optimises more than pixels), `manifest.json` (checksums, and whatever else `wmdd.load` needs). The same input gives the same bytes.
 """
 
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -19,17 +20,20 @@ import pyarrow.parquet as pq
 from safetensors.torch import save
 from torch import Tensor
 
-from wmdd.artifacts.files import writing
+from wmdd.artifacts.files import link_or_copy, writing
+from wmdd.artifacts.tensors import write_tensors
+from wmdd.data.drawing import stored_tensors
 from wmdd.errors import ArtifactError, ConfigError, DataError
 from wmdd.product.card import card, preview
 from wmdd.product.checked import Flaw
 from wmdd.product.folders import ExportFormat, folder_names, replace_folder
 from wmdd.product.image_rows import check_rows, check_sums
 from wmdd.product.labels import epoch_table, list_column
-from wmdd.product.manifest import EXACT, file_entry, is_product, write_manifest
+from wmdd.product.manifest import EXACT, SHARD, file_entry, is_product, write_manifest
 from wmdd.product.png import encode_png
 from wmdd.product.reading import PortableSet, exact_tensors
-from wmdd.values import DistilledSet, SoftLabels
+from wmdd.values import DistilledSet, LazyEpochs, SoftLabels
+from wmdd.values.labels import epoch_name
 
 _FILE_BYTES = 200_000_000
 """A file of soft labels that has reached this size is closed and the next one started."""
@@ -44,8 +48,8 @@ def write_product(
     """Write the product folder, replacing an older one in its place.
 
     The new folder is written beside the old one and renamed: no half-written folder is ever visible, and a failure
-    leaves the old one untouched. If the teacher labels during training (`store == "online"`) only the views are
-    written; the teacher is not part of the product.
+    leaves the old one untouched. If the teacher labels during training (`store == "online"`) only how to draw the
+    views is written; the teacher is not part of the product.
 
     Args:
         distilled: images, labels and weights.
@@ -119,8 +123,9 @@ def _write_product(
     if exact := exact_tensors(distilled):
         (folder / EXACT).write_bytes(save(exact))
         files.append(file_entry(folder, folder / EXACT))
-    if soft_labels is not None and soft_labels.epochs:
-        files += [file_entry(folder, path, epochs=n) for path, n in _write_epochs(soft_labels, distilled, folder)]
+    if soft_labels is not None and soft_labels.epochs and soft_labels.has_files:
+        write = _write_epochs if soft_labels.store == "full" else _write_shards
+        files += [file_entry(folder, path, epochs=n) for path, n in write(soft_labels, distilled, folder)]
     _write_card(distilled, soft_labels, folder, facts)
     write_manifest(folder, {**_manifest(distilled, soft_labels), "files": files})
 
@@ -141,6 +146,9 @@ def _manifest(distilled: DistilledSet, soft_labels: SoftLabels | None) -> dict[s
             "batch": soft_labels.batch,
             "temperature": soft_labels.temperature,
             "num_epochs": len(soft_labels.epochs),
+            "redrawn": soft_labels.redrawn,
+            "pooled": soft_labels.pooled,
+            **({} if soft_labels.drawn is None else {"drawn": asdict(soft_labels.drawn)}),
         }
     return facts
 
@@ -198,6 +206,20 @@ def _write_epochs(soft_labels: SoftLabels, distilled: DistilledSet, folder: Path
                 writer.write_table(table.cast(schema), row_group_size=len(table))
                 number += 1
         yield path, number - first
+
+
+def _write_shards(soft_labels: SoftLabels, distilled: DistilledSet, folder: Path) -> Iterator[tuple[Path, int]]:
+    """Put compact labels into `fkd/`, an epoch a file; yield each file with its number of epochs."""
+    del distilled
+    (folder / "fkd").mkdir()
+    epochs = soft_labels.epochs
+    for number in range(len(epochs)):
+        path = folder / "fkd" / f"{epoch_name(number)}{SHARD}"
+        if isinstance(epochs, LazyEpochs) and epochs.file is not None:
+            link_or_copy(epochs.file(number), path)
+        else:
+            write_tensors(path, stored_tensors(epochs[number], redrawn=soft_labels.redrawn), {})
+        yield path, 1
 
 
 def _described(schema: pa.Schema, classes: Sequence[str]) -> pa.Schema:

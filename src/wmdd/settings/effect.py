@@ -29,6 +29,7 @@ _WHERE: Mapping[str, Callable[[_Flat], bool]] = {
     "recover.bn_weight": lambda s: s["recover.bn"] != "none",
     "recover.bn_first": lambda s: s["recover.bn"] != "none",
     "relabel.top_k": lambda s: s["relabel.store"] == "topk",
+    "relabel.passes": lambda s: s["relabel.store"] != "online" and s["relabel.passes"] is not None,
 }
 """Settings that count only where others say so."""
 
