@@ -22,6 +22,7 @@ from wmdd.pipeline.run_evaluation import evaluate_run
 from wmdd.pipeline.status import Status, run_status
 from wmdd.pipeline.watchers import Watcher
 from wmdd.product.reading import PortableSet, load
+from wmdd.product.conversion import export_with_labels
 from wmdd.product.writing import export_set
 from wmdd.report import predict_bench, write_bench, write_page, write_report
 from wmdd.requests.bench import BenchRequest, bench_request
@@ -224,18 +225,27 @@ def status(run: str | Path) -> Status:
     return run_status(status_request(run).run)
 
 
-def export(distilled: str | Path | DistilledSet, *, format: str, to: str | Path) -> Path:
+def export(
+    distilled: str | Path | DistilledSet,
+    *,
+    format: str,
+    to: str | Path,
+    labels: str | None = None,
+    top_k: int | None = None,
+) -> Path:
     """Write the images of a set for other programs, and return the folder; the same as `wmdd export`.
 
     Args:
         distilled: folder of a run or of the set in it, or the set that `wmdd.load` reads from it.
         format: `"imagefolder"`, `"parquet"` or `"safetensors"`; see `wmdd.product.writing.export_set`.
         to: new or empty folder.
+        labels: of `"parquet"`: `"topk"` writes the soft labels too, in 8 bits, and the folder is one for `wmdd.load`.
+        top_k: logits that are kept of each; None = as many as `relabel.top_k` has by default.
 
     Raises:
         WmddError: the input cannot be used; one line says why.
     """
-    request = export_request(_folder(distilled), _given({}, format=format, to=to))
+    request = export_request(_folder(distilled), _given({}, format=format, to=to, labels=labels, top_k=top_k))
     request.require_inputs()
     return make_export(request)
 
@@ -267,8 +277,12 @@ def make_bench(request: BenchRequest, *, watcher: Watcher | None = None, command
 def make_export(request: ExportRequest) -> Path:
     """Carry out an export; return its folder."""
     distilled = load(request.run)
+    facts = {"title": title_of(distilled.method)}
     with writing(request.to):
-        export_set(distilled, request.to, request.format, facts={"title": title_of(distilled.method)})
+        if request.top_k is None:
+            export_set(distilled, request.to, request.format, facts=facts)
+        else:
+            export_with_labels(distilled, request.to, request.top_k, facts=facts)
     return request.to
 
 

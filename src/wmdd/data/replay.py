@@ -2,7 +2,8 @@
 
 A first round shows the stored epochs as they are. Where students have more epochs than are stored
 (`SoftLabels.pooled`), every later round shows all batches of all stored epochs in one random order, a stored batch
-once, cut into epochs of as many batches. So batches stay whole, with their CutMix partners, and each is replayed equally often, give or take one.
+once, cut into epochs of as many batches. So batches stay whole, with their CutMix partners, and each is replayed
+equally often, give or take one.
 LPLD and LPQLD (arXiv:2604.18135) draw the batches of each epoch apart, from all stored ones.
 """
 

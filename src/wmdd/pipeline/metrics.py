@@ -193,11 +193,16 @@ def _costs(results: Sequence[StoredResult], evaluation: StoredResult) -> dict[st
     return {"seconds": seconds, "memory": memory}
 
 
-def product_bytes(distilled: Path) -> dict[str, int]:
-    """Return the bytes that the images, exact values among them, and the soft labels of a product take on disk."""
+def product_bytes(distilled: Path, count: int) -> dict[str, int]:
+    """Return the bytes that the images, exact values among them, and the soft labels of a product take on disk.
+
+    And those that the soft labels take for each of its `count` images.
+    """
     exact = distilled / EXACT
+    labels = sum(file.stat().st_size for file in (distilled / "fkd").glob("*"))
     return {
         "images": sum(file.stat().st_size for file in (distilled / "data").glob("*.parquet"))
         + (exact.stat().st_size if exact.exists() else 0),
-        "soft_labels": sum(file.stat().st_size for file in (distilled / "fkd").glob("*.parquet")),
+        "soft_labels": labels,
+        "soft_labels_per_image": round(labels / count),
     }

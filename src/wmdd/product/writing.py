@@ -1,8 +1,9 @@
 """Write a distilled set as a folder that `datasets`, `torchvision` and plain pyarrow read, or in a simpler format.
 
 The product folder is also a Hugging Face dataset repository: `README.md` (card), `data/` (images), `fkd/` (soft labels,
-if stored: full ones with their views as Parquet, compact ones as the very files of the store, linked), `exact.safetensors` (if the
-method optimises more than pixels), `manifest.json` (checksums, and whatever else `wmdd.load` needs). The same input gives the same bytes.
+if stored: full ones with their views as Parquet, compact ones as the very files of the store, linked),
+`exact.safetensors` (if the method optimises more than pixels), `manifest.json` (checksums, and whatever else
+`wmdd.load` needs). The same input gives the same bytes.
 """
 
 import json
@@ -26,7 +27,7 @@ from wmdd.data.drawing import stored_tensors
 from wmdd.errors import ArtifactError, ConfigError, DataError
 from wmdd.product.card import card, preview
 from wmdd.product.checked import Flaw
-from wmdd.product.folders import ExportFormat, folder_names, replace_folder
+from wmdd.product.folders import ExportFormat, folder_names, in_use, replace_folder, require_unused
 from wmdd.product.image_rows import check_rows, check_sums
 from wmdd.product.labels import epoch_table, list_column
 from wmdd.product.manifest import EXACT, SHARD, file_entry, is_product, write_manifest
@@ -63,7 +64,7 @@ def write_product(
     """
     _check(distilled)
     with writing(folder):
-        if _in_use(folder) and not is_product(folder):
+        if in_use(folder) and not is_product(folder):
             raise ArtifactError(
                 f"{folder}: will not replace what wmdd did not write; got other files; choose another folder"
             )
@@ -95,8 +96,7 @@ def export_set(
     if format not in writers:
         raise ConfigError(f"unknown export format; got {format!r}; choose one of {', '.join(writers)}")
     with writing(to, advice="make room or choose another --to"):
-        if _in_use(to):
-            raise ConfigError(f"{to}: export writes to a new or empty folder; got one in use; choose another --to")
+        require_unused(to)
         replace_folder(to, lambda work: writers[format](distilled, work))
 
 
@@ -109,10 +109,6 @@ def _check(distilled: DistilledSet) -> None:
         check_sums(distilled.weights.numpy(), ipc)
     except Flaw as flaw:
         raise DataError(f"method {distilled.method} made no distilled set; got {flaw}; mend the method") from None
-
-
-def _in_use(folder: Path) -> bool:
-    return folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
 
 
 def _write_product(

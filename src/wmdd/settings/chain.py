@@ -220,7 +220,7 @@ class RelabelSettings(Section):
     """full = all logits in fp16, and the views; topk = the largest ones in 8 bits; online = none, the teacher answers
     while students train. Under topk and online no view is stored: they are drawn again from the seed."""
     top_k: PositiveInt = 10
-    """Logits stored by `topk`, beside the mean of the rest; all, if there are no more classes."""
+    """Logits stored by `topk`, beside the mean of the rest; all, where they take no more bytes."""
     passes: PositiveInt | None = None
     """Epochs stored at most by full and topk; students replay their batches in random order. None = all epochs."""
     temperature: PositiveFloat = 20.0

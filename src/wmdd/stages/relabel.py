@@ -2,8 +2,8 @@
 
 A view is drawn from (seed, epoch, batch); with all logits it is stored (`data/views.py`), with compact ones it is drawn
 again where it is needed (`data/drawing.py`), so that a label takes little more than its largest logits. Differs from
-the reference code: CutMix partners and boxes are drawn per image; labels belong to
-images, not to batches, so a student may train with any batch size.
+the reference code: CutMix partners and boxes are drawn per image; labels belong to images, not to batches, so a student
+may train with any batch size.
 """
 
 from collections.abc import Mapping, Sequence

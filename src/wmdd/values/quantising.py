@@ -17,10 +17,10 @@ _INT16 = 32_767
 def keep_largest(views: Views, logits: Tensor, count: int) -> EpochLabels:
     """Return labels that keep the `count` largest of the `(M, C)` logits in 8 bits, and the mean of the others.
 
-    With `count` at least C all are kept, in order, and no classes need to be named.
+    All are kept, in order, if they take no more bytes than the largest with their classes.
     """
     total = logits.shape[1]
-    if count >= total:
+    if label_bytes(total, count) == label_bytes(total, total):
         codes, scale, offset = quantise(logits)
         return EpochLabels(views=views, logits=codes, scale=scale, offset=offset)
     largest, classes = logits.topk(count, dim=1)
@@ -52,12 +52,10 @@ def dequantise(codes: Tensor, scale: Tensor, offset: Tensor) -> Tensor:
 
 
 def label_bytes(classes: int, kept: int | None) -> int:
-    """Return the bytes of a view's answers: of all logits in float16 for None, else of the `kept` largest in 8 bits."""
+    """Return the bytes of a view's answers: of all logits in float16 for None, else in 8 bits, of the `kept` largest."""
     if kept is None:
         return 2 * classes
-    if kept >= classes:
-        return classes + 4
-    return kept * (3 if classes <= _INT16 else 5) + 6
+    return min(classes + 4, kept * (3 if classes <= _INT16 else 5) + 6)
 
 
 def _rounded(values: Tensor, *, down: bool) -> Tensor:
