@@ -60,7 +60,7 @@ def rows(classes: int) -> list[Row]:
 
     many = classes > 10
     wmdd = [{}, top(classes), {"passes": 31}, top(10, 31), {"passes": 10}, top(5), *([top(10)] if many else [])]
-    lpqld = [{}, top(10, 31), top(5, 31), top(5, 10), top(10, 3), *([top(classes, 31)] if many else [])]
+    lpqld = [{}, top(10, 31), top(5, 31), top(5, 10), top(10, 8), top(10, 3), *([top(classes, 31)] if many else [])]
     few = 10 if many else 5
     return [
         *(Row(relabel=settings) for settings in wmdd[:4]),

@@ -152,6 +152,7 @@ def test_a_finished_store_holds_no_saved_state(digits: Digits) -> None:
 def test_every_setting_of_a_run_is_read(digits: Digits) -> None:
     elsewhere = {
         "relabel.top_k",  # all logits are kept
+        "relabel.passes",  # of all epochs
         "squeeze.accept_weak",  # the teacher is trained here
     }
     assert set(setting_names(Recipe)) - digits.read == elsewhere

@@ -21,8 +21,8 @@ from wmdd.pipeline.run import distill as run_distill
 from wmdd.pipeline.run_evaluation import evaluate_run
 from wmdd.pipeline.status import Status, run_status
 from wmdd.pipeline.watchers import Watcher
-from wmdd.product.reading import PortableSet, load
 from wmdd.product.conversion import export_with_labels
+from wmdd.product.reading import PortableSet, load
 from wmdd.product.writing import export_set
 from wmdd.report import predict_bench, write_bench, write_page, write_report
 from wmdd.requests.bench import BenchRequest, bench_request
@@ -226,21 +226,17 @@ def status(run: str | Path) -> Status:
 
 
 def export(
-    distilled: str | Path | DistilledSet,
-    *,
-    format: str,
-    to: str | Path,
-    labels: str | None = None,
-    top_k: int | None = None,
-) -> Path:
+    distilled: str | Path | DistilledSet, *, format: str, to: str | Path, labels: str | None = None,
+    top_k: int | None = None
+) -> Path:  # fmt: skip
     """Write the images of a set for other programs, and return the folder; the same as `wmdd export`.
 
     Args:
         distilled: folder of a run or of the set in it, or the set that `wmdd.load` reads from it.
         format: `"imagefolder"`, `"parquet"` or `"safetensors"`; see `wmdd.product.writing.export_set`.
         to: new or empty folder.
-        labels: of `"parquet"`: `"topk"` writes the soft labels too, in 8 bits, and the folder is one for `wmdd.load`.
-        top_k: logits that are kept of each; None = as many as `relabel.top_k` has by default.
+        labels: of `"parquet"`: `"topk"` writes soft labels too, the `top_k` largest logits in 8 bits, for `wmdd.load`.
+        top_k: None = as many as `relabel.top_k` has by default.
 
     Raises:
         WmddError: the input cannot be used; one line says why.
@@ -278,11 +274,11 @@ def make_export(request: ExportRequest) -> Path:
     """Carry out an export; return its folder."""
     distilled = load(request.run)
     facts = {"title": title_of(distilled.method)}
+    if request.top_k is not None:
+        export_with_labels(distilled, request.to, request.top_k, facts=facts)
+        return request.to
     with writing(request.to):
-        if request.top_k is None:
-            export_set(distilled, request.to, request.format, facts=facts)
-        else:
-            export_with_labels(distilled, request.to, request.top_k, facts=facts)
+        export_set(distilled, request.to, request.format, facts=facts)
     return request.to
 
 

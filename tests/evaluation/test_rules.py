@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from wmdd.evaluation.protocols import PROTOCOLS, EvaluationProtocol, FallingTemperature, find_protocol
+from wmdd.evaluation.falling import FallingTemperature
+from wmdd.evaluation.protocols import PROTOCOLS, EvaluationProtocol, find_protocol
 from wmdd.evaluation.rules import Rules, student_rules, view_rules
 from wmdd.evaluation.students import Student
 from wmdd.settings import TrainSettings, ViewSettings

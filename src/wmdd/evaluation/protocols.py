@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from wmdd.errors import ConfigError, did_you_mean
+from wmdd.evaluation.falling import FallingTemperature
 from wmdd.settings import FULL_DSA, NO_DSA, TrainSettings, ViewSettings
 
 FULL_DATA_SET = "full data"
@@ -18,19 +19,6 @@ _POOL = "random"
 Procedure = Literal["training", "kernel", "steps"]
 """What is done with a set: students are trained on it, or take steps with the learning rates that the set has learned,
 or kernel regression on it replaces them."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FallingTemperature:
-    """The teacher's temperature, falling in steps: T(e) = max(least, T(0) factor^floor(steps e / E)) (LPQLD)."""
-
-    factor: float
-    steps: int
-    least: float
-
-    def at(self, epoch: int, epochs: int, start: float) -> float:
-        """Return T of an epoch, counted from 0, of `epochs`, that begin with T = `start`."""
-        return max(self.least, start * self.factor ** (self.steps * epoch // epochs))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

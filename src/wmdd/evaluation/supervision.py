@@ -149,10 +149,10 @@ def _mixed(targets: Tensor, distilled: DistilledSet, views: Views) -> Tensor:
     return (1 - share) * targets[views.index] + share * targets[views.partner]
 
 
-def student_loss(student: Student, supervision: Supervision, own: OwnTemperature | None = None) -> Loss:
+def student_loss(student: Student, supervision: Supervision, fitted: OwnTemperature | None = None) -> Loss:
     """Return the student's loss of logits `(B, C)` and a batch; only that of soft labels counts the images' weights.
 
-    `own` is the student's temperature where the protocol has it fitted; None = the teacher's.
+    `fitted` is the student's temperature where the protocol has it fitted; None = the teacher's.
 
     Fixed targets are fitted by squared error: they need not be probabilities, and keeping only their largest entry (as
     DC-BENCH does) loses what was learned about the others.
@@ -164,9 +164,10 @@ def student_loss(student: Student, supervision: Supervision, own: OwnTemperature
         if batch.stretch:
             return label_loss(logits, batch.targets, protocol.stretch_smoothing)
         if protocol.loss == "kl":
-            fitted = None if own is None else own.value
             temperature = batch.temperature or student.temperature
-            return distillation_loss(logits, batch.targets, batch.weights, temperature, fitted)
+            return distillation_loss(
+                logits, batch.targets, batch.weights, temperature, None if fitted is None else fitted.value
+            )
         return logit_loss(logits, batch.targets, batch.weights)
 
     def both(logits: Tensor, batch: Batch) -> Tensor:

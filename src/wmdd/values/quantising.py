@@ -52,7 +52,7 @@ def dequantise(codes: Tensor, scale: Tensor, offset: Tensor) -> Tensor:
 
 
 def label_bytes(classes: int, kept: int | None) -> int:
-    """Return the bytes of a view's answers: of all logits in float16 for None, else in 8 bits, of the `kept` largest."""
+    """Return bytes of a view's answers: of all logits in float16 for None, else in 8 bits, of the `kept` largest."""
     if kept is None:
         return 2 * classes
     return min(classes + 4, kept * (3 if classes <= _INT16 else 5) + 6)
