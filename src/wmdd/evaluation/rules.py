@@ -80,12 +80,17 @@ def _rate(training: TrainSettings) -> str:
 def _views(student: Student, product: SoftLabels | None, side: int) -> str:
     protocol = student.protocol
     if student.replays is not None and student.replays is product:
-        return f"those of config fkd, {_order(student.replays)}"
+        return f"those of {_place(student.replays)}, {_order(student.replays)}"
     tiles = f"{protocol.tiles} x {protocol.tiles} tiles"
     shuffle = f"the {tiles} of an image in random places, then " if protocol.tiles > 1 else ""
     groups = ", ".join(strategy_groups(protocol.dsa))
     dsa = f", then DSA: one of {groups} for each batch, with parameters for each image" if groups else ""
     return shuffle + view_rules(student.views, side) + dsa
+
+
+def _place(product: SoftLabels) -> str:
+    """Return where the labels of the product are: tables are a config of the data set, and have the views."""
+    return "config fkd" if product.store == "full" else "the set's soft labels"
 
 
 def _order(labels: SoftLabels) -> str:
@@ -169,7 +174,11 @@ def _stretch(student: Student) -> str:
 def _answers(student: Student, product: SoftLabels | None) -> str:
     protocol = student.protocol
     if student.replays is not None:
-        where = " in config fkd" if student.replays is product else f" of each view, {_kept(student.replays)}"
+        where = (
+            f" in {_place(student.replays)}"
+            if student.replays is product
+            else f" of each view, {_kept(student.replays)}"
+        )
         return f"the teacher's logits{where}"
     batch = ", its BatchNorm layers normalising by the batch" if protocol.batch_statistics else ""
     return f"the teacher's logits of each view, computed while training{batch}"
