@@ -152,7 +152,6 @@ def test_a_finished_store_holds_no_saved_state(digits: Digits) -> None:
 def test_every_setting_of_a_run_is_read(digits: Digits) -> None:
     elsewhere = {
         "relabel.top_k",  # all logits are kept
-        "relabel.passes",  # of all epochs
         "squeeze.accept_weak",  # the teacher is trained here
     }
     assert set(setting_names(Recipe)) - digits.read == elsewhere
@@ -178,6 +177,7 @@ def test_the_schema_of_metrics(digits: Digits) -> None:
     assert metrics["bytes"] == {
         "images": sum(file.stat().st_size for file in data.iterdir()),
         "soft_labels": sum(file.stat().st_size for file in labels.iterdir()),
+        "soft_labels_per_image": round(sum(file.stat().st_size for file in labels.iterdir()) / 20),
     }
     assert metrics["run"]["command"] == "typed"
     assert (metrics["run"]["method"], metrics["run"]["ipc"], metrics["run"]["seed"]) == ("wmdd", 2, 0)
