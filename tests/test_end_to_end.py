@@ -177,6 +177,7 @@ def test_the_schema_of_metrics(digits: Digits) -> None:
     assert metrics["bytes"] == {
         "images": sum(file.stat().st_size for file in data.iterdir()),
         "soft_labels": sum(file.stat().st_size for file in labels.iterdir()),
+        "soft_labels_per_image": round(sum(file.stat().st_size for file in labels.iterdir()) / 20),
     }
     assert metrics["run"]["command"] == "typed"
     assert (metrics["run"]["method"], metrics["run"]["ipc"], metrics["run"]["seed"]) == ("wmdd", 2, 0)

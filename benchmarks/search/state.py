@@ -12,7 +12,7 @@ from benchmarks.search.variants import WMDD, Variant
 from wmdd.artifacts.files import make_folder, write_json
 from wmdd.artifacts.parsing import read_as
 from wmdd.errors import ArtifactError
-from wmdd.evaluation.protocols import CEILING_SET
+from wmdd.evaluation.real_names import CEILING_SET
 from wmdd.evaluation.rows import BASELINE, Conditions, conditions_of, number
 
 SCHEMA = 1

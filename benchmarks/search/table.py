@@ -14,7 +14,7 @@ from wmdd.errors import ConfigError
 from wmdd.evaluation.differences import Difference, difference, signed
 from wmdd.evaluation.gap import gap_share
 from wmdd.evaluation.prediction import correlate
-from wmdd.evaluation.protocols import CEILING_SET
+from wmdd.evaluation.real_names import CEILING_SET
 from wmdd.evaluation.rows import BASELINE, sets_of, summarise
 from wmdd.report.bench import summary
 

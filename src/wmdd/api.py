@@ -268,26 +268,27 @@ def report(run: str | Path) -> Path:
 
 
 def status(run: str | Path) -> Status:
-    """Return how far a run or a bench has come; the same as `wmdd status`.
-
-    Raises:
-        WmddError: it is not the folder of one; one line says why.
-    """
+    """Return how far a run or a bench has come, or raise `WmddError`; the same as `wmdd status`."""
     return run_status(status_request(run).run)
 
 
-def export(distilled: str | Path | DistilledSet, *, format: str, to: str | Path) -> Path:
+def export(
+    distilled: str | Path | DistilledSet, *, format: str, to: str | Path, labels: str | None = None,
+    top_k: int | None = None
+) -> Path:  # fmt: skip
     """Write the images of a set for other programs, and return the folder; the same as `wmdd export`.
 
     Args:
         distilled: folder of a run or of the set in it, or the set that `wmdd.load` reads from it.
         format: `"imagefolder"`, `"parquet"` or `"safetensors"`; see `wmdd.product.writing.export_set`.
         to: new or empty folder.
+        labels: of `"parquet"`: `"topk"` writes soft labels too, the `top_k` largest logits in 8 bits, for `wmdd.load`.
+        top_k: None = as many as `relabel.top_k` has by default.
 
     Raises:
         WmddError: the input cannot be used; one line says why.
     """
-    request = export_request(folder_of(distilled), _given({}, format=format, to=to))
+    request = export_request(folder_of(distilled), _given({}, format=format, to=to, labels=labels, top_k=top_k))
     request.require_inputs()
     return make_export(request)
 

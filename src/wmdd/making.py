@@ -12,6 +12,7 @@ from wmdd.pipeline.run import distill as run_distill
 from wmdd.pipeline.run_evaluation import evaluate_run
 from wmdd.pipeline.watchers import Watcher
 from wmdd.pipeline.worth import measure_worth
+from wmdd.product.conversion import export_with_labels
 from wmdd.product.reading import load
 from wmdd.product.writing import export_set
 from wmdd.report import write_bench, write_report
@@ -60,6 +61,10 @@ def make_bench(request: BenchRequest, *, watcher: Watcher | None = None, command
 def make_export(request: ExportRequest) -> Path:
     """Carry out an export; return its folder."""
     distilled = load(request.run)
+    facts = {"title": title_of(distilled.method)}
+    if request.top_k is not None:
+        export_with_labels(distilled, request.to, request.top_k, facts=facts)
+        return request.to
     with writing(request.to):
-        export_set(distilled, request.to, request.format, facts={"title": title_of(distilled.method)})
+        export_set(distilled, request.to, request.format, facts=facts)
     return request.to

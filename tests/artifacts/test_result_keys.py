@@ -26,6 +26,7 @@ SECTIONS = (
 OTHERS: dict[tuple[type[Section], str], Any] = {
     (EvaluateSettings, "epochs"): 3,
     (EvaluateSettings, "references"): ("random",),
+    (RelabelSettings, "passes"): 3,
     (SqueezeSettings, "mean"): ("imagenet",),
     (SqueezeSettings, "std"): ("imagenet",),
 }

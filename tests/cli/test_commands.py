@@ -53,7 +53,8 @@ mtt.gradient kip.iterations kip.lr kip.batch kip.learn_labels
 mmd.kernel gvbsm.teachers gvbsm.weight gvbsm.first gvbsm.ema gvbsm.drop gvbsm.density gvbsm.temperature
 scdd.epochs scdd.batch scdd.lr scdd.weight_decay scdd.temperature scdd.projection scdd.crop_min scdd.flip scdd.color
 scdd.probe_epochs scdd.probe_lr
-relabel.teachers relabel.store relabel.top_k relabel.temperature relabel.crop_min relabel.flip relabel.cutmix
+relabel.teachers relabel.store relabel.top_k relabel.passes relabel.temperature relabel.crop_min relabel.flip
+relabel.cutmix
 evaluate.students evaluate.protocols evaluate.seeds evaluate.labels evaluate.references evaluate.epochs evaluate.tests
 evaluate.full_data
 """

@@ -7,7 +7,7 @@ from seeded import seeded
 
 from wmdd.evaluation.comparison import blocks, comparisons
 from wmdd.evaluation.gap import gap_share
-from wmdd.evaluation.protocols import CEILING_SET, pool_multiple
+from wmdd.evaluation.real_names import CEILING_SET, pool_multiple
 from wmdd.evaluation.rows import Row, summarise
 
 

@@ -209,7 +209,7 @@ def test_the_same_seed_gives_the_same_score(
     assert first.rows == second.rows
 
 
-@pytest.mark.parametrize("protocol", ["wmdd", "rded"])
+@pytest.mark.parametrize("protocol", ["wmdd", "rded", "lpqld"])
 @pytest.mark.parametrize("killed_after", [1, 2, 3])
 def test_killed_in_the_middle_of_a_student_and_resumed_equals_unbroken(
     protocol: str, killed_after: int, records: tuple[Any, ...]

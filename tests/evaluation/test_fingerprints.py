@@ -55,7 +55,7 @@ def test_a_protocol_as_it_stands_departs_in_nothing(make_student: Callable[..., 
         ({"flip": False, "cutmix": 0.0}, "soft", "no flips, no CutMix"),
         ({"temperature": 4.0}, "soft", "temperature 4"),
         ({"temperature": 4.0}, "hard", ""),
-        ({"store": "topk", "top_k": 2}, "soft", "2 largest logits"),
+        ({"store": "topk", "top_k": 2}, "soft", "8 bits"),
         ({"store": "online"}, "soft", ""),
     ],
 )

@@ -15,7 +15,7 @@ from wmdd.context import Context
 from wmdd.data.real_sets import random_positions
 from wmdd.errors import DataError
 from wmdd.evaluation.pools import Pool
-from wmdd.evaluation.protocols import CEILING_SET, pool_set
+from wmdd.evaluation.real_names import CEILING_SET, pool_set
 from wmdd.methods.random.distill import pick_random
 from wmdd.settings import EvaluateSettings, NoSettings, RelabelSettings
 from wmdd.stages.evaluate import evaluate

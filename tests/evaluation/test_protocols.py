@@ -70,12 +70,12 @@ def test_published_numbers() -> None:
     assert of_sgd == {"dc", "dc_plain", "own", "kernel"}
     kinds = ("stored", "online", "hard")
     assert {kind: {each.name for each in PROTOCOLS.values() if each.labels == kind} for kind in kinds} == {
-        "stored": {"wmdd", "sre2l", "cda", "gvbsm"},
+        "stored": {"wmdd", "sre2l", "cda", "gvbsm", "lpqld", "hald"},
         "online": {"rded", "rded_mosaic", "edc", "fadrm", "rd3", "cim"},
         "hard": {"hard", "dc", "dc_plain", "own", "kernel"},
     }
     half = {name for name, protocol in PROTOCOLS.items() if protocol.training.zeta == 2}
-    assert half == {"rded", "rded_mosaic", "edc", "fadrm"}
+    assert half == {"rded", "rded_mosaic", "edc", "fadrm", "hald"}
     squared = {name: protocol.class_weight for name, protocol in PROTOCOLS.items() if protocol.loss == "mse"}
     assert squared == {"gvbsm": 0.1, "edc": 0.025, "cim": 0.0}
     assert {name: protocol.tiles for name, protocol in PROTOCOLS.items() if protocol.tiles > 1} == {
@@ -84,6 +84,24 @@ def test_published_numbers() -> None:
     assert PROTOCOLS["edc"].training.ema == 0.99
     assert [name for name, protocol in PROTOCOLS.items() if protocol.batch_statistics] == ["fadrm"]
     assert {name for name, protocol in PROTOCOLS.items() if protocol.dsa != "none"} == {"cim", "dc", "own"}
+
+
+def test_lpqlds_temperature_falls_as_published() -> None:
+    lpqld = PROTOCOLS["lpqld"]
+    found = [lpqld.temperature_in(30 * step, 300, 20.0) for step in range(10)]
+    assert found == pytest.approx([20, 14, 9.8, 6.86, 4.802, 3.3614, 2.35298, 2, 2, 2])
+    assert lpqld.temperature_in(29, 300, 20.0) == 20
+    assert [lpqld.temperature_in(epoch, 20, 20.0) for epoch in (0, 1, 2)] == pytest.approx([20, 20, 14])
+
+
+def test_halds_middle_half_has_hard_labels() -> None:
+    hald = PROTOCOLS["hald"]
+    assert [epoch for epoch in range(300) if hald.is_hard(epoch, 300)] == list(range(75, 225))
+    assert hald.soft_epochs(300, 300) == 150
+    assert hald.soft_epochs(230, 300) == 80
+    assert hald.epochs_for(150, 300) == 300
+    assert hald.epochs_for(20, 300) == max(n for n in range(1, 301) if hald.soft_epochs(n, n) <= 20)
+    assert PROTOCOLS["wmdd"].epochs_for(7, 300) == 7
 
 
 def test_an_unknown_name_is_one_line_with_the_nearest() -> None:

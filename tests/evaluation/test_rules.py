@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from wmdd.evaluation.falling import FallingTemperature
 from wmdd.evaluation.protocols import PROTOCOLS, EvaluationProtocol, find_protocol
 from wmdd.evaluation.rules import Rules, student_rules, view_rules
 from wmdd.evaluation.students import Student
@@ -87,14 +88,20 @@ FIELDS: dict[str, Any] = {
     "dsa": "crop_flip",
     "tiles": 2,
     "batch_statistics": True,
+    "falling": FallingTemperature(factor=0.5, steps=4, least=1.0),
+    "fitted": True,
+    "stretch": (0.25, 0.75),
+    "stretch_smoothing": 0.5,
 }
+BASES = {"stretch_smoothing": "hald"}
+"""Field → a protocol on which it shows; `rded` for all others."""
 ELSEWHERE = {"name", "summary", "source", "training", "batches", "many_classes", "learned_rate", "procedure"}
 """Fields that are resolved into a student's training, or that name the protocol."""
 
 
 @pytest.mark.parametrize("field", [field.name for field in fields(EvaluationProtocol)])
 def test_every_field_of_a_protocol_shows(field: str) -> None:
-    base = find_protocol("rded")
+    base = find_protocol(BASES.get(field, "rded"))
     if field not in ELSEWHERE:
         assert rules(student(replace(base, **{field: FIELDS[field]}))) != rules(student(base))
 

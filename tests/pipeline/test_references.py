@@ -11,7 +11,7 @@ import wmdd
 from wmdd.artifacts.folder import Store
 from wmdd.data.sources.opening import open_data
 from wmdd.evaluation.comparison import blocks
-from wmdd.evaluation.protocols import CEILING_SET
+from wmdd.evaluation.real_names import CEILING_SET
 from wmdd.evaluation.references import reference_methods, with_ceiling
 from wmdd.methods.catalogue import complete, recipe_for
 from wmdd.pipeline.bench_recipe import BenchRecipe, cells

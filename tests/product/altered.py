@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import torch
 
 from wmdd.data.views import epoch_views
+from wmdd.product.labels import epoch_table, list_column
 from wmdd.product.manifest import file_entry, write_manifest
 from wmdd.product.writing import write_product
 from wmdd.settings import ViewSettings
@@ -65,6 +66,25 @@ def written(folder: Path, store: str = "full") -> Path:
     """Write the set to `folder` and return it."""
     write_product(drawn_set(), drawn_labels(store), folder, facts={})
     return folder
+
+
+def written_before(folder: Path, store: str) -> Path:
+    """Write the set as it was before labels were compact: every store as a table, `topk` in 16 bits beside a rest."""
+    labels = drawn_labels(store)
+    write_product(drawn_set(), drawn_labels("full"), folder, facts={})
+    with pq.ParquetWriter(folder / LABELS, _table_before(0, labels.epochs[0]).schema) as writer:
+        for number, epoch in enumerate(labels.epochs):
+            writer.write_table(_table_before(number, epoch), row_group_size=COUNT)
+    reseal(folder, store=store)
+    return folder
+
+
+def _table_before(number: int, epoch: EpochLabels) -> pa.Table:
+    table = epoch_table(number, epoch)
+    if epoch.classes is None or epoch.rest is None:
+        return table
+    table = table.append_column("classes", list_column(epoch.classes.int()))
+    return table.append_column("rest", pa.array(epoch.rest.numpy()))
 
 
 def reseal(folder: Path, **facts: Any) -> None:

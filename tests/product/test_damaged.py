@@ -11,10 +11,23 @@ from typing import Any
 import pyarrow as pa
 import pytest
 import torch
-from altered import CLASSES, COUNT, IMAGES, LABELS, alter_table, reseal, with_column, with_value, written
+from altered import (
+    CLASSES,
+    COUNT,
+    IMAGES,
+    LABELS,
+    alter_table,
+    drawn_labels,
+    reseal,
+    with_column,
+    with_value,
+    written,
+    written_before,
+)
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from wmdd.data.drawing import same_views
 from wmdd.errors import ArtifactError
 from wmdd.product.manifest import EXACT
 from wmdd.product.reading import load
@@ -148,7 +161,7 @@ def test_an_image_must_be_in_an_epoch_once(tmp_path: Path) -> None:
     ],
 )
 def test_the_largest_logits_are_checked(column: str, value: Any, said: str, tmp_path: Path) -> None:
-    folder = written(tmp_path / "set", "topk")
+    folder = written_before(tmp_path / "set", "topk")
     alter_table(folder, LABELS, lambda table: with_value(table, column, 1, value))
     assert said in refusal(lambda: every_epoch(folder))
 
@@ -305,6 +318,16 @@ def test_links_within_the_set_and_to_it_are_followed(tmp_path: Path) -> None:
     (folder / IMAGES).symlink_to("real")
     (tmp_path / "link").symlink_to(folder)
     every_epoch(tmp_path / "link")
+
+
+@pytest.mark.parametrize("store", ["topk", "online"])
+def test_sets_of_before_compact_labels_are_read(store: str, tmp_path: Path) -> None:
+    found = load(written_before(tmp_path / "set", store)).soft_labels
+    assert found is not None
+    for epoch, expected in zip(found.epochs, drawn_labels(store).epochs, strict=True):
+        assert same_views(epoch.views, expected.views)
+        assert epoch.answers().keys() == expected.answers().keys()
+        assert all(torch.equal(value, expected.answers()[name]) for name, value in epoch.answers().items())
 
 
 def test_topk_of_few_classes_keeps_all_logits(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def test_png_of_five_channels_is_refused() -> None:
         encode_png(torch.zeros(5, 2, 2, dtype=torch.uint8))
 
 
-@pytest.mark.parametrize("store", ["full", "topk", "online"])
+@pytest.mark.parametrize("store", ["full", "online"])
 def test_table_of_an_epoch_comes_back(store: str) -> None:
     epoch = make_epoch(1, store)
     assert same_epoch(epoch_from_table(epoch_table(1, epoch)), epoch)

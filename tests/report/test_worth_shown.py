@@ -12,7 +12,7 @@ from bench_results import score as cell_score
 from run_folders import make_metrics, score
 
 from wmdd.cli.render import show_scores
-from wmdd.evaluation.protocols import CEILING_SET
+from wmdd.evaluation.real_names import CEILING_SET
 from wmdd.report.bench import summary
 from wmdd.report.bench_page import render_bench
 from wmdd.report.page import write_report

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -86,6 +87,18 @@ def write_bytes(path: Path, data: bytes) -> None:
     """
     with replacing(path) as temporary, temporary.open("wb") as file:
         file.write(data)
+
+
+def link_or_copy(source: Path, path: Path) -> None:
+    """Give a file a second name, or a copy where the file system has no links, or not between the two places.
+
+    Only for files that are replaced, never changed. Raises what `writing` raises.
+    """
+    with writing(path):
+        try:
+            path.hardlink_to(source)
+        except OSError:
+            shutil.copyfile(source, path)
 
 
 def fsync_folder(folder: Path) -> None:

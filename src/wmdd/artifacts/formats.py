@@ -18,9 +18,11 @@ from wmdd.artifacts.files import write_json
 from wmdd.artifacts.parsing import read_as
 from wmdd.artifacts.sums import damaged
 from wmdd.artifacts.tensors import mapped_tensor, read_tensors, write_tensors
+from wmdd.data.drawing import draw_again, labels_of, stored_tensors
 from wmdd.values import (
     ClassFeatures,
     ClassStatistics,
+    DrawnViews,
     EpochLabels,
     LazyEpochs,
     SoftLabels,
@@ -58,7 +60,7 @@ def write_record(record: Any, folder: Path, *, units: Path | None = None) -> Non
         plain[mapped] = list(values.shape)
     if isinstance(record, SoftLabels):
         plain["epochs"] = len(record.epochs)
-        for number in range(len(record.epochs)):
+        for number in range(len(record.epochs) if record.has_files else 0):
             _write_epoch(record, number, folder, units)
     write_tensors(folder / "tensors.safetensors", tensors, {})
     write_json(folder / "record.json", plain)
@@ -76,12 +78,6 @@ def read_record(kind: type[Record], folder: Path, *, check: Callable[[Path], Non
         check(path)
         return read_tensors(path)[0]
 
-    def epoch_of(number: int) -> EpochLabels:
-        try:
-            return EpochLabels.of(tensors_of(epoch_name(number)))
-        except KeyError as error:
-            raise damaged(folder / f"{epoch_name(number)}.safetensors", f"no {error}") from None
-
     check(folder / "record.json")
     plain = read_as(_plain_fields(kind), folder / "record.json", advice=f"remove {folder} and run again")
     values = {part.name: getattr(plain, part.name) for part in fields(plain) if part.name not in {"type", "format"}}
@@ -96,7 +92,7 @@ def read_record(kind: type[Record], folder: Path, *, check: Callable[[Path], Non
         check(folder / f"{mapped}.safetensors")
         values[mapped] = mapped_tensor(folder / f"{mapped}.safetensors", mapped, tuple(values[mapped]), make=False)
     if kind is SoftLabels:
-        values["epochs"] = LazyEpochs(values["epochs"], epoch_of)
+        values["epochs"] = _epochs(values, folder, tensors_of)
     try:
         return kind(**values)
     except TypeError as error:  # tensors of other names
@@ -114,7 +110,27 @@ def _write_epoch(record: SoftLabels, number: int, folder: Path, units: Path | No
     if units is not None and (units / name).exists():
         (units / name).replace(folder / name)
     else:
-        write_tensors(folder / name, record.epochs[number].tensors(), {})
+        write_tensors(folder / name, stored_tensors(record.epochs[number], redrawn=record.redrawn), {})
+
+
+def _epochs(values: Mapping[str, Any], folder: Path, tensors_of: Callable[[str], dict[str, Tensor]]) -> LazyEpochs:
+    """Return the epochs of the soft labels with these fields; `tensors_of` reads a file by its name."""
+    drawn: DrawnViews | None = values["drawn"]
+    images, batch, redrawn = len(values["plain"]), values["batch"], values["redrawn"]
+
+    def file(number: int) -> Path:
+        return folder / f"{epoch_name(number)}.safetensors"
+
+    def read(number: int) -> EpochLabels:
+        views = draw_again(drawn, number, count=images, batch=batch) if redrawn and drawn is not None else None
+        if views is not None and values["store"] == "online":
+            return EpochLabels(views=views, logits=None)
+        try:
+            return labels_of(tensors_of(epoch_name(number)), views)
+        except KeyError as error:
+            raise damaged(file(number), f"no {error}") from None
+
+    return LazyEpochs(values["epochs"], read, file=file)
 
 
 def _pack(name: str, value: Any, plain: dict[str, Any], tensors: dict[str, Tensor]) -> None:

@@ -22,7 +22,7 @@ wmdd shrinks an image-classification data set to a few synthetic images per clas
   wmdd predict  BENCH                     which losses of its sets predict what students reach (needs `bench --losses`)
   wmdd report   RUN                       write RUN/report.html again; of a bench, its tables and its page
   wmdd status   RUN                       how far a run has come
-  wmdd export   RUN --format imagefolder|parquet|safetensors --to DIR
+  wmdd export   RUN --format imagefolder|parquet|safetensors --to DIR [--labels topk] [--top-k N]
   wmdd list     methods|recipes|protocols|models|data
   wmdd doctor                             what this machine has and what is missing
   wmdd version                            which wmdd this is

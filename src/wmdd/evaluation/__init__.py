@@ -7,6 +7,7 @@
    `teaching`: students go through their procedure and are tested; what comes out is a score with its rules.
 5. `accuracy`: top-1 and top-5 on the real validation images, for students and teachers alike.
    `trials`: whether a teacher from outside answers as it should: normalisation, class order, chance.
+   `references` and `real_names`: what stands beside a set, and how scores call it; `pools`: what its students see.
 6. `rows`: from scores to rows: mean over sets, spread between them, numbers of sets and students.
    `differences`: how far two groups of students are apart, paired by seeds, and how well that is known.
    `comparison`: comparable rows beside each other: which are level with the highest, which above random images.

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from wmdd.evaluation.differences import Difference, difference
 from wmdd.evaluation.exchange import ExchangeRate, exchange_rate
 from wmdd.evaluation.gap import GapShare, gap_share
-from wmdd.evaluation.protocols import CEILING_SET, is_pool, pool_multiple
+from wmdd.evaluation.real_names import CEILING_SET, is_pool, pool_multiple
 from wmdd.evaluation.rows import BASELINE, Conditions, Row, Scores, grouped, summarise
 
 

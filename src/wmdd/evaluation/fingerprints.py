@@ -31,6 +31,7 @@ def fingerprint(student: Student, distilled: DistilledSet, teachers: str) -> str
     protocol = student.protocol
     training = protocol.settings(distilled.ipc, len(distilled.classes), student.training.epochs)
     rules: dict[str, Any] = {name: value for name, value in asdict(protocol).items() if name not in _WORDS}
+    rules = {name: value for name, value in rules.items() if name not in _LATER or value != _LATER[name]}
     rules |= {
         "training": training.model_dump(),
         "views": student.views.model_dump(),
@@ -41,12 +42,14 @@ def fingerprint(student: Student, distilled: DistilledSet, teachers: str) -> str
         "inputs": [len(distilled.classes), *distilled.images.shape[1:]],
     }
     if student.labels == "soft":
-        rules |= {"temperature": student.temperature, "kept": _kept(student)}
+        rules |= {"temperature": student.temperature, "kept": _kept(student), **_compact(student)}
     return sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()[:_DIGITS]
 
 
 _WORDS = {"name", "summary", "source", "training", "views", "batches", "many_classes"}
 """Fields of a protocol that are words, or whose outcome counts in place of them."""
+_LATER: dict[str, Any] = {"falling": None, "fitted": False, "stretch": None, "stretch_smoothing": 0.0}
+"""Fields that came later, with the values at which they leave earlier fingerprints as they are."""
 
 
 def departures(student: Student) -> str:
@@ -61,6 +64,7 @@ def departures(student: Student) -> str:
             words.append(f"temperature {student.temperature:g}")
         if (kept := _kept(student)) is not None:
             words.append(f"{kept} largest logits")
+        words += [f"{value} {name}" for name, value in _compact(student).items()]
     return ", ".join(words)
 
 
@@ -108,6 +112,16 @@ def _kept(student: Student) -> int | None:
     """Return how many logits of a view were kept; None = all."""
     classes = student.replays.epochs[0].classes if student.replays is not None and student.replays.epochs else None
     return None if classes is None else int(classes.shape[1])
+
+
+def _compact(student: Student) -> dict[str, int]:
+    """Return in numbers how stored labels are less than full: bits of a logit, and epochs from which all are drawn."""
+    labels = student.replays
+    if labels is None or not labels.epochs:
+        return {}
+    bits = {} if labels.epochs[0].scale is None else {"bits": 8}
+    fewer = labels.pooled and len(labels.epochs) < student.protocol.soft_epochs(*2 * (student.training.epochs,))
+    return bits | ({"stored epochs": len(labels.epochs)} if fewer else {})
 
 
 def _bytes(values: Tensor) -> bytes:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from wmdd.context import Context
 from wmdd.data.real_sets import random_positions, real_set
-from wmdd.evaluation.protocols import pool_set
+from wmdd.evaluation.real_names import pool_set
 from wmdd.values import DistilledSet, ImageSet, Teacher
 
 

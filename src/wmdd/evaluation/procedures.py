@@ -9,6 +9,7 @@ from wmdd.context import Context
 from wmdd.data.inputs import distilled_inputs
 from wmdd.data.loading import batch_spans
 from wmdd.errors import ConfigError
+from wmdd.evaluation.own_temperature import OwnTemperature
 from wmdd.evaluation.protocols import Procedure
 from wmdd.evaluation.students import Student
 from wmdd.evaluation.supervision import StudentBatches, Supervision, student_loss
@@ -31,13 +32,16 @@ def train(student: Student, supervision: Supervision, test: Test, ctx: Context) 
     Raises:
         ConfigError: the architecture is unknown.
     """
+    own = OwnTemperature(student.temperature) if student.protocol.fitted and student.labels == "soft" else None
     task = Task(
         name=student.name,
         steps=len(batch_spans(len(supervision.distilled.labels), student.training.batch)),
         batches=StudentBatches(student, supervision, ctx),
-        loss=student_loss(student, supervision),
+        loss=student_loss(student, supervision, own),
         test=test,
         tests=student.tests,
+        carried={} if own is None else own.carried,
+        after=None if own is None else own.follow,
     )
     return fit(_fresh(student, supervision, ctx), task, student.training, ctx=ctx).history
 

@@ -3,18 +3,12 @@
 Each protocol names its source; docs/protocols.md says what each is for. All report accuracy after the last epoch.
 """
 
-import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from wmdd.errors import ConfigError, did_you_mean
+from wmdd.evaluation.falling import FallingTemperature
 from wmdd.settings import FULL_DSA, NO_DSA, TrainSettings, ViewSettings
-
-FULL_DATA_SET = "full data"
-"""The `set` in scores of students trained on all real images, as the teacher is trained."""
-CEILING_SET = "all real images"
-"""The `set` in scores of students that learn from all real images under the rules of a distilled set: the ceiling."""
-_POOL = "random"
 
 Procedure = Literal["training", "kernel", "steps"]
 """What is done with a set: students are trained on it, or take steps with the learning rates that the set has learned,
@@ -40,6 +34,14 @@ class EvaluationProtocol:
     loss: Literal["kl", "mse"] = "kl"
     """Loss of soft labels: divergence at `temperature`, or mean squared error of the logits."""
     temperature: float = 20.0
+    falling: FallingTemperature | None = None
+    """How the teacher's temperature falls from there; None = it stays."""
+    fitted: bool = False
+    """Whether the student has a temperature of its own, fitted after each epoch (`own_temperature`)."""
+    stretch: tuple[float, float] | None = None
+    """Shares of the epochs between which students of soft labels learn from the classes, under fresh views."""
+    stretch_smoothing: float = 0.0
+    """Label smoothing of that stretch."""
     class_weight: float = 0.0
     """Weight of the cross-entropy with the classes that is added to the loss of soft labels."""
     dsa: str = NO_DSA
@@ -59,6 +61,23 @@ class EvaluationProtocol:
         if num_classes >= 100:
             size *= self.many_classes
         return min(size, ipc * num_classes)
+
+    def temperature_in(self, epoch: int, epochs: int, start: float) -> float:
+        """Return the teacher's temperature in an epoch, counted from 0, if it is `start` in the first."""
+        return start if self.falling is None else self.falling.at(epoch, epochs, start)
+
+    def is_hard(self, epoch: int, epochs: int) -> bool:
+        """Return whether an epoch, counted from 0, is of the stretch with hard labels."""
+        first, last = self.stretch or (0.0, 0.0)
+        return round(first * epochs) <= epoch < round(last * epochs)
+
+    def soft_epochs(self, before: int, epochs: int) -> int:
+        """Return the number of epochs with soft labels among those before epoch `before` of `epochs`."""
+        return sum(not self.is_hard(epoch, epochs) for epoch in range(before))
+
+    def epochs_for(self, stored: int, epochs: int) -> int:
+        """Return the largest number of epochs, `epochs` at most, for whose soft labels `stored` ones are enough."""
+        return next((n for n in range(epochs, 0, -1) if self.soft_epochs(n, n) <= stored), stored)
 
     def settings(self, ipc: int, num_classes: int, epochs: int | None = None) -> TrainSettings:
         """Return the training settings for such a set; `epochs`, if given, replaces the protocol's."""
@@ -116,6 +135,29 @@ _SOFT = (
         batches=((_ALWAYS, 1024),),
         loss="mse",
         class_weight=0.1,
+    ),
+    replace(
+        _WMDD,
+        name="lpqld",
+        summary="300 epochs, batch 128, stored labels, teacher's temperature falling from 20 to 2, the student's own "
+        "fitted after each epoch",
+        source="LPQLD (arXiv:2604.18135), its script for ImageNet-1k with relabel.passes 31 and the top 100, 50 or 10 "
+        "logits; a guess: the fit is to the last batch's logits as they were trained on",
+        batches=((_ALWAYS, 128),),
+        falling=FallingTemperature(factor=0.7, steps=10, least=2.0),
+        fitted=True,
+    ),
+    replace(
+        _WMDD,
+        name="hald",
+        summary="300 epochs, batch 16, half cosine (zeta 2), stored labels for the first and the last quarter, "
+        "the classes with label smoothing 0.8 between",
+        source="HALD (arXiv:2512.15647), rate 1e-3 and zeta 2 of those it has by IPC: a guess which; its teacher "
+        "normalises by its batches, this one does not",
+        training=_ADAMW.with_(zeta=2.0),
+        batches=((_ALWAYS, 16),),
+        stretch=(0.25, 0.75),
+        stretch_smoothing=0.8,
     ),
     _RDED,
     replace(
@@ -221,27 +263,6 @@ _HARD = (
         procedure="kernel",
     ),
 )
-
-
-def pool_set(per_class: int | None, ipc: int) -> str:
-    """Return the `set` in scores of students of a pool of `per_class` random real images, or of all for None.
-
-    Their number is said in units of the `ipc` that a distilled set has: `"random ×3"`.
-    """
-    return CEILING_SET if per_class is None else f"{_POOL} ×{per_class / ipc:g}"
-
-
-def pool_multiple(name: str) -> float | None:
-    """Return r of a pool called `random ×r`; None for all real images, and for sets that are no pools."""
-    head, _, number = name.partition(" ×")
-    if head != _POOL or re.fullmatch(r"[0-9]{1,9}([.][0-9]{1,9})?", number) is None:
-        return None
-    return float(number) or None
-
-
-def is_pool(name: str) -> bool:
-    """Return whether scores of this `set` are of a pool of real images: a reference, no competitor."""
-    return name == CEILING_SET or name.startswith(f"{_POOL} ×")
 
 
 PROTOCOLS: dict[str, EvaluationProtocol] = {protocol.name: protocol for protocol in (*_SOFT, *_HARD)}

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from wmdd.evaluation.protocols import is_pool
+from wmdd.evaluation.real_names import is_pool
 from wmdd.evaluation.rows import Conditions, Scores, number, summarise
 
 AUGMENTED = {"dc": "dc_plain"}

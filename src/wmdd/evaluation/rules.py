@@ -80,12 +80,32 @@ def _rate(training: TrainSettings) -> str:
 def _views(student: Student, product: SoftLabels | None, side: int) -> str:
     protocol = student.protocol
     if student.replays is not None and student.replays is product:
-        return "those of config fkd, replayed in stored order"
+        return f"those of {_place(student.replays)}, {_order(student.replays)}"
     tiles = f"{protocol.tiles} x {protocol.tiles} tiles"
     shuffle = f"the {tiles} of an image in random places, then " if protocol.tiles > 1 else ""
     groups = ", ".join(strategy_groups(protocol.dsa))
     dsa = f", then DSA: one of {groups} for each batch, with parameters for each image" if groups else ""
     return shuffle + view_rules(student.views, side) + dsa
+
+
+def _place(product: SoftLabels) -> str:
+    """Return where the labels of the product are: tables are a config of the data set, and have the views."""
+    return "config fkd" if product.store == "full" else "the set's soft labels"
+
+
+def _order(labels: SoftLabels) -> str:
+    """Return in which order stored labels are replayed."""
+    if not labels.pooled:
+        return "replayed in stored order"
+    return (
+        f"its {len(labels.epochs)} epochs first in stored order, then, again and again, all of its batches in a random "
+        "order of the student's seed, cut into epochs of as many batches"
+    )
+
+
+def _kept(labels: SoftLabels) -> str:
+    """Return how much of the answers is stored."""
+    return "kept in 8 bits" if labels.store == "topk" else "kept in fp16"
 
 
 def view_rules(views: ViewSettings, side: int) -> str:
@@ -111,27 +131,54 @@ def _learning(student: Student, product: SoftLabels | None, targets: bool) -> Ru
             "loss": f"{'half the squared error of the outputs' if targets else 'cross-entropy'}, mean over the batch",
             "weights of images": "not used",
         }
-    loss = _soft_loss(protocol, student.temperature)
+    loss = _soft_loss(protocol, student)
     classes = f" plus {protocol.class_weight:g} x cross-entropy with the classes" if protocol.class_weight else ""
     return {
-        "labels": _answers(student, product),
+        "labels": _answers(student, product) + _stretch(student),
         "loss": f"{loss}, times weight / mean(weight), mean over the batch{classes}",
         "weights of images": "weight / mean(weight) of the whole set"
         + (", not in the cross-entropy" if classes else ""),
     }
 
 
-def _soft_loss(protocol: EvaluationProtocol, temperature: float) -> str:
+def _soft_loss(protocol: EvaluationProtocol, student: Student) -> str:
     if protocol.loss == "mse":
         return "squared error of the logits, mean over classes"
-    return f"KL(softmax(teacher / {temperature:g}) || softmax(student / {temperature:g})), no factor T²"
+    falls, start = protocol.falling, f"{student.temperature:g}"
+    teacher = start if falls is None else "T"
+    own = "t" if protocol.fitted else teacher
+    words = f"KL(softmax(teacher / {teacher}) || softmax(student / {own})), no factor T²"
+    if falls is not None:
+        share = f"{falls.steps} e / {student.training.epochs}"
+        words += f", T = max({falls.least:g}, {start} x {falls.factor:g}^floor({share})) in epoch e = 0, 1, ..."
+    if protocol.fitted:
+        words += (
+            ", t = 1 in the first epoch, then the best for the last batch of the epoch before, of 0.01, 0.02, ... 1"
+        )
+    return words
+
+
+def _stretch(student: Student) -> str:
+    """Say in which epochs the classes stand in for the teacher; empty if in none."""
+    protocol, epochs = student.protocol, student.training.epochs
+    hard = [epoch for epoch in range(epochs) if protocol.is_hard(epoch, epochs)]
+    smoothing = f", smoothed by {protocol.stretch_smoothing:g}" if protocol.stretch_smoothing else ""
+    if not hard:
+        return ""
+    return (
+        f"; in epochs {hard[0]} to {hard[-1]} (counted from 0) cross-entropy with the classes{smoothing}, mixed by "
+        "area where CutMix mixes images, under views drawn anew, weights not used"
+    )
 
 
 def _answers(student: Student, product: SoftLabels | None) -> str:
     protocol = student.protocol
     if student.replays is not None:
-        return "the teacher's logits" + (
-            " in config fkd" if student.replays is product else " of each view, kept in fp16"
+        where = (
+            f" in {_place(student.replays)}"
+            if student.replays is product
+            else f" of each view, {_kept(student.replays)}"
         )
+        return f"the teacher's logits{where}"
     batch = ", its BatchNorm layers normalising by the batch" if protocol.batch_statistics else ""
     return f"the teacher's logits of each view, computed while training{batch}"

@@ -1,7 +1,7 @@
 """The students of an evaluation: which networks learn under which protocols, by which procedure, from which seeds."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Literal
 
@@ -112,10 +112,10 @@ def procedure_of(protocol: EvaluationProtocol, distilled: DistilledSet, own_proc
 def _training(
     protocol: EvaluationProtocol, distilled: DistilledSet, epochs: int | None, replayed: SoftLabels | None
 ) -> TrainSettings:
-    """Return how students are trained: with stored labels for at most as many epochs as were stored."""
+    """Return how students are trained: with stored labels for at most as many epochs as were stored, if not pooled."""
     training = protocol.settings(distilled.ipc, len(distilled.classes), epochs)
-    if replayed is not None:
-        training = training.with_(epochs=min(training.epochs, len(replayed.epochs)))
+    if replayed is not None and not replayed.pooled:
+        training = training.with_(epochs=protocol.epochs_for(len(replayed.epochs), training.epochs))
     if protocol.learned_rate and distilled.rates is not None and len(distilled.rates) == 1:
         training = training.with_(lr=float(distilled.rates))
     return training
@@ -123,4 +123,7 @@ def _training(
 
 def _views(protocol: EvaluationProtocol, replayed: SoftLabels | None) -> ViewSettings:
     """Return how views are drawn: as the labels that are replayed were, or by the protocol."""
-    return protocol.views if replayed is None or replayed.drawn is None else ViewSettings(**asdict(replayed.drawn))
+    drawn = None if replayed is None else replayed.drawn
+    if drawn is None:
+        return protocol.views
+    return ViewSettings(crop_min=drawn.crop_min, flip=drawn.flip, cutmix=drawn.cutmix)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -12,13 +13,15 @@ from wmdd.context import Context, sent
 from wmdd.data.dsa import apply_dsa, draw_dsa
 from wmdd.data.inputs import view_inputs
 from wmdd.data.loading import batch_spans
+from wmdd.data.replay import Replay
 from wmdd.data.views import cutmix_share, epoch_views
+from wmdd.evaluation.own_temperature import OwnTemperature
 from wmdd.evaluation.students import Student
 from wmdd.models.batchnorm import batch_statistics
 from wmdd.product.labels import soft_targets
 from wmdd.training.loop import Batch
 from wmdd.training.losses import distillation_loss, label_loss, logit_loss, target_loss
-from wmdd.values import DistilledSet, Views
+from wmdd.values import DistilledSet, EpochLabels, Views
 
 Loss = Callable[[Tensor, Batch], Tensor]
 Supply = Callable[[int, int], DistilledSet]
@@ -47,36 +50,39 @@ class StudentBatches:
 
     def __init__(self, student: Student, supervision: Supervision, ctx: Context) -> None:
         self._student, self._supervision, self._ctx = student, supervision, ctx
+        self._replay: Replay | None = None
+        if student.replays is not None:
+            order = partial(ctx.generator, "replay", student.seed)
+            self._replay = Replay(student.replays, student.training.batch, order)
 
     def __call__(self, epoch: int) -> Iterator[Batch]:
         """Yield the batches of `epoch`."""
         student, device = self._student, self._ctx.device
         distilled = self._supervision.supply(student.seed, epoch)
-        views, logits = self._views(epoch)
-        orders, batch = self._tile_orders(epoch), student.training.batch
+        orders, epochs = self._tile_orders(epoch), student.training.epochs
         weights = distilled.relative_weights
-        for number, span in enumerate(batch_spans(len(views), batch)):
-            rows = views.rows(span.start, span.stop)
+        stretch = student.labels == "soft" and student.protocol.is_hard(epoch, epochs)
+        for number, labels in enumerate(self._labels(epoch, fresh=stretch)):
+            rows = labels.views
             images = self._augmented(view_inputs(distilled, rows, device, orders), epoch, number)
             images = images.contiguous(memory_format=torch.channels_last)
-            stored = None if logits is None else logits[span]
-            hard = student.labels == "hard"
+            hard = stretch or student.labels == "hard"
             yield Batch(
                 images=images,
-                targets=sent(own_targets(distilled, rows), device) if hard else self._answers(images, stored),
+                targets=sent(own_targets(distilled, rows), device) if hard else self._answers(images, labels),
                 weights=sent(weights[rows.index], device),
                 classes=sent(mixed_classes(distilled, rows), device) if student.protocol.class_weight else None,
+                temperature=student.protocol.temperature_in(epoch, epochs, student.temperature),
+                stretch=stretch,
             )
-        epochs = student.training.epochs
         self._ctx.progress(student.number * epochs + epoch + 1, student.total * epochs)
 
-    def _views(self, epoch: int) -> tuple[Views, Tensor | None]:
-        """Return the views of an epoch and, if stored, the teachers' logits for them."""
+    def _labels(self, epoch: int, *, fresh: bool) -> Iterator[EpochLabels]:
+        """Yield the views of each batch of an epoch and, if stored, the teachers' answers to them."""
         student, distilled, ctx = self._student, self._supervision.distilled, self._ctx
-        if student.replays is not None:
-            labels = student.replays
-            stored = labels.epochs[epoch]
-            return stored.views, None if stored.logits is None else soft_targets(stored, labels.num_classes)
+        if self._replay is not None and not fresh:
+            yield from self._replay.batches(student.protocol.soft_epochs(epoch, student.training.epochs))
+            return
         views = epoch_views(
             len(distilled.labels),
             student.training.batch,
@@ -86,7 +92,8 @@ class StudentBatches:
             generator_for=lambda number: ctx.generator("views", student.seed, epoch, number),
             shuffle=ctx.generator("order", student.seed, epoch),
         )
-        return views, None
+        for span in batch_spans(len(views), student.training.batch):
+            yield EpochLabels(views=views.rows(span.start, span.stop), logits=None)
 
     def _tile_orders(self, epoch: int) -> Tensor | None:
         """Return the order of each image's tiles in this epoch, `(M, tiles²)`; None = unchanged."""
@@ -102,9 +109,9 @@ class StudentBatches:
         generator = self._ctx.generator("dsa", self._student.seed, epoch, number)
         return apply_dsa(images, draw_dsa(self._student.protocol.dsa, images.shape[-1], len(images), generator))
 
-    def _answers(self, images: Tensor, stored: Tensor | None) -> Tensor:
-        if stored is not None:
-            return sent(stored, images.device)
+    def _answers(self, images: Tensor, labels: EpochLabels) -> Tensor:
+        if labels.logits is not None:
+            return sent(soft_targets(labels, len(self._supervision.distilled.classes)), images.device)
         teacher = self._supervision.teacher
         with ExitStack() as stack:
             stack.enter_context(torch.no_grad())
@@ -142,8 +149,10 @@ def _mixed(targets: Tensor, distilled: DistilledSet, views: Views) -> Tensor:
     return (1 - share) * targets[views.index] + share * targets[views.partner]
 
 
-def student_loss(student: Student, supervision: Supervision) -> Loss:
+def student_loss(student: Student, supervision: Supervision, fitted: OwnTemperature | None = None) -> Loss:
     """Return the student's loss of logits `(B, C)` and a batch; only that of soft labels counts the images' weights.
+
+    `fitted` is the student's temperature where the protocol has it fitted; None = the teacher's.
 
     Fixed targets are fitted by squared error: they need not be probabilities, and keeping only their largest entry (as
     DC-BENCH does) loses what was learned about the others.
@@ -152,11 +161,18 @@ def student_loss(student: Student, supervision: Supervision) -> Loss:
 
     def soft(logits: Tensor, batch: Batch) -> Tensor:
         assert batch.weights is not None
+        if batch.stretch:
+            return label_loss(logits, batch.targets, protocol.stretch_smoothing)
         if protocol.loss == "kl":
-            return distillation_loss(logits, batch.targets, batch.weights, student.temperature)
+            temperature = batch.temperature or student.temperature
+            return distillation_loss(
+                logits, batch.targets, batch.weights, temperature, None if fitted is None else fitted.value
+            )
         return logit_loss(logits, batch.targets, batch.weights)
 
     def both(logits: Tensor, batch: Batch) -> Tensor:
+        if batch.stretch:
+            return soft(logits, batch)
         assert batch.classes is not None
         return soft(logits, batch) + protocol.class_weight * label_loss(logits, batch.classes)
 

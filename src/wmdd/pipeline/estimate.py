@@ -16,9 +16,10 @@ from wmdd.ot.compiled import compiled_before
 from wmdd.pipeline.bench_recipe import Cell
 from wmdd.pipeline.plan import RunPlan
 from wmdd.pipeline.runner import Runner
-from wmdd.settings import TrainSettings, ViewSettings
+from wmdd.settings import RelabelSettings, TrainSettings, ViewSettings
 from wmdd.training.optim import build_optimiser
 from wmdd.values import ModelSpec
+from wmdd.values.quantising import label_bytes
 
 PROBE = 32
 """Images by which the cost of one is timed."""
@@ -26,6 +27,8 @@ FEW = 2
 """Images by which the cost of a step beside its images is timed."""
 COMPILING = 8.0
 """Seconds that the transport solver takes to be compiled, once on a machine."""
+_BOXES = 42
+"""Bytes of a view: index and partner, three boxes, two flips."""
 PATIENCE = 4.0
 """Seconds after which a probe is no longer repeated; the first calls are slow while kernels are compiled."""
 
@@ -35,6 +38,8 @@ class Estimate:
     """Seconds for each part of a run, and bytes."""
 
     seconds: dict[str, float]
+    labels: float
+    """Bytes of the soft labels of a set, for each image."""
     disk: int
     memory: int
 
@@ -77,7 +82,8 @@ def announce(plan: RunPlan, runner: Runner) -> None:
     unknown = "" if method in cost.seconds else f", not counting {method} itself"
     runner.watcher.note(
         f"{_images(plan)} on {runner.device} in {runner.precision}. If nothing is finished yet: "
-        f"{_total(cost.seconds)}{unknown}, {_size(cost.memory)} of memory, {_size(cost.disk)} of disk."
+        f"{_total(cost.seconds)}{unknown}, {_size(cost.memory)} of memory, {_size(cost.disk)} of disk. "
+        f"{_labels(cost.labels, len(plan.train.classes) * plan.recipe.ipc)}"
     )
 
 
@@ -149,9 +155,7 @@ def estimate(plan: RunPlan, device: torch.device, precision: str) -> Estimate:
     classes = len(train.classes)
     images = classes * recipe.ipc
     pixels = train.channels * train.canvas**2
-    labels = (
-        sum(each.epochs for each in plan.labelling) * images * (classes * 2 + 53) * (recipe.relabel.store != "online")
-    )
+    labels = sum(each.epochs for each in plan.labelling) * images * view_bytes(recipe.relabel, classes)
     sets = 1 + len(plan.references)
     decoded = len(train) * pixels if train.images.in_memory else 0
     return Estimate(
@@ -164,9 +168,26 @@ def estimate(plan: RunPlan, device: torch.device, precision: str) -> Estimate:
             "students": sets * speeds.seconds(work.students),
             **_known("all real images", speeds.seconds(work.pool) if plan.ceiling else 0),
         },
+        labels=labels / images,
         disk=sets * labels + 6 * sets * images * pixels,
         memory=decoded + 3 * 4 * images * pixels + 10**9,
     )
+
+
+def view_bytes(settings: RelabelSettings, classes: int) -> int:
+    """Return the bytes that a view and its answers take in the store, beside what a file has for itself."""
+    if settings.store == "online":
+        return 0
+    if settings.store == "topk":
+        return label_bytes(classes, settings.top_k)
+    return label_bytes(classes, None) + _BOXES
+
+
+def _labels(each: float, images: int) -> str:
+    """Say what the soft labels of a set take."""
+    if not each:
+        return "No soft label is stored."
+    return f"Soft labels of a set: {_size(each * images)}, {_size(each)} an image."
 
 
 def _known(part: str, seconds: float) -> dict[str, float]:
@@ -228,6 +249,8 @@ def span(seconds: float) -> str:
 
 def _size(count: float) -> str:
     """Return bytes in words."""
+    if count < 1000:
+        return f"{count:.0f} bytes"
     for unit in ("kB", "MB", "GB"):
         count /= 1000
         if count < 1000:

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from wmdd.artifacts.files import make_folder, write_json
 from wmdd.artifacts.parsing import read_as
-from wmdd.evaluation.protocols import CEILING_SET
 from wmdd.evaluation.ranking import ranking_rows
+from wmdd.evaluation.real_names import CEILING_SET
 from wmdd.evaluation.rows import BASELINE, Scores
 from wmdd.pipeline.plan import RunPlan
 from wmdd.pipeline.provenance import versions
@@ -198,11 +198,16 @@ def _costs(results: Sequence[StoredResult], evaluation: StoredResult) -> dict[st
     return {"seconds": seconds, "memory": memory}
 
 
-def product_bytes(distilled: Path) -> dict[str, int]:
-    """Return the bytes that the images, exact values among them, and the soft labels of a product take on disk."""
+def product_bytes(distilled: Path, count: int) -> dict[str, int]:
+    """Return the bytes that the images, exact values among them, and the soft labels of a product take on disk.
+
+    And those that the soft labels take for each of its `count` images.
+    """
     exact = distilled / EXACT
+    labels = sum(file.stat().st_size for file in (distilled / "fkd").glob("*"))
     return {
         "images": sum(file.stat().st_size for file in (distilled / "data").glob("*.parquet"))
         + (exact.stat().st_size if exact.exists() else 0),
-        "soft_labels": sum(file.stat().st_size for file in (distilled / "fkd").glob("*.parquet")),
+        "soft_labels": labels,
+        "soft_labels_per_image": round(labels / count),
     }

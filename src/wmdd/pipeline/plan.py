@@ -14,7 +14,7 @@ from wmdd.methods.catalogue import find_method, recipe_for
 from wmdd.methods.method import Method
 from wmdd.models.batchnorm import require_batchnorm, takes_single_images
 from wmdd.models.building import build_model, network_spec
-from wmdd.settings import Recipe
+from wmdd.settings import Recipe, RelabelSettings
 from wmdd.stages.given_teacher import given_moments, open_checkpoint
 from wmdd.stages.statistics import STATISTICS
 from wmdd.values import ImageSet, ModelSpec
@@ -148,19 +148,39 @@ def labelled(protocols: Sequence[EvaluationProtocol]) -> list[EvaluationProtocol
     ]
 
 
-def _labelling(protocols: Sequence[EvaluationProtocol], recipe: Recipe, classes: int) -> tuple[Labelling, ...]:
-    """Return what is labelled and stored: for each batch the epochs of the longest protocol that has it.
+def labellings(
+    protocols: Sequence[EvaluationProtocol],
+    settings: RelabelSettings,
+    *,
+    ipc: int,
+    classes: int,
+    epochs: int | None = None,
+) -> tuple[Labelling, ...]:
+    """Return what is labelled and stored: for each batch the soft epochs of the longest protocol that has it.
 
     So the views of a protocol depend neither on the others nor on their order. Where all ask online, the labels are for
     users of the product alone, and batches of the first are enough.
+
+    Args:
+        protocols: those of the students.
+        settings: of labels; `passes` are the most epochs that are stored.
+        ipc: images a class.
+        classes: C.
+        epochs: in place of those of every protocol; None = its own.
     """
     needed = labelled(protocols)
-    first = (needed or protocols)[0].batch(recipe.ipc, classes)
+    first = (needed or protocols)[0].batch(ipc, classes)
     longest: dict[int, int] = {first: 0}
     for each in needed:
-        batch = each.batch(recipe.ipc, classes) if each.labels == "stored" else first
-        longest[batch] = max(longest.get(batch, 0), recipe.evaluate.epochs or each.training.epochs)
-    return tuple(Labelling(batch=batch, epochs=epochs) for batch, epochs in longest.items())
+        batch = each.batch(ipc, classes) if each.labels == "stored" else first
+        total = epochs or each.training.epochs
+        longest[batch] = max(longest.get(batch, 0), each.soft_epochs(total, total))
+    most = settings.passes if settings.store != "online" else None
+    return tuple(Labelling(batch=batch, epochs=min(most or count, count)) for batch, count in longest.items())
+
+
+def _labelling(protocols: Sequence[EvaluationProtocol], recipe: Recipe, classes: int) -> tuple[Labelling, ...]:
+    return labellings(protocols, recipe.relabel, ipc=recipe.ipc, classes=classes, epochs=recipe.evaluate.epochs)
 
 
 def _work(

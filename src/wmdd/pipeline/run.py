@@ -82,7 +82,7 @@ def run_stages(runner: Runner, plan: RunPlan, command: str) -> dict[str, Any]:
     product, first = runner.out / "distilled", evaluated.sets[0]
     facts = card_facts(metrics, plan, first)
     write_product(first.distilled.record, first.labels[0].record, product, facts=facts)
-    metrics["bytes"] = product_bytes(product)
+    metrics["bytes"] = product_bytes(product, plan.recipe.ipc * len(plan.train.classes))
     metrics = with_scores(metrics, (*joined_scores(runner.out), *metrics["evaluations"]))
     write_json(runner.out / METRICS_FILE, metrics)
     return metrics

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
 
-from wmdd.evaluation.protocols import pool_set
+from wmdd.evaluation.real_names import pool_set
 from wmdd.evaluation.rows import BASELINE
 from wmdd.methods.algorithm import Result, further_teachers
 from wmdd.methods.catalogue import find_method

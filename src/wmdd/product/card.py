@@ -54,6 +54,7 @@ def card(
         exact=list(exact_tensors(distilled)),
         labelled=soft_labels is not None,
         views=views,
+        tables=_has_tables(views),
         sizes={"exact": 0, **sizes},
     )
 
@@ -89,7 +90,7 @@ def _head(distilled: DistilledSet, views: SoftLabels | None, facts: Mapping[str,
     """Return the metadata that the Hub indexes; `pretty_name` is also the card's title."""
     count = len(distilled.labels)
     images = "1 image" if distilled.ipc == 1 else f"{distilled.ipc} images"
-    folders = {"default": "data"} if views is None else {"default": "data", "fkd": "fkd"}
+    folders = {"default": "data", **({"fkd": "fkd"} if _has_tables(views) else {})}
     papers = re.findall(r"arXiv:(\d+\.\d+)", str(facts.get("source", "")))
     synthetic = [] if facts.get("real") else ["synthetic"]
     head = {
@@ -110,6 +111,11 @@ def _head(distilled: DistilledSet, views: SoftLabels | None, facts: Mapping[str,
         "configs": [_config(name, folder) for name, folder in folders.items()],
     }
     return head if "data" not in facts else {**head, "source_datasets": [f"extended|{facts['data']}"]}
+
+
+def _has_tables(views: SoftLabels | None) -> bool:
+    """Tell whether the soft labels are tables that `datasets` reads."""
+    return views is not None and views.store == "full"
 
 
 def _config(name: str, folder: str) -> dict[str, Any]:

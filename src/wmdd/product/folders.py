@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
+from wmdd.errors import ConfigError
+
 ExportFormat = Literal["imagefolder", "parquet", "safetensors"]
 """Forms of a set for other programs: see `writing.export_set`."""
 
@@ -14,6 +16,17 @@ _NAME_BYTES = 120
 """File systems allow 255 bytes; some programs put a path of several names into as many."""
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f<>:"/\\|?*\ud800-\udfff]')
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
+
+
+def in_use(folder: Path) -> bool:
+    """Tell whether there is anything but an empty folder."""
+    return folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+
+
+def require_unused(to: Path) -> None:
+    """Refuse to export to anything but a new or empty folder; raises `ConfigError`."""
+    if in_use(to):
+        raise ConfigError(f"{to}: export writes to a new or empty folder; got one in use; choose another --to")
 
 
 def replace_folder(folder: Path, write: Callable[[Path], None]) -> None:

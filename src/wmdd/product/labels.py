@@ -10,9 +10,11 @@ The table has one row per view, in training order (config `fkd` of a distilled s
 | flip | bool | mirrored after the crop |
 | partner, partner_crop, partner_flip | | the same for the partner of CutMix |
 | patch | int16[4] | the CutMix box: where the view shows its partner; zero size = nowhere |
-| logits | float16[] | the teacher's logits: all classes or the largest; absent if computed during training |
-| classes | int32[] | the classes of `logits`; only if the largest are kept |
-| rest | float16 | mean logit of all other classes; only if the largest are kept |
+| logits | float16[] | the teacher's logits of all classes |
+
+Sets written before version 4 of the stage have such tables for other labels too: without `logits` where the teacher
+answers during training; with the largest `logits`, their `classes` (int32[]) and `rest` (float16), the mean logit of
+all others. They are still read.
 """
 
 from collections.abc import Callable
@@ -28,6 +30,7 @@ from torch import Tensor
 from wmdd.errors import ArtifactError
 from wmdd.product.columns import number_lists, numbers
 from wmdd.values import EpochLabels, Views
+from wmdd.values.quantising import dequantise
 
 _Read = Callable[[pa.Table, str], NDArray[Any]]
 _BOX: _Read = partial(number_lists, kind=pa.int16(), width=4)
@@ -60,7 +63,10 @@ def soft_targets(epoch: EpochLabels, num_classes: int) -> Tensor:
     """
     if epoch.logits is None:
         raise ArtifactError("these soft labels hold views only; got store 'online'; ask the teacher for the logits")
-    logits = epoch.logits.float()
+    if epoch.scale is None or epoch.offset is None:
+        logits = epoch.logits.float()
+    else:
+        logits = dequantise(epoch.logits, epoch.scale, epoch.offset)
     if epoch.classes is None or epoch.rest is None:
         return logits
     rest = epoch.rest.float()[:, None].expand(-1, num_classes)
@@ -82,9 +88,6 @@ def epoch_table(number: int, epoch: EpochLabels) -> pa.Table:
     }
     if epoch.logits is not None:
         columns["logits"] = list_column(epoch.logits.half())
-    if epoch.classes is not None and epoch.rest is not None:
-        columns["classes"] = list_column(epoch.classes.to(torch.int32))
-        columns["rest"] = pa.array(epoch.rest.half().numpy())
     return pa.table(columns)
 
 

@@ -14,6 +14,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 
 from wmdd.artifacts.parsing import read_as
 from wmdd.artifacts.sums import sum_of
+from wmdd.drawn import DrawnViews
 from wmdd.errors import ArtifactError
 from wmdd.product.checked import ADVICE, CheckedFile, Flaw, reading
 
@@ -21,6 +22,8 @@ MANIFEST = "manifest.json"
 FORMAT = "wmdd-distilled"
 EXACT = "exact.safetensors"
 """File with the set's `exact`, `targets` and `rates`, where it has them."""
+SHARD = ".safetensors"
+"""Suffix of files of compact soft labels, one for each epoch; those of full ones are Parquet."""
 SCHEMA = 2
 """Version of the folder's layout; newer ones are refused. Since 2, the manifest has a checksum of itself."""
 _CHECKSUM = "sha256"
@@ -60,6 +63,17 @@ class Manifest:
     batch: PositiveInt | None = None
     temperature: Positive | None = None
     num_epochs: NonNegativeInt = 0
+    drawn: DrawnViews | None = None
+    """How the views were drawn, and from which seed they can be drawn again."""
+    redrawn: bool = False
+    """Whether no view is stored."""
+    pooled: bool = False
+    """Whether students have more epochs than are stored."""
+
+    @property
+    def has_files(self) -> bool:
+        """Whether anything of an epoch is stored, see `SoftLabels.has_files`."""
+        return not (self.redrawn and self.store == "online")
 
     @property
     def count(self) -> int:
@@ -166,7 +180,10 @@ def _check_agreement(manifest: Manifest) -> None:
         if len(getattr(manifest, name)) != manifest.channels:
             raise Flaw(f"{name} of {len(getattr(manifest, name))} channels, not {manifest.channels}")
     stored = sum(entry.epochs for entry in manifest.files)
-    if stored != manifest.num_epochs:
+    if stored != (manifest.num_epochs if manifest.has_files else 0):
         raise Flaw(f"files with {stored} epochs, not {manifest.num_epochs}")
     if any((manifest.store is None) != (value is None) for value in (manifest.batch, manifest.temperature)):
         raise Flaw("soft labels without store, batch or temperature")
+    drawn = manifest.drawn
+    if manifest.redrawn and (drawn is None or drawn.seed is None or drawn.side != manifest.image_size):
+        raise Flaw("views that are neither stored nor drawn from a seed")

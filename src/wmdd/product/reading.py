@@ -12,8 +12,10 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from wmdd.context import stream
 from wmdd.data.inputs import view_inputs
 from wmdd.data.loading import batch_spans
+from wmdd.data.replay import Replay
 from wmdd.data.views import cutmix_share
 from wmdd.errors import ArtifactError, ConfigError
 from wmdd.product.checked import Flaw, reading
@@ -40,7 +42,7 @@ class PortableSet(DistilledSet):
         return f"{DistilledSet.__repr__(self)[:-1]}, soft labels of {epochs} epochs, folder={str(self.folder)!r})"
 
     def loader(
-        self, batch_size: int = 50, epochs: int | None = None, *, device: str | torch.device = "cpu"
+        self, batch_size: int = 50, epochs: int | None = None, *, device: str | torch.device = "cpu", seed: int = 0
     ) -> "Loader":
         """Return the training batches: an iterable of (images, targets, weights); `len()` is the number of batches.
 
@@ -54,7 +56,9 @@ class PortableSet(DistilledSet):
         Args:
             batch_size: images per batch, any number: views do not depend on it. The last of an epoch may have fewer, or
                 one more: a remainder of a single image, which BatchNorm could not take, joins the batch before.
-            epochs: passes over the images; None = as many as are stored. Beyond that the stored ones repeat.
+            epochs: passes over the images; None = as many as are stored. Beyond that the stored ones repeat; of sets
+                with fewer than their students need (`soft_labels.pooled`), in a random order of batches.
+            seed: of that order, see `wmdd.data.replay`.
             device: where the batches should be.
 
         Raises:
@@ -69,7 +73,12 @@ class PortableSet(DistilledSet):
         if batch_size < 1 or count < 1:
             raise ConfigError(f"loader needs at least 1 image and 1 epoch; got {batch_size} and {count}; raise them")
         return Loader(
-            source=self, labels=self.soft_labels, batch_size=batch_size, epochs=count, device=torch.device(device)
+            source=self,
+            labels=self.soft_labels,
+            batch_size=batch_size,
+            epochs=count,
+            device=torch.device(device),
+            seed=seed,
         )
 
 
@@ -82,16 +91,15 @@ class Loader:
     batch_size: int
     epochs: int
     device: torch.device
+    seed: int = 0
 
     def __len__(self) -> int:
         return self.epochs * len(batch_spans(len(self.source.labels), self.batch_size))
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        stored = self.labels.epochs
+        replay = Replay(self.labels, self.batch_size, lambda turn: stream(self.seed, "loader", turn))
         for number in range(self.epochs):
-            epoch = stored[number % len(stored)]
-            for span in batch_spans(len(epoch.views), self.batch_size):
-                yield self._batch(epoch.rows(span.start, span.stop))
+            yield from map(self._batch, replay.batches(number))
 
     def _batch(self, rows: EpochLabels) -> tuple[Tensor, Tensor, Tensor]:
         images = view_inputs(self.source, rows.views, self.device)
@@ -185,6 +193,9 @@ def _soft_labels(product: Product, rows: ImageRows) -> SoftLabels | None:
         epochs=stored_epochs(product),
         plain=torch.from_numpy(rows.plain),
         num_bytes=sum(file.size for file in product.epochs),
+        drawn=manifest.drawn,
+        redrawn=manifest.redrawn,
+        pooled=manifest.pooled,
     )
 
 

@@ -6,31 +6,53 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from wmdd.artifacts.tensors import read_tensors
+from wmdd.data.drawing import draw_again, labels_of
 from wmdd.product.checked import CheckedFile, Flaw, reading
 from wmdd.product.columns import numbers, require_rows
 from wmdd.product.labels import epoch_from_table
-from wmdd.product.manifest import Manifest, Product
+from wmdd.product.manifest import SHARD, Manifest, Product
 from wmdd.values import EpochLabels, LazyEpochs, Views
 
-_ALL, _LARGEST = {"logits"}, {"logits", "classes", "rest"}
-_ANSWERS = {"full": (_ALL,), "topk": (_LARGEST, _ALL), "online": (set[str](),)}
-"""Columns of the teacher's answers by the way of storing them; of few classes, `topk` keeps all logits."""
+_ALL, _LARGEST, _BITS = {"logits"}, {"logits", "classes", "rest"}, {"scale", "offset"}
+_ANSWERS = {"full": (_ALL,), "topk": (_LARGEST | _BITS, _ALL | _BITS, _LARGEST, _ALL), "online": (set[str](),)}
+"""The teacher's answers by the way of storing them; of few classes `topk` keeps all logits; it once had 16 bits."""
+_TYPES = {
+    "logits": (torch.uint8, torch.float16),
+    "classes": (torch.int16, torch.int32),
+    **dict.fromkeys(("rest", "scale", "offset"), (torch.float16,)),
+}
 
 
 def stored_epochs(product: Product) -> LazyEpochs:
     """Return the epochs of a set; reading a damaged one raises `ArtifactError` with its file, column and row."""
     files, stops = product.epochs, list(accumulate(file.epochs for file in product.epochs))
 
+    manifest = product.manifest
+
+    def views(number: int) -> Views | None:
+        if not manifest.redrawn or manifest.drawn is None or manifest.batch is None:
+            return None
+        return draw_again(manifest.drawn, number, count=manifest.count, batch=manifest.batch)
+
     def read(number: int) -> EpochLabels:
         file, stop = next((f, stop) for f, stop in zip(files, stops, strict=True) if number < stop)
         file.check()
         with reading(file.full_path):
-            return _read_epoch(file, number - (stop - file.epochs), number, product.manifest)
+            if file.full_path.suffix == SHARD:
+                return _read_shard(file, views(number), manifest)
+            return _read_epoch(file, number - (stop - file.epochs), number, manifest)
 
-    return LazyEpochs(stops[-1] if stops else 0, read)
+    def draw(number: int) -> EpochLabels:
+        drawn = views(number)
+        assert drawn is not None
+        return EpochLabels(views=drawn, logits=None)
+
+    return LazyEpochs(manifest.num_epochs, read if manifest.has_files else draw)
 
 
 def check_epoch(epoch: EpochLabels, manifest: Manifest) -> None:
@@ -59,6 +81,26 @@ def _read_epoch(file: CheckedFile, group: int, number: int, manifest: Manifest) 
     return epoch
 
 
+def _read_shard(file: CheckedFile, views: Views | None, manifest: Manifest) -> EpochLabels:
+    """Return the epoch of a file of tensors, which stay mapped until their rows are read."""
+    tensors, _ = read_tensors(file.full_path)
+    try:
+        epoch = labels_of(tensors, views)
+    except KeyError as error:
+        raise Flaw(f"no tensor {error}") from None
+    if file.epochs != 1:
+        raise Flaw(f"one epoch, not {file.epochs}")
+    for name, values in epoch.tensors().items():
+        if len(values) != manifest.count:
+            raise Flaw(f"{len(values)} rows of {name}, not {manifest.count}")
+    for name, values in epoch.answers().items():
+        dimensions = 2 if name in ("logits", "classes") else 1
+        if values.dtype not in _TYPES[name] or values.ndim != dimensions:
+            raise Flaw(f"{name} of {values.dtype} {tuple(values.shape)}")
+    check_epoch(epoch, manifest)
+    return epoch
+
+
 def _check_views(views: Views, count: int, side: int) -> None:
     index, partner = views.index.numpy(), views.partner.numpy()
     for name, column in (("index", index), ("partner", partner)):
@@ -79,7 +121,7 @@ def _boxes_inside(boxes: NDArray[Any], side: int, *, empty: bool) -> NDArray[np.
 
 def _check_answers(epoch: EpochLabels, manifest: Manifest) -> None:
     classes = len(manifest.classes)
-    found = {name for name in ("logits", "classes", "rest") if getattr(epoch, name) is not None}
+    found = set(epoch.answers())
     if manifest.store is None or found not in _ANSWERS[manifest.store]:
         raise Flaw(f"columns {sorted(found)} of answers under store {manifest.store}")
     if epoch.logits is None:
@@ -91,6 +133,10 @@ def _check_answers(epoch: EpochLabels, manifest: Manifest) -> None:
         _check_kept(epoch.classes, epoch.logits, classes)
         _require_finite(epoch.rest, "rest")
     _require_finite(epoch.logits, "logits")
+    for name in sorted(found & _BITS):
+        _require_finite(getattr(epoch, name), name)
+    if (epoch.logits.dtype == torch.uint8) != (epoch.scale is not None):
+        raise Flaw(f"column logits of {epoch.logits.dtype} under columns {sorted(found)}")
 
 
 def _check_kept(kept: Tensor, logits: Tensor, classes: int) -> None:

@@ -1,14 +1,16 @@
 """Write a distilled set as a folder that `datasets`, `torchvision` and plain pyarrow read, or in a simpler format.
 
-The product folder is also a Hugging Face dataset repository: `README.md` (card), `data/` (images), `fkd/` (views and
-soft labels, if stored), `exact.safetensors` (if the method optimises more than pixels), `manifest.json` (checksums, and
-whatever else `wmdd.load` needs). The same input gives the same bytes.
+The product folder is also a Hugging Face dataset repository: `README.md` (card), `data/` (images), `fkd/` (soft labels,
+if stored: full ones with their views as Parquet, compact ones as the very files of the store, linked),
+`exact.safetensors` (if the method optimises more than pixels), `manifest.json` (checksums, and whatever else
+`wmdd.load` needs). The same input gives the same bytes.
 """
 
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -19,17 +21,20 @@ import pyarrow.parquet as pq
 from safetensors.torch import save
 from torch import Tensor
 
-from wmdd.artifacts.files import writing
+from wmdd.artifacts.files import link_or_copy, writing
+from wmdd.artifacts.tensors import write_tensors
+from wmdd.data.drawing import stored_tensors
 from wmdd.errors import ArtifactError, ConfigError, DataError
 from wmdd.product.card import card, preview
 from wmdd.product.checked import Flaw
-from wmdd.product.folders import ExportFormat, folder_names, replace_folder
+from wmdd.product.folders import ExportFormat, folder_names, in_use, replace_folder, require_unused
 from wmdd.product.image_rows import check_rows, check_sums
 from wmdd.product.labels import epoch_table, list_column
-from wmdd.product.manifest import EXACT, file_entry, is_product, write_manifest
+from wmdd.product.manifest import EXACT, SHARD, file_entry, is_product, write_manifest
 from wmdd.product.png import encode_png
 from wmdd.product.reading import PortableSet, exact_tensors
-from wmdd.values import DistilledSet, SoftLabels
+from wmdd.values import DistilledSet, LazyEpochs, SoftLabels
+from wmdd.values.labels import epoch_name
 
 _FILE_BYTES = 200_000_000
 """A file of soft labels that has reached this size is closed and the next one started."""
@@ -44,8 +49,8 @@ def write_product(
     """Write the product folder, replacing an older one in its place.
 
     The new folder is written beside the old one and renamed: no half-written folder is ever visible, and a failure
-    leaves the old one untouched. If the teacher labels during training (`store == "online"`) only the views are
-    written; the teacher is not part of the product.
+    leaves the old one untouched. If the teacher labels during training (`store == "online"`) only how to draw the
+    views is written; the teacher is not part of the product.
 
     Args:
         distilled: images, labels and weights.
@@ -59,7 +64,7 @@ def write_product(
     """
     _check(distilled)
     with writing(folder):
-        if _in_use(folder) and not is_product(folder):
+        if in_use(folder) and not is_product(folder):
             raise ArtifactError(
                 f"{folder}: will not replace what wmdd did not write; got other files; choose another folder"
             )
@@ -91,8 +96,7 @@ def export_set(
     if format not in writers:
         raise ConfigError(f"unknown export format; got {format!r}; choose one of {', '.join(writers)}")
     with writing(to, advice="make room or choose another --to"):
-        if _in_use(to):
-            raise ConfigError(f"{to}: export writes to a new or empty folder; got one in use; choose another --to")
+        require_unused(to)
         replace_folder(to, lambda work: writers[format](distilled, work))
 
 
@@ -107,10 +111,6 @@ def _check(distilled: DistilledSet) -> None:
         raise DataError(f"method {distilled.method} made no distilled set; got {flaw}; mend the method") from None
 
 
-def _in_use(folder: Path) -> bool:
-    return folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
-
-
 def _write_product(
     distilled: DistilledSet, soft_labels: SoftLabels | None, folder: Path, facts: Mapping[str, Any]
 ) -> None:
@@ -119,8 +119,9 @@ def _write_product(
     if exact := exact_tensors(distilled):
         (folder / EXACT).write_bytes(save(exact))
         files.append(file_entry(folder, folder / EXACT))
-    if soft_labels is not None and soft_labels.epochs:
-        files += [file_entry(folder, path, epochs=n) for path, n in _write_epochs(soft_labels, distilled, folder)]
+    if soft_labels is not None and soft_labels.epochs and soft_labels.has_files:
+        write = _write_epochs if soft_labels.store == "full" else _write_shards
+        files += [file_entry(folder, path, epochs=n) for path, n in write(soft_labels, distilled, folder)]
     _write_card(distilled, soft_labels, folder, facts)
     write_manifest(folder, {**_manifest(distilled, soft_labels), "files": files})
 
@@ -141,6 +142,9 @@ def _manifest(distilled: DistilledSet, soft_labels: SoftLabels | None) -> dict[s
             "batch": soft_labels.batch,
             "temperature": soft_labels.temperature,
             "num_epochs": len(soft_labels.epochs),
+            "redrawn": soft_labels.redrawn,
+            "pooled": soft_labels.pooled,
+            **({} if soft_labels.drawn is None else {"drawn": asdict(soft_labels.drawn)}),
         }
     return facts
 
@@ -198,6 +202,20 @@ def _write_epochs(soft_labels: SoftLabels, distilled: DistilledSet, folder: Path
                 writer.write_table(table.cast(schema), row_group_size=len(table))
                 number += 1
         yield path, number - first
+
+
+def _write_shards(soft_labels: SoftLabels, distilled: DistilledSet, folder: Path) -> Iterator[tuple[Path, int]]:
+    """Put compact labels into `fkd/`, an epoch a file; yield each file with its number of epochs."""
+    del distilled
+    (folder / "fkd").mkdir()
+    epochs = soft_labels.epochs
+    for number in range(len(epochs)):
+        path = folder / "fkd" / f"{epoch_name(number)}{SHARD}"
+        if isinstance(epochs, LazyEpochs) and epochs.file is not None:
+            link_or_copy(epochs.file(number), path)
+        else:
+            write_tensors(path, stored_tensors(epochs[number], redrawn=soft_labels.redrawn), {})
+        yield path, 1
 
 
 def _described(schema: pa.Schema, classes: Sequence[str]) -> pa.Schema:

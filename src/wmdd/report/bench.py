@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any
 
 from wmdd.evaluation.comparison import Block, blocks
-from wmdd.evaluation.protocols import CEILING_SET, FULL_DATA_SET, pool_multiple
+from wmdd.evaluation.real_names import CEILING_SET, FULL_DATA_SET, pool_multiple
 from wmdd.evaluation.rows import BASELINE, Conditions, Row, Scores, conditions_of, number, summarise
 from wmdd.methods.catalogue import title_of
 from wmdd.pipeline.run_files import read_bench as bench_file

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from wmdd.evaluation.comparison import Worth, is_reference
 from wmdd.evaluation.differences import difference
-from wmdd.evaluation.protocols import is_pool
+from wmdd.evaluation.real_names import is_pool
 from wmdd.evaluation.rows import BASELINE, Row
 from wmdd.evaluation.tested import kind_tested
 from wmdd.methods.catalogue import title_of

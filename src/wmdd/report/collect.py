@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import Any, NamedTuple
 
 from wmdd.artifacts.parsing import lines_as
-from wmdd.evaluation.protocols import CEILING_SET, is_pool
+from wmdd.evaluation.real_names import CEILING_SET, is_pool
 from wmdd.evaluation.rows import BASELINE, number
 from wmdd.methods.catalogue import losses_of
 from wmdd.report.tables import set_title

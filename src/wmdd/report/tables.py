@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from wmdd.evaluation.comparison import Block, Comparison, blocks, comparisons
 from wmdd.evaluation.differences import Difference, signed
 from wmdd.evaluation.proportion import half_width
-from wmdd.evaluation.protocols import CEILING_SET, pool_multiple
+from wmdd.evaluation.real_names import CEILING_SET, pool_multiple
 from wmdd.evaluation.rows import BASELINE, Row, number
 from wmdd.evaluation.tested import Kind, images_tested, kind_tested
 from wmdd.methods.catalogue import title_of
@@ -144,6 +144,10 @@ def _share(row: Row, metrics: Mapping[str, Any]) -> str:
     return f" {subject} {100 * row.mean / top1:.0f} % of the teacher's accuracy ({top1:.1f} %)."
 
 
+PER_IMAGE = "soft_labels_per_image"
+"""Name among the bytes of a run for those of an image's soft labels."""
+
+
 class Amount(NamedTuple):
     """One line of a table of times or sizes."""
 
@@ -159,8 +163,15 @@ def timings(seconds: Mapping[str, Any]) -> list[Amount]:
 
 
 def sizes(num_bytes: Mapping[str, Any]) -> list[Amount]:
-    """Return the sizes on disk in stored order, their sum last."""
-    return _amounts(num_bytes, human_bytes)
+    """Return the sizes on disk in stored order, their sum last; behind that of soft labels what an image's take."""
+    each = number(num_bytes.get(PER_IMAGE))
+    lines = _amounts({name: value for name, value in num_bytes.items() if name != PER_IMAGE}, human_bytes)
+    if each is None:
+        return lines
+    return [
+        line._replace(text=f"{line.text} ({human_bytes(each)} an image)") if line.name == "soft labels" else line
+        for line in lines
+    ]
 
 
 def _amounts(values: Mapping[str, Any], text: Callable[[float], str]) -> list[Amount]:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, get_args
+from typing import ClassVar, Literal, get_args
 
 from wmdd.errors import ConfigError, did_you_mean
 from wmdd.evaluation.protocols import PROTOCOLS
@@ -12,6 +12,7 @@ from wmdd.models.names import list_models
 from wmdd.product.folders import ExportFormat
 from wmdd.recipes import BENCHES, RECIPES
 from wmdd.requests.given import Flags, Given, require_folder, require_target, sort_given
+from wmdd.settings import PositiveInt, RelabelSettings
 
 
 class PredictFlags(Flags):
@@ -36,7 +37,7 @@ class StatusFlags(Flags):
 
 
 class ExportFlags(Flags):
-    """Flags of `wmdd export`, both required."""
+    """Flags of `wmdd export`; the first two are required."""
 
     command: ClassVar[str] = "export"
     usage: ClassVar[str] = f"`wmdd export RUN --format {'|'.join(get_args(ExportFormat))} --to DIR`"
@@ -45,6 +46,10 @@ class ExportFlags(Flags):
     """Form of the images; see `wmdd.product.writing.export_set`."""
     to: str | None = None
     """New or empty folder."""
+    labels: Literal["topk"] | None = None
+    """Of parquet: write the soft labels too, full ones with their largest logits in 8 bits; `wmdd.load` reads them."""
+    top_k: PositiveInt | None = None
+    """Logits that are kept; none = the default of `relabel.top_k`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +69,8 @@ class ExportRequest(FolderRequest):
 
     format: ExportFormat
     to: Path
+    top_k: int | None = None
+    """Logits of a soft label that are kept; None = soft labels are left out."""
 
 
 def predict_request(bench: str | Path) -> FolderRequest:
@@ -86,10 +93,10 @@ def export_request(run: str | Path, given: Given) -> ExportRequest:
 
     Args:
         run: folder of a run, or of the set in it.
-        given: `format` and `to`.
+        given: `format`, `to`, `labels`, `top_k`.
 
     Raises:
-        ConfigError: one of them is missing, or the format is unknown.
+        ConfigError: a required one is missing, the format is unknown, or labels are asked for that it has no room for.
     """
     path = require_target(ExportFlags, run)
     flags, settings = sort_given(ExportFlags, given)
@@ -100,8 +107,19 @@ def export_request(run: str | Path, given: Given) -> ExportRequest:
         raise ConfigError(f"export needs --{missing}; got none; type {ExportFlags.usage}")
     for form in get_args(ExportFormat):
         if form == flags.format:
-            return ExportRequest(run=Path(path), format=form, to=Path(flags.to))
+            return ExportRequest(run=Path(path), format=form, to=Path(flags.to), top_k=_kept(flags, form))
     raise ConfigError(f"format: unknown; got {flags.format!r}{did_you_mean(flags.format, get_args(ExportFormat))}")
+
+
+def _kept(flags: ExportFlags, form: ExportFormat) -> int | None:
+    """Return how many logits of a soft label an export keeps; None = it has none."""
+    if flags.labels is None:
+        if flags.top_k is not None:
+            raise ConfigError(f"top_k says what labels keep; got {flags.top_k} without them; add --labels topk")
+        return None
+    if form != "parquet":
+        raise ConfigError(f"labels are exported with parquet only; got format {form!r}; use --format parquet")
+    return flags.top_k or RelabelSettings().top_k
 
 
 def list_request(what: str) -> str:

@@ -217,9 +217,12 @@ class RelabelSettings(Section):
     teachers: tuple[str, ...] = ()
     """Networks that are trained as the teacher is and label beside it: the mean of all logits counts."""
     store: Literal["full", "topk", "online"] = "full"
-    """Store all logits, the largest ones, or none and recompute the teacher's logits while training."""
+    """full = all logits in fp16, and the views; topk = the largest ones in 8 bits; online = none, the teacher answers
+    while students train. Under topk and online no view is stored: they are drawn again from the seed."""
     top_k: PositiveInt = 10
-    """Logits stored by `topk`, beside the mean of the rest."""
+    """Logits stored by `topk`, beside the mean of the rest; all, where they take no more bytes."""
+    passes: PositiveInt | None = None
+    """Epochs stored at most by full and topk; students replay their batches in random order. None = all epochs."""
     temperature: PositiveFloat = 20.0
     """Temperature T of the soft labels."""
     crop_min: Annotated[float, Field(gt=0, le=1)] = 0.08

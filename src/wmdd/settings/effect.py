@@ -31,6 +31,7 @@ _WHERE: Mapping[str, Callable[[_Flat], bool]] = {
     "recover.shrinkage": lambda s: s["recover.statistics"] == "blend",
     "recover.set_of": lambda s: s["recover.set_share"] > 0,
     "relabel.top_k": lambda s: s["relabel.store"] == "topk",
+    "relabel.passes": lambda s: s["relabel.store"] != "online" and s["relabel.passes"] is not None,
 }
 """Settings that count only where others say so."""
 

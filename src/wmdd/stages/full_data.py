@@ -2,7 +2,7 @@
 
 from wmdd.context import Context
 from wmdd.evaluation.accuracy import accuracies
-from wmdd.evaluation.protocols import FULL_DATA_SET
+from wmdd.evaluation.real_names import FULL_DATA_SET
 from wmdd.models.building import build_teacher
 from wmdd.settings import NoSettings
 from wmdd.stages.stage import Stage

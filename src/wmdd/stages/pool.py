@@ -81,7 +81,7 @@ def _views_alone(labels: SoftLabels) -> SoftLabels:
 
     def read(epoch: int) -> EpochLabels:
         stored = labels.epochs[epoch]
-        return EpochLabels(views=stored.views, logits=None, classes=stored.classes)
+        return replace(stored, logits=None)
 
     return replace(labels, epochs=LazyEpochs(len(labels.epochs), read))
 

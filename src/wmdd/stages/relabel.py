@@ -1,23 +1,25 @@
 """Stage 5, relabel: the teacher's logits of every view that students will train on (FKD).
 
-A view is drawn from (seed, epoch, batch) and stored beside the teacher's logits, so anybody can replay it
-(`data/views.py`). Differs from the reference code: CutMix partners and boxes are drawn per image; labels belong to
-images, not to batches, so a student may train with any batch size.
+A view is drawn from (seed, epoch, batch); with all logits it is stored (`data/views.py`), with compact ones it is drawn
+again where it is needed (`data/drawing.py`), so that a label takes little more than its largest logits. Differs from
+the reference code: CutMix partners and boxes are drawn per image; labels belong to images, not to batches, so a student
+may train with any batch size.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from wmdd.context import Context
+from wmdd.data.drawing import draw_again, labels_of, stored_tensors
 from wmdd.data.inputs import distilled_inputs, view_inputs
-from wmdd.data.views import epoch_views
 from wmdd.models.committee import build_teachers
-from wmdd.settings import RelabelSettings, ViewSettings
+from wmdd.settings import RelabelSettings
 from wmdd.stages.stage import Stage
 from wmdd.values import DistilledSet, DrawnViews, EpochLabels, LazyEpochs, SoftLabels, Teacher, Views
 from wmdd.values.labels import epoch_name
+from wmdd.values.quantising import keep_largest
 
 TEACHER_BATCH = 500
 
@@ -38,27 +40,48 @@ def relabel(
     """
     ctx = ctx or Context()
     model = build_teachers(teachers, ctx.device)
-    kept: dict[int, EpochLabels] = {}
-    for epoch in range(epochs):
+    drawn = DrawnViews(
+        crop_min=settings.crop_min,
+        flip=settings.flip,
+        cutmix=settings.cutmix,
+        side=distilled.image_size,
+        stage=ctx.stage,
+        seed=ctx.seed,
+    )
+    redrawn, online = settings.store != "full", settings.store == "online"
+    kept: dict[int, dict[str, Tensor]] = {}
+
+    def views(epoch: int) -> Views:
+        return draw_again(drawn, epoch, count=len(distilled.labels), batch=batch)
+
+    for epoch in range(0 if online else epochs):
         if ctx.restore(epoch_name(epoch)) is None:
-            labels = _one_epoch(model, distilled, settings, epoch, batch=batch, ctx=ctx)
-            if not ctx.save(epoch_name(epoch), labels.tensors()):
-                kept[epoch] = labels
+            labels = _one_epoch(model, distilled, settings, views(epoch), ctx)
+            tensors = stored_tensors(labels, redrawn=redrawn)
+            if not ctx.save(epoch_name(epoch), tensors):
+                kept[epoch] = tensors
         ctx.progress(epoch + 1, epochs)
 
-    def read(epoch: int) -> EpochLabels:
-        return kept[epoch] if epoch in kept else EpochLabels.of(ctx.restored(epoch_name(epoch)).tensors)
+    def stored(epoch: int) -> Mapping[str, Tensor]:
+        return kept[epoch] if epoch in kept else ctx.restored(epoch_name(epoch)).tensors
 
-    every = LazyEpochs(epochs, read)
+    def read(epoch: int) -> EpochLabels:
+        if online:
+            return EpochLabels(views=views(epoch), logits=None)
+        return labels_of(stored(epoch), views(epoch) if redrawn else None)
+
+    first = {} if online or not epochs else stored(0)
     return SoftLabels(
         store=settings.store,
         batch=batch,
         temperature=settings.temperature,
         num_classes=len(distilled.classes),
-        epochs=every,
+        epochs=LazyEpochs(epochs, read),
         plain=_plain(model, distilled, ctx),
-        num_bytes=sum(value.nbytes for epoch in every[:1] for value in epoch.tensors().values()) * epochs,
-        drawn=DrawnViews(crop_min=settings.crop_min, flip=settings.flip, cutmix=settings.cutmix),
+        num_bytes=sum(value.nbytes for value in first.values()) * epochs,
+        drawn=drawn,
+        redrawn=redrawn,
+        pooled=settings.passes is not None and not online,
     )
 
 
@@ -69,38 +92,18 @@ def _plain(model: nn.Module, distilled: DistilledSet, ctx: Context) -> Tensor:
 
 
 def _one_epoch(
-    model: nn.Module, distilled: DistilledSet, settings: RelabelSettings, epoch: int, *, batch: int, ctx: Context
+    model: nn.Module, distilled: DistilledSet, settings: RelabelSettings, drawn: Views, ctx: Context
 ) -> EpochLabels:
-    """Draw the views of one epoch and label them."""
-    views = ViewSettings(crop_min=settings.crop_min, flip=settings.flip, cutmix=settings.cutmix)
-    size = distilled.image_size
-    drawn = epoch_views(
-        len(distilled.labels),
-        batch,
-        size,
-        size,
-        views,
-        generator_for=lambda number: ctx.generator("views", epoch, number),
-        shuffle=ctx.generator("order", epoch),
-    )
-    if settings.store == "online":
-        return EpochLabels(views=drawn, logits=None)
+    """Label the views of one epoch."""
     logits = torch.cat(
         [
             teacher_logits(model, view_inputs(distilled, drawn.rows(start, start + TEACHER_BATCH), ctx.device), ctx)
             for start in range(0, len(drawn), TEACHER_BATCH)
         ]
     )
-    if settings.store == "topk" and settings.top_k < logits.shape[1]:
+    if settings.store == "topk":
         return keep_largest(drawn, logits, settings.top_k)
     return EpochLabels(views=drawn, logits=logits.half())
-
-
-def keep_largest(views: Views, logits: Tensor, count: int) -> EpochLabels:
-    """Return labels that keep the `count` largest of the `(M, C)` logits, and the mean of the others in their place."""
-    largest, classes = logits.topk(count, dim=1)
-    rest = (logits.sum(dim=1) - largest.sum(dim=1)) / (logits.shape[1] - count)
-    return EpochLabels(views=views, logits=largest.half(), classes=classes.to(torch.int32), rest=rest.half())
 
 
 def teacher_logits(model: nn.Module, images: Tensor, ctx: Context) -> Tensor:
@@ -109,4 +112,4 @@ def teacher_logits(model: nn.Module, images: Tensor, ctx: Context) -> Tensor:
         return model(images.contiguous(memory_format=torch.channels_last)).float().cpu()
 
 
-RELABEL = Stage(name="relabel", version=3, run=relabel, output=SoftLabels)
+RELABEL = Stage(name="relabel", version=4, run=relabel, output=SoftLabels)

@@ -6,7 +6,7 @@ every epoch draws its batches and its dropout from a stream of its own.
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 
 import torch
@@ -33,6 +33,10 @@ class Batch:
     classes: Tensor | None = None
     """Probabilities `(B, C)` of the classes, where a loss needs them beside soft targets."""
     positions: Tensor | None = None
+    temperature: float | None = None
+    """Of the teacher's logits; None = that of the student's rules."""
+    stretch: bool = False
+    """Whether the targets are classes in place of the teacher's logits, see `EvaluationProtocol.stretch`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +57,10 @@ class Task:
     """Epochs after which to test; the last one among them if there are any."""
     rows: Callable[[int], Tensor] = lambda _: torch.empty(0)
     """Number of epochs → the rows of a `Context.array` that they have written."""
+    carried: dict[str, float] = field(default_factory=dict[str, float])
+    """Numbers that the task changes from epoch to epoch; saved and restored with the weights."""
+    after: Callable[[Tensor, Batch], None] | None = None
+    """Called after each epoch with the logits and the targets of its last step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +81,8 @@ class _Training:
         self.average = WeightAverage(model, settings.ema) if settings.ema else None
         self.epoch = 0
         self.history: list[Mapping[str, float]] = []
+        self.last: tuple[Tensor, Batch] | None = None
+        """Logits and batch of the last step, where the task asks for them."""
 
     @property
     def tested(self) -> nn.Module:
@@ -111,6 +121,7 @@ def fit(model: nn.Module, task: Task, settings: TrainSettings, *, ctx: Context) 
     saved = ctx.restore(task.name, rows=lambda facts: task.rows(facts["epoch"]))
     if saved is not None:
         training.load(saved)
+        task.carried.update(saved.facts.get("carried", {}))
     require_finite(
         f"the weights of {task.name}, before epoch {training.epoch + 1},",
         training.model.state_dict(),
@@ -120,7 +131,10 @@ def fit(model: nn.Module, task: Task, settings: TrainSettings, *, ctx: Context) 
         _epoch(training, task, ctx)
         if ctx.due() and training.epoch < settings.epochs:
             rows = task.rows(training.epoch)
-            ctx.save(task.name, training.tensors(), rows=rows, epoch=training.epoch, history=training.history)
+            carried = {"carried": task.carried} if task.carried else {}
+            ctx.save(
+                task.name, training.tensors(), rows=rows, epoch=training.epoch, history=training.history, **carried
+            )
     return Trained(model=training.tested.eval(), history=tuple(training.history))
 
 
@@ -137,6 +151,8 @@ def _epoch(training: _Training, task: Task, ctx: Context) -> None:
     loss = float(torch.stack(losses).mean())
     if not math.isfinite(loss):
         raise _diverged(task, epoch, losses)
+    if task.after is not None and training.last is not None:
+        task.after(*training.last)
     training.epoch += 1
     figures: dict[str, float] = {}
     if training.epoch in task.tests:
@@ -152,6 +168,8 @@ def _step(training: _Training, task: Task, batch: Batch, done: float, ctx: Conte
     with ctx.autocast():
         logits = training.model(batch.images)
     loss = task.loss(logits.float(), batch)
+    if task.after is not None:
+        training.last = (logits.detach().float(), batch)
     training.optimiser.zero_grad(set_to_none=True)
     loss.backward()
     training.optimiser.step()

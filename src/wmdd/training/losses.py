@@ -12,12 +12,14 @@ def label_loss(logits: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tenso
     return F.cross_entropy(logits, targets, label_smoothing=smoothing)
 
 
-def distillation_loss(student: Tensor, teacher: Tensor, weights: Tensor, temperature: float) -> Tensor:
-    """Return mean_b [ w_b KL(softmax(teacher/T) || softmax(student/T)) ], without the factor T².
+def distillation_loss(
+    student: Tensor, teacher: Tensor, weights: Tensor, temperature: float, own: float | None = None
+) -> Tensor:
+    """Return mean_b [ w_b KL(softmax(teacher/T) || softmax(student/t)) ], without the factor T²; t is `own`, else T.
 
     FKD as in SRe2L and WMDD (arXiv:2311.18531); logits are `(B, C)`, weights `(B,)` with mean 1 over the whole set.
     """
-    log_student = F.log_softmax(student.float() / temperature, dim=1)
+    log_student = F.log_softmax(student.float() / (own or temperature), dim=1)
     divergence = F.kl_div(log_student, F.softmax(teacher.float() / temperature, dim=1), reduction="none").sum(dim=1)
     return (weights * divergence).mean()
 

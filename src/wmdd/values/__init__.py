@@ -7,6 +7,7 @@ channels · `S` side of the canvas that images are stored at · `R` side of the 
 Records are frozen: a stage reads some and returns a new one. They know nothing of networks, disks or settings.
 """
 
+from wmdd.drawn import DrawnViews
 from wmdd.values.cells import TILES, Cells, CellStatistics, ChosenImages
 from wmdd.values.dynamics import TrainingDynamics
 from wmdd.values.features import (
@@ -19,7 +20,7 @@ from wmdd.values.features import (
     Trajectories,
 )
 from wmdd.values.images import Images, ImageSet
-from wmdd.values.labels import DrawnViews, EpochLabels, LazyEpochs, SoftLabels, Views
+from wmdd.values.labels import EpochLabels, LazyEpochs, SoftLabels, Views
 from wmdd.values.sets import Diagnosis, DistilledSet, Evaluation, Score, SetLosses
 
 __all__ = [

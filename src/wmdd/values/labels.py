@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import overload
 
 from torch import Tensor
 
+from wmdd.drawn import DrawnViews
 from wmdd.values.showing import short_repr
 
 
@@ -49,11 +51,16 @@ class EpochLabels:
     views: Views
     """M rows."""
     logits: Tensor | None
-    """float16 `(M, C)`, or `(M, k)` beside `classes` and `rest`; None if the teacher labels them during training."""
+    """float16 `(M, C)`, or `(M, k)` beside `classes` and `rest`; uint8 beside `scale` and `offset`, see `quantise`.
+    None if the teacher labels them during training."""
     classes: Tensor | None = None
-    """int32 `(M, k)`: which classes `logits` belong to, when only the k largest are kept."""
+    """int16 or int32 `(M, k)`: which classes `logits` belong to, when only the k largest are kept."""
     rest: Tensor | None = None
     """float16 `(M,)`: mean logit of all the other classes."""
+    scale: Tensor | None = None
+    """float16 `(M,)`: the step of 8-bit logits."""
+    offset: Tensor | None = None
+    """float16 `(M,)`: the logit whose 8-bit code is 0."""
 
     __repr__ = short_repr
 
@@ -63,16 +70,23 @@ class EpochLabels:
 
     def tensors(self) -> dict[str, Tensor]:
         """Return everything as named tensors; what is absent is left out."""
-        named = {f"views.{name}": getattr(self.views, name) for name in Views.__slots__}
-        optional = {"logits": self.logits, "classes": self.classes, "rest": self.rest}
-        return named | {name: value for name, value in optional.items() if value is not None}
+        return {f"views.{name}": getattr(self.views, name) for name in Views.__slots__} | self.answers()
+
+    def answers(self) -> dict[str, Tensor]:
+        """Return everything but the views as named tensors; what is absent is left out."""
+        named = {name: getattr(self, name) for name in ANSWERS}
+        return {name: value for name, value in named.items() if value is not None}
 
     @staticmethod
-    def of(tensors: Mapping[str, Tensor]) -> "EpochLabels":
-        """Return the labels that `tensors()` named."""
-        views = Views(**{name: tensors[f"views.{name}"] for name in Views.__slots__})
-        optional = {name: tensors.get(name) for name in ("logits", "classes", "rest")}
-        return EpochLabels(views=views, **optional)
+    def of(tensors: Mapping[str, Tensor], views: Views | None = None) -> "EpochLabels":
+        """Return the labels that `tensors()` named, or `answers()` for these `views`."""
+        if views is None:
+            views = Views(**{name: tensors[f"views.{name}"] for name in Views.__slots__})
+        return EpochLabels(views=views, **{"logits": None, **{n: tensors[n] for n in ANSWERS if n in tensors}})
+
+
+ANSWERS = ("logits", "classes", "rest", "scale", "offset")
+"""Names of the tensors of `EpochLabels` that are the teacher's answers."""
 
 
 def epoch_name(number: int) -> str:
@@ -83,9 +97,13 @@ def epoch_name(number: int) -> str:
 class LazyEpochs(Sequence[EpochLabels]):
     """Epochs that are read one at a time, on demand, and not kept."""
 
-    def __init__(self, count: int, read: Callable[[int], EpochLabels]) -> None:
+    def __init__(
+        self, count: int, read: Callable[[int], EpochLabels], *, file: Callable[[int], Path] | None = None
+    ) -> None:
         self._count = count
         self._read = read
+        self.file = file
+        """Number of an epoch → the file that it is read from; None if they have none of their own."""
 
     def __len__(self) -> int:
         return self._count
@@ -100,15 +118,6 @@ class LazyEpochs(Sequence[EpochLabels]):
         if not -self._count <= index < self._count:
             raise IndexError(f"epoch out of range; got {index} of {self._count}")
         return self._read(index % self._count)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DrawnViews:
-    """How stored views were drawn; as in `wmdd.settings.ViewSettings`."""
-
-    crop_min: float
-    flip: bool
-    cutmix: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,5 +137,14 @@ class SoftLabels:
     """Bytes that the labels and views take on disk."""
     drawn: DrawnViews | None = None
     """How the views were drawn; None = not known."""
+    redrawn: bool = False
+    """Whether no view is stored: `epochs` draws them again by `drawn`."""
+    pooled: bool = False
+    """Whether students have more epochs than these, and then draw batches of all again (`wmdd.data.replay`)."""
 
     __repr__ = short_repr
+
+    @property
+    def has_files(self) -> bool:
+        """Whether anything of an epoch is stored."""
+        return not (self.redrawn and self.store == "online")
