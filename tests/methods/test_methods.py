@@ -15,7 +15,7 @@ from wmdd.settings.recipe import setting_names
 
 def test_every_folder_is_a_method() -> None:
     folders = {path.parent.name for path in Path(wmdd.methods.__path__[0]).glob("*/__init__.py")} - {"kits"}
-    assert {name.replace("-", "_") for name in builtin_methods()} == folders
+    assert {name.replace("-", "_").replace("+", "_plus") for name in builtin_methods()} == folders
 
 
 @pytest.mark.parametrize("name", builtin_methods())
