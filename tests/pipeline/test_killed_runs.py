@@ -135,7 +135,7 @@ def test_a_bench_that_was_stopped_in_the_middle_of_a_cell_goes_on(
     tmp_path: Path, unbroken: tuple[dict[str, bytes], Any], name: signal.Signals
 ) -> None:
     settings = [word for pair in zip(WORDS[::2], WORDS[1::2], strict=True) if pair[0] != "--ipc" for word in pair]
-    words = ["bench", *command(tmp_path)[1:6], "--ipc", "1", "--protocols", "wmdd", "--seeds", "1", *settings]
+    words = ["bench", *command(tmp_path)[1:6], "--ipc", "1", "--distill-seeds", "1", *settings]
     assert strike(words, "recover", name).returncode == (-name if name is signal.SIGKILL else 128 + name)
     assert unfinished(tmp_path / "store", "recover")
     assert [state for _, state, _ in scores_of_bench(tmp_path)] == ["finished", "waiting"]

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
-from altered import IMAGES, LABELS, alter_table, reseal, with_value, written
+from altered import IMAGES, LABELS, alter_table, reseal, with_value, written, written_before
 
 from mutations import damaged, damaged_json
 from wmdd.errors import WmddError
@@ -19,13 +19,23 @@ from wmdd.product.reading import PortableSet, load
 from wmdd.report.gallery import read_gallery
 
 pytestmark = pytest.mark.slow
-FILES = (IMAGES, LABELS, EXACT)
 STORES = ("full", "topk", "online")
 
 
 @pytest.fixture(scope="module")
 def originals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {store: written(tmp_path_factory.mktemp("originals") / store, store) for store in STORES}
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Sets as they were before labels were compact: every store as a table."""
+    return {store: written_before(tmp_path_factory.mktemp("tables") / store, store) for store in STORES}
+
+
+def parts(folder: Path) -> list[Path]:
+    """Return the files of a set apart from its manifest: images, exact values, the first labels if some are kept."""
+    return [folder / IMAGES, folder / EXACT, *sorted((folder / "fkd").glob("*"))[:1]]
 
 
 def content(folder: Path) -> list[Any]:
@@ -62,7 +72,8 @@ def require_sound(small: PortableSet) -> None:
 def test_damaged_files_are_noticed_by_their_checksums(seed: int, originals: dict[str, Path], tmp_path: Path) -> None:
     original = originals[STORES[seed % 3]]
     folder = Path(shutil.copytree(original, tmp_path / "set"))
-    path = folder / (*FILES, "manifest.json")[seed // 3 % 4]
+    files = (*parts(folder), folder / "manifest.json")
+    path = files[seed // 3 % len(files)]
     path.write_bytes(damaged(path.read_bytes(), seed))
     found = content_or_line(folder)
     assert found is None or (path.name == "manifest.json" and found == content(original))
@@ -81,7 +92,8 @@ def test_damaged_manifests(seed: int, originals: dict[str, Path], tmp_path: Path
 def test_damaged_files_with_true_checksums(seed: int, originals: dict[str, Path], tmp_path: Path) -> None:
     """Whoever makes the checksums true says that the content is meant: other pixels and numbers, but sound ones."""
     folder = Path(shutil.copytree(originals[STORES[seed % 3]], tmp_path / "set"))
-    path = folder / FILES[seed // 3 % 3]
+    files = parts(folder)
+    path = files[seed // 3 % len(files)]
     path.write_bytes(damaged(path.read_bytes(), seed))
     reseal(folder)
     if content_or_line(folder) is not None:
@@ -92,9 +104,9 @@ VALUES: tuple[Any, ...] = (None, -1, -5, 1e9, 32000, float("nan"), float("inf"),
 
 
 @pytest.mark.parametrize("seed", range(200))
-def test_altered_rows_with_true_checksums(seed: int, originals: dict[str, Path], tmp_path: Path) -> None:
+def test_altered_rows_with_true_checksums(seed: int, tables: dict[str, Path], tmp_path: Path) -> None:
     rng = random.Random(seed)
-    folder = Path(shutil.copytree(originals[STORES[seed % 3]], tmp_path / "set"))
+    folder = Path(shutil.copytree(tables[STORES[seed % 3]], tmp_path / "set"))
     file = (IMAGES, LABELS)[seed // 3 % 2]
     column, action = rng.choice(pq.read_schema(folder / file).names), rng.randrange(4)
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from wmdd.context import Context, Saved, seeded, stream_seed
 from wmdd.errors import NumericsError
 from wmdd.settings import TrainSettings
-from wmdd.training.average import WeightAverage
+from wmdd.training.averages import WeightAverage
 from wmdd.training.finite import require_finite
 from wmdd.training.optim import build_optimiser, cut_epoch, learning_rate, load_moments, moments
 
