@@ -5,7 +5,7 @@ Scores are comparable if their fingerprints are equal. It covers what the rules 
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from hashlib import sha256
 from typing import Any
@@ -43,7 +43,7 @@ def fingerprint(student: Student, distilled: DistilledSet, teachers: str) -> str
     }
     if student.labels == "soft":
         rules |= {"temperature": student.temperature, "kept": _kept(student), **_compact(student)}
-    return sha256(json.dumps(rules, sort_keys=True).encode()).hexdigest()[:_DIGITS]
+    return short_digest([json.dumps(rules, sort_keys=True).encode()])
 
 
 _WORDS = {"name", "summary", "source", "training", "views", "batches", "many_classes"}
@@ -70,8 +70,7 @@ def departures(student: Student) -> str:
 
 def digest_of_teachers(teachers: Sequence[Teacher]) -> str:
     """Return a digest of networks that label: of their structure, weights and normalisation; each counts once."""
-    found = "".join(dict.fromkeys(map(_digest_of_teacher, teachers)))
-    return sha256(found.encode()).hexdigest()[:_DIGITS]
+    return short_digest(digest.encode() for digest in dict.fromkeys(map(_digest_of_teacher, teachers)))
 
 
 def _digest_of_teacher(teacher: Teacher) -> str:
@@ -84,12 +83,17 @@ def _digest_of_teacher(teacher: Teacher) -> str:
 
 def digest_of_set(distilled: DistilledSet) -> str:
     """Return a digest of what a set teaches: images, weights, targets and rates. Equal sets have equal digests."""
+    named = {name: getattr(distilled, name) for name in ("images", "labels", "weights", "exact", "targets", "rates")}
+    return short_digest(
+        part for name, values in named.items() if values is not None for part in (name.encode(), _bytes(values))
+    )
+
+
+def short_digest(parts: Iterable[bytes]) -> str:
+    """Return the digest by which scores name what they rest on: of these parts, one after the other."""
     found = sha256()
-    for name in ("images", "labels", "weights", "exact", "targets", "rates"):
-        values: Tensor | None = getattr(distilled, name)
-        if values is not None:
-            found.update(name.encode())
-            found.update(_bytes(values))
+    for part in parts:
+        found.update(part)
     return found.hexdigest()[:_DIGITS]
 
 

@@ -6,13 +6,13 @@ other was seen once. Nothing else differs: views, labels, batches and the number
 """
 
 from dataclasses import dataclass
-from hashlib import sha256
 
 import torch
 from torch import Tensor
 
 from wmdd.context import Context
 from wmdd.data.real_sets import random_positions, real_set
+from wmdd.evaluation.fingerprints import short_digest
 from wmdd.evaluation.real_names import pool_set
 from wmdd.values import DistilledSet, ImageSet, Teacher
 
@@ -49,9 +49,7 @@ class Pool:
     @property
     def digest(self) -> str:
         """Digest of the pool: equal pools have equal ones, whatever the seed that drew them."""
-        found = sha256(self.train.fingerprint.encode())
-        found.update(self.positions.numpy().tobytes())
-        return found.hexdigest()[:12]
+        return short_digest([self.train.fingerprint.encode(), self.positions.numpy().tobytes()])
 
     def __call__(self, seed: int, epoch: int) -> DistilledSet:
         """Return the images of an epoch of the student with this seed."""
