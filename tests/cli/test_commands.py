@@ -55,8 +55,8 @@ scdd.epochs scdd.batch scdd.lr scdd.weight_decay scdd.temperature scdd.projectio
 scdd.probe_epochs scdd.probe_lr
 relabel.teachers relabel.store relabel.top_k relabel.passes relabel.temperature relabel.crop_min relabel.flip
 relabel.cutmix
-evaluate.students evaluate.protocols evaluate.seeds evaluate.labels evaluate.references evaluate.epochs evaluate.tests
-evaluate.full_data
+evaluate.students evaluate.protocols evaluate.seeds evaluate.labels evaluate.references evaluate.epochs evaluate.batch
+evaluate.tests evaluate.full_data
 """
 
 

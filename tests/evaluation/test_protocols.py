@@ -56,7 +56,10 @@ def test_every_protocol_is_whole(name: str) -> None:
 def test_settings_carry_the_batch_and_the_epochs_asked_for() -> None:
     protocol = find_protocol("rded")
     assert (protocol.settings(10, 10).batch, protocol.settings(10, 10).epochs) == (50, 300)
-    assert protocol.settings(10, 10, epochs=7).epochs == 7
+    assert protocol.with_(epochs=7, batch=None).settings(10, 10).epochs == 7
+    other = protocol.with_(epochs=None, batch=20)
+    assert [other.batch(ipc, classes) for ipc, classes in ((1, 10), (10, 10), (50, 1000))] == [10, 20, 20]
+    assert protocol.with_(epochs=None, batch=None) == protocol
     assert protocol.settings(10, 10).zeta == 2.0
     assert protocol.training.batch != 50  # the table itself is left alone
 

@@ -32,6 +32,8 @@ def test_labels_are_stored_for_those_who_need_them(
     assert plan_run(recipe, image_set, val_set).labelling[0].epochs == expected
     shorter = plan_run(recipe.with_settings({"evaluate.epochs": 7}), image_set, val_set)
     assert shorter.labelling[0].epochs == (7 if expected else 0)
+    smaller = plan_run(recipe.with_settings({"evaluate.batch": 4}), image_set, val_set)
+    assert [each.batch for each in smaller.labelling] == [4]
 
 
 @pytest.mark.parametrize(("asked", "made"), [(13, 12), (12, 12), (2, 2)])

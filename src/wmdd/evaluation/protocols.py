@@ -8,7 +8,7 @@ from typing import Literal
 
 from wmdd.errors import ConfigError, did_you_mean
 from wmdd.evaluation.falling import FallingTemperature
-from wmdd.settings import FULL_DSA, NO_DSA, TrainSettings, ViewSettings
+from wmdd.settings import FULL_DSA, NO_DSA, EvaluateSettings, TrainSettings, ViewSettings
 
 Procedure = Literal["training", "kernel", "steps"]
 """What is done with a set: students are trained on it, or take steps with the learning rates that the set has learned,
@@ -79,9 +79,14 @@ class EvaluationProtocol:
         """Return the largest number of epochs, `epochs` at most, for whose soft labels `stored` ones are enough."""
         return next((n for n in range(epochs, 0, -1) if self.soft_epochs(n, n) <= stored), stored)
 
-    def settings(self, ipc: int, num_classes: int, epochs: int | None = None) -> TrainSettings:
-        """Return the training settings for such a set; `epochs`, if given, replaces the protocol's."""
-        return self.training.with_(batch=self.batch(ipc, num_classes), epochs=epochs or self.training.epochs)
+    def settings(self, ipc: int, num_classes: int) -> TrainSettings:
+        """Return the training settings for such a set."""
+        return self.training.with_(batch=self.batch(ipc, num_classes))
+
+    def with_(self, *, epochs: int | None, batch: int | None) -> "EvaluationProtocol":
+        """Return the protocol with other epochs, and with one batch for sets of any size; None = as it is."""
+        changed = self if epochs is None else replace(self, training=self.training.with_(epochs=epochs))
+        return changed if batch is None else replace(changed, batches=((_ALWAYS, batch),), many_classes=1)
 
 
 _ALWAYS = 10**9
@@ -273,3 +278,8 @@ def find_protocol(name: str) -> EvaluationProtocol:
     if name not in PROTOCOLS:
         raise ConfigError(f"unknown protocol; got {name!r}{did_you_mean(name, PROTOCOLS)}")
     return PROTOCOLS[name]
+
+
+def chosen_protocols(settings: EvaluateSettings) -> tuple[EvaluationProtocol, ...]:
+    """Return the protocols that settings name, with what they change in them."""
+    return tuple(find_protocol(name).with_(epochs=settings.epochs, batch=settings.batch) for name in settings.protocols)

@@ -36,7 +36,7 @@ def _score(student: Student, supervision: Supervision, test: Test, ctx: Context)
         labels=student.labels,
         seed=student.seed,
         distill_seed=ctx.seed,
-        departs=departures(student),
+        departs=departures(student, distilled),
         fingerprint=fingerprint(student, distilled, labelled_by),
         labelled_by=labelled_by,
         images=supervision.images,

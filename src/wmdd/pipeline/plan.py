@@ -7,7 +7,7 @@ import torch
 
 from wmdd.data.loading import batch_spans, class_counts, require_images
 from wmdd.errors import ConfigError
-from wmdd.evaluation.protocols import EvaluationProtocol, find_protocol
+from wmdd.evaluation.protocols import EvaluationProtocol, chosen_protocols
 from wmdd.evaluation.references import reference_methods, with_ceiling
 from wmdd.methods.algorithm import Algorithm, Size, Work, load_algorithm, squeezing_of
 from wmdd.methods.catalogue import find_method, recipe_for
@@ -89,7 +89,7 @@ def plan_run(recipe: Recipe, train: ImageSet, val: ImageSet) -> RunPlan:
     algorithm = load_algorithm(method)
     recipe, train = _with_room(recipe, train)
     require_images(train, recipe.ipc)
-    protocols = tuple(find_protocol(name) for name in recipe.evaluate.protocols)
+    protocols = chosen_protocols(recipe.evaluate)
     labelling = _labelling(protocols, recipe, len(train.classes))
     references = tuple(_reference(name, recipe) for name in reference_methods(recipe))
     work = _work(recipe, algorithm, (train, val), protocols, references)
@@ -154,7 +154,6 @@ def labellings(
     *,
     ipc: int,
     classes: int,
-    epochs: int | None = None,
 ) -> tuple[Labelling, ...]:
     """Return what is labelled and stored: for each batch the soft epochs of the longest protocol that has it.
 
@@ -166,21 +165,20 @@ def labellings(
         settings: of labels; `passes` are the most epochs that are stored.
         ipc: images a class.
         classes: C.
-        epochs: in place of those of every protocol; None = its own.
     """
     needed = labelled(protocols)
     first = (needed or protocols)[0].batch(ipc, classes)
     longest: dict[int, int] = {first: 0}
     for each in needed:
         batch = each.batch(ipc, classes) if each.labels == "stored" else first
-        total = epochs or each.training.epochs
-        longest[batch] = max(longest.get(batch, 0), each.soft_epochs(total, total))
+        epochs = each.training.epochs
+        longest[batch] = max(longest.get(batch, 0), each.soft_epochs(epochs, epochs))
     most = settings.passes if settings.store != "online" else None
     return tuple(Labelling(batch=batch, epochs=min(most or count, count)) for batch, count in longest.items())
 
 
 def _labelling(protocols: Sequence[EvaluationProtocol], recipe: Recipe, classes: int) -> tuple[Labelling, ...]:
-    return labellings(protocols, recipe.relabel, ipc=recipe.ipc, classes=classes, epochs=recipe.evaluate.epochs)
+    return labellings(protocols, recipe.relabel, ipc=recipe.ipc, classes=classes)
 
 
 def _work(
@@ -227,7 +225,7 @@ def _student_work(
     if protocol.procedure == "kernel":
         return
     settings, images = recipe.evaluate, size.classes * recipe.ipc
-    epochs = settings.epochs or protocol.training.epochs
+    epochs = protocol.training.epochs
     soft = protocol.labels != "hard" and settings.labels != "hard"
     runs = settings.seeds * (1 + (soft and settings.labels == "both"))
     batch = protocol.batch(recipe.ipc, size.classes)

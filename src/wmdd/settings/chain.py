@@ -252,6 +252,8 @@ class EvaluateSettings(Section):
     images nearest to the barycenter's atoms; all real images, in as many steps."""
     epochs: PositiveInt | None = None
     """Epochs instead of the protocol's own."""
+    batch: PositiveInt | None = None
+    """Images in a batch instead of the protocol's own number; fewer are more steps at the same cost."""
     tests: PositiveInt = 5
     """Tests during training, the last one after the last epoch."""
     full_data: bool = False
