@@ -30,6 +30,8 @@ class Manifest:
     """Keys of what the stage read."""
     peak_memory: NonNegativeInt = 0
     """Bytes."""
+    versions: dict[str, str] = field(default_factory=dict)
+    """Of the packages that decide results, and the commit of a checkout."""
     warnings: tuple[RunWarning, ...] = ()
 
 

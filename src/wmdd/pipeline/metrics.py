@@ -175,14 +175,17 @@ def _seconds(results: Sequence[StoredResult]) -> dict[str, float]:
     return seconds
 
 
-def _costs(results: Sequence[StoredResult], evaluation: StoredResult) -> dict[str, dict[str, float]]:
+def _costs(results: Sequence[StoredResult], evaluation: StoredResult) -> dict[str, dict[str, Any]]:
     """Return the costs of one set by stage, from its teacher to its students: `seconds`, added up, and peak `memory`.
+
+    Beside them stand the `commits` of the code that made them.
 
     They include everything that the set's evaluation was made from, whichever run made it.
     """
     known = {result.key: result for result in results}
     seconds: dict[str, float] = {}
     memory: dict[str, float] = {}
+    commits: dict[str, set[str]] = {}
     waiting, counted = [evaluation.key], set[str]()
     while waiting:
         key = waiting.pop()
@@ -193,9 +196,11 @@ def _costs(results: Sequence[StoredResult], evaluation: StoredResult) -> dict[st
         name = known[key].stage.name
         seconds[name] = round(seconds.get(name, 0.0) + manifest.seconds, 3)
         memory[name] = max(memory.get(name, 0), manifest.peak_memory)
+        commits.setdefault(name, set()).add(manifest.versions.get("commit", ""))
         for part in manifest.inputs:
             waiting += [part] if isinstance(part, str) else part
-    return {"seconds": seconds, "memory": memory}
+    said = {name: ", ".join(sorted(filter(None, found))) for name, found in commits.items()}
+    return {"seconds": seconds, "memory": memory, "commits": said}
 
 
 def product_bytes(distilled: Path, count: int) -> dict[str, int]:

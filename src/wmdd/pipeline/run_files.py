@@ -256,6 +256,7 @@ class CellRow:
     seconds: Amounts
     memory: Amounts
     bytes: Amounts
+    commits: dict[str, str] = field(default_factory=dict)
     losses: Losses = field(default_factory=dict)
     warnings: tuple[RunWarning, ...] = ()
 

@@ -90,6 +90,17 @@ def render_bench(bench: Bench) -> dict[str, str]:
     return {name: render(f"{name}.j2", **content) for name in ("bench.md", "bench.tex", "bench.html")}
 
 
+def panel_markdown(panel: Panel, bench: Bench) -> str:
+    """Return the tables of one panel, as they stand in `bench.md`."""
+    tables = {
+        "table_lines": table_lines,
+        "beside": beside,
+        "worth_columns": worth_columns,
+        "worth_lines": worth_lines,
+    }
+    return render("panel.md.j2", panel=panel, bench=bench, columns=COLUMNS, **tables).strip() + "\n"
+
+
 def plots(panel: Panel, bench: Bench) -> list[Plot]:
     """Return a panel's accuracy against images per class, bytes on disk and seconds, where these differ."""
     costs = bench.costs.items()
