@@ -1,6 +1,6 @@
 """Run a search, or draw its table; see the README beside.
 
-python -m benchmarks.search run DATA --recipe testbed --development 0.1 [--until MINUTES] [--rungs 1]
+python -m benchmarks.search run DATA --development 0.1 [--until MINUTES] [--rungs 1]
 python -m benchmarks.search table [--into docs/lab-book.md]
 """
 
@@ -17,7 +17,7 @@ from benchmarks.search.climbing import Pace, Search, climb
 from benchmarks.search.halving import RUNGS
 from benchmarks.search.state import RESULTS, read_states
 from benchmarks.search.table import draw, write_into
-from benchmarks.search.variants import FOLDER
+from benchmarks.search.variants import BASE, FOLDER
 
 from wmdd.errors import WmddError
 
@@ -39,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     actions = parser.add_subparsers(dest="action", required=True)
     run = actions.add_parser("run", help="run the search, or go on with it")
     run.add_argument("data", help="source of the real images")
-    run.add_argument("--recipe", default="testbed", help="name or file of the base recipe")
+    run.add_argument("--recipe", default=str(BASE), help="name or file of the base recipe")
     run.add_argument("--development", type=float, help="share of the training images to judge on; none = the recipe's")
     run.add_argument("--variants", type=Path, default=FOLDER, help="YAML file of variants, or a folder of such files")
     run.add_argument("--rungs", type=int, choices=[rung.number for rung in RUNGS], default=RUNGS[-1].number)
