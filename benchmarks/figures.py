@@ -9,13 +9,14 @@ A page names what stands in it, between two marks:
 | figure | what is drawn |
 |---|---|
 | `bench FILE [PROTOCOL ...]` | the tables of a bench, as in its `bench.md`; of some protocols only |
+| `runs FILE NAME ...` | what some runs of a file of `metrics.json` found |
 | `losses FILE` | which losses of a bench predict what students reach |
 | `labels FILE DATA` | bytes of soft labels against accuracy: a file of `benchmarks/label_sizes.py` |
 | `method NAME` | what a method reached in every bench, random real images beside |
 | `search` | the table of `benchmarks/search` |
 
-python benchmarks/figures.py            # draw all pages again
-python benchmarks/figures.py --check    # exit 1 where a page and its files differ
+python -m benchmarks.figures            # draw all pages again
+python -m benchmarks.figures --check    # exit 1 where a page and its files differ
 """
 
 import argparse
@@ -36,7 +37,8 @@ from wmdd.evaluation.rows import BASELINE
 from wmdd.report import prediction
 from wmdd.report.bench import Bench, Panel, summary
 from wmdd.report.bench_page import panel_markdown
-from wmdd.report.bench_tables import notes
+from wmdd.report.tables import set_title, summary_rows
+from wmdd.report.templates import ABSENT
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks/results"
@@ -114,16 +116,27 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> 
 
 
 def draw_bench(name: str, *protocols: str) -> str:
-    """Return the tables of a bench and what to know about them."""
+    """Return the tables of a bench; docs/bench.md says how to read them."""
     bench = summary(read(name))
     chosen = [panel for panel in bench.panels if not protocols or panel.protocol.partition(",")[0] in protocols]
     parts = [f"**{panel.title}**\n\n{panel_markdown(panel, bench)}" for panel in chosen]
-    return "\n".join([*parts, f"{_origin(name, bench)} {notes(bench)}\n"])
+    return "\n".join([*parts, f"{_origin(name, bench)}\n"])
 
 
 def _origin(name: str, bench: Bench) -> str:
     run = bench.results["run"]
     return f"`{run['command']}` at {run['commit'][:7]}, rows in `{name}`."
+
+
+def draw_runs(name: str, *chosen: str) -> str:
+    """Return what some runs found."""
+    found = {run["name"]: run for run in read(name)["runs"]}
+    rows = [
+        (f"`{run['run']['command']}`", set_title(row.set), f"{row.student}, protocol {row.protocol}", row.text)
+        for run in map(found.__getitem__, chosen)
+        for row in summary_rows(run)
+    ]
+    return table(("command", "set", "student, protocol", "top-1"), rows, left=3) + f"\nRows in `{name}`.\n"
 
 
 def draw_losses(name: str) -> str:
@@ -158,18 +171,20 @@ def draw_method(name: str) -> str:
     rows = [line for file, bench in benches() for panel in bench.panels for line in _reached(name, file, bench, panel)]
     if not rows:
         return "Not measured yet.\n"
-    head = ("data", "IPC", "student, protocol, labels", "top-1", "random real images", "rows in")
-    return table(head, rows, left=3)
+    head = ("data", "IPC", "student, protocol, labels", "settings", "top-1", "random real images", "rows in")
+    return table(head, rows, left=4)
 
 
 def _reached(name: str, file: str, bench: Bench, panel: Panel) -> Iterator[tuple[str, ...]]:
     rows = {row.name: row.accuracies for row in panel.rows}
+    settings = next((row["settings"] for row in bench.results["rows"] if row["name"] == name), {})
+    said = ", ".join(f"{setting} {value}" for setting, value in settings.items()) or "the recipe's"
     data = f"{bench.results['data']['name']}, {bench.results['data']['image_size']} px"
     for ipc in bench.ipcs:
         found, random = (rows.get(row, {}).get(ipc) for row in (name, BASELINE))
         if found is not None:
-            beside = "–" if random is None else random.text
-            yield data, str(ipc), panel.title, found.text, beside, f"`{file}`"
+            beside = ABSENT if random is None or name == BASELINE else random.text
+            yield data, str(ipc), panel.title, said, found.text, beside, f"`{file}`"
 
 
 def draw_table_of_search() -> str:
@@ -180,6 +195,7 @@ def draw_table_of_search() -> str:
 
 FIGURES: dict[str, Callable[..., str]] = {
     "bench": draw_bench,
+    "runs": draw_runs,
     "losses": draw_losses,
     "labels": draw_labels,
     "method": draw_method,

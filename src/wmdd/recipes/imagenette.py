@@ -30,9 +30,10 @@ def imagenette64() -> Tree:
     Command: `wmdd distill DATA --recipe imagenette64 --ipc 10 --seed 0`
     Cost: an hour on two busy CPU cores, forty minutes of it for the twelve students.
     Expected: teacher above 75; WMDD above random under protocol `wmdd`.
-    Last measured: 2026-11-22, 3 seeds: teacher 76.1; protocol `wmdd`: WMDD 60.7 ± 0.5, random 58.0 ± 0.4; protocol
-        `rded`: WMDD 64.0 ± 0.9, random 63.5 ± 1.5. Lambda was chosen on training images that the
-        teacher had seen (docs/lab-book.md); `--data.development` is for further choices.
+    Last measured: 2026-11-22, 3 students of one distillation, row `wasserstein-pcbn` of `methods_imagenette64`: teacher
+        76.7; protocol `wmdd`: 59.3 ± 0.4, random 57.7 ± 0.3; protocol `rded`: 63.9 ± 0.2, random 62.0 ± 2.4. Lambda
+        was chosen on training images that the teacher had seen (docs/lab-book.md); `--data.development` is for further
+        choices.
     """
     return merged(
         imagenette(),
