@@ -69,7 +69,7 @@ def test_recover(
 
 def test_diagnose(distilled: DistilledSet, teacher: Teacher, class_statistics: ClassStatistics) -> None:
     one, other = (diagnose(distilled, teacher, class_statistics, NoSettings(), ctx=ctx) for ctx in both())
-    for name in ("costs", "floors", "distances", "head_gaps", "head_bounds", "loss_gaps", "loss_bounds"):
+    for name in ("costs", "kmeans_costs", "distances", "head_gaps", "head_bounds", "loss_gaps", "loss_bounds"):
         torch.testing.assert_close(getattr(other, name), getattr(one, name), **TOLERANCE)
 
 
