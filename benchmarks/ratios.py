@@ -106,14 +106,15 @@ class Scene:
     labels: SoftLabels
 
 
-def scene(scale: Scale) -> Scene:
-    """Return random images of 10 classes, with what the stages need; all on the CPU."""
+def scene(scale: Scale, device: torch.device) -> Scene:
+    """Return random images of 10 classes, with what the stages need, computed on the device and kept on the CPU."""
+    ctx = Context(device=device)
     train, val = _noise(scale, scale.copies * scale.per_class, "train"), _noise(scale, scale.per_class, "val")
     spec = resolve_spec(scale.arch, num_classes=CLASSES, channels=3, image_size=scale.side, stem="imagenet")
     half = (0.5, 0.5, 0.5)
     weights = build_model(spec).state_dict()
     teacher = Teacher(spec=spec, weights=weights, classes=train.classes, mean=half, std=half, top1=10.0)
-    moments = run_statistics(train, teacher, StatisticsSettings())
+    moments = run_statistics(train, teacher, StatisticsSettings(), ctx=ctx)
     positions = random_positions(train, scale.per_class, 0).tolist()
     distilled = real_set("random", train, teacher, positions, scale.per_class)
     return Scene(
@@ -124,7 +125,7 @@ def scene(scale: Scale) -> Scene:
         statistics=moments,
         atoms=barycenter(moments, BarycenterSettings(weights="exact", starts=1), ipc=scale.per_class),
         distilled=distilled,
-        labels=relabel(distilled, (teacher,), RelabelSettings(), epochs=scale.steps, batch=scale.batch),
+        labels=relabel(distilled, (teacher,), RelabelSettings(), epochs=scale.steps, batch=scale.batch, ctx=ctx),
     )
 
 
@@ -237,7 +238,7 @@ def compare(full: Work, bare: Work, rounds: int, device: torch.device) -> tuple[
 def ratios(device: torch.device, precisions: Sequence[str], rounds: int, scale: Scale) -> Iterator[Ratio]:
     """Yield the ratio of every stage at every precision, as they are measured."""
     torch.manual_seed(0)
-    given = scene(scale)
+    given = scene(scale, device)
     for precision in precisions:
         ctx = Context(device=device, precision=precision)
         for stage, full, bare in sides(given, ctx):
