@@ -58,7 +58,7 @@ docs: $(INSTALLED_DOCS) ## build the pages into docs/_build/html; every warning 
 figures: $(INSTALLED) ## draw the tables of the pages from the files under benchmarks/results
 	$(BIN)/python -m benchmarks.figures
 
-bench: $(INSTALLED) ## time recovery and statistics against the bare network
+bench: $(INSTALLED) ## time the stages with networks against the bare network
 	$(BIN)/python benchmarks/ratios.py
 
 bench-ot: $(INSTALLED) ## time barycenters against POT, and a synthetic ImageNet-1K of them (some minutes)

@@ -35,7 +35,7 @@ squeeze.schedule squeeze.zeta squeeze.label_smoothing squeeze.ema squeeze.arch s
 squeeze.pretrained squeeze.mean squeeze.std squeeze.classes squeeze.accept_weak squeeze.crop_min squeeze.flip
 squeeze.seed
 statistics.batch
-barycenter.objective barycenter.weights barycenter.iterations barycenter.step
+barycenter.objective barycenter.weights barycenter.iterations barycenter.step barycenter.starts
 recover.iterations recover.lr recover.bn_weight recover.form recover.feature_loss recover.ce_weight recover.bn
 recover.bn_first recover.start recover.crop_min recover.flip recover.roll recover.curriculum
 recover.curriculum_milestone recover.curriculum_end recover.batch

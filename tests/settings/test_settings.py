@@ -32,7 +32,7 @@ SECTIONS = {type(section) for recipe in RECIPES for _, section in recipe if isin
         (
             BarycenterSettings,
             {"qq": 5},
-            "barycenter.qq: unknown setting; choose one of iterations, objective, step, weights",
+            "barycenter.qq: unknown setting; choose one of iterations, objective, starts, step, weights",
         ),
         (TrainSettings, {"epochs": 0}, "epochs: too small; got 0; give more than 0"),
         (SqueezeSettings, {"lr": -1}, "squeeze.lr: too small; got -1; give more than 0"),

@@ -154,7 +154,7 @@ def test_the_images_that_defined_the_statistics_have_no_batchnorm_loss(given: Gi
         atoms=stats.features.view(3, 12, -1),
         weights=torch.full((3, 12), 1 / 12, dtype=torch.float64),
         costs=torch.zeros(3),
-        floors=torch.zeros(3),
+        best_known=torch.zeros(3),
         traces=((),) * 3,
         converged=(True,) * 3,
     )

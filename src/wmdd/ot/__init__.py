@@ -24,7 +24,6 @@ from wmdd.ot.diagnosis import (
     affine_lipschitz,
     cross_entropy_gap,
     cross_entropy_lipschitz,
-    floor,
     random_cost,
 )
 from wmdd.ot.free_support import barycenter, wasserstein_barycenter
@@ -47,7 +46,6 @@ __all__ = [
     "cross_entropy_gap",
     "cross_entropy_lipschitz",
     "entropic_barycenter",
-    "floor",
     "in_threads",
     "kmeans",
     "kmeans_plus_plus",

@@ -150,7 +150,9 @@ def barycenter_facts(results: Iterable[StoredResult]) -> dict[str, Any]:
         "objective": settings["objective"],
         "weights": settings["weights"] if settings["objective"] == "wasserstein" else None,
         "cost_mean": float(record.costs.mean()),
-        "floor_mean": float(record.floors.mean()),
+        "best_known_mean": float(record.best_known.mean()),
+        "starts": settings["starts"],
+        "uniform_share": float(record.uniform.double().mean()) if record.weights.shape[1] > 1 else None,
         "traces": [list(trace) for trace in record.traces],
         "converged": all(record.converged),
     }

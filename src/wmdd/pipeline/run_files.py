@@ -31,7 +31,7 @@ Losses = dict[str, Annotated[float, Field(allow_inf_nan=False)]]
 """Of a set, by name."""
 
 
-_BY_CLASS = frozenset({"cost", "floor", "random_cost", "random_std", "distance"})
+_BY_CLASS = frozenset({"cost", "random_cost", "random_std", "distance"})
 """Figures of a diagnosis that are known class by class, whatever the teacher."""
 
 
@@ -123,7 +123,9 @@ class BarycenterRow:
     objective: str | None = None
     weights: str | None = None
     cost_mean: float | None = None
-    floor_mean: float | None = None
+    best_known_mean: float | None = None
+    starts: PositiveInt | None = None
+    uniform_share: Annotated[float, Field(ge=0, le=1)] | None = None
     traces: tuple[tuple[float, ...], ...] = ()
     converged: bool | None = None
 

@@ -142,6 +142,9 @@ class BarycenterSettings(Section):
     """Alternations of weights and atoms (K_iter), or rounds of sliced, entropic, mmd_rbf; the others need none."""
     step: Annotated[float, Field(gt=0, lt=2)] = 1.0
     """Of wasserstein only: step length of the weight update, in units of Polyak's step."""
+    starts: PositiveInt = 3
+    """Of wasserstein and kmeans: runs for each class, each from its own k-means++; that of lowest cost is kept. The
+    k-means beside every objective has as many."""
 
 
 class OptimisationSettings(Section):

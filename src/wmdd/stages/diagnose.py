@@ -22,7 +22,7 @@ from wmdd.evaluation.accuracy import BATCH
 from wmdd.models.building import build_teacher
 from wmdd.models.taps import features_and_logits, final_classifier
 from wmdd.settings import NoSettings
-from wmdd.stages.barycenter import BARYCENTER
+from wmdd.stages.barycenter import BARYCENTER, class_problems
 from wmdd.stages.classes import classes_in_threads
 from wmdd.stages.stage import Stage
 from wmdd.values import ClassStatistics, Diagnosis, DistilledSet, Teacher
@@ -45,6 +45,8 @@ class _Inputs:
     """The teacher's last layer; None if it does not map the features to the logits."""
     head_lipschitz: float
     """Of that layer; the only constant that all classes share."""
+    starts: int
+    """Of k-means."""
     ctx: Context
 
 
@@ -54,12 +56,13 @@ def diagnose(
     statistics: ClassStatistics,
     settings: NoSettings,
     *,
+    starts: int = 1,
     ctx: Context | None = None,
 ) -> Diagnosis:
     """Return how near `distilled` lies to the features in `statistics`, which are the same teacher's.
 
-    Classes are measured in threads, each with random streams of its own. Of the classes, memory holds those in flight
-    and the features of all images.
+    The k-means beside is the best of `starts` runs, from the starts of the barycenter stage. Classes are measured in
+    threads, each with random streams of its own. Of the classes, memory holds those in flight and all images' features.
 
     Raises:
         DataError: set, teacher and statistics disagree about the classes, or a class has no images or more than real
@@ -72,7 +75,13 @@ def diagnose(
     features, head = _features_and_head(build_teacher(teacher, ctx.device), distilled, ctx)
     lipschitz = 0.0 if head is None else ot.affine_lipschitz(head)
     inputs = _Inputs(
-        distilled=distilled, statistics=statistics, features=features, head=head, head_lipschitz=lipschitz, ctx=ctx
+        distilled=distilled,
+        statistics=statistics,
+        features=features,
+        head=head,
+        head_lipschitz=lipschitz,
+        starts=starts,
+        ctx=ctx,
     )
     if head is None:
         ctx.log(unit="bounds", left_out="the teacher's logits are not an affine map of its features")
@@ -140,19 +149,20 @@ def _measure_class(inputs: _Inputs, label: int) -> Saved:
     weights = _array(inputs.distilled.weights[members])
     weights /= weights.sum()  # float32 sums to 1 only nearly
     images, points = _array(inputs.features[members]), _array(inputs.statistics.of_class(label))
-    floor_seed, picks_seed = (
-        stream_seed(inputs.ctx.seed, stage, label) for stage in (BARYCENTER.name, inputs.ctx.stage)
+    # The starts that the barycenter stage takes: what is best known to it is this cost, or its own if that is lower.
+    problems = class_problems(
+        points, len(images), starts=inputs.starts, seed=inputs.ctx.seed, stage=BARYCENTER.name, label=label
     )
-    # The start that the barycenter stage takes: its floor is this one, or its own cost if that is lower.
-    start = ot.kmeans_plus_plus(points, len(images), np.random.default_rng(floor_seed))
+    picks_seed = stream_seed(inputs.ctx.seed, inputs.ctx.stage, label)
     random_cost, random_std = ot.random_cost(points, len(images), np.random.default_rng(picks_seed), draws=DRAWS)
     distance = ot.wasserstein1(images, points, weights).value
     figures = {
         "cost": ot.wasserstein2(images, points, weights).value,
-        "floor": ot.floor(ot.Problem.of(points, len(images), start=start)),
+        "kmeans_cost": min(ot.kmeans(problem).cost for problem in problems),
         "random_cost": random_cost,
         "random_std": random_std,
         "distance": distance,
+        "uniform": float((weights == weights[0]).all()),
     }
     head = inputs.head
     if head is not None:
@@ -165,4 +175,4 @@ def _measure_class(inputs: _Inputs, label: int) -> Saved:
     return Saved(tensors={name: torch.tensor(value, dtype=torch.float64) for name, value in figures.items()}, facts={})
 
 
-DIAGNOSE = Stage(name="diagnose", version=1, run=diagnose, output=Diagnosis, networks=False)
+DIAGNOSE = Stage(name="diagnose", version=2, run=diagnose, output=Diagnosis, networks=False)

@@ -111,13 +111,19 @@ class Barycenters:
     """float64 `(C, K)`; each row lies in the simplex."""
     costs: Tensor
     """float64 `(C,)`: W2² between the barycenter and the class's features."""
-    floors: Tensor
-    """float64 `(C,)`: lowest cost known, from k-means run to convergence from the same start or from the barycenter."""
+    best_known: Tensor
+    """float64 `(C,)`: lowest cost known, from k-means run to convergence from the same starts or from the barycenter.
+    No bound: other starts may find less."""
     traces: tuple[tuple[float, ...], ...]
     """Cost per iteration, class by class."""
     converged: tuple[bool, ...]
 
     __repr__ = short_repr
+
+    @property
+    def uniform(self) -> Tensor:
+        """Which classes `(C,)` have atoms of equal weight; `learned` ends so where it finds nothing that costs less."""
+        return (self.weights == self.weights[:, :1]).all(dim=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

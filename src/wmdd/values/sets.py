@@ -64,16 +64,18 @@ class DistilledSet:
 class Diagnosis:
     """How near a distilled set lies to the real features of its classes, as the teacher sees both; float64 `(C,)` each.
 
-    W2² (costs) beside that of k-means (floors) and of random picks (mean and sample deviation over draws); W1; gaps
-    |E_real g − E_set g| and bounds Lip(g) · W1 of g, the last layer or its cross-entropy: None if it is not affine.
+    W2² (costs) beside that of k-means and of random picks (mean and sample deviation over draws); W1; 1 where the set's
+    weights are all the same, else 0; gaps |E_real g − E_set g| and bounds Lip(g) · W1 of g, the last layer or its
+    cross-entropy: None if it is not affine.
     """
 
     set: str
     costs: Tensor
-    floors: Tensor
+    kmeans_costs: Tensor
     random_costs: Tensor
     random_stds: Tensor
     distances: Tensor
+    uniforms: Tensor
     head_gaps: Tensor | None = None
     head_bounds: Tensor | None = None
     loss_gaps: Tensor | None = None
