@@ -287,6 +287,7 @@ BETWEEN_STEPS = {
     "evaluation/procedures:take_steps": "labels and rates, before the first step",
     "evaluation/procedures:KernelRegression.__init__": "labels, before the first answer",
     "stages/recovery/descent:_start": "images, before the first step of a group",
+    "stages/recovery/residuals:Retrieval._features": "the features of a group's images, between two parts",
     "methods/wmdd_plus/recover:cell_targets": "targets, before the first step of a group",
     "stages/recovery/groups:moment_targets": "targets, before the first step of a group",
     "training/images:optimise": "start, before the first step; the loss of that step, to compare the last one with",

@@ -14,9 +14,8 @@ from torch import Tensor
 
 from wmdd import ot
 from wmdd.context import Context, Saved
-from wmdd.data.loading import class_counts, require_images
+from wmdd.data.loading import require_images, require_same_images
 from wmdd.data.real_sets import real_set
-from wmdd.errors import DataError
 from wmdd.methods.algorithm import Algorithm, Result, Size, Stages, Work
 from wmdd.settings import NoSettings, Recipe, Section, StatisticsSettings
 from wmdd.stages.classes import classes_in_threads
@@ -61,7 +60,7 @@ def choose_by_features(
     """
     teacher.require_classes(train.classes)
     require_images(train, ipc)
-    _require_same_images(train, statistics)
+    require_same_images(train, statistics.counts)
 
     def compute(label: int) -> Saved:
         rows = choose(label)
@@ -75,15 +74,6 @@ def choose_by_features(
         ctx=ctx,
     )
     return real_set(method, train, teacher, found.tensors["positions"].flatten().tolist(), ipc)
-
-
-def _require_same_images(train: ImageSet, statistics: ClassStatistics) -> None:
-    """Refuse statistics of other images: rows would name the wrong ones."""
-    if statistics.counts != class_counts(train):
-        raise DataError(
-            f"statistics and images do not belong together; got {sum(statistics.counts)} rows for {len(train)} images, "
-            "or other numbers in the classes; give the statistics of these images"
-        )
 
 
 def feature_coreset(method: str, choose: Callable[[Points, int], Rows]) -> Stage:
