@@ -149,7 +149,7 @@ def require_images(image_set: ImageSet, ipc: int) -> None:
 
 
 def require_same_images(image_set: ImageSet, counts: Sequence[int]) -> None:
-    """Raise `DataError` if statistics with `counts` rows of each class are of other images: they would name wrong ones."""
+    """Raise `DataError` if statistics with `counts` rows of each class are of other images: rows name images."""
     if tuple(counts) != class_counts(image_set):
         raise DataError(
             f"statistics and images do not belong together; got {sum(counts)} rows for {len(image_set)} images, "

@@ -48,7 +48,7 @@ def recover(
     require_batchnorm(model, teacher.spec.arch)
     num_classes, ipc, _ = barycenters.atoms.shape
     groups = class_groups(num_classes, ipc, settings.batch)
-    residuals = residuals_of(train, teacher, model, statistics, settings, ctx)
+    residuals = residuals_of(train, teacher, model, statistics, settings, ctx=ctx)
     recovery = Recovery(train=train, teacher=teacher, settings=settings, groups=groups, ctx=ctx, residuals=residuals)
 
     def loss_of(group: Group, start: Tensor) -> GroupLoss[TeacherForward]:

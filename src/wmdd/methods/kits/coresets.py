@@ -8,6 +8,7 @@ class, `D` features, `K` chosen rows, all different.
 from collections.abc import Callable
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
@@ -41,6 +42,15 @@ def nearest_rows(atoms: Points, points: Points) -> Rows:
     """
     _, rows = linear_sum_assignment(ot.squared_distances(atoms, points))
     return rows.astype(np.int64)
+
+
+def leading_rows(order: Tensor, train: ImageSet, ipc: int) -> Tensor:
+    """Return the first `ipc` positions of each class in an order of all images, int64 `(C, ipc)`.
+
+    Each class must have so many images.
+    """
+    labels = train.labels[order]
+    return torch.stack([order[labels == label][:ipc] for label in range(len(train.classes))])
 
 
 def choose_by_features(

@@ -61,7 +61,7 @@ def invert(
     model = build_teacher(teacher, ctx.device)
     require_batchnorm(model, teacher.spec.arch)
     groups = inversion_groups(len(train.classes), ipc, settings)
-    residuals = residuals_of(train, teacher, model, statistics, settings, ctx)
+    residuals = residuals_of(train, teacher, model, statistics, settings, ctx=ctx)
     recovery = Recovery(train=train, teacher=teacher, settings=settings, groups=groups, ctx=ctx, residuals=residuals)
 
     def loss_of(group: Group, start: Tensor) -> GroupLoss[TeacherForward]:

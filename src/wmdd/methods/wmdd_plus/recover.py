@@ -73,7 +73,7 @@ def recover_plus(
         ctx=ctx,
         start_of=_starts(train, teacher, cells, settings),
         ema=settings.ema,
-        residuals=residuals_of(train, teacher, model, statistics, settings, ctx),
+        residuals=residuals_of(train, teacher, model, statistics, settings, ctx=ctx),
     )
 
     def loss_of(group: Group, start: Tensor) -> GroupLoss[TeacherForward]:

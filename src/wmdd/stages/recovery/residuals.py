@@ -58,6 +58,7 @@ def residuals_of(
     model: nn.Module,
     statistics: ClassStatistics,
     settings: InversionSettings,
+    *,
     ctx: Context,
 ) -> Residuals:
     """Return the residuals that settings ask for; `model` is the teacher's network, `statistics` are of `train`."""
