@@ -15,6 +15,8 @@ from wmdd.errors import DataError
 from wmdd.methods.bps import BpsSettings
 from wmdd.methods.bps.distill import balanced_rows, pattern_budgets, pick_patterns
 from wmdd.methods.bps.margins import crossing, margin_bounds, margin_rows
+from wmdd.methods.herding.distill import HERDING
+from wmdd.settings import NoSettings
 from wmdd.values import ClassStatistics, ImageSet, Teacher
 
 
@@ -114,6 +116,11 @@ def test_two_patterns_give_by_their_size(
         ]
         assert len(set(places)) == 6
         assert [place < 8 for place in places] == [True] * 4 + [False] * 2
+
+
+def test_one_image_is_that_of_herding(image_set: ImageSet, teacher: Teacher, class_statistics: ClassStatistics) -> None:
+    found = pick_patterns(image_set, teacher, class_statistics, BpsSettings(), ipc=1)
+    assert torch.equal(found.images, HERDING.run(image_set, teacher, class_statistics, NoSettings(), ipc=1).images)
 
 
 def test_statistics_of_other_images_are_refused(
