@@ -290,6 +290,7 @@ BETWEEN_STEPS = {
     "stages/recovery/residuals:Retrieval._features": "the features of a group's images, between two parts",
     "methods/wmdd_plus/recover:cell_targets": "targets, before the first step of a group",
     "stages/recovery/groups:moment_targets": "targets, before the first step of a group",
+    "methods/wmdd_plus/choose:seen_by": "features and moments of a class's images, after the last step",
     "training/images:optimise": "start, before the first step; the loss of that step, to compare the last one with",
     "training/images:_report": "one row of the log, of at most 100 for a unit",
     "training/images:_loss_again": "the loss after the last step",

@@ -41,6 +41,7 @@ recover.bn_first recover.start recover.crop_min recover.flip recover.roll recove
 recover.curriculum_milestone recover.curriculum_end recover.batch
 recover.residuals recover.residual_share recover.residual_from recover.residual_complexity
 recover.statistics recover.shrinkage recover.set_share recover.set_of recover.border recover.tv recover.ema plus.keep
+plus.candidates plus.choose_by
 kmeans.starts forgetting.keep cad.epochs cad.window cad.windows cad.keep
 bps.patterns bps.centres bps.margin bps.starts rded.sample rded.crops rded.factor rded.crop_min
 dc.arch dc.momentum dc.batch_real dc.start dc.strategy dc.iterations dc.lr dc.outer dc.inner dc.lr_net dc.batch_net
@@ -116,6 +117,7 @@ def test_the_pinned_surface() -> None:
         *("dynamics", "forgetting", "cad-prune", "bps"),
         *("match_gradients", "match_means", "match_attention", "dd", "experts", "mtt", "kip", "ls"),
         *("invert", "layer_statistics", "gvbsm", "selfsupervised", "easy", "cells", "cell_statistics", "recover_plus"),
+        "choose",
     }
     assert set(wmdd.__all__) == {
         *("DistilledSet", "Evaluation", "Recipe", "Run", "WmddError"),

@@ -59,6 +59,7 @@ FURTHER: dict[str, tuple[str, dict[str, Any]]] = {
     "dsa, cos": ("dsa", {"dsa": {**TINY["dsa"]["dsa"], "distance": "cos", "strategy": "color_cutout_scale_rotate"}}),
     "dd, graph": ("dd", {"dd": {**TINY["dd"]["dd"], "gradient": "graph"}}),
     "mtt, sweep": ("mtt", {**TINY["mtt"], "mtt": {**TINY["mtt"]["mtt"], "gradient": "sweep"}}),
+    "wmdd+, chosen by moments": ("wmdd+", {**TINY["wmdd+"], "plus": {"candidates": 2}}),
     "mmd, linear": ("mmd", {**TINY["mmd"], "mmd": {"kernel": "linear"}}),
     "cda, linear": ("cda", {"recover": {**TINY["cda"]["recover"], "curriculum": "linear", "form": "reference"}}),
     "gvbsm, alone": ("gvbsm", {**TINY["gvbsm"], "gvbsm": {"teachers": (), "ema": 0.0, "density": 0.0}}),

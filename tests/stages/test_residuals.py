@@ -189,9 +189,8 @@ def test_the_log_counts_all_steps_of_a_group(given: Given) -> None:
     recover(*given, settings(residuals=2), ctx=ctx)
     assert [row["step"] for row in ctx.rows] == [1, 2, 3, 4, 5, 6]
     assert {row["unit"] for row in ctx.rows} == {"classes 0 to 2"}
-    assert [name for name in dict.fromkeys(ctx.saves)] == [
-        f"classes 0 to 2, steps {at} to {at + 2}" for at in (0, 2, 4)
-    ]
+    names = list(dict.fromkeys(ctx.saves))
+    assert names == [f"classes 0 to 2, steps {at} to {at + 2}" for at in (0, 2, 4)]
 
 
 def test_without_residuals_names_and_images_are_as_they_were(given: Given) -> None:

@@ -32,6 +32,7 @@ _WHERE: Mapping[str, Callable[[_Flat], bool]] = {
     "recover.residual_from": lambda s: s["recover.residuals"] > 0,
     "recover.residual_complexity": lambda s: s["recover.residuals"] > 0 and s["recover.residual_from"] == "retrieved",
     "recover.shrinkage": lambda s: s["recover.statistics"] == "blend",
+    "plus.choose_by": lambda s: s["plus.candidates"] > 1,
     "recover.set_of": lambda s: s["recover.set_share"] > 0,
     "relabel.top_k": lambda s: s["relabel.store"] == "topk",
     "relabel.passes": lambda s: s["relabel.store"] != "online" and s["relabel.passes"] is not None,
