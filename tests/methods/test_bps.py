@@ -66,7 +66,7 @@ def test_the_margin_leaves_out_what_is_beyond() -> None:
     draws = np.random.default_rng(0)
     easy, hard, wrong = np.zeros(20), draws.normal(1.0, 0.05, 12), draws.normal(3.0, 0.05, 8)
     entropies = np.concatenate([easy, hard, wrong])
-    lower, upper = margin_bounds(entropies[20:], 0)
+    lower, upper = margin_bounds(entropies[20:], 2**63 - 1)
     assert lower == pytest.approx(hard.mean(), abs=0.01)
     assert hard.max() < upper < wrong.min()
     found = margin_rows(entropies, 3, share=0.5, seed=0)
@@ -76,6 +76,10 @@ def test_the_margin_leaves_out_what_is_beyond() -> None:
     assert sorted(every.tolist()) == list(range(40))
     assert entropies[every[:12]].tolist() == [*above, *np.sort(hard[hard < lower])[::-1]]
     assert set(every[-8:].tolist()) == set(range(32, 40))
+
+
+def test_no_image_needs_no_fit() -> None:
+    assert margin_rows(np.linspace(0, 1, 30), 0, share=0.2, seed=0).tolist() == []
 
 
 def test_few_images_give_their_most_uncertain_ones() -> None:

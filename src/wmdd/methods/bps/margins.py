@@ -30,7 +30,7 @@ def margin_rows(entropies: Entropies, count: int, *, share: float, seed: int) ->
     """
     rising = np.argsort(entropies, kind="stable")
     falling = np.argsort(-entropies, kind="stable")
-    if len(entropies) < FEW:
+    if len(entropies) < FEW or count == 0:
         return falling[:count].astype(np.int64)
     fitted = int(max(share * len(entropies), FEW))
     lower, upper = margin_bounds(entropies[falling[:fitted]], seed)
@@ -49,7 +49,7 @@ def margin_bounds(entropies: Entropies, seed: int) -> tuple[float, float]:
 
     if np.ptp(entropies) == 0:
         return float(entropies[0]), math.inf
-    found = GaussianMixture(n_components=2, random_state=seed).fit(entropies[:, None])
+    found = GaussianMixture(n_components=2, random_state=seed % 2**32).fit(entropies[:, None])
     means, variances, weights = (
         np.asarray(part, dtype=np.float64).ravel() for part in (found.means_, found.covariances_, found.weights_)
     )
