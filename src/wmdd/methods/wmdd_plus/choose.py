@@ -1,8 +1,8 @@
 """Which of several times as many recovered images are kept: those that together are most like the real ones.
 
 Of the candidates of a class, the subset is sought whose BatchNorm moments are nearest to the class's, or whose features
-have the least MMD² to those of real images. Images are seen whole. The losses that predict best what students learn
-are these two (docs/predicting.md). The search adds one image at a time and then exchanges pairs while that helps, so it
+have the least MMD² to those of real images. Images are seen whole. Under soft labels these two did better than
+distances of features in predicting what students learn (docs/lab-book.md). The search adds one image at a time and then exchanges pairs while that helps, so it
 ends in a subset that no single exchange improves.
 """
 
