@@ -2,8 +2,8 @@
 
 Of the candidates of a class, the subset is sought whose BatchNorm moments are nearest to the class's, or whose features
 have the least MMD² to those of real images. Images are seen whole. Under soft labels these two did better than
-distances of features in predicting what students learn (docs/lab-book.md). The search adds one image at a time and then exchanges pairs while that helps, so it
-ends in a subset that no single exchange improves.
+distances of features in predicting what students learn (docs/lab-book.md). The search adds one image at a time and then
+exchanges pairs while that helps, so it ends in a subset that no single exchange improves.
 """
 
 from collections.abc import Callable, Sequence
