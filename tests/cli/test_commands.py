@@ -39,13 +39,18 @@ barycenter.objective barycenter.weights barycenter.iterations barycenter.step ba
 recover.iterations recover.lr recover.bn_weight recover.form recover.feature_loss recover.ce_weight recover.bn
 recover.bn_first recover.start recover.crop_min recover.flip recover.roll recover.curriculum
 recover.curriculum_milestone recover.curriculum_end recover.batch
+recover.residuals recover.residual_share recover.residual_from recover.residual_complexity
 recover.statistics recover.shrinkage recover.set_share recover.set_of recover.border recover.tv recover.ema plus.keep
-kmeans.starts forgetting.keep rded.sample rded.crops rded.factor rded.crop_min
+plus.candidates plus.choose_by
+kmeans.starts forgetting.keep cad.epochs cad.window cad.windows cad.keep
+bps.patterns bps.centres bps.margin bps.starts rded.sample rded.crops rded.factor rded.crop_min
 dc.arch dc.momentum dc.batch_real dc.start dc.strategy dc.iterations dc.lr dc.outer dc.inner dc.lr_net dc.batch_net
 dc.distance
 dsa.arch dsa.momentum dsa.batch_real dsa.start dsa.strategy dsa.iterations dsa.lr dsa.outer dsa.inner dsa.lr_net
 dsa.batch_net dsa.distance
 dm.arch dm.momentum dm.batch_real dm.start dm.strategy dm.iterations dm.lr
+datadam.arch datadam.momentum datadam.batch_real datadam.start datadam.strategy datadam.iterations datadam.lr
+datadam.power datadam.weight
 dd.arch dd.epochs dd.rate dd.iterations dd.lr dd.decay_every dd.batch dd.networks dd.gradient
 experts.arch experts.count experts.epochs experts.lr experts.batch experts.strategy
 mtt.iterations mtt.steps mtt.span mtt.start_max mtt.lr mtt.momentum mtt.rate mtt.rate_lr mtt.batch mtt.strategy
@@ -109,9 +114,10 @@ def test_the_pinned_surface() -> None:
     stages = {stage for card in builtin_methods().values() for stage in card.stages}
     assert stages == {
         *("statistics", "barycenter", "recover", "random", "herding", "k-center", "k-means", "k-medoids", "rded"),
-        *("dynamics", "forgetting"),
-        *("match_gradients", "match_means", "dd", "experts", "mtt", "kip", "ls"),
+        *("dynamics", "forgetting", "cad-prune", "bps"),
+        *("match_gradients", "match_means", "match_attention", "dd", "experts", "mtt", "kip", "ls"),
         *("invert", "layer_statistics", "gvbsm", "selfsupervised", "easy", "cells", "cell_statistics", "recover_plus"),
+        "choose",
     }
     assert set(wmdd.__all__) == {
         *("DistilledSet", "Evaluation", "Recipe", "Run", "WmddError"),

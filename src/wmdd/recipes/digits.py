@@ -13,6 +13,7 @@ _MATCHING = {
     "dc": {**_GRADIENTS, "lr": 0.5},
     "dsa": {**_GRADIENTS, "lr": 0.3, "strategy": "crop_rotate"},
     "dm": {"arch": "convnet2_w32", "iterations": 500, "batch_real": 128, "strategy": "none"},
+    "datadam": {"arch": "convnet2_w32_bn", "iterations": 500, "strategy": "none"},
 }
 _BILEVEL = {
     "dd": {

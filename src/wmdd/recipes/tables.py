@@ -102,8 +102,11 @@ def testbed_methods() -> BenchRecipe:
     """Compare the methods that scale on the fast testbed at 10 images a class, under soft and hard labels.
 
     Source: ours; recipe `testbed`, whose teacher all rows share; G-VBSM has two small ConvNets beside it. Reduced: DM
-        2,000 iterations (20,000) of ConvNet-3 of width 32 with 128 real images (256). Weights of the statistics are 1
-        for all that have one, as chosen on Imagenette. Every set is measured by all losses, for `wmdd predict`.
+        and DataDAM 2,000 iterations (20,000) of ConvNet-3 of width 32, DM with 128 real images (256). CAD-Prune has a
+        training of 6 epochs: a student's would be 0.6, and windows of 3 need 6. `sre2l-fadrm` and `wmdd-reta` blend in
+        real images three times, the former those that its images start from, the latter retrieved ones. Weights of the
+        statistics are 1 for all that have one, as chosen on Imagenette. Every set is measured by all losses, for
+        `wmdd predict`.
     Command: `wmdd bench FOLDER --recipe testbed_methods`, with CIFAR-10 in Parquet files
     Cost: not yet measured.
     Expected: no published numbers under these settings.
@@ -113,11 +116,19 @@ def testbed_methods() -> BenchRecipe:
         testbed(),
         {
             "dm": {"arch": "convnet3_w32", "iterations": 2000, "batch_real": 128},
+            "datadam": {"arch": "convnet3_w32_bn", "iterations": 2000},
+            "cad": {"epochs": 6, "window": 3, "windows": 3},
             "gvbsm": {"teachers": ("convnet3_w32_bn", "convnet4_w32_bn"), "weight": 1.0},
         },
     )
-    rows = ("random", "k-medoids", "forgetting", "wmdd", "mmd", "sre2l", "rded", "gvbsm", "dm")
-    return BenchRecipe(base=base, methods=rows, ipcs=(10,), losses=True)
+    residuals = {"recover.start": "real", "recover.residuals": 3}
+    variants = {
+        "sre2l-fadrm": {"method": "sre2l", **residuals},
+        "wmdd-reta": {**residuals, "recover.residual_from": "retrieved"},
+    }
+    real = ("random", "k-medoids", "forgetting", "cad-prune", "bps")
+    rows = (*real, "wmdd", "mmd", "sre2l", "rded", "gvbsm", "dm", "datadam", *variants)
+    return BenchRecipe(base=base, methods=rows, ipcs=(10,), losses=True, variants=variants)
 
 
 def testbed_ipc() -> BenchRecipe:

@@ -190,11 +190,30 @@ class InversionSettings(OptimisationSettings):
     """Weight lambda of the BatchNorm term."""
     bn_first: NonNegativeFloat = 1.0
     """Factor on the term of the first BatchNorm layer; SRe2L's and G-VBSM's code has 10."""
+    residuals: NonNegativeInt = 0
+    """How often, at equal distances, a real image is blended into each image (FADRM has 3); the optimiser then begins
+    anew. 0 = never."""
+    residual_share: Fraction = 0.5
+    """Share of the real image in the blend."""
+    residual_from: Literal["start", "retrieved"] = "start"
+    """The real image that the image started from, one of the class if that was noise (FADRM); or the one of the class
+    that is nearest to it then in direction of features and plain enough (RETA)."""
+    residual_complexity: Fraction = 0.1
+    """Weight of the complexity of a retrieved image beside its distance."""
 
     @property
     def shared_view(self) -> bool:
         """Whether all images of a group have the same crop and flip in a step, as in the reference code."""
         return self.form == "reference"
+
+    @model_validator(mode="after")
+    def _steps_between_residuals(self) -> "InversionSettings":
+        if self.residuals >= self.iterations:
+            raise ValueError(
+                f"residuals: steps are needed before and after each; got {self.residuals} in {self.iterations} "
+                "iterations; set fewer residuals"
+            )
+        return self
 
 
 class FeatureMatchingSettings(InversionSettings):

@@ -20,6 +20,7 @@ from wmdd.settings import RecoverSettings
 from wmdd.stages.recovery.descent import Recovery, recover_groups
 from wmdd.stages.recovery.forward import TeacherForward
 from wmdd.stages.recovery.groups import Group, barycenter_targets, class_groups, image_weights
+from wmdd.stages.recovery.residuals import residuals_of
 from wmdd.stages.recovery.terms import GroupLoss, recovery_loss
 from wmdd.stages.stage import Stage
 from wmdd.values import Barycenters, ClassStatistics, DistilledSet, ImageSet, Teacher
@@ -47,7 +48,8 @@ def recover(
     require_batchnorm(model, teacher.spec.arch)
     num_classes, ipc, _ = barycenters.atoms.shape
     groups = class_groups(num_classes, ipc, settings.batch)
-    recovery = Recovery(train=train, teacher=teacher, settings=settings, groups=groups, ctx=ctx)
+    residuals = residuals_of(train, teacher, model, statistics, settings, ctx=ctx)
+    recovery = Recovery(train=train, teacher=teacher, settings=settings, groups=groups, ctx=ctx, residuals=residuals)
 
     def loss_of(group: Group, start: Tensor) -> GroupLoss[TeacherForward]:
         targets = barycenter_targets(statistics, barycenters, group, settings, ctx.device)

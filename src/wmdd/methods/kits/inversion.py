@@ -30,6 +30,7 @@ from wmdd.settings import InversionSettings, OptimisationSettings, Recipe, Recov
 from wmdd.stages.recovery.descent import Recovery, recover_groups
 from wmdd.stages.recovery.forward import TeacherForward
 from wmdd.stages.recovery.groups import Group, class_groups, moment_targets
+from wmdd.stages.recovery.residuals import residuals_of
 from wmdd.stages.recovery.terms import GroupLoss, recovery_loss
 from wmdd.stages.stage import Stage
 from wmdd.stages.statistics import STATISTICS
@@ -60,7 +61,8 @@ def invert(
     model = build_teacher(teacher, ctx.device)
     require_batchnorm(model, teacher.spec.arch)
     groups = inversion_groups(len(train.classes), ipc, settings)
-    recovery = Recovery(train=train, teacher=teacher, settings=settings, groups=groups, ctx=ctx)
+    residuals = residuals_of(train, teacher, model, statistics, settings, ctx=ctx)
+    recovery = Recovery(train=train, teacher=teacher, settings=settings, groups=groups, ctx=ctx, residuals=residuals)
 
     def loss_of(group: Group, start: Tensor) -> GroupLoss[TeacherForward]:
         weights = _equal(len(group.labels), group.ipc)

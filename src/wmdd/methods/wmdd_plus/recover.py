@@ -29,6 +29,7 @@ from wmdd.models.building import build_teacher
 from wmdd.stages.recovery.descent import Recovery, recover_groups
 from wmdd.stages.recovery.forward import TeacherForward
 from wmdd.stages.recovery.groups import Group, Targets, barycenter_targets, class_groups, image_weights
+from wmdd.stages.recovery.residuals import residuals_of
 from wmdd.stages.recovery.terms import GroupLoss, recovery_loss
 from wmdd.stages.stage import Stage
 from wmdd.values import Barycenters, Cells, CellStatistics, ClassStatistics, DistilledSet, ImageSet, Teacher
@@ -72,6 +73,7 @@ def recover_plus(
         ctx=ctx,
         start_of=_starts(train, teacher, cells, settings),
         ema=settings.ema,
+        residuals=residuals_of(train, teacher, model, statistics, settings, ctx=ctx),
     )
 
     def loss_of(group: Group, start: Tensor) -> GroupLoss[TeacherForward]:

@@ -79,11 +79,15 @@ def rbf_discrepancy(features: Tensor, real: Tensor, median: float) -> Tensor:
 
 
 def _kernel(one: Tensor, other: Tensor, median: float) -> Tensor:
-    """Return the mean over pairs of sum_q exp(-d / (q median)), d the squared distance."""
+    return kernel_matrix(one, other, median).mean()
+
+
+def kernel_matrix(one: Tensor, other: Tensor, median: float) -> Tensor:
+    """Return sum_q exp(-d / (q median)) for pairs of rows `(m, D)`, `(n, D)`, d the squared distance: `(m, n)`."""
     norms = one.square().sum(dim=1)[:, None] + other.square().sum(dim=1)[None]
     distances = (norms - 2 * one @ other.T).clamp(min=0)
     widths = sent(torch.tensor(ot.KERNEL_WIDTHS, dtype=one.dtype) * median, one.device)
-    return torch.exp(-distances[..., None] / widths).sum(dim=-1).mean()
+    return torch.exp(-distances[..., None] / widths).sum(dim=-1)
 
 
 def draw_rows(rows: Tensor, most: int, generator: torch.Generator) -> Tensor:
