@@ -4,23 +4,30 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from wmdd.errors import ConfigError, did_you_mean
-from wmdd.evaluation.protocols import find_protocol
+from wmdd.evaluation.protocol_names import find_protocol
 from wmdd.evaluation.references import reference_methods, with_ceiling
 from wmdd.methods.catalogue import find_method
 from wmdd.models.names import check_name
-from wmdd.settings import Recipe
+from wmdd.settings import InversionSettings, Recipe
+from wmdd.stages.recovery.further import require_losses
 
 
 def require_names(recipe: Recipe) -> None:
-    """Refuse networks and protocols that a recipe names and that do not exist.
+    """Refuse networks, protocols and losses that a recipe names and that do not exist.
 
     Raises:
-        ConfigError: there is no such network or protocol.
+        ConfigError: there is no such network, protocol or loss.
     """
     method = find_method(recipe.method)
     require_students(recipe.evaluate.students, recipe.evaluate.protocols)
     for arch in (recipe.squeeze.arch, *recipe.relabel.teachers, *method.network_names(recipe)):
         check_name(arch)
+    require_losses(further_losses(recipe))
+
+
+def further_losses(recipe: Recipe) -> tuple[str, ...]:
+    """Return the further terms of a recipe's loss; none for methods without recovery."""
+    return next((section.terms for _, section in recipe if isinstance(section, InversionSettings)), ())
 
 
 def require_checkpoint(recipe: Recipe) -> None:

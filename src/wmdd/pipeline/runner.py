@@ -20,6 +20,7 @@ from wmdd.errors import ArtifactError
 from wmdd.methods.algorithm import Result
 from wmdd.pipeline.devices import choose_device, choose_precision
 from wmdd.pipeline.memory import forget_peak, peak_memory
+from wmdd.pipeline.package_code import code_of, packaged_names
 from wmdd.pipeline.provenance import versions
 from wmdd.pipeline.run_files import RUN_FILE
 from wmdd.pipeline.stored_context import StoredContext
@@ -79,6 +80,7 @@ class Runner:
     def __post_init__(self) -> None:
         self.device = choose_device(self.recipe.device)
         self.precision = choose_precision(self.recipe.precision, self.device)
+        self._packaged = packaged_names(self.recipe)
         self._roles: dict[str, list[str]] = {}
         remove_leftovers(self.out)
 
@@ -142,6 +144,7 @@ class Runner:
         counted = {**settings.counted(), **facts}
         if isinstance(settings, SqueezeSettings) and settings.checkpoint is not None:
             counted["checkpoint"] = checkpoint_digest(settings.checkpoint)
+        counted |= code_of(stage, settings.model_dump(mode="json"), self._packaged)
         if stage.seeded:
             counted["seed"] = self._seed(stage, settings)
         if stage.networks:

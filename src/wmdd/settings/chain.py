@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from wmdd.settings.section import Fraction, Section
+from wmdd.settings.terms import Terms
 
 
 class TrainSettings(Section):
@@ -187,6 +188,8 @@ class InversionSettings(OptimisationSettings):
     """Weight lambda of the BatchNorm term."""
     bn_first: NonNegativeFloat = 1.0
     """Factor on the term of the first BatchNorm layer; SRe2L's and G-VBSM's code has 10."""
+    terms: Terms = ()
+    """Further terms of the loss, of other packages: NAME, or NAME=WEIGHT; `wmdd list losses` names them."""
 
     @property
     def shared_view(self) -> bool:
