@@ -69,6 +69,19 @@ def stage_names(recipe: Recipe) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
+def evaluated_stage_names(recipe: Recipe, *, teaches: bool) -> tuple[str, ...]:
+    """Return the stages of an evaluation of a finished run; `teaches`: whether other networks label than in the run."""
+    sets = [stage for name in reference_methods(recipe) for stage in find_method(name).stages]
+    names = (
+        *(["squeeze"] if teaches else []),
+        *sets,
+        *(["diagnose"] if "statistics" in sets else []),
+        *("relabel", "evaluate"),
+        *(["pool"] if with_ceiling(recipe) else []),
+    )
+    return tuple(dict.fromkeys(names))
+
+
 def require_stage(until: str | None, recipe: Recipe) -> None:
     """Refuse a last stage that the run does not have; the message lists those that it has.
 
@@ -81,3 +94,20 @@ def require_stage(until: str | None, recipe: Recipe) -> None:
     near = did_you_mean(until, stages)
     listed = "" if "choose" in near else f" It has {', '.join(stages)}"
     raise ConfigError(f"until: no stage of this run of {recipe.method}; got {until!r}{near}{listed}")
+
+
+def require_fresh(stage: str | None, stages: Iterable[str], until: str | None = None) -> None:
+    """Refuse a stage that the command does not run, or that comes after the last one that it runs.
+
+    Raises:
+        ConfigError: it is no such stage; the message lists those there are.
+    """
+    known = list(dict.fromkeys(stages))
+    if stage is None:
+        return
+    if stage not in known:
+        near = did_you_mean(stage, known)
+        listed = "" if "choose" in near else f" It runs {', '.join(known)}"
+        raise ConfigError(f"fresh: no stage of this command; got {stage!r}{near}{listed}")
+    if until is not None and known.index(stage) > known.index(until):
+        raise ConfigError(f"fresh: comes after the last stage; got {stage!r} and until {until!r}; leave one out")

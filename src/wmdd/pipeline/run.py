@@ -8,12 +8,13 @@ from wmdd.artifacts.files import make_folder, write_bytes, write_json
 from wmdd.artifacts.folder import Store
 from wmdd.data.sources.opening import open_data
 from wmdd.pipeline.card_facts import card_facts
-from wmdd.pipeline.checks import require_stage
+from wmdd.pipeline.checks import require_fresh, require_stage, stage_names
 from wmdd.pipeline.doubts import below_random, few_test_images, saturation, seen_development
 from wmdd.pipeline.estimate import announce
+from wmdd.pipeline.fresh import Fresh
 from wmdd.pipeline.metrics import joined_scores, product_bytes, run_metrics, with_scores
 from wmdd.pipeline.plan import RunPlan, plan_run
-from wmdd.pipeline.run_files import METRICS_FILE
+from wmdd.pipeline.run_files import METRICS_FILE, RECIPE_FILE
 from wmdd.pipeline.runner import Runner, Stopped, given_images
 from wmdd.pipeline.set_evaluation import evaluate_sets, full_data_scores, labelling_teachers, reference_sets
 from wmdd.pipeline.watchers import Watcher
@@ -41,6 +42,7 @@ def distill(
     out: Path,
     store: Path,
     until: str | None = None,
+    fresh: str | None = None,
     watcher: Watcher | None = None,
     command: str = "",
 ) -> Run:
@@ -53,11 +55,14 @@ def distill(
     """
     watcher = watcher or Watcher()
     require_stage(until, recipe)
+    require_fresh(fresh, stage_names(recipe), until)
     plan = plan_run(recipe, *open_data(data, recipe.data))
     make_folder(out)
     make_folder(store)
-    write_bytes(out / "recipe.yaml", write_recipe(plan.recipe).encode())
-    runner = Runner(recipe=plan.recipe, store=Store(root=store), out=out, watcher=watcher, until=until)
+    write_bytes(out / RECIPE_FILE, write_recipe(plan.recipe).encode())
+    runner = Runner(
+        recipe=plan.recipe, store=Store(root=store), out=out, watcher=watcher, until=until, fresh=Fresh(stage=fresh)
+    )
     announce(plan, runner)
     try:
         return Run(out=out, metrics=run_stages(runner, plan, command))

@@ -16,6 +16,7 @@ from wmdd.warnings import RunWarning
 
 RUN_FILE = "run.json"
 METRICS_FILE = "metrics.json"
+RECIPE_FILE = "recipe.yaml"
 BENCH_FILE = "bench.json"
 SCHEMA = 1
 """Of `metrics.json`."""
