@@ -58,6 +58,8 @@ class StageEntry:
     stage: str
     folder: PlainName
     """In the store."""
+    record: str = ""
+    """Type of what it holds; empty in runs of older versions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

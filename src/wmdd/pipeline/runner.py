@@ -243,7 +243,10 @@ class Runner:
             self.out / RUN_FILE,
             {
                 "store": str(self.store.root.resolve()),
-                "results": [{"stage": result.stage.name, "folder": result.folder.path.name} for result in self.results],
+                "results": [
+                    {"stage": each.stage.name, "folder": each.folder.path.name, "record": each.stage.output.__name__}
+                    for each in self.results
+                ],
                 **self._roles,
                 "current": current.path.name if current else None,
                 "warnings": [asdict(warning) for warning in self.warnings],

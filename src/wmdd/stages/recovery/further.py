@@ -55,9 +55,7 @@ def require_losses(terms: tuple[str, ...]) -> None:
     """
     for name in weighted(terms):
         if name in BUILT_IN:
-            raise ConfigError(
-                f"recover.terms: a built-in term; got {name!r}; {BUILT_IN[name].rpartition(': ')[2]} has it"
-            )
+            raise ConfigError(f"recover.terms: a built-in term; got {name!r}; set {BUILT_IN[name].rpartition(': ')[2]}")
         if name not in LOSSES:
             otherwise = "install its package; `wmdd list losses` has what there is"
             raise ConfigError(
