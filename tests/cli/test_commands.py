@@ -86,7 +86,7 @@ def test_the_pinned_surface() -> None:
             "--version",
         )
     }
-    assert set(DistillFlags.model_fields) == {"method", "recipe", "out", "store", "until"}
+    assert set(DistillFlags.model_fields) == {"method", "recipe", "out", "store", "until", "fresh"}
     assert set(BenchFlags.model_fields) == {
         *(
             "recipe",
@@ -100,10 +100,11 @@ def test_the_pinned_surface() -> None:
             "distill_seeds",
             "losses",
             "worth",
+            "fresh",
         )
     }
     assert set(EvaluateFlags.model_fields) == {
-        *("data", "students", "protocols", "seeds", "labels", "epochs", "device", "precision")
+        *("data", "students", "protocols", "seeds", "labels", "epochs", "device", "precision", "fresh")
     }
     assert set(WorthFlags.model_fields) == {*EvaluateFlags.model_fields, "multiples", "draws"}
     assert set(known_settings()) == set(SETTINGS.split())
@@ -189,6 +190,7 @@ def test_a_terminal_without_the_letters_of_a_text_is_no_bug() -> None:
         ("protocols", PROTOCOLS),
         ("models", ("resnet18", "vit_tiny", "convnet3_bn", "timm:NAME")),
         ("data", ("digits", "cifar10", "imagenette", "hf:OWNER/NAME[/CONFIG]")),
+        ("losses", ("feature", "ce", "bn")),
     ],
 )
 def test_list(what: str, names: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
