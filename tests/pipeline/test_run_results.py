@@ -33,9 +33,9 @@ def test_results_are_the_runs_own(run: wmdd.Run) -> None:
     assert isinstance(run.teacher, Teacher)
     assert run.teacher.top1 == run.metrics["teacher"]["top1"]
     assert isinstance(run.statistics, ClassStatistics)
-    assert run.statistics.features.shape == (run.metrics["data"]["train"], 8)
+    assert run.statistics.features.shape == (run.metrics["data"]["train"], 128)
     assert isinstance(run.barycenters, Barycenters)
-    assert run.barycenters.atoms.shape == (10, 2, 8)
+    assert run.barycenters.atoms.shape == (10, 2, 128)
     assert run.distilled.method == "wmdd"
     assert run.distilled.images.equal(wmdd.load(run.out).images)
     assert isinstance(run.labels, SoftLabels)
