@@ -161,9 +161,9 @@ def _listed(read: Iterable[str]) -> str:
 def _require_known(names: Iterable[str], read: Iterable[str] = (), command: str = "distill") -> None:
     """Refuse settings that no method has; sections called like another package's method are left to that package."""
     builtin = known_settings()
-    packages = {name.replace("-", "_") for name in METHODS.names()}
-    for name in names:
-        if name not in builtin and name.partition(".")[0] not in packages:
+    for name in (name for name in names if name not in builtin):
+        packages = {method.replace("-", "_") for method in METHODS.names()}
+        if name.partition(".")[0] not in packages:
             near = did_you_mean(name, [*read, *builtin], otherwise=f"see `wmdd {command} --help`")
             raise ConfigError(f"{name}: unknown setting{near}")
 

@@ -99,7 +99,8 @@ def bench_request(data: str | Path, given: Given, recipe: BenchRecipe | None = N
     table = table.with_(base=merged(table.base, _checked(table, settings)))
     for cell in cells(table):
         require_names(cell.recipe)
-    require_fresh(flags.fresh, bench_stage_names(table))
+    if flags.fresh is not None:
+        require_fresh(flags.fresh, bench_stage_names(table))
     named = [Path(flags.recipe).stem] if flags.recipe else []
     out = Path("runs") / "-".join(["bench", plain_name(source), *named])
     places = {"out": Path(flags.out or out), "store": Path(flags.store or STORE)}
