@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from wmdd.evaluation.comparison import Comparison
-from wmdd.inspecting import export, predict, report, status
+from wmdd.inspecting import predict, report, status
 from wmdd.making import make_bench, make_export, make_run, make_scores, make_worth
 from wmdd.pipeline.bench import BenchRun
 from wmdd.pipeline.bench_recipe import BenchRecipe
@@ -21,7 +21,7 @@ from wmdd.product.reading import folder_of
 from wmdd.requests.bench import bench_request
 from wmdd.requests.distill import distill_request
 from wmdd.requests.evaluate import evaluate_request
-from wmdd.requests.inspect import list_names
+from wmdd.requests.inspect import export_request, list_names
 from wmdd.requests.worth import worth_request
 from wmdd.settings import Recipe
 from wmdd.values import DistilledSet, Evaluation
@@ -256,6 +256,27 @@ def bench(
     request.require_inputs()
     with following(watcher, quiet=quiet) as follower:
         return make_bench(request, watcher=follower, command=command)
+
+
+def export(
+    distilled: str | Path | DistilledSet, *, format: str, to: str | Path, labels: str | None = None,
+    top_k: int | None = None
+) -> Path:  # fmt: skip
+    """Write the images of a set for other programs, and return the folder; the same as `wmdd export`.
+
+    Args:
+        distilled: folder of a run or of the set in it, or the set that `wmdd.load` reads from it.
+        format: `"imagefolder"`, `"parquet"` or `"safetensors"`; see `wmdd.product.writing.export_set`.
+        to: new or empty folder.
+        labels: of `"parquet"`: `"topk"` writes soft labels too, the `top_k` largest logits in 8 bits, for `wmdd.load`.
+        top_k: None = as many as `relabel.top_k` has by default.
+
+    Raises:
+        WmddError: the input cannot be used; one line says why.
+    """
+    request = export_request(folder_of(distilled), _given({}, format=format, to=to, labels=labels, top_k=top_k))
+    request.require_inputs()
+    return make_export(request)
 
 
 def _given(settings: Mapping[str, Any], **own: Any) -> dict[str, Any]:
