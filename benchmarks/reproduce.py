@@ -21,13 +21,13 @@ from torch.utils.flop_counter import FlopCounterMode
 import wmdd
 from wmdd.artifacts.files import write_json
 from wmdd.artifacts.parsing import read_as
-from wmdd.cli.render import Screen
 from wmdd.evaluation.real_names import CEILING_SET
 from wmdd.methods.algorithm import Work
 from wmdd.models.building import build_model
 from wmdd.pipeline.bench_recipe import BenchRecipe, Cell, cells
 from wmdd.pipeline.plan import RunPlan, plan_run
 from wmdd.pipeline.run_files import BENCH_FILE
+from wmdd.pipeline.screen import Screen
 from wmdd.recipes.digits import digits
 from wmdd.recipes.imagenette import imagenette
 from wmdd.settings.recipe import Tree, merged

@@ -15,9 +15,10 @@ from wmdd.cli.bench import read_bench
 from wmdd.cli.commands import COMMANDS
 from wmdd.cli.distill import read_distill
 from wmdd.cli.main import USAGE, main, parse
-from wmdd.cli.render import Screen
+from wmdd.cli.render import ListeningScreen
 from wmdd.evaluation.protocols import PROTOCOLS
 from wmdd.methods.catalogue import builtin_methods, complete, known_settings
+from wmdd.pipeline import screen as screen_module
 from wmdd.pipeline.bench_recipe import cells
 from wmdd.recipes import BENCHES, RECIPES
 from wmdd.requests.bench import BenchFlags
@@ -37,7 +38,7 @@ squeeze.seed
 statistics.batch
 barycenter.objective barycenter.weights barycenter.iterations barycenter.step barycenter.starts
 recover.iterations recover.lr recover.bn_weight recover.form recover.feature_loss recover.ce_weight recover.bn
-recover.bn_first recover.start recover.crop_min recover.flip recover.roll recover.curriculum
+recover.bn_first recover.terms recover.start recover.crop_min recover.flip recover.roll recover.curriculum
 recover.curriculum_milestone recover.curriculum_end recover.batch
 recover.residuals recover.residual_share recover.residual_from recover.residual_complexity
 recover.statistics recover.shrinkage recover.set_share recover.set_of recover.border recover.tv recover.ema plus.keep
@@ -90,7 +91,7 @@ def test_the_pinned_surface() -> None:
             "--version",
         )
     }
-    assert set(DistillFlags.model_fields) == {"method", "recipe", "out", "store", "until"}
+    assert set(DistillFlags.model_fields) == {"method", "recipe", "out", "store", "until", "fresh"}
     assert set(BenchFlags.model_fields) == {
         *(
             "recipe",
@@ -104,10 +105,11 @@ def test_the_pinned_surface() -> None:
             "distill_seeds",
             "losses",
             "worth",
+            "fresh",
         )
     }
     assert set(EvaluateFlags.model_fields) == {
-        *("data", "students", "protocols", "seeds", "labels", "epochs", "device", "precision")
+        *("data", "students", "protocols", "seeds", "labels", "epochs", "device", "precision", "fresh")
     }
     assert set(WorthFlags.model_fields) == {*EvaluateFlags.model_fields, "multiples", "draws"}
     assert set(known_settings()) == set(SETTINGS.split())
@@ -194,6 +196,7 @@ def test_a_terminal_without_the_letters_of_a_text_is_no_bug() -> None:
         ("protocols", PROTOCOLS),
         ("models", ("resnet18", "vit_tiny", "convnet3_bn", "timm:NAME")),
         ("data", ("digits", "cifar10", "imagenette", "hf:OWNER/NAME[/CONFIG]")),
+        ("losses", ("feature", "ce", "bn")),
     ],
 )
 def test_list(what: str, names: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
@@ -377,7 +380,7 @@ def test_progress_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "100")
-    screen = Screen()
+    screen = ListeningScreen()
     with screen.listening():
         screen.begin("recover")
         screen.progress("recover", 1, 2)
@@ -386,11 +389,9 @@ def test_progress_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_line_now_and_then_elsewhere(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    from wmdd.cli import render  # noqa: PLC0415
-
     now = [0.0]
-    monkeypatch.setattr(render.time, "monotonic", lambda: now[0])
-    screen = Screen()
+    monkeypatch.setattr(screen_module.time, "monotonic", lambda: now[0])
+    screen = ListeningScreen()
     screen.begin("recover")
     for done in range(1, 100):
         now[0] += 1.0
@@ -404,7 +405,7 @@ def test_a_line_now_and_then_elsewhere(monkeypatch: pytest.MonkeyPatch, capsys: 
 
 
 def test_the_first_ctrl_c_is_a_wish_and_the_second_an_order(capsys: pytest.CaptureFixture[str]) -> None:
-    screen = Screen()
+    screen = ListeningScreen()
     before = signal.getsignal(signal.SIGINT)
     with screen.listening():
         assert not screen.stop_asked()

@@ -3,7 +3,8 @@
 import pytest
 
 from wmdd.errors import ConfigError
-from wmdd.evaluation.protocols import PROTOCOLS, find_protocol
+from wmdd.evaluation.protocol_names import find_protocol
+from wmdd.evaluation.protocols import PROTOCOLS
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from plain_views import full_views
 from wmdd.context import Context
 from wmdd.data.inputs import view_inputs
 from wmdd.data.loading import to_float
-from wmdd.evaluation.protocols import find_protocol
+from wmdd.evaluation.protocol_names import find_protocol
 from wmdd.evaluation.students import Student, planned_students
 from wmdd.evaluation.supervision import StudentBatches, Supervision, fixed, own_targets, student_loss
 from wmdd.models.batchnorm import batch_statistics

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from wmdd.errors import WmddError
-from wmdd.evaluation.protocols import find_protocol
+from wmdd.evaluation.protocol_names import find_protocol
 from wmdd.methods.algorithm import load_algorithm
 from wmdd.methods.catalogue import complete, find_method
 from wmdd.pipeline.plan import Labelling, labelled, plan_run

@@ -7,7 +7,7 @@ import pytest
 
 import wmdd
 from wmdd.errors import ConfigError
-from wmdd.evaluation.protocols import find_protocol
+from wmdd.evaluation.protocol_names import find_protocol
 from wmdd.methods.catalogue import builtin_methods, complete, read_recipe
 from wmdd.models.names import check_name
 from wmdd.pipeline.bench_recipe import cells

@@ -160,10 +160,10 @@ def test_recipes_may_be_objects(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("command", "kind", "extra"),
     [
-        ("distill", DistillFlags, {"watcher", "command", "settings"}),
-        ("evaluate", EvaluateFlags, {"watcher", "settings", "distilled"}),
-        ("worth", WorthFlags, {"watcher", "settings", "distilled"}),
-        ("bench", BenchFlags, {"watcher", "command", "settings"}),
+        ("distill", DistillFlags, {"watcher", "command", "settings", "quiet"}),
+        ("evaluate", EvaluateFlags, {"watcher", "settings", "distilled", "quiet"}),
+        ("worth", WorthFlags, {"watcher", "settings", "distilled", "quiet"}),
+        ("bench", BenchFlags, {"watcher", "command", "settings", "quiet"}),
         ("export", ExportFlags, {"distilled"}),
     ],
 )

@@ -4,6 +4,8 @@
 result is unfinished and the saved state of its units of work is in `work/`, which is removed after the manifest is
 written. Units that are part of the record move from `work/` into the folder; if the process dies before the manifest
 is written, the next one to claim the folder moves them back.
+
+A finished result that is made anew is made in a folder beside it, which takes its place once it is finished.
 """
 
 import fcntl
@@ -35,6 +37,11 @@ class ResultFolder:
     def finished(self) -> bool:
         """Whether the result is complete."""
         return (self.path / MANIFEST).is_file()
+
+    @property
+    def anew(self) -> "ResultFolder":
+        """The folder beside it in which its result is made anew."""
+        return ResultFolder(path=self.path.with_name(f"{self.path.name}.anew"))
 
     @property
     def work(self) -> Path:
@@ -82,25 +89,48 @@ class ResultFolder:
             write_manifest(self.path, facts)
         shutil.rmtree(self.work, ignore_errors=True)
 
+    def take_anew(self) -> None:
+        """Put the finished result of `anew` in this one's place; killed in between, the next claim does the rest."""
+        old = self.path.with_name(f"{self.path.name}.old")
+        with writing(self.path):
+            shutil.rmtree(old, ignore_errors=True)
+            if self.path.exists():
+                self.path.rename(old)
+            self.anew.path.rename(self.path)
+        shutil.rmtree(old, ignore_errors=True)
+
     @contextmanager
-    def claimed(self) -> Generator[None]:
-        """Hold the folder for this process.
+    def claimed(self, *, anew: bool = False) -> Generator["ResultFolder"]:
+        """Hold the folder for this process, and yield the one in which the result is to be made.
 
         Raises:
             ArtifactError: another process is working on the same result, or the folder is not writable.
         """
-        make_folder(self.work)
+        make_folder(self.path.parent)
         lock = self.path.with_name(f".{self.path.name}.lock")
         with writing(lock):
             file = lock.open("w")
         with file:
             self._lock(file, lock)
-            for folder in (self.path, self.work):
-                remove_leftovers(folder)
-            if not self.finished:
-                with writing(self.path):
-                    take_back(self.path, self.work)
-            yield
+            if not self.finished and self.anew.finished:
+                self.take_anew()
+            made = self.anew if anew else self
+            if not made.finished:
+                made.prepare()
+            yield made
+
+    def remove(self) -> None:
+        """Remove the folder with all that is in it; raises what `writing` raises."""
+        with writing(self.path):
+            shutil.rmtree(self.path)
+
+    def prepare(self) -> None:
+        """Make the folder of an unfinished result ready for its stage; raises what `writing` raises."""
+        make_folder(self.work)
+        for folder in (self.path, self.work):
+            remove_leftovers(folder)
+        with writing(self.path):
+            take_back(self.path, self.work)
 
     def _lock(self, file: TextIO, path: Path) -> None:
         with writing(path):

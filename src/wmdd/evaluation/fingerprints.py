@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
-from wmdd.evaluation.protocols import find_protocol
+from wmdd.evaluation.protocol_names import find_protocol
 from wmdd.evaluation.students import Student
 from wmdd.settings import ViewSettings
 from wmdd.values import DistilledSet, Teacher

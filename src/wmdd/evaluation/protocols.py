@@ -4,11 +4,12 @@ Each protocol names its source; docs/protocols.md says what each is for. All rep
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Annotated, Literal
 
-from wmdd.errors import ConfigError, did_you_mean
+from pydantic import Field
+
 from wmdd.evaluation.falling import FallingTemperature
-from wmdd.settings import FULL_DSA, NO_DSA, EvaluateSettings, TrainSettings, ViewSettings
+from wmdd.settings import FULL_DSA, NO_DSA, TrainSettings, ViewSettings
 
 Procedure = Literal["training", "kernel", "steps"]
 """What is done with a set: students are trained on it, or take steps with the learning rates that the set has learned,
@@ -27,7 +28,7 @@ class EvaluationProtocol:
     targets, or else its classes: the weights of images are then not used, as in the evaluations that these repeat."""
     training: TrainSettings
     views: ViewSettings
-    batches: tuple[tuple[int, int], ...]
+    batches: Annotated[tuple[tuple[int, int], ...], Field(min_length=1)]
     """(largest IPC, batch) in rising order; the last batch also holds for any larger IPC."""
     many_classes: int = 1
     """Factor on the batch from 100 classes on."""
@@ -271,15 +272,3 @@ _HARD = (
 
 
 PROTOCOLS: dict[str, EvaluationProtocol] = {protocol.name: protocol for protocol in (*_SOFT, *_HARD)}
-
-
-def find_protocol(name: str) -> EvaluationProtocol:
-    """Return the protocol called `name`."""
-    if name not in PROTOCOLS:
-        raise ConfigError(f"unknown protocol; got {name!r}{did_you_mean(name, PROTOCOLS)}")
-    return PROTOCOLS[name]
-
-
-def chosen_protocols(settings: EvaluateSettings) -> tuple[EvaluationProtocol, ...]:
-    """Return the protocols that settings name, with what they change in them."""
-    return tuple(find_protocol(name).with_(epochs=settings.epochs, batch=settings.batch) for name in settings.protocols)

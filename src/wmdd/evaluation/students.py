@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Literal
 
-from wmdd.evaluation.protocols import EvaluationProtocol, Procedure, chosen_protocols
+from wmdd.evaluation.protocol_names import chosen_protocols
+from wmdd.evaluation.protocols import EvaluationProtocol, Procedure
 from wmdd.settings import EvaluateSettings, TrainSettings, ViewSettings
 from wmdd.training.loop import test_epochs
 from wmdd.values import DistilledSet, SoftLabels

@@ -11,9 +11,10 @@ from torchvision.models import shufflenet_v2_x1_0
 from wmdd.context import Context, seeded, stream_seed
 from wmdd.errors import ConfigError, did_you_mean
 from wmdd.models.convnet import ConvNet
-from wmdd.models.names import SMALL_BELOW, TIMM_NAMES, TIMM_PREFIX, check_name, parse_convnet
+from wmdd.models.names import NETWORKS, SMALL_BELOW, TIMM_NAMES, TIMM_PREFIX, check_name, parse_convnet
 from wmdd.models.stems import apply_small_stem, conv_like, patch_size, replace
 from wmdd.models.taps import final_classifier
+from wmdd.plugins import in_words
 from wmdd.values import ImageSet, ModelSpec, Teacher
 
 _STEMS = ("auto", "imagenet", "small")
@@ -63,6 +64,8 @@ def build_model(spec: ModelSpec) -> nn.Module:
     Raises:
         ConfigError: the network cannot be built for such images, or does not end in one linear layer.
     """
+    if spec.arch in NETWORKS:
+        return _packaged(spec)
     model = _construct(spec)
     final_classifier(model)
     if spec.stem == "small":
@@ -132,6 +135,24 @@ def _construct(spec: ModelSpec) -> nn.Module:
         raise ConfigError(
             f"{spec.arch} cannot be built for {size} images; timm says {reason}; choose another network"
         ) from error
+
+
+def _packaged(spec: ModelSpec) -> nn.Module:
+    """Return a network of another package; whatever it does wrong is one line."""
+    build, whose = NETWORKS.load(spec.arch).build, f"network {spec.arch!r} of {NETWORKS.owner(spec.arch)}"
+    try:
+        model: Any = build(spec)
+    except Exception as error:
+        size = f"{spec.channels} x {spec.image_size} x {spec.image_size}"
+        raise ConfigError(
+            f"{whose} cannot be built for {size} images; got {in_words(error)}; mend that package"
+        ) from error
+    if not isinstance(model, nn.Module):
+        raise ConfigError(f"{whose} must be a torch.nn.Module; got {type(model).__name__}; mend that package")
+    outputs = final_classifier(model).out_features
+    if outputs != spec.num_classes:
+        raise ConfigError(f"{whose} must have {spec.num_classes} outputs; got {outputs}; mend that package")
+    return model
 
 
 def _shufflenet(spec: ModelSpec) -> nn.Module:

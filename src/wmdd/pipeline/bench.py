@@ -24,6 +24,7 @@ from wmdd.pipeline.bench_losses import Measures, losses_work
 from wmdd.pipeline.bench_recipe import BenchRecipe, Cell, cells
 from wmdd.pipeline.bench_results import bench_results, cell_entry, finished_entry
 from wmdd.pipeline.estimate import announce_bench, span
+from wmdd.pipeline.fresh import Fresh
 from wmdd.pipeline.metrics import with_scores
 from wmdd.pipeline.plan import RunPlan, plan_run
 from wmdd.pipeline.pools import random_scores, with_room
@@ -61,6 +62,8 @@ class _Bench:
     out: Path
     store: Path
     watcher: Watcher
+    fresh: Fresh
+    """What is made anew in any cell."""
     measures: Measures | None = None
     """How the losses of the sets are measured; None where they are not asked for."""
     multiples: tuple[int, ...] = ()
@@ -69,7 +72,13 @@ class _Bench:
     def runner(self, recipe: Recipe, folder: str) -> Runner:
         """Return a runner that leaves its files in a folder of the bench's."""
         make_folder(self.out / folder)
-        return Runner(recipe=recipe, store=Store(root=self.store), out=self.out / folder, watcher=self.watcher)
+        return Runner(
+            recipe=recipe,
+            store=Store(root=self.store),
+            out=self.out / folder,
+            watcher=self.watcher,
+            fresh=self.fresh,
+        )
 
     def identity(self, cell: Cell) -> dict[str, str]:
         """Return a hash of everything that a cell is made from, and what its losses depend on beside, if asked for."""
@@ -92,6 +101,7 @@ def bench(
     *,
     out: Path,
     store: Path,
+    fresh: str | None = None,
     watcher: Watcher | None = None,
     command: str = "",
 ) -> BenchRun:
@@ -113,7 +123,10 @@ def bench(
     write_bytes(out / "bench.yaml", write_recipe(recipe).encode())
     multiples = MULTIPLES if recipe.worth else ()
     listener = OnlyNew(watcher or Watcher())
-    this = _Bench(data=data, base=base, out=out, store=store, watcher=listener, multiples=multiples)
+    anew = Fresh(stage=fresh)
+    this = _Bench(data=data, base=base, out=out, store=store, watcher=listener, fresh=anew, multiples=multiples)
+    if fresh is not None:
+        _forget_cells(this, table)
     runner = this.runner(table[0].recipe, "teacher")
     plans = [(cell, _plan(cell, base)) for cell in table]
     further = {"losses": _losses_work(recipe, plans), "random images in growing numbers": _pools_work(recipe, plans)}
@@ -124,6 +137,14 @@ def bench(
         this = replace(this, measures=Measures.of(runner, base, teacher))
     _make_all(this, plans, results, teacher)
     return BenchRun(out=out, results=results)
+
+
+def _forget_cells(bench: _Bench, table: Sequence[Cell]) -> None:
+    """Let no cell count as finished: each is put together from the store again, from what is made anew there."""
+    for cell in table:
+        done = bench.out / cell.folder / _DONE
+        with writing(done):
+            done.unlink(missing_ok=True)
 
 
 def _plan(cell: Cell, base: RunPlan) -> RunPlan | Exception:

@@ -7,15 +7,21 @@ import torch
 
 from wmdd.data.loading import batch_spans, class_counts, require_images
 from wmdd.errors import ConfigError
-from wmdd.evaluation.protocols import EvaluationProtocol, chosen_protocols
+from wmdd.evaluation.protocol_names import chosen_protocols
+from wmdd.evaluation.protocols import EvaluationProtocol
 from wmdd.evaluation.references import reference_methods, with_ceiling
 from wmdd.methods.algorithm import Algorithm, Size, Work, load_algorithm, squeezing_of
 from wmdd.methods.catalogue import find_method, recipe_for
 from wmdd.methods.method import Method
 from wmdd.models.batchnorm import require_batchnorm, takes_single_images
 from wmdd.models.building import build_model, network_spec
+from wmdd.models.names import NETWORKS
+from wmdd.pipeline.checks import further_losses
+from wmdd.pipeline.package_code import named_networks
 from wmdd.settings import Recipe, RelabelSettings
+from wmdd.settings.terms import weighted
 from wmdd.stages.given_teacher import given_moments, open_checkpoint
+from wmdd.stages.recovery.further import LOSSES
 from wmdd.stages.statistics import STATISTICS
 from wmdd.values import ImageSet, ModelSpec
 from wmdd.warnings import RunWarning
@@ -94,10 +100,7 @@ def plan_run(recipe: Recipe, train: ImageSet, val: ImageSet) -> RunPlan:
     references = tuple(_reference(name, recipe) for name in reference_methods(recipe))
     work = _work(recipe, algorithm, (train, val), protocols, references)
     archs = (
-        recipe.squeeze.arch,
-        *recipe.evaluate.students,
-        *recipe.relabel.teachers,
-        *method.network_names(recipe),
+        *named_networks(recipe),
         *(part.arch for part in (*work.teachers, *(work.method or ()))),
     )
     plan = RunPlan(
@@ -113,6 +116,7 @@ def plan_run(recipe: Recipe, train: ImageSet, val: ImageSet) -> RunPlan:
         networks={arch: network_spec(arch, train, recipe.squeeze.stem) for arch in archs},
         work=work,
     )
+    _check_packages(plan)
     _check_teacher(plan)
     _check_batches(plan)
     return plan
@@ -237,6 +241,15 @@ def _student_work(
         views = settings.seeds * len(settings.students) * epochs * images
         for arch in labelling:
             yield Work(arch=arch, forward=views, batch=batch if protocol.batch_statistics else None)
+
+
+def _check_packages(plan: RunPlan) -> None:
+    """Refuse losses and networks of other packages that cannot be loaded or built."""
+    for name in weighted(further_losses(plan.recipe)):
+        LOSSES.load(name)
+    for spec in (spec for arch, spec in plan.networks.items() if arch in NETWORKS):
+        with torch.random.fork_rng(devices=[]):
+            build_model(spec)
 
 
 def _check_batches(plan: RunPlan) -> None:

@@ -13,16 +13,19 @@ from wmdd.pipeline.watchers import Watcher
 from wmdd.values import Evaluation
 
 
-def evaluate_run(run: Path, data: str, changes: Mapping[str, Any], *, watcher: Watcher | None = None) -> Evaluation:
+def evaluate_run(
+    run: Path, data: str, changes: Mapping[str, Any], *, fresh: str | None = None, watcher: Watcher | None = None
+) -> Evaluation:
     """Return the scores of students trained on a run's set, and of others on its references under the same teachers.
 
     They join `metrics.json`; a score of the same set, student, protocol, labels and seeds replaces the older one. `run`
-    is the run's folder; `changes` replace its settings, but image size and channels are the set's.
+    is the run's folder; `changes` replace its settings, but image size and channels are the set's. Results of the
+    stage `fresh` are made anew.
 
     Raises:
         WmddError: as `open_run`; or a teacher of the run is gone.
     """
-    finished = open_run(run, data, changes, watcher=watcher)
+    finished = open_run(run, data, changes, fresh=fresh, watcher=watcher)
     plan, runner = finished.plan, finished.runner("evaluations")
     teachers, labelling = finished.teachers(), finished.labelling(runner)
     sets = [finished.distilled(), *reference_sets(runner, plan, teachers)]

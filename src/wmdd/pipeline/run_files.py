@@ -16,6 +16,7 @@ from wmdd.warnings import RunWarning
 
 RUN_FILE = "run.json"
 METRICS_FILE = "metrics.json"
+RECIPE_FILE = "recipe.yaml"
 BENCH_FILE = "bench.json"
 SCHEMA = 1
 """Of `metrics.json`."""
@@ -57,6 +58,8 @@ class StageEntry:
     stage: str
     folder: PlainName
     """In the store."""
+    record: str = ""
+    """Type of what it holds; empty in runs of older versions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

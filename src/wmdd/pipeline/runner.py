@@ -4,7 +4,7 @@ A stage's result is a folder named by stage and key (`artifacts/folder.py`). If 
 stage runs, from its saved state if it was stopped.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,10 @@ from wmdd.artifacts.keys import InputKeys, result_key
 from wmdd.errors import ArtifactError
 from wmdd.methods.algorithm import Result
 from wmdd.pipeline.devices import choose_device, choose_precision
+from wmdd.pipeline.fresh import Fresh
+from wmdd.pipeline.made_from import begin, contents
 from wmdd.pipeline.memory import forget_peak, peak_memory
+from wmdd.pipeline.package_code import code_of, packaged_names
 from wmdd.pipeline.provenance import versions
 from wmdd.pipeline.run_files import RUN_FILE
 from wmdd.pipeline.stored_context import StoredContext
@@ -48,6 +51,11 @@ class StoredResult:
         """The record, read once."""
         return self.folder.read(self.stage.output)
 
+    @cached_property
+    def content(self) -> str:
+        """Digest of the record."""
+        return self.folder.manifest().content
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GivenResult:
@@ -55,6 +63,8 @@ class GivenResult:
 
     key: str
     record: Any
+    content: str = ""
+    """Digest of the record, if it is of the store; the key of others says what they hold."""
 
 
 def given_images(images: ImageSet) -> GivenResult:
@@ -71,6 +81,8 @@ class Runner:
     out: Path
     watcher: Watcher
     until: str | None = None
+    fresh: Fresh = field(default_factory=Fresh)
+    """What is made anew; shared by the runners of one command."""
     results: list[StoredResult] = field(default_factory=list)
     """Every result of the run, in the order of the requests."""
     warnings: list[RunWarning] = field(default_factory=list)
@@ -79,6 +91,7 @@ class Runner:
     def __post_init__(self) -> None:
         self.device = choose_device(self.recipe.device)
         self.precision = choose_precision(self.recipe.precision, self.device)
+        self._packaged = packaged_names(self.recipe)
         self._roles: dict[str, list[str]] = {}
         remove_leftovers(self.out)
 
@@ -101,11 +114,19 @@ class Runner:
         keys = [[each.key for each in part] if isinstance(part, tuple) else part.key for part in inputs]
         key = self._key(stage, settings, facts, keys)
         result = StoredResult(key, stage, self.store.folder(stage.name, key))
-        reused, title = result.folder.finished, f"{stage.name} {of}".strip()
+        read, title = contents(inputs), f"{stage.name} {of}".strip()
+        anew = self._is_made_anew(result, read, title)
+        reused = result.folder.finished and not anew
         if not reused:
-            with result.folder.claimed():
-                if not result.folder.finished:  # by another process, which held it until now
-                    self._make(result, inputs, settings, facts, keys, title=title)
+            with result.folder.claimed(anew=anew) as folder:
+                if anew and folder.finished and not folder.manifest().is_of(read):
+                    folder.remove()
+                    folder.prepare()
+                if not folder.finished:  # by another process, which held it until now; or just before it was killed
+                    self._make(result, folder, inputs, settings, facts, keys=keys, title=title)
+                if anew:
+                    result.folder.take_anew()
+            self.fresh.note(result.folder)
         self.results.append(result)
         self._copy_log()
         manifest = result.folder.manifest()
@@ -142,6 +163,7 @@ class Runner:
         counted = {**settings.counted(), **facts}
         if isinstance(settings, SqueezeSettings) and settings.checkpoint is not None:
             counted["checkpoint"] = checkpoint_digest(settings.checkpoint)
+        counted |= code_of(stage, settings.model_dump(mode="json"), self._packaged)
         if stage.seeded:
             counted["seed"] = self._seed(stage, settings)
         if stage.networks:
@@ -156,18 +178,31 @@ class Runner:
         own = stage.output is Teacher or isinstance(settings, SqueezeSettings)
         return int(getattr(settings, "seed", self.recipe.seed)) if own else self.recipe.seed
 
+    def _is_made_anew(self, result: StoredResult, read: Mapping[str, str], title: str) -> bool:
+        """Return whether a finished result is made anew: since it is asked for, or made from what is another now."""
+        if not result.folder.finished:
+            return False
+        if self.fresh.wants(result.stage.name, result.folder):
+            return True
+        if result.folder.manifest().is_of(read):
+            return False
+        self.watcher.note(f"{title}: made again, for what it was made from is another now")
+        return True
+
     def _make(
         self,
         result: StoredResult,
+        folder: ResultFolder,
         inputs: Sequence[Result | tuple[Result, ...]],
         settings: Section,
         facts: dict[str, Any],
-        keys: InputKeys,
         *,
+        keys: InputKeys,
         title: str,
     ) -> None:
         self.watcher.begin(title)
-        self._tell(current=result.folder)
+        begin(folder, contents(inputs))
+        self._tell(current=folder)
         ctx = StoredContext(
             stage=result.stage.name,
             title=title,
@@ -175,7 +210,7 @@ class Runner:
             device=self.device,
             precision=self.precision,
             workers=self.recipe.data.workers,
-            folder=result.folder,
+            folder=folder,
             run_log=self.out / "log.jsonl",
             watcher=self.watcher,
             save_every=self.recipe.save_every,
@@ -190,6 +225,7 @@ class Runner:
             "settings": settings.model_dump(mode="json"),
             "facts": facts,
             "inputs": keys,
+            "read": contents(inputs),
             "seed": ctx.seed,
             "device": _device_name(self.device),
             "precision": self.precision,
@@ -199,7 +235,7 @@ class Runner:
             "peak_memory": peak_memory(self.device),
             "warnings": [asdict(warning) for warning in ctx.warnings],
         }
-        result.folder.commit(record, provenance)
+        folder.commit(record, provenance)
 
     def _tell(self, current: ResultFolder | None) -> None:
         """Write `run.json`: results, the current one and warnings, for `wmdd status`; roles, for `wmdd evaluate`."""
@@ -207,7 +243,10 @@ class Runner:
             self.out / RUN_FILE,
             {
                 "store": str(self.store.root.resolve()),
-                "results": [{"stage": result.stage.name, "folder": result.folder.path.name} for result in self.results],
+                "results": [
+                    {"stage": each.stage.name, "folder": each.folder.path.name, "record": each.stage.output.__name__}
+                    for each in self.results
+                ],
                 **self._roles,
                 "current": current.path.name if current else None,
                 "warnings": [asdict(warning) for warning in self.warnings],

@@ -31,6 +31,7 @@ def measure_worth(
     *,
     multiples: Sequence[int],
     draws: int,
+    fresh: str | None = None,
     watcher: Watcher | None = None,
 ) -> tuple[Comparison, ...]:
     """Return the run's set beside random real images in growing numbers, for each student, protocol and kind of labels.
@@ -45,6 +46,7 @@ def measure_worth(
         multiples: numbers of random images, in units of the set's, beside that number itself; those for which a class
             has too few images are left out with a warning.
         draws: how often random images are drawn: from the run's seed and those after it.
+        fresh: stage whose results are made anew.
         watcher: follows the progress.
 
     Raises:
@@ -52,7 +54,7 @@ def measure_worth(
             fewer images than the smallest multiple needs, or no protocol trains students.
     """
     changes = {**changes, "evaluate.references": (BASELINE,)}
-    finished = open_run(run, data, changes, watcher=OnlyNew(watcher or Watcher()))
+    finished = open_run(run, data, changes, fresh=fresh, watcher=OnlyNew(watcher or Watcher()))
     plan, runner = finished.plan, finished.runner("worth")
     _require_curve(plan)
     possible, left_out = with_room(multiples, plan)

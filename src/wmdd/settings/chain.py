@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from wmdd.settings.section import Fraction, Section
+from wmdd.settings.terms import Terms
 
 
 class TrainSettings(Section):
@@ -200,6 +201,8 @@ class InversionSettings(OptimisationSettings):
     that is nearest to it then in direction of features and plain enough (RETA)."""
     residual_complexity: Fraction = 0.1
     """Weight of the complexity of a retrieved image beside its distance."""
+    terms: Terms = ()
+    """Further terms of the loss, of other packages: NAME, or NAME=WEIGHT; `wmdd list losses` names them."""
 
     @property
     def shared_view(self) -> bool:

@@ -2,7 +2,7 @@
 
 To add a term, write its function of a forward pass here and give it a row in `squared_terms`; in `reference_terms`
 too, if the reference form should have it. Its name is its column in the log. A term of weight 0 is neither computed nor
-logged.
+logged. Terms of other packages (`recover.terms`) join in `further_terms`.
 
 Equations: `stages/recover.py`. `recover.form` chooses the list; `forward.py` and `groups.py` say how views and weights
 follow it, docs/differences.md where each form comes from:
@@ -17,21 +17,25 @@ statistics, or each of the G·K images where it has targets of its own.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wmdd.context import Context
+from wmdd.errors import ConfigError
 from wmdd.settings import RecoverSettings
+from wmdd.settings.terms import weighted
 from wmdd.stages.recovery.forward import Forward, TeacherForward, batchnorm_weight, teacher_forward
+from wmdd.stages.recovery.further import LOSSES
 from wmdd.stages.recovery.groups import Group, Targets
 from wmdd.stages.recovery.mmd import KERNELS, RealFeatures, class_discrepancies, real_features
 from wmdd.stages.recovery.views import step_views
 from wmdd.training.images import Losses
 from wmdd.training.saving import Carried
 from wmdd.values import ClassStatistics
+from wmdd.values.showing import shown_value
 
 ForwardT = TypeVar("ForwardT", bound=Forward)
 
@@ -92,6 +96,7 @@ def recovery_loss(
             first = forward(start, 0)
         real = real_features(statistics, targets.labels, settings.feature_loss, ctx)
         terms = mmd_terms(terms, real, targets, first)
+    terms += further_terms(targets, statistics, settings)
     return GroupLoss(forward=forward, terms=terms)
 
 
@@ -168,6 +173,42 @@ def mmd_terms(
     feature = replace(given.pop("feature_loss"), weight=1.0, value=discrepancies, classes=classes)
     batchnorm = replace(given.pop("bn_loss"), classes=classes)
     return [_relative(feature, first), _relative(batchnorm, first), *given.values()]
+
+
+def further_terms(
+    targets: Targets, statistics: ClassStatistics, settings: RecoverSettings
+) -> list[Term[TeacherForward]]:
+    """Return the terms of other packages that `recover.terms` names; they add up over classes as those of the form do.
+
+    Raises:
+        ConfigError: a package cannot be loaded.
+    """
+    classes = len(targets.labels) if settings.form == "squared" else 1
+    return [
+        Term(
+            name=f"{name}_loss",
+            weight=weight,
+            value=_checked(name, LOSSES.load(name).of_group(targets, statistics), len(targets.labels)),
+            classes=classes,
+        )
+        for name, weight in weighted(settings.terms).items()
+    ]
+
+
+def _checked(name: str, value: Callable[[TeacherForward], Tensor], classes: int) -> Callable[[TeacherForward], Tensor]:
+    """Return the value of another package's loss, refused in one line if it is no value of a loss."""
+
+    def found(forward: TeacherForward) -> Tensor:
+        loss: Any = value(forward)
+        if not isinstance(loss, Tensor) or loss.shape not in {(), (classes,)}:
+            got = shown_value(loss) if isinstance(loss, Tensor) else type(loss).__name__
+            raise ConfigError(
+                f"loss {name!r} of {LOSSES.owner(name)} must be a tensor with a value for each class ({classes}), or a "
+                f"single one; got {got}; mend that package"
+            )
+        return loss
+
+    return found
 
 
 def _relative(term: Term[TeacherForward], first: TeacherForward) -> Term[TeacherForward]:
