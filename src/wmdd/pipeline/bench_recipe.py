@@ -14,7 +14,7 @@ from wmdd.methods.method import Method
 from wmdd.settings import Recipe, Section
 from wmdd.settings.recipe import dotted, merged
 
-_SHARED = ("data.", "squeeze.", "ipc", "seed", "device", "precision", "save_every")
+_SHARED = ("data.", "squeeze.", "ipc", "seed", "device", "precision", "threads", "save_every")
 """Settings that all rows share, or they could not be compared."""
 
 
