@@ -47,9 +47,10 @@ def interrupted(listener: Listener) -> None:
 
 def test_threads_are_announced_and_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
     listener, before = Listener(), torch.get_num_threads()
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(module, "choose_threads", lambda *_: (2, "of this and that"))
-        interrupted(listener)
+        with pytest.raises(KeyboardInterrupt):
+            interrupted(listener)
     assert torch.get_num_threads() == before
     assert listener.notes == [f"Computing in 2 threads of {before}: of this and that. `--threads N` decides otherwise."]
     with threads_of(1, listener):
