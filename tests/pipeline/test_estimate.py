@@ -96,7 +96,7 @@ def test_seconds_are_work_times_speed_and_networks_are_timed_once(monkeypatch: p
         return Speed(forward=0.001, both=0.003, step=0.01)
 
     monkeypatch.setattr(module, "step_seconds", step_seconds)
-    monkeypatch.setattr(module, "compiled_before", lambda: True)
+    monkeypatch.setattr("wmdd.pipeline.compiling.compiled_before", lambda: True)
     train = drawn_set()
     small = {"squeeze": {"arch": "convnet1_bn", "epochs": 2}, "ipc": 2, "recover.iterations": 10}
     evaluation = {
@@ -135,9 +135,14 @@ def test_seconds_are_work_times_speed_and_networks_are_timed_once(monkeypatch: p
     dm = complete({**small, "evaluate": {**evaluation, "references": ("k-medoids",)}, "method": "dm"})
     seen = estimate(plan_run(dm, train, train), torch.device("cpu"), "fp32").seconds
     assert seen["references"] == pytest.approx(36 * 0.001)
-    monkeypatch.setattr(module, "compiled_before", lambda: False)
-    fresh = estimate(plan_run(recipe, train, train), torch.device("cpu"), "fp32")
-    assert fresh.seconds == {**cost.seconds, "compiling": module.COMPILING}
+    monkeypatch.setattr("wmdd.pipeline.compiling.compiled_before", lambda: False)
+    for count, hidden in (
+        (1, 0.0),
+        (2, cost.seconds["teacher"]),
+    ):
+        monkeypatch.setattr(module, "processors", lambda count=count: count)
+        fresh = estimate(plan_run(recipe, train, train), torch.device("cpu"), "fp32")
+        assert fresh.seconds == pytest.approx({**cost.seconds, "compiling": module.COMPILING - hidden})
     kip = plan_run(complete({**small, "evaluate": evaluation, "method": "kip"}), train, train)
     unknown = estimate(kip, torch.device("cpu"), "fp32")
     assert "kip" not in unknown.seconds

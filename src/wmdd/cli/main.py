@@ -1,5 +1,6 @@
 """`wmdd`: a few verbs, each a function in a table. Torch is imported only by commands that compute."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from io import TextIOWrapper
@@ -69,6 +70,9 @@ def _help(command: str = "") -> int:
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run a command line; return the exit code."""
+    # libgomp's threads spin for milliseconds at a barrier before they sleep, unless it knows that others want their
+    # processors, which it cannot know of other processes; this is the count that it then takes itself.
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     for stream in (sys.stdout, sys.stderr):  # a terminal may not know every letter of a class's or a file's name
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

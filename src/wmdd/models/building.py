@@ -1,12 +1,13 @@
-"""From a name to a network of timm, of torchvision or our own ConvNet: fresh, or a teacher with its weights."""
+"""From a name to a network of timm, of torchvision or our own ConvNet: fresh, or a teacher with its weights.
+
+timm and torchvision take seconds to import, so only networks of theirs import them.
+"""
 
 import re
 from typing import Any
 
-import timm
 import torch
 from torch import nn
-from torchvision.models import shufflenet_v2_x1_0
 
 from wmdd.context import Context, seeded, stream_seed
 from wmdd.errors import ConfigError, did_you_mean
@@ -100,6 +101,8 @@ def timm_name(arch: str) -> str | None:
     """
     if not arch.startswith(TIMM_PREFIX):
         return TIMM_NAMES.get(arch)
+    import timm  # noqa: PLC0415 - slow to import
+
     name = arch.removeprefix(TIMM_PREFIX)
     if not timm.is_model(name):
         raise ConfigError(f"timm has no network {name!r}{_nearest_timm(name)}")
@@ -108,6 +111,8 @@ def timm_name(arch: str) -> str | None:
 
 def timm_options(spec: ModelSpec, name: str) -> dict[str, Any]:
     """Return the keyword arguments with which `timm.create_model` builds `spec`."""
+    import timm  # noqa: PLC0415 - slow to import
+
     options: dict[str, Any] = {"num_classes": spec.num_classes, "in_chans": spec.channels}
     config = timm.get_pretrained_cfg(name)
     if config is not None and config.fixed_input_size:
@@ -127,6 +132,8 @@ def _construct(spec: ModelSpec) -> nn.Module:
     name = timm_name(spec.arch)
     if name is None:
         return _shufflenet(spec)
+    import timm  # noqa: PLC0415 - slow to import
+
     try:
         return timm.create_model(name, **timm_options(spec, name))
     except (RuntimeError, ValueError, TypeError, AssertionError) as error:
@@ -156,6 +163,8 @@ def _packaged(spec: ModelSpec) -> nn.Module:
 
 
 def _shufflenet(spec: ModelSpec) -> nn.Module:
+    from torchvision.models import shufflenet_v2_x1_0  # noqa: PLC0415 - slow to import
+
     model = shufflenet_v2_x1_0(weights=None, num_classes=spec.num_classes)
     stem = model.get_submodule("conv1.0")
     if spec.channels != 3 and isinstance(stem, nn.Conv2d):
@@ -164,5 +173,7 @@ def _shufflenet(spec: ModelSpec) -> nn.Module:
 
 
 def _nearest_timm(name: str) -> str:
+    import timm  # noqa: PLC0415 - slow to import
+
     hint = did_you_mean(name, timm.list_models())
     return hint if hint.startswith("; did") else "; `timm.list_models()` names them"

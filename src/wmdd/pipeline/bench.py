@@ -23,6 +23,7 @@ from wmdd.methods.algorithm import Work
 from wmdd.pipeline.bench_losses import Measures, losses_work
 from wmdd.pipeline.bench_recipe import BenchRecipe, Cell, cells
 from wmdd.pipeline.bench_results import bench_results, cell_entry, finished_entry
+from wmdd.pipeline.compiling import compiling_ahead, needs_compiling
 from wmdd.pipeline.estimate import announce_bench, span
 from wmdd.pipeline.fresh import Fresh
 from wmdd.pipeline.metrics import with_scores
@@ -32,6 +33,7 @@ from wmdd.pipeline.provenance import versions
 from wmdd.pipeline.run import run_stages
 from wmdd.pipeline.run_files import BENCH_FILE, BENCH_SCHEMA, METRICS_FILE, read_metrics
 from wmdd.pipeline.runner import Runner, StoredResult, given_images
+from wmdd.pipeline.threads import threads_of
 from wmdd.pipeline.watchers import OnlyNew, Watcher
 from wmdd.settings import Recipe
 from wmdd.settings.recipe import write_recipe
@@ -130,12 +132,14 @@ def bench(
     runner = this.runner(table[0].recipe, "teacher")
     plans = [(cell, _plan(cell, base)) for cell in table]
     further = {"losses": _losses_work(recipe, plans), "random images in growing numbers": _pools_work(recipe, plans)}
-    announce_bench(base, plans, runner, further=further)
-    teacher = runner.run(SQUEEZE, given_images(train), given_images(val), settings=shared.squeeze)
-    results = bench_results(recipe, base, runner, teacher, command)
-    if recipe.losses:
-        this = replace(this, measures=Measures.of(runner, base, teacher))
-    _make_all(this, plans, results, teacher)
+    with threads_of(shared.threads, listener):
+        announce_bench(base, plans, runner, further=further)
+        with compiling_ahead(needed=needs_compiling([plan for _, plan in plans if isinstance(plan, RunPlan)])):
+            teacher = runner.run(SQUEEZE, given_images(train), given_images(val), settings=shared.squeeze)
+        results = bench_results(recipe, base, runner, teacher, command)
+        if recipe.losses:
+            this = replace(this, measures=Measures.of(runner, base, teacher))
+        _make_all(this, plans, results, teacher)
     return BenchRun(out=out, results=results)
 
 

@@ -12,10 +12,11 @@ from wmdd.data.views import crop_and_flip, draw_views
 from wmdd.evaluation.tested import images_tested
 from wmdd.methods.algorithm import Work
 from wmdd.models.building import build_model
-from wmdd.ot.compiled import compiled_before
 from wmdd.pipeline.bench_recipe import Cell
+from wmdd.pipeline.compiling import needs_compiling
 from wmdd.pipeline.plan import RunPlan
 from wmdd.pipeline.runner import Runner
+from wmdd.processors import processors
 from wmdd.settings import RelabelSettings, TrainSettings, ViewSettings
 from wmdd.training.optim import build_optimiser
 from wmdd.values import ModelSpec
@@ -157,11 +158,14 @@ def estimate(plan: RunPlan, device: torch.device, precision: str) -> Estimate:
     pixels = train.channels * train.canvas**2
     labels = sum(each.epochs for each in plan.labelling) * images * view_bytes(recipe.relabel, classes)
     sets = 1 + len(plan.references)
+    teacher = speeds.seconds(work.teachers)
+    ahead = teacher if processors() > 1 else 0.0  # seconds in which another processor compiles
+
     decoded = len(train) * pixels if train.images.in_memory else 0
     return Estimate(
         seconds={
-            **({"compiling": COMPILING} if _compiles(plan) else {}),
-            "teacher": speeds.seconds(work.teachers),
+            **_known("compiling", max(0.0, COMPILING - ahead) if needs_compiling([plan]) else 0),
+            "teacher": teacher,
             **({} if work.method is None else {plan.method.name: speeds.seconds(work.method)}),
             **_known("references", speeds.seconds(work.references)),
             "labels": sets * speeds.seconds(work.labels),
@@ -193,12 +197,6 @@ def _labels(each: float, images: int) -> str:
 def _known(part: str, seconds: float) -> dict[str, float]:
     """Return a part of the cost by its name; nothing where there is none."""
     return {part: seconds} if seconds else {}
-
-
-def _compiles(plan: RunPlan) -> bool:
-    """Return whether this is the first time on this machine that a run measures transport."""
-    methods = (plan.method, *(each.method for each in plan.references))
-    return any("statistics" in method.stages for method in methods) and not compiled_before()
 
 
 def step_seconds(spec: ModelSpec, device: torch.device, precision: str) -> Speed:

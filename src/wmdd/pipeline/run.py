@@ -10,6 +10,7 @@ from wmdd.artifacts.folder import Store
 from wmdd.data.sources.opening import open_data
 from wmdd.pipeline.card_facts import card_facts
 from wmdd.pipeline.checks import require_fresh, require_stage, stage_names
+from wmdd.pipeline.compiling import compiling_ahead, needs_compiling
 from wmdd.pipeline.doubts import below_random, few_test_images, saturation, seen_development
 from wmdd.pipeline.estimate import announce
 from wmdd.pipeline.fresh import Fresh
@@ -19,6 +20,7 @@ from wmdd.pipeline.run_files import METRICS_FILE, RECIPE_FILE, read_metrics
 from wmdd.pipeline.run_results import read_result, run_record
 from wmdd.pipeline.runner import Runner, Stopped, given_images
 from wmdd.pipeline.set_evaluation import evaluate_sets, full_data_scores, labelling_teachers, reference_sets
+from wmdd.pipeline.threads import threads_of
 from wmdd.pipeline.watchers import Watcher
 from wmdd.product.writing import write_product
 from wmdd.settings import Recipe
@@ -102,9 +104,10 @@ def distill(
     runner = Runner(
         recipe=plan.recipe, store=Store(root=store), out=out, watcher=watcher, until=until, fresh=Fresh(stage=fresh)
     )
-    announce(plan, runner)
     try:
-        return Run(out=out, metrics=run_stages(runner, plan, command))
+        with threads_of(plan.recipe.threads, watcher):
+            announce(plan, runner)
+            return Run(out=out, metrics=run_stages(runner, plan, command))
     except Stopped:
         return Run(out=out, metrics={})
 
@@ -114,7 +117,8 @@ def run_stages(runner: Runner, plan: RunPlan, command: str) -> dict[str, Any]:
     train, val, recipe = given_images(plan.train), given_images(plan.val), plan.recipe
     doubts = (*seen_development(plan.val, recipe.squeeze), *few_test_images(plan.val))
     runner.warn((*plan.train.warnings, *plan.val.warnings, *doubts))
-    teachers = plan.algorithm.teach(runner, train, val, recipe)
+    with compiling_ahead(needed=needs_compiling([plan])):
+        teachers = plan.algorithm.teach(runner, train, val, recipe)
     own = plan.algorithm.distill(runner, train, teachers, recipe)
     distilled = [own, *reference_sets(runner, plan, teachers)]
     runner.warn(saturation(own.record, plan.train, plan.method))

@@ -9,6 +9,7 @@ from wmdd.pipeline.doubts import below_random
 from wmdd.pipeline.finished_run import open_run
 from wmdd.pipeline.metrics import join_scores
 from wmdd.pipeline.set_evaluation import evaluate_sets, reference_sets
+from wmdd.pipeline.threads import threads_of
 from wmdd.pipeline.watchers import Watcher
 from wmdd.values import Evaluation
 
@@ -28,8 +29,9 @@ def evaluate_run(
     finished = open_run(run, data, changes, fresh=fresh, watcher=watcher)
     plan, runner = finished.plan, finished.runner("evaluations")
     teachers, labelling = finished.teachers(), finished.labelling(runner)
-    sets = [finished.distilled(), *reference_sets(runner, plan, teachers)]
-    scores = evaluate_sets(runner, plan, sets, labelling).scores
+    with threads_of(plan.recipe.threads, finished.watcher):
+        sets = [finished.distilled(), *reference_sets(runner, plan, teachers)]
+        scores = evaluate_sets(runner, plan, sets, labelling).scores
     rows = [asdict(score) for score in scores]
     runner.warn(below_random(rows, plan.method, tested=len(plan.val)))
     join_scores(run, rows, runner.warnings)

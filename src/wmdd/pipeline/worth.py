@@ -20,6 +20,7 @@ from wmdd.pipeline.pools import random_scores, with_room
 from wmdd.pipeline.run_files import read_metrics
 from wmdd.pipeline.runner import Runner
 from wmdd.pipeline.set_evaluation import evaluate_set, reference_sets
+from wmdd.pipeline.threads import threads_of
 from wmdd.pipeline.watchers import OnlyNew, Watcher
 from wmdd.values import Score
 
@@ -61,11 +62,12 @@ def measure_worth(
     if not possible:
         raise DataError(f"worth: {left_out[0].text}; give fewer (--multiples), or a set of fewer images a class")
     runner.warn(left_out)
-    announce_pools(plan, runner, pools=len(possible), draws=draws)
-    made = list(_draw(finished, plan, runner, possible))
-    for seed in range(plan.recipe.seed + 1, plan.recipe.seed + draws):
-        drawn = plan_run(plan.recipe.with_settings({"seed": seed}), plan.train, plan.val)
-        made += _draw(finished, drawn, finished.runner("worth", drawn), possible)
+    with threads_of(plan.recipe.threads, finished.watcher):
+        announce_pools(plan, runner, pools=len(possible), draws=draws)
+        made = list(_draw(finished, plan, runner, possible))
+        for seed in range(plan.recipe.seed + 1, plan.recipe.seed + draws):
+            drawn = plan_run(plan.recipe.with_settings({"seed": seed}), plan.train, plan.val)
+            made += _draw(finished, drawn, finished.runner("worth", drawn), possible)
     asked = {conditions_of(asdict(score)) for score in made}
     metrics = read_metrics(run)
     found = comparisons(blocks(metrics["evaluations"], len(plan.val)), plan.method.name)

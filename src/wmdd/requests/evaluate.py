@@ -17,7 +17,7 @@ from wmdd.requests.given import Flags, Given, require_data, require_folder, requ
 from wmdd.settings import Recipe
 from wmdd.settings.recipe import dotted, nested, setting_names
 
-_SECTIONS = ("evaluate.", "relabel.", "data.", "device", "precision", "save_every")
+_SECTIONS = ("evaluate.", "relabel.", "data.", "device", "precision", "threads", "save_every")
 
 
 class EvaluateFlags(Flags):

@@ -10,7 +10,7 @@ _Flat = Mapping[str, Any]
 _TEACHER = tuple(f"squeeze.{name}" for name in (*TrainSettings.model_fields, "pretrained", "crop_min", "flip", "seed"))
 _WHERE: Mapping[str, Callable[[_Flat], bool]] = {
     **dict.fromkeys(
-        ("device", "save_every", "data.memory_gb", "data.workers", "statistics.batch"),  # speed alone
+        ("device", "threads", "save_every", "data.memory_gb", "data.workers", "statistics.batch"),  # speed alone
         lambda _: False,
     ),
     "ipc_at_most": lambda s: s["ipc_at_most"],

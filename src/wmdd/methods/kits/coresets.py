@@ -10,7 +10,6 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from wmdd import ot
@@ -40,6 +39,8 @@ def nearest_rows(atoms: Points, points: Points) -> Rows:
 
     They are assigned so that the sum of squared distances is least: each atom's nearest row, unless two have the same.
     """
+    from scipy.optimize import linear_sum_assignment  # noqa: PLC0415 - slow to import
+
     _, rows = linear_sum_assignment(ot.squared_distances(atoms, points))
     return rows.astype(np.int64)
 
