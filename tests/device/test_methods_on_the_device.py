@@ -40,6 +40,7 @@ FAULTS = {
     "dc": "methods.kits.gradients:gradient_distance",
     "dsa": PAIRS,
     "dm": PAIRS,
+    "inversion": f"{TERMS}:squared_distance",
     "sre2l": f"{TERMS}:cross_entropy",
     "cda": f"{TERMS}:batchnorm_distance",
     "mmd": "stages.recovery.mmd:rbf_discrepancy",
@@ -57,8 +58,11 @@ FURTHER: dict[str, tuple[str, dict[str, Any]]] = {
     "dd, graph": ("dd", {"dd": {**TINY["dd"]["dd"], "gradient": "graph"}}),
     "mtt, sweep": ("mtt", {**TINY["mtt"], "mtt": {**TINY["mtt"]["mtt"], "gradient": "sweep"}}),
     "mmd, linear": ("mmd", {**TINY["mmd"], "mmd": {"kernel": "linear"}}),
-    "cda, linear": ("cda", {"recover": {**TINY["cda"]["recover"], "curriculum": "linear", "form": "reference"}}),
-    "gvbsm, alone": ("gvbsm", {**TINY["gvbsm"], "gvbsm": {"teachers": (), "ema": 0.0, "density": 0.0}}),
+    "cda, linear": ("cda", {"cda": {**TINY["cda"]["cda"], "curriculum": "linear", "bn": "global"}}),
+    "gvbsm, alone": (
+        "gvbsm",
+        {"gvbsm": {**TINY["gvbsm"]["gvbsm"], "teachers": (), "ema": 0.0, "density": 0.0, "shift": 0.0}},
+    ),
 }
 """Further cases: method and settings that take other ways through the code."""
 CASES = {**{name: (name, TINY[name]) for name in builtin_methods()}, **FURTHER}

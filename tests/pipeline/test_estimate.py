@@ -29,7 +29,7 @@ TREE = nested(
         "experts": {"arch": "convnet3", "count": 2, "epochs": 5},
         "mtt": {"iterations": 7, "steps": 3, "batch": 15},
         "gvbsm.teachers": ("convnet3_bn", "resnet18"),
-        "scdd.epochs": 4,
+        "selfsupervised.epochs": 4,
         "rded": {"sample": 300, "crops": 5},
     }
 )

@@ -6,12 +6,12 @@ from typing import Any
 import timm
 import torch
 from torch import nn
-from torchvision.models import shufflenet_v2_x1_0
+from torchvision.models import get_model
 
 from wmdd.context import Context, seeded, stream_seed
 from wmdd.errors import ConfigError, did_you_mean
 from wmdd.models.convnet import ConvNet
-from wmdd.models.names import SMALL_BELOW, TIMM_NAMES, TIMM_PREFIX, check_name, parse_convnet
+from wmdd.models.names import SHUFFLENETS, SMALL_BELOW, TIMM_NAMES, TIMM_PREFIX, check_name, parse_convnet
 from wmdd.models.stems import apply_small_stem, conv_like, patch_size, replace
 from wmdd.models.taps import final_classifier
 from wmdd.values import ImageSet, ModelSpec, Teacher
@@ -135,7 +135,7 @@ def _construct(spec: ModelSpec) -> nn.Module:
 
 
 def _shufflenet(spec: ModelSpec) -> nn.Module:
-    model = shufflenet_v2_x1_0(weights=None, num_classes=spec.num_classes)
+    model = get_model(f"shufflenet_v2_{SHUFFLENETS[spec.arch]}", weights=None, num_classes=spec.num_classes)
     stem = model.get_submodule("conv1.0")
     if spec.channels != 3 and isinstance(stem, nn.Conv2d):
         replace(model, "conv1.0", conv_like(stem, channels=spec.channels))

@@ -18,6 +18,8 @@ TIMM_NAMES = {
 }
 """Our name -> timm's."""
 
+SHUFFLENETS = {"shufflenetv2": "x1_0", "shufflenetv2_x0_5": "x0_5"}
+"""Our name -> width in torchvision's name."""
 TIMM_PREFIX = "timm:"
 SMALL_BELOW = 96
 """Images smaller than this get the small stem when the stem is `auto`."""
@@ -32,6 +34,7 @@ _DESCRIPTIONS = {
     "mobilenetv2": "MobileNet-V2, width 1.0",
     "efficientnet_b0": "EfficientNet-B0",
     "shufflenetv2": "ShuffleNet-V2, width 1.0 (torchvision)",
+    "shufflenetv2_x0_5": "ShuffleNet-V2, width 0.5 (torchvision): one of G-VBSM's teachers",
     "densenet121": "DenseNet-121",
     "convnet3": "ConvNet-D3-W128 with instance norm (student only: no BatchNorm), usual in dataset condensation",
     "convnet3_bn": "ConvNet-D3-W128 with BatchNorm",
@@ -78,7 +81,7 @@ def parse_convnet(arch: str) -> ConvNetName | None:
 
 def check_name(arch: str) -> None:
     """Raise `ConfigError` unless `arch` is a network of ours; `timm:NAME` is accepted here and looked up later."""
-    known = {*TIMM_NAMES, "shufflenetv2"}
+    known = {*TIMM_NAMES, *SHUFFLENETS}
     if arch in known or parse_convnet(arch) is not None or (arch.startswith(TIMM_PREFIX) and arch != TIMM_PREFIX):
         return
     raise ConfigError(f"unknown network {arch!r}{did_you_mean(arch, [*known, 'convnet3', 'convnet3_bn', 'timm:NAME'])}")

@@ -20,6 +20,7 @@ from wmdd.values import DistilledSet, ImageSet, Teacher
 
 BETAS = (0.5, 0.9)
 ADVICE = "lower recover.lr or recover.bn_weight"
+"""Against a loss that rises or is not finite, for those whose settings are called `recover`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,14 +35,16 @@ class Recovery:
     ctx: Context
     start_of: Callable[[Group], Tensor] | None = None
     """What a group starts from, normalised `(G·K, ch, R, R)`; None = as `settings.start` says."""
+    advice: str = ADVICE
+    """What to do if the loss rises or is not finite."""
     ema: float = 0.0
     """Decay of a moving average of the iterates, which is then the result; 0 = the last one is."""
 
 
 def recover_groups(
-    recovery: Recovery, method: str, loss_of: Callable[[Group, Tensor], GroupLoss[Any]], *, weights: Tensor
+    recovery: Recovery, method: str, loss_of: Callable[[Group], GroupLoss[Any]], *, weights: Tensor
 ) -> DistilledSet:
-    """Return the set `method` that all groups make up, one after the other; `loss_of` takes a group and its start.
+    """Return the set `method` that all groups make up, one after the other; `loss_of` gives the loss of each.
 
     `weights` are those of the images in their classes, `(C, K)`.
 
@@ -53,12 +56,11 @@ def recover_groups(
     images = torch.empty(num_classes, ipc, spec.channels, spec.image_size, spec.image_size, dtype=torch.uint8)
     rises: list[Rise] = []
     for number, group in enumerate(recovery.groups):
-        start = _start(recovery, group)
-        pixels = _recover_group(recovery, number, loss_of(group, start), start, rises)
+        pixels = _recover_group(recovery, number, loss_of(group), rises)
         images[list(group.labels), group.first : group.first + group.ipc] = pixels.view(
             -1, group.ipc, *images.shape[2:]
         )
-    warn_of_rises(rises, len(recovery.groups), ADVICE, recovery.ctx)
+    warn_of_rises(rises, len(recovery.groups), recovery.advice, recovery.ctx)
     return class_major_set(method, images.flatten(0, 1), recovery.teacher, weights=weights.flatten().float())
 
 
@@ -78,7 +80,7 @@ def _start(recovery: Recovery, group: Group) -> Tensor:
     return images.to(recovery.ctx.device, memory_format=torch.channels_last)
 
 
-def _recover_group(recovery: Recovery, number: int, loss: GroupLoss[Any], start: Tensor, rises: list[Rise]) -> Tensor:
+def _recover_group(recovery: Recovery, number: int, loss: GroupLoss[Any], rises: list[Rise]) -> Tensor:
     """Return the images of group `number` as uint8 `(G·K, ch, R, R)`; `rises` takes up a loss that rose."""
     group, settings = recovery.groups[number], recovery.settings
     black, white = pixel_limits(recovery.teacher, recovery.ctx.device)
@@ -98,10 +100,11 @@ def _recover_group(recovery: Recovery, number: int, loss: GroupLoss[Any], start:
         project=clip,
         ema=recovery.ema,
         carried=loss.carried,
-        advice=ADVICE,
+        advice=recovery.advice,
         rises=rises,
         before=number * settings.iterations,
         total=len(recovery.groups) * settings.iterations,
     )
+    start = _start(recovery, group)
     images = optimise({"images": Variable(start=start, lr=settings.lr)}, of_step, descent, ctx=recovery.ctx)["images"]
     return to_pixels(images, recovery.teacher)
