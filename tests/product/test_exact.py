@@ -15,7 +15,7 @@ from wmdd.product.reading import load
 from wmdd.product.writing import export_set, write_product
 from wmdd.values import DistilledSet, LazyEpochs, SoftLabels
 
-FIELDS = ("exact", "targets", "rates")
+FIELDS = ("exact", "targets", "rates", "whitening")
 
 
 def make_set(**fields: Tensor) -> DistilledSet:
@@ -32,7 +32,12 @@ def make_set(**fields: Tensor) -> DistilledSet:
 
 
 def full() -> DistilledSet:
-    return make_set(exact=torch.randn(4, 1, 8, 8), targets=torch.randn(4, 2), rates=torch.tensor([0.5, 0.25]))
+    return make_set(
+        exact=torch.randn(4, 1, 8, 8),
+        targets=torch.randn(4, 2),
+        rates=torch.tensor([0.5, 0.25]),
+        whitening=torch.randn(65, 64),
+    )
 
 
 def without_views() -> SoftLabels:
