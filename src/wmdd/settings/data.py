@@ -36,7 +36,7 @@ class DataSettings(Section):
 
 
 Whitening = Literal["none", "pixels", "standardised"]
-"""ZCA of what networks see: none; ridge in units of pixels, as in MTT; ridge in units of the mean variance, as in KIP."""
+"""ZCA of what networks see: none; ridge in units of pixels, as in MTT; in units of the mean variance, as in KIP."""
 
 
 class ViewSettings(Section):
