@@ -64,11 +64,12 @@ METHODS: dict[str, dict[str, Any]] = {
     "mtt": {"experts": _EXPERTS, "mtt": _TRAJECTORIES},
     "kip": {"kip": {"iterations": 4, "batch": 60, "learn_labels": True}},
     "ls": {},
-    "sre2l": {"recover": {**_TINY_RECOVERY, "roll": 2}},
-    "cda": {"recover": {**_TINY_RECOVERY, "curriculum_end": 0.5}},
+    "inversion": {"recover": _TINY_RECOVERY},
+    "sre2l": {"sre2l": {**_TINY_RECOVERY, "roll": 2}},
+    "cda": {"cda": {**_TINY_RECOVERY, "curriculum_end": 0.5}},
     "mmd": {"recover": _TINY_RECOVERY},
-    "scdd": {"recover": _TINY_RECOVERY, "scdd": {"epochs": 1, "batch": 256, "probe_epochs": 2}},
-    "gvbsm": {"recover": _TINY_RECOVERY, "gvbsm": {"teachers": ("convnet1_w4_bn",), "weight": 0.1}},
+    "scdd": {"scdd": _TINY_RECOVERY, "selfsupervised": {"epochs": 1, "batch": 256, "probe_epochs": 2}},
+    "gvbsm": {"gvbsm": {**_TINY_RECOVERY, "teachers": ("convnet1_w4_bn",), "weight": 0.1}},
 }
 """Method → its smallest settings."""
 _OWN = {"evaluate": {"protocols": ("own", "kernel"), "students": ("convnet1_w8",), "labels": "soft"}}
@@ -77,7 +78,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "wmdd entropy": ("wmdd", {"recover": {**_TINY_RECOVERY, "feature_loss": "cross_entropy", "bn": "global"}}),
     "wmdd no bn": ("wmdd", {"recover": {**_TINY_RECOVERY, "bn": "none", "start": "real", "ce_weight": 0.5}}),
     "wmdd no feature": ("wmdd", {"recover": {**_TINY_RECOVERY, "feature_loss": "none", "bn_first": 10.0}}),
-    "wmdd kernel": ("wmdd", {"recover": {**_TINY_RECOVERY, "feature_loss": "mmd_rbf", "ce_weight": 0.1}}),
+    "mmd reference": ("mmd", {"recover": {**_TINY_RECOVERY, "form": "reference", "ce_weight": 0.1}}),
     "wmdd reference global": ("wmdd", {"recover": {**_TINY_RECOVERY, "form": "reference", "bn": "global"}}),
     "wmdd residuals": ("wmdd", {"recover": {**_TINY_RECOVERY, "residuals": 2, "residual_from": "retrieved"}}),
     "sre2l residuals": ("sre2l", {"recover": {**_TINY_RECOVERY, "residuals": 3, "start": "real"}}),
@@ -100,10 +101,10 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
         {"recover": _TINY_RECOVERY, "relabel": {"store": "online"}, "evaluate": {"protocols": ("rded_mosaic", "dc")}},
     ),
     "mmd linear": ("mmd", {"recover": {**_TINY_RECOVERY, "bn": "global"}, "mmd": {"kernel": "linear"}}),
-    "cda linear": ("cda", {"recover": {**_TINY_RECOVERY, "curriculum": "linear", "form": "reference"}}),
+    "cda linear": ("cda", {"cda": {**_TINY_RECOVERY, "curriculum": "linear", "bn": "global"}}),
     "gvbsm alone": (
         "gvbsm",
-        {"recover": {**_TINY_RECOVERY, "roll": 1}, "gvbsm": {"teachers": (), "ema": 0.0, "density": 0.0}},
+        {"gvbsm": {**_TINY_RECOVERY, "roll": 1, "teachers": (), "ema": 0.0, "density": 0.0}},
     ),
     "dc bn mse": ("dc", {"dc": {**_GRADIENTS, "arch": "convnet1_w4_bn", "distance": "mse", "start": "real"}}),
     "dsa cos": ("dsa", {"dsa": {**_GRADIENTS, "distance": "cos", "strategy": "color_cutout"}}),

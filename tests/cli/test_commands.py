@@ -53,12 +53,21 @@ dm.arch dm.momentum dm.batch_real dm.start dm.strategy dm.iterations dm.lr
 datadam.arch datadam.momentum datadam.batch_real datadam.start datadam.strategy datadam.iterations datadam.lr
 datadam.power datadam.weight
 dd.arch dd.epochs dd.rate dd.iterations dd.lr dd.decay_every dd.batch dd.networks dd.gradient
-experts.arch experts.count experts.epochs experts.lr experts.batch experts.strategy
+experts.arch experts.count experts.epochs experts.lr experts.batch experts.strategy experts.zca
 mtt.iterations mtt.steps mtt.span mtt.start_max mtt.lr mtt.momentum mtt.rate mtt.rate_lr mtt.batch mtt.strategy
-mtt.gradient kip.iterations kip.lr kip.batch kip.learn_labels
-mmd.kernel gvbsm.teachers gvbsm.weight gvbsm.first gvbsm.ema gvbsm.drop gvbsm.density gvbsm.temperature
-scdd.epochs scdd.batch scdd.lr scdd.weight_decay scdd.temperature scdd.projection scdd.crop_min scdd.flip scdd.color
-scdd.probe_epochs scdd.probe_lr
+mtt.gradient kip.iterations kip.lr kip.batch kip.learn_labels kip.zca
+mmd.kernel gvbsm.teachers gvbsm.weight gvbsm.first gvbsm.ema gvbsm.drop gvbsm.density gvbsm.temperature gvbsm.shift
+gvbsm.iterations gvbsm.lr gvbsm.start gvbsm.crop_min gvbsm.flip gvbsm.roll gvbsm.curriculum gvbsm.curriculum_milestone
+gvbsm.curriculum_end gvbsm.batch
+sre2l.iterations sre2l.lr sre2l.start sre2l.crop_min sre2l.flip sre2l.roll sre2l.curriculum sre2l.curriculum_milestone
+sre2l.curriculum_end sre2l.batch sre2l.form sre2l.bn sre2l.bn_weight sre2l.bn_first
+cda.iterations cda.lr cda.start cda.crop_min cda.flip cda.roll cda.curriculum cda.curriculum_milestone
+cda.curriculum_end cda.batch cda.form cda.bn cda.bn_weight cda.bn_first
+scdd.iterations scdd.lr scdd.start scdd.crop_min scdd.flip scdd.roll scdd.curriculum scdd.curriculum_milestone
+scdd.curriculum_end scdd.batch scdd.form scdd.bn scdd.bn_weight scdd.bn_first
+selfsupervised.epochs selfsupervised.batch selfsupervised.lr selfsupervised.weight_decay selfsupervised.temperature
+selfsupervised.projection selfsupervised.crop_min selfsupervised.flip selfsupervised.color selfsupervised.probe_epochs
+selfsupervised.probe_lr
 relabel.teachers relabel.store relabel.top_k relabel.passes relabel.temperature relabel.crop_min relabel.flip
 relabel.cutmix
 evaluate.students evaluate.protocols evaluate.seeds evaluate.labels evaluate.references evaluate.epochs evaluate.batch

@@ -43,6 +43,7 @@ FAULTS = {
     "dsa": PAIRS,
     "dm": PAIRS,
     "datadam": "methods.datadam.distill:attention_map",
+    "inversion": f"{TERMS}:squared_distance",
     "sre2l": f"{TERMS}:cross_entropy",
     "cda": f"{TERMS}:batchnorm_distance",
     "mmd": "stages.recovery.mmd:rbf_discrepancy",
@@ -61,8 +62,11 @@ FURTHER: dict[str, tuple[str, dict[str, Any]]] = {
     "mtt, sweep": ("mtt", {**TINY["mtt"], "mtt": {**TINY["mtt"]["mtt"], "gradient": "sweep"}}),
     "wmdd+, chosen by moments": ("wmdd+", {**TINY["wmdd+"], "plus": {"candidates": 2}}),
     "mmd, linear": ("mmd", {**TINY["mmd"], "mmd": {"kernel": "linear"}}),
-    "cda, linear": ("cda", {"recover": {**TINY["cda"]["recover"], "curriculum": "linear", "form": "reference"}}),
-    "gvbsm, alone": ("gvbsm", {**TINY["gvbsm"], "gvbsm": {"teachers": (), "ema": 0.0, "density": 0.0}}),
+    "cda, linear": ("cda", {"cda": {**TINY["cda"]["cda"], "curriculum": "linear", "bn": "global"}}),
+    "gvbsm, alone": (
+        "gvbsm",
+        {"gvbsm": {**TINY["gvbsm"]["gvbsm"], "teachers": (), "ema": 0.0, "density": 0.0, "shift": 0.0}},
+    ),
 }
 """Further cases: method and settings that take other ways through the code."""
 CASES = {**{name: (name, TINY[name]) for name in builtin_methods()}, **FURTHER}

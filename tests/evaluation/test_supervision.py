@@ -240,7 +240,10 @@ def test_scores_name_the_seed_of_the_run(
     assert (score.distill_seed, score.seed) == (7, 0)
 
 
-@pytest.mark.parametrize("protocol", ["cda", "gvbsm", "edc", "fadrm", "cim", "rded_mosaic", "dc", "dc_plain", "own"])
+@pytest.mark.parametrize(
+    "protocol",
+    ["cda", "gvbsm", "edc", "fadrm", "cim", "rded_mosaic", "rded_whole", "dc", "dc_plain", "dc_noaug", "own"],
+)
 def test_new_protocols_run_and_resume(
     protocol: str, distilled: DistilledSet, labels: SoftLabels, teacher: Teacher, val_set: ImageSet
 ) -> None:

@@ -34,10 +34,14 @@ TINY: dict[str, dict[str, Any]] = {
     "dsa": {"dsa": {"arch": "convnet1_w4", "iterations": 2, "outer": 2, "batch_real": 6, "inner": 2}},
     "dm": {"dm": {"arch": "convnet1_w4", "iterations": 4, "batch_real": 6}},
     "datadam": {"datadam": {"arch": "convnet2_w4_bn", "iterations": 4, "batch_real": 6, "power": 2.0}},
-    "sre2l": {"recover": {"iterations": 4, "batch": 4, "roll": 2, "residuals": 3}},
-    "cda": {"recover": {"iterations": 4, "batch": 4, "curriculum_end": 0.5}},
+    "inversion": {"recover": {"iterations": 4, "batch": 4}},
+    "sre2l": {"sre2l": {"iterations": 4, "batch": 4, "roll": 2, "residuals": 3}},
+    "cda": {"cda": {"iterations": 4, "batch": 4, "roll": 2, "curriculum_end": 0.5}},
     "mmd": {"recover": {"iterations": 4, "batch": 4}},
-    "scdd": {"recover": {"iterations": 4, "batch": 4}, "scdd": {"epochs": 2, "batch": 12, "probe_epochs": 2}},
-    "gvbsm": {"recover": {"iterations": 4, "batch": 4}, "gvbsm.teachers": ("convnet1_w4_bn",)},
+    "scdd": {
+        "scdd": {"iterations": 4, "batch": 4, "roll": 2},
+        "selfsupervised": {"epochs": 2, "batch": 12, "probe_epochs": 2},
+    },
+    "gvbsm": {"gvbsm": {"iterations": 4, "batch": 4, "roll": 2, "shift": 0.125, "teachers": ("convnet1_w4_bn",)}},
 }
 """Method → changes to the default recipe, as `Recipe.with_settings` takes them."""

@@ -30,8 +30,8 @@ TREE = nested(
         "dd": {"arch": "convnet3_nn", "iterations": 7, "epochs": 2, "networks": 2, "batch": 64},
         "experts": {"arch": "convnet3", "count": 2, "epochs": 5},
         "mtt": {"iterations": 7, "steps": 3, "batch": 15},
-        "gvbsm.teachers": ("convnet3_bn", "resnet18"),
-        "scdd.epochs": 4,
+        "gvbsm": {"iterations": 100, "teachers": ("convnet3_bn", "resnet18")},
+        "selfsupervised.epochs": 4,
         "rded": {"sample": 300, "crops": 5},
     }
 )

@@ -12,6 +12,7 @@ from wmdd.methods.catalogue import builtin_methods, complete, read_recipe
 from wmdd.models.names import check_name
 from wmdd.pipeline.bench_recipe import cells
 from wmdd.recipes import BENCHES, RECIPES, choose_recipe, find_recipe
+from wmdd.settings import InversionSettings
 from wmdd.settings.recipe import dotted, setting_names, write_recipe
 
 CARD = ("Source", "Command", "Cost", "Expected", "Last measured")
@@ -80,8 +81,8 @@ def test_a_bench_recipe_has_a_lab_card(name: str) -> None:
 
 def test_the_ablation_crosses_losses_with_statistics() -> None:
     own = [cell for cell in cells(BENCHES["paper_ablation"]()) if cell.row != "random"]
-    found = {cell.row: (cell.recipe.recover.feature_loss, cell.recipe.recover.bn) for cell in own}
-    assert set(found.values()) == {(a, b) for a in ("wasserstein", "cross_entropy") for b in ("per_class", "global")}
+    found = {(cell.recipe.method, cell.recipe.of(InversionSettings).bn) for cell in own}
+    assert found == {(method, bn) for method in ("wmdd", "inversion") for bn in ("per_class", "global")}
     weights = [cell.recipe.recover.bn_weight for cell in cells(BENCHES["paper_lambda"]()) if cell.row != "random"]
     assert weights == [weight for weight in (0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000) for _ in range(3)]
 

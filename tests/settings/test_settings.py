@@ -45,7 +45,7 @@ SECTIONS = {type(section) for recipe in RECIPES for _, section in recipe if isin
         (
             RecoverSettings,
             {"bn": "some"},
-            "recover.bn: unknown choice; got 'some'; give 'per_class', 'global' or 'none'",
+            "recover.bn: unknown choice; got 'some'; give 'per_class', 'global', 'running' or 'none'",
         ),
         (BarycenterSettings, {"step": 2.0}, "barycenter.step: too large; got 2.0; give less than 2"),
         (DataSettings, {"image_size": 3}, "data.image_size: too small; got 3; give at least 4"),

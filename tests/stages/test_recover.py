@@ -171,7 +171,7 @@ def loss_and_gradient(
     _, teacher, stats, _ = given
     rows = torch.cat([images[2 * label : 2 * label + 2] for label in labels]).requires_grad_()
     targets = targets_of(given, labels, chosen)
-    loss = recovery_loss(build_teacher(teacher), targets, stats, chosen, start=rows, ctx=Context(seed=4))
+    loss = recovery_loss(build_teacher(teacher), targets, stats, chosen, ctx=Context(seed=4))
     found = loss(rows, 3)
     found.total.backward()
     assert rows.grad is not None

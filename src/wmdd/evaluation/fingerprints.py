@@ -83,8 +83,9 @@ def _digest_of_teacher(teacher: Teacher) -> str:
 
 
 def digest_of_set(distilled: DistilledSet) -> str:
-    """Return a digest of what a set teaches: images, weights, targets and rates. Equal sets have equal digests."""
-    named = {name: getattr(distilled, name) for name in ("images", "labels", "weights", "exact", "targets", "rates")}
+    """Return a digest of what a set teaches: images, weights, targets, rates, whitening; equal sets have equal ones."""
+    fields = ("images", "labels", "weights", "exact", "targets", "rates", "whitening")
+    named = {name: getattr(distilled, name) for name in fields}
     return short_digest(
         part for name, values in named.items() if values is not None for part in (name.encode(), _bytes(values))
     )

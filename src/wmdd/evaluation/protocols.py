@@ -109,7 +109,7 @@ _WMDD = EvaluationProtocol(
 _RDED = EvaluationProtocol(
     name="rded",
     summary="300 epochs, small batch, half cosine (zeta 2), teacher online, crops of half the area and more",
-    source="RDED argument.py, validation/main.py (CVPR 2024), without the patch shuffle of its mosaics",
+    source="RDED argument.py, validation/main.py (CVPR 2024) at factor 2, without the patch shuffle of its mosaics",
     labels="online",
     training=_ADAMW.with_(zeta=2.0),
     views=_HALF,
@@ -172,6 +172,13 @@ _SOFT = (
         summary="as rded with the patch shuffle: the 2 x 2 patches of an image change places before each crop",
         source="RDED validation/main.py (CVPR 2024), for sets of 2 x 2 crops (not CIFAR, not Tiny-ImageNet)",
         tiles=2,
+    ),
+    replace(
+        _RDED,
+        name="rded_whole",
+        summary="as rded with whole images: its crops keep 1/factor of the area, and factor is 1 up to 64 pixels",
+        source="RDED validation/main.py (CVPR 2024), for sets of single crops (CIFAR, Tiny-ImageNet)",
+        views=ViewSettings(crop_min=1.0, flip=True, cutmix=1.0),
     ),
     replace(
         _RDED,
@@ -249,6 +256,13 @@ _HARD = (
         summary="as dc, 300 epochs without augmentation",
         source="DC's evaluation (Zhao et al. 2021), one epoch fewer",
         training=_SGD.with_(epochs=300),
+        dsa=NO_DSA,
+    ),
+    replace(
+        _DC,
+        name="dc_noaug",
+        summary="as dc without augmentation, in as many epochs",
+        source="dc's counterpart in DD-Ranking's augmentation robust score; no paper trains its students by it",
         dsa=NO_DSA,
     ),
     replace(

@@ -12,7 +12,7 @@ from torch import nn
 from wmdd.context import Context, seeded, stream_seed
 from wmdd.errors import ConfigError, did_you_mean
 from wmdd.models.convnet import ConvNet
-from wmdd.models.names import NETWORKS, SMALL_BELOW, TIMM_NAMES, TIMM_PREFIX, check_name, parse_convnet
+from wmdd.models.names import NETWORKS, SHUFFLENETS, SMALL_BELOW, TIMM_NAMES, TIMM_PREFIX, check_name, parse_convnet
 from wmdd.models.stems import apply_small_stem, conv_like, patch_size, replace
 from wmdd.models.taps import final_classifier
 from wmdd.plugins import in_words
@@ -163,9 +163,9 @@ def _packaged(spec: ModelSpec) -> nn.Module:
 
 
 def _shufflenet(spec: ModelSpec) -> nn.Module:
-    from torchvision.models import shufflenet_v2_x1_0  # noqa: PLC0415 - slow to import
+    from torchvision.models import get_model  # noqa: PLC0415 - slow to import
 
-    model = shufflenet_v2_x1_0(weights=None, num_classes=spec.num_classes)
+    model = get_model(f"shufflenet_v2_{SHUFFLENETS[spec.arch]}", weights=None, num_classes=spec.num_classes)
     stem = model.get_submodule("conv1.0")
     if spec.channels != 3 and isinstance(stem, nn.Conv2d):
         replace(model, "conv1.0", conv_like(stem, channels=spec.channels))

@@ -3,7 +3,7 @@
 import torch
 
 from wmdd.models.building import build_model, timm_name, timm_options
-from wmdd.models.names import NETWORKS, parse_convnet
+from wmdd.models.names import NETWORKS, SHUFFLENETS, parse_convnet
 from wmdd.models.stems import apply_small_stem
 from wmdd.values import ModelSpec
 
@@ -34,6 +34,6 @@ def _maker(spec: ModelSpec) -> str:
         return f"ConvNet of {convnet.depth} blocks ({block}) and a linear layer"
     name = timm_name(spec.arch)
     if name is None:
-        return "`torchvision.models.shufflenet_v2_x1_0`"
+        return f"`torchvision.models.shufflenet_v2_{SHUFFLENETS[spec.arch]}`"
     options = "".join(f", {key}={value!r}" for key, value in timm_options(spec, name).items())
     return f'`timm.create_model("{name}"{options})`'

@@ -26,6 +26,8 @@ TIMM_NAMES = {
 }
 """Our name -> timm's."""
 
+SHUFFLENETS = {"shufflenetv2": "x1_0", "shufflenetv2_x0_5": "x0_5"}
+"""Our name -> width in torchvision's name."""
 TIMM_PREFIX = "timm:"
 SMALL_BELOW = 96
 """Images smaller than this get the small stem when the stem is `auto`."""
@@ -40,6 +42,7 @@ _DESCRIPTIONS = {
     "mobilenetv2": "MobileNet-V2, width 1.0",
     "efficientnet_b0": "EfficientNet-B0",
     "shufflenetv2": "ShuffleNet-V2, width 1.0 (torchvision)",
+    "shufflenetv2_x0_5": "ShuffleNet-V2, width 0.5 (torchvision): one of G-VBSM's teachers",
     "densenet121": "DenseNet-121",
     "convnet3": "ConvNet-D3-W128 with instance norm (student only: no BatchNorm), usual in dataset condensation",
     "convnet3_bn": "ConvNet-D3-W128 with BatchNorm",
@@ -108,7 +111,7 @@ def parse_convnet(arch: str) -> ConvNetName | None:
 
 def is_built_in(arch: str) -> bool:
     """Return whether `arch` is a network of ours, or of the form `timm:NAME`, which is looked up later."""
-    if arch in TIMM_NAMES or arch == "shufflenetv2" or parse_convnet(arch) is not None:
+    if arch in TIMM_NAMES or arch in SHUFFLENETS or parse_convnet(arch) is not None:
         return True
     return arch.startswith(TIMM_PREFIX) and arch != TIMM_PREFIX
 
@@ -116,5 +119,5 @@ def is_built_in(arch: str) -> bool:
 def check_name(arch: str) -> None:
     """Raise `ConfigError` unless `arch` is a network of ours or a package's; neither timm nor the package is asked."""
     if not is_built_in(arch) and arch not in NETWORKS:
-        known = [*TIMM_NAMES, "shufflenetv2", "convnet3", "convnet3_bn", "timm:NAME", *NETWORKS.names()]
+        known = [*TIMM_NAMES, *SHUFFLENETS, "convnet3", "convnet3_bn", "timm:NAME", *NETWORKS.names()]
         raise ConfigError(f"unknown network {arch!r}{did_you_mean(arch, known)}")

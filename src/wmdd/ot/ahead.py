@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from wmdd.ot.diagnosis import floor, random_cost
+from wmdd.ot.alternatives.centres import kmeans
+from wmdd.ot.diagnosis import random_cost
 from wmdd.ot.free_support import wasserstein_barycenter
 from wmdd.ot.plan import wasserstein1, wasserstein2
 from wmdd.ot.problem import Problem
@@ -17,7 +18,7 @@ def compile_ahead() -> None:
     points = draw.normal(size=(_POINTS, _FEATURES))
     problem = Problem.of(points, _ATOMS, start=kmeans_plus_plus(points, _ATOMS, draw), seed=0)
     found = wasserstein_barycenter(problem)
-    floor(problem)
+    kmeans(problem)
     random_cost(points, _ATOMS, draw, draws=2)
     for measure in (wasserstein1, wasserstein2):
         measure(found.atoms, points, found.weights)

@@ -153,6 +153,7 @@ class RankingRow:
     hlr: Fraction | None = None
     lrs: Fraction | None = None
     ars: Fraction | None = None
+    ars_published: Fraction | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

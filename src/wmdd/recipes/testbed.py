@@ -1,5 +1,6 @@
 """The fast testbed: CIFAR-10 at 32 pixels and a small BatchNorm network, for big tables and the search."""
 
+from wmdd.recipes.cifar10 import SMALL_INVERSION
 from wmdd.settings.recipe import Tree
 
 
@@ -29,6 +30,7 @@ def testbed() -> Tree:
             "warmup": 1.0,
             "crop_min": 0.4,
         },
+        **SMALL_INVERSION,
         "recover": {"iterations": 1000, "lr": 0.25, "bn_weight": 1.0, "crop_min": 0.4},
         "evaluate": {
             "students": ("convnet3_w64_bn",),

@@ -117,7 +117,11 @@ def _worths(metrics: Mapping[str, Any]) -> list[tuple[list[str], Drawing]]:
 def _ranking(metrics: Mapping[str, Any]) -> list[_Known]:
     """Return DD-Ranking's scores, or none if only the improvement over random images is known."""
     rows = [_Known(row) for row in metrics.get("ranking") or ()]
-    return rows if any(number(row[name]) is not None for row in rows for name in ("hlr", "lrs", "ars")) else []
+    return (
+        rows
+        if any(number(row[name]) is not None for row in rows for name in ("hlr", "lrs", "ars", "ars_published"))
+        else []
+    )
 
 
 def _section(metrics: Mapping[str, Any], name: str) -> _Known:

@@ -184,11 +184,12 @@ class InversionSettings(OptimisationSettings):
     """Stage 4: optimise images under BatchNorm statistics and a loss that ties them to their class."""
 
     form: Literal["squared", "reference"] = "squared"
-    """squared = the paper's losses; reference = those of the authors' code."""
-    bn: Literal["per_class", "global", "none"] = "per_class"
-    """BatchNorm statistics that the images should match."""
+    """squared = the paper's losses; reference = those of the authors' code, and of SRe2L's: unsquared norms."""
+    bn: Literal["per_class", "global", "running", "none"] = "per_class"
+    """BatchNorm statistics that the images should match: exact ones of their class or of the whole set, or the running
+    ones that the teacher has stored."""
     bn_weight: NonNegativeFloat = 0.1
-    """Weight lambda of the BatchNorm term."""
+    """Weight lambda of the BatchNorm term; the feature term's unit is a squared feature, cross-entropy's a nat."""
     bn_first: NonNegativeFloat = 1.0
     """Factor on the term of the first BatchNorm layer; SRe2L's and G-VBSM's code has 10."""
     residuals: NonNegativeInt = 0
@@ -218,6 +219,11 @@ class InversionSettings(OptimisationSettings):
             )
         return self
 
+    @property
+    def pooled(self) -> bool:
+        """Whether the moments of all images of a group are taken together, whatever their class."""
+        return self.bn in ("global", "running")
+
 
 class FeatureMatchingSettings(InversionSettings):
     """Stage 4: optimise images until their features match those of real images."""
@@ -229,8 +235,15 @@ class FeatureMatchingSettings(InversionSettings):
 class RecoverSettings(FeatureMatchingSettings):
     """Stage 4: optimise images until their features match the atoms."""
 
-    feature_loss: Literal["wasserstein", "cross_entropy", "mmd_linear", "mmd_rbf", "none"] = "wasserstein"
-    """The loss that ties an image to its class; mmd_* takes both terms in units of their values at the start."""
+    feature_loss: Literal["wasserstein", "cross_entropy", "none"] = "wasserstein"
+    """The loss that ties an image to its class; the kernels of MMD have a method of their own, mmd."""
+
+
+class KernelSettings(FeatureMatchingSettings):
+    """Stage 4: optimise images without atoms."""
+
+    feature_loss: Literal["cross_entropy", "mmd_linear", "mmd_rbf", "none"] = "cross_entropy"
+    """The loss that ties an image to its class: the teacher's answer, or MMD between features, or nothing."""
 
 
 class RelabelSettings(Section):

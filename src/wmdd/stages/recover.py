@@ -11,8 +11,6 @@ and `form="reference"` couple the classes of a group by definition). Views are d
 are in `recovery/terms.py`; docs/differences.md says what the reference code does instead.
 """
 
-from torch import Tensor
-
 from wmdd.context import Context
 from wmdd.models.batchnorm import require_batchnorm
 from wmdd.models.building import build_teacher
@@ -51,9 +49,9 @@ def recover(
     residuals = residuals_of(train, teacher, model, statistics, settings, ctx=ctx)
     recovery = Recovery(train=train, teacher=teacher, settings=settings, groups=groups, ctx=ctx, residuals=residuals)
 
-    def loss_of(group: Group, start: Tensor) -> GroupLoss[TeacherForward]:
+    def loss_of(group: Group) -> GroupLoss[TeacherForward]:
         targets = barycenter_targets(statistics, barycenters, group, settings, ctx.device)
-        return recovery_loss(model, targets, statistics, settings, start=start, ctx=ctx)
+        return recovery_loss(model, targets, statistics, settings, ctx=ctx)
 
     return recover_groups(recovery, method, loss_of, weights=image_weights(barycenters, settings))
 

@@ -134,5 +134,7 @@ class Trajectories:
     """Of all of them."""
     parameters: Tensor
     """float32 `(X, E + 1, P)`: all P parameters side by side, in the network's order. May be memory-mapped."""
+    whitening: Tensor | None = None
+    """ZCA of the images that they were trained on, as in `DistilledSet`."""
 
     __repr__ = short_repr

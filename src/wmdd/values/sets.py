@@ -30,10 +30,13 @@ class DistilledSet:
     """float32 `(M, C)`: fixed labels that were optimised together with the images or instead of them."""
     rates: Tensor | None = None
     """float32 `(T,)`: learned step sizes of a student, one, or one for each step of the method's own schedule."""
+    whitening: Tensor | None = None
+    """float32 `(P + 1, P)`: ZCA of normalised images as vectors of P numbers, its last row the offset: what students
+    see of these images and of those they are tested on (`wmdd.data.whitening`). Teachers see them without."""
 
     def __repr__(self) -> str:
         """Return what the set is in one line: the images themselves are in its fields."""
-        more = [name for name in ("exact", "targets", "rates") if getattr(self, name) is not None]
+        more = [name for name in ("exact", "targets", "rates", "whitening") if getattr(self, name) is not None]
         return (
             f"{type(self).__name__}(method={self.method!r}, {len(self.labels)} images of {len(self.classes)} classes, "
             f"ipc={self.ipc}, side={self.image_size}, channels={self.images.shape[1]}, "

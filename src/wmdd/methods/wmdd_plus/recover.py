@@ -76,12 +76,12 @@ def recover_plus(
         residuals=residuals_of(train, teacher, model, statistics, settings, ctx=ctx),
     )
 
-    def loss_of(group: Group, start: Tensor) -> GroupLoss[TeacherForward]:
+    def loss_of(group: Group) -> GroupLoss[TeacherForward]:
         targets = barycenter_targets(statistics, barycenters, group, settings, ctx.device)
         for each in moments:
             targets = cell_targets(targets, statistics, each, settings)
         spread = settings.border == "uniform"
-        loss = recovery_loss(model, targets, statistics, settings, start=start, ctx=ctx, spread=spread)
+        loss = recovery_loss(model, targets, statistics, settings, ctx=ctx, spread=spread)
         return replace(loss, terms=plus_terms(loss.terms, group, statistics, barycenters, settings=settings, ctx=ctx))
 
     return recover_groups(recovery, "wmdd+", loss_of, weights=image_weights(barycenters, settings))

@@ -20,10 +20,11 @@ from wmdd.training.images import Descent, Losses, Variable, Variables, optimise
 from wmdd.training.pixels import class_major_set, pixel_limits, start_images, to_pixels
 from wmdd.values import DistilledSet, ImageSet, Teacher
 
-LossOf = Callable[[Group, Tensor], GroupLoss[Any]]
-"""Group, its start → its loss."""
+LossOf = Callable[[Group], GroupLoss[Any]]
+"""Group → its loss."""
 BETAS = (0.5, 0.9)
 ADVICE = "lower recover.lr or recover.bn_weight"
+"""Against a loss that rises or is not finite, for those whose settings are called `recover`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +39,8 @@ class Recovery:
     ctx: Context
     start_of: Callable[[Group], Tensor] | None = None
     """What a group starts from, normalised `(G·K, ch, R, R)`; None = as `settings.start` says."""
+    advice: str = ADVICE
+    """What to do if the loss rises or is not finite."""
     ema: float = 0.0
     """Decay of a moving average of the iterates, which is then the result; 0 = the last one is."""
     residuals: Residuals | None = None
@@ -52,7 +55,7 @@ class Recovery:
 
 
 def recover_groups(recovery: Recovery, method: str, loss_of: LossOf, *, weights: Tensor) -> DistilledSet:
-    """Return the set `method` that all groups make up, one after the other; `loss_of` takes a group and its start.
+    """Return the set `method` that all groups make up, one after the other; `loss_of` gives the loss of each.
 
     `weights` are those of the images in their classes, `(C, K)`.
 
@@ -69,7 +72,7 @@ def recover_groups(recovery: Recovery, method: str, loss_of: LossOf, *, weights:
         images[list(group.labels), group.first : group.first + group.ipc] = pixels.view(
             -1, group.ipc, *images.shape[2:]
         )
-    warn_of_rises(rises, len(recovery.groups) * len(recovery.parts), ADVICE, recovery.ctx)
+    warn_of_rises(rises, len(recovery.groups) * len(recovery.parts), recovery.advice, recovery.ctx)
     return class_major_set(method, images.flatten(0, 1), recovery.teacher, weights=weights.flatten().float())
 
 
@@ -96,7 +99,7 @@ def _recover_group(recovery: Recovery, number: int, loss_of: LossOf, start: Tens
     for part in recovery.parts:
         if part[0] > 0 and recovery.residuals is not None:
             images = recovery.residuals.blend(group, start, images)
-        loss = loss_of(group, start)  # anew: what it carries from step to step ends with a part
+        loss = loss_of(group)  # anew: what it carries from step to step ends with a part
         descent = replace(descent, carried=loss.carried, part=part if len(recovery.parts) > 1 else None)
         images = _optimise_images(recovery, images, loss, descent)
     return to_pixels(images, recovery.teacher)
@@ -118,7 +121,7 @@ def _descent(recovery: Recovery, number: int, rises: list[Rise]) -> Descent:
         schedule=lambda step: (1 + math.cos(math.pi * step / settings.iterations)) / 2,
         project=clip,
         ema=recovery.ema,
-        advice=ADVICE,
+        advice=recovery.advice,
         rises=rises,
         before=number * settings.iterations,
         total=len(recovery.groups) * settings.iterations,
