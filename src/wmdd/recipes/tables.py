@@ -109,15 +109,8 @@ def testbed_methods() -> BenchRecipe:
     Expected: no published numbers under these settings.
     Last measured: not yet.
     """
-    base = merged(
-        testbed(),
-        {
-            "dm": {"arch": "convnet3_w32", "iterations": 2000, "batch_real": 128},
-            "gvbsm": {"teachers": ("convnet3_w32_bn", "convnet4_w32_bn"), "weight": 1.0},
-        },
-    )
     rows = ("random", "k-medoids", "forgetting", "wmdd", "mmd", "sre2l", "rded", "gvbsm", "dm")
-    return BenchRecipe(base=base, methods=rows, ipcs=(10,), losses=True)
+    return BenchRecipe(base=dict(testbed()), methods=rows, ipcs=(10,), losses=True)
 
 
 def testbed_ipc() -> BenchRecipe:

@@ -2,6 +2,16 @@
 
 from wmdd.settings.recipe import Tree
 
+_OTHERS = {
+    "dm": {"arch": "convnet3_w32", "iterations": 2000, "batch_real": 128},
+    "experts": {"arch": "convnet3_w32", "count": 4, "epochs": 12, "batch": 128},
+    "mtt": {"iterations": 300, "steps": 15, "span": 1, "start_max": 6, "rate": 0.01},
+    "gvbsm": {"teachers": ("convnet3_w32_bn", "convnet4_w32_bn"), "weight": 1.0},
+    "scdd": {"epochs": 10, "batch": 128},
+}
+"""Settings of other methods, reduced: DM has 20,000 iterations and 256 real images in its paper, MTT 100 experts of 50
+epochs and 5,000 iterations of 30 steps, SC-DD 200 epochs."""
+
 
 def testbed() -> Tree:
     """Distil CIFAR-10 where a student costs less than a minute of one thread and the images still decide.
@@ -37,4 +47,5 @@ def testbed() -> Tree:
             "labels": "soft",
             "tests": 1,
         },
+        **_OTHERS,
     }
