@@ -108,7 +108,7 @@ def noise(classes: int, side: int) -> ImageSet:
 
 def recipe_of(method: str, given: argparse.Namespace, iterations: int) -> Recipe:
     """Return the settings of a method at some number of iterations; those that it does not read are left out."""
-    shorter = {"experts.count": 1, "experts.epochs": 3, "mtt.start_max": 1, "gvbsm.teachers": ("convnet3_bn",)}
+    shorter = {"experts.count": 1, "experts.epochs": 3, "mtt.start_max": 1}
     networks = {f"{name}.arch": given.matching for name in ("dm", "dc", "dsa", "experts")}
     settings = {"method": method, "ipc": given.ipc, "squeeze.arch": given.arch, ITERATIONS[method]: iterations}
     return complete({**shorter, **networks, **settings})
@@ -141,8 +141,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--ipc", type=int, default=1, help="images per class")
     parser.add_argument("--arch", default="resnet18", help="teacher of the methods that invert one")
     parser.add_argument("--matching", default="convnet6", help="network of DC, DSA, DM and MTT")
-    parser.add_argument("--few", type=int, default=2, help="iterations of the shorter run")
-    parser.add_argument("--iterations", type=int, default=10, help="further iterations of the longer one")
+    parser.add_argument("--few", type=int, default=4, help="iterations of the shorter run")
+    parser.add_argument(
+        "--iterations",
+        type=int,
+        default=12,
+        help="further iterations of the longer one; G-VBSM takes a step with each of four teachers in turn",
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
