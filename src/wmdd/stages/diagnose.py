@@ -3,8 +3,8 @@
 Per class, in the teacher's feature space: W2² to the real features beside what k-means reaches and what random picks
 cost; W1; and the bound |E_real g − E_set g| ≤ Lip(g) · W1 for two functions g of the feature, the teacher's last layer
 and its cross-entropy against the class. Beside it the kernel's side: the distance of the means and MMD under Gaussians,
-and the bounds that they give for the same functions. The mathematics is `wmdd.ot`. Real features are those of the statistics stage;
-the images are not augmented; the teacher is in eval mode and in fp32, as it was for the real ones.
+and the bounds that they give for the same functions. The mathematics is `wmdd.ot`. Real features are those of the
+statistics stage; the images are not augmented; the teacher is in eval mode and in fp32, as it was for the real ones.
 """
 
 from dataclasses import dataclass
