@@ -133,34 +133,35 @@ def measure(method: str, given: argparse.Namespace) -> dict[str, float]:
     return {"seconds": (seconds[many] - seconds[few]) / steps, "bytes": float(stages.memory)}
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--methods", nargs="+", choices=list(ITERATIONS), default=list(ITERATIONS), metavar="METHOD")
-    parser.add_argument("--side", type=int, default=224, help="side of the images in pixels")
-    parser.add_argument("--classes", type=int, default=10)
-    parser.add_argument("--ipc", type=int, default=1, help="images per class")
-    parser.add_argument("--arch", default="resnet18", help="teacher of the methods that invert one")
-    parser.add_argument("--matching", default="convnet6", help="network of DC, DSA, DM and MTT")
-    parser.add_argument("--few", type=int, default=4, help="iterations of the shorter run")
-    parser.add_argument(
+def parser() -> argparse.ArgumentParser:
+    """Return what understands the command line."""
+    words = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    words.add_argument("--methods", nargs="+", choices=list(ITERATIONS), default=list(ITERATIONS), metavar="METHOD")
+    words.add_argument("--side", type=int, default=224, help="side of the images in pixels")
+    words.add_argument("--classes", type=int, default=10)
+    words.add_argument("--ipc", type=int, default=1, help="images per class")
+    words.add_argument("--arch", default="resnet18", help="teacher of the methods that invert one")
+    words.add_argument("--matching", default="convnet6", help="network of DC, DSA, DM and MTT")
+    words.add_argument("--few", type=int, default=4, help="iterations of the shorter run")
+    words.add_argument(
         "--iterations",
         type=int,
         default=12,
         help="further iterations of the longer one; G-VBSM takes a step with each of four teachers in turn",
     )
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument("--out", type=Path, help="write the rounds as JSON")
-    parser.add_argument("--only", choices=list(ITERATIONS), help=argparse.SUPPRESS)
-    return parser
+    words.add_argument("--rounds", type=int, default=3)
+    words.add_argument("--device", default="cpu")
+    words.add_argument("--precision", choices=("fp32", "bf16"), default="fp32")
+    words.add_argument("--threads", type=int, default=torch.get_num_threads())
+    words.add_argument("--out", type=Path, help="write the rounds as JSON")
+    words.add_argument("--only", choices=list(ITERATIONS), help=argparse.SUPPRESS)
+    return words
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Print the table, or measure one method in this process."""
     words = list(sys.argv[1:] if words is None else words)
-    given = _parser().parse_args(words)
+    given = parser().parse_args(words)
     if given.only:
         print(json.dumps(measure(given.only, given)))
         return 0

@@ -1,7 +1,7 @@
 """The table of efficiency: what is measured, and that a method can be."""
 
 import pytest
-from benchmarks.efficiency import ITERATIONS, _parser, measure, noise, recipe_of, table
+from benchmarks.efficiency import ITERATIONS, measure, noise, parser, recipe_of, table
 
 from wmdd.methods.catalogue import builtin_methods
 from wmdd.settings.recipe import dotted
@@ -12,14 +12,14 @@ SMALL = ["--side", "8", "--classes", "2", "--arch", "convnet1_w4_bn", "--matchin
 @pytest.mark.parametrize("method", ITERATIONS)
 def test_iterations_and_networks_are_the_ones_asked_for(method: str) -> None:
     assert method in builtin_methods()
-    flat = dotted(recipe_of(method, _parser().parse_args(SMALL), 7).model_dump())
+    flat = dotted(recipe_of(method, parser().parse_args(SMALL), 7).model_dump())
     assert (flat["ipc"], flat["squeeze.arch"], flat[ITERATIONS[method]]) == (1, "convnet1_w4_bn", 7)
     assert flat.get(f"{method}.arch", "convnet1_w4") == "convnet1_w4"
 
 
 @pytest.mark.parametrize("method", ["wmdd", "dm"])
 def test_an_iteration_takes_time_and_memory(method: str) -> None:
-    found = measure(method, _parser().parse_args([*SMALL, "--few", "1", "--iterations", "60"]))
+    found = measure(method, parser().parse_args([*SMALL, "--few", "1", "--iterations", "60"]))
     assert 0 < found["seconds"] < 60
     assert found["bytes"] > 1e7
 

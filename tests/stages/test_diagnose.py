@@ -116,7 +116,8 @@ def test_a_set_of_all_real_images_is_at_no_distance(
     whole = replace(make_distilled(image_set, ipc=12), weights=torch.full((36,), 1 / 12))
     found = diagnose(whole, teacher, class_statistics, SETTINGS)
     for name in ("costs", "floors", "random_costs", "random_stds", "distances", *BOUNDED):
-        assert getattr(found, name).abs().max() < 1e-4, name
+        if name != "kernel_norms":  # of the loss, not of a distance
+            assert getattr(found, name).abs().max() < 1e-4, name
 
 
 def test_weights_count(distilled: DistilledSet, teacher: Teacher, class_statistics: ClassStatistics) -> None:
