@@ -15,15 +15,15 @@ _SMOKE = (
 """One of each kind: the tables of other data sets have the same rows."""
 _OTHER_NETWORKS = ("convnet3_w64_bn", "resnet18", "mobilenetv2", "vit_tiny")
 _TESTBED = (
-    on_testbed(paper.paper_main, sets=3, seeds=3),
-    on_testbed(paper.paper_ablation, sets=3, seeds=3),
-    on_testbed(paper.paper_cross, sets=1, seeds=1, students=_OTHER_NETWORKS),
-    on_testbed(paper_studies.paper_lambda, sets=1, rows={"recover.roll": 4}),
-    on_testbed(paper_studies.paper_metric),
-    on_testbed(paper_studies.paper_metric_alone),
-    on_testbed(paper_studies.paper_weights, sets=3),
-    on_testbed(paper_studies.paper_iterations),
-    on_testbed(paper_studies.paper_images, sets=1, seeds=1),
+    on_testbed(paper.paper_main, hours=6, sets=3, seeds=3),
+    on_testbed(paper.paper_ablation, hours=3, sets=3, seeds=3),
+    on_testbed(paper.paper_cross, hours=11, sets=1, seeds=1, students=_OTHER_NETWORKS),
+    on_testbed(paper_studies.paper_lambda, hours=3, sets=1, rows={"recover.roll": 4}),
+    on_testbed(paper_studies.paper_metric, hours=3),
+    on_testbed(paper_studies.paper_metric_alone, hours=3),
+    on_testbed(paper_studies.paper_weights, hours=2, sets=3),
+    on_testbed(paper_studies.paper_iterations, hours=2),
+    on_testbed(paper_studies.paper_images, hours=1, sets=1, seeds=1),
 )
 
 PAPER_TABLES: dict[str, Callable[[], BenchRecipe]] = {

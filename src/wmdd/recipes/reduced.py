@@ -47,6 +47,7 @@ def smoke(make: Make) -> Make:
 def on_testbed(
     make: Make,
     *,
+    hours: float,
     sets: int = 2,
     students: tuple[str, ...] = ("convnet3_w64_bn",),
     seeds: int = 2,
@@ -56,6 +57,7 @@ def on_testbed(
 
     Args:
         make: the table.
+        hours: of one thread, estimated.
         sets: distilled for each row.
         students: networks that are trained.
         seeds: students of each kind for each set.
@@ -80,7 +82,8 @@ def on_testbed(
     Source: `{make.__name__}`, whose rows it has: {first[0].lower()}{first[1:]} Recipe `testbed` has the teacher and the
         reduced settings of each method.
     Command: `wmdd bench FOLDER --recipe {name}`, with CIFAR-10 in Parquet files
-    Cost: hours of one thread; `python benchmarks/hours.py {name}` counts them.
+    Cost: about {hours:g} hours of one thread by its operations, the teacher's half hour included;
+        `python benchmarks/hours.py {name} --here` counts them by this machine's speed.
     Expected: no published numbers under these settings.
     Last measured: not yet.
     """
