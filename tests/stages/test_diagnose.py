@@ -21,7 +21,10 @@ from wmdd.stages.statistics import statistics
 from wmdd.values import ClassStatistics, Diagnosis, DistilledSet, ImageSet, Teacher
 
 SETTINGS = NoSettings()
-BOUNDED = ("head_gaps", "head_bounds", "loss_gaps", "loss_bounds")
+BOUNDED = (
+    *("head_gaps", "head_bounds", "loss_gaps", "loss_bounds"),
+    *("head_mean_bounds", "mmds", "kernel_norms", "kernel_gaps", "kernel_bounds"),
+)
 
 
 def columns(diagnosis: Diagnosis) -> dict[str, Tensor | None]:
@@ -58,8 +61,10 @@ def test_every_class_gets_every_figure(
         assert bool((values > 0).all()) or name == "uniforms", name
     assert bool((found.kmeans_costs < found.random_costs).all())
     assert bool((found.distances**2 <= found.costs * (1 + 1e-9)).all())  # Jensen
-    for kind in ("head", "loss"):
+    for kind in ("head", "loss", "kernel"):
         assert bool((getattr(found, f"{kind}_gaps") <= getattr(found, f"{kind}_bounds")).all())
+    assert bool((found.head_gaps <= found.head_mean_bounds).all())
+    assert bool((found.mean_distances <= found.distances + 1e-9).all())  # W1 moves the mean at least that far
     assert [row["unit"] for row in ctx.rows] == ["class 0", "class 1", "class 2"]
     assert ctx.rows[1]["cost"] == float(found.costs[1])
     assert ctx.steps == [(1, 3), (2, 3), (3, 3)]
@@ -94,6 +99,9 @@ def test_of_a_single_image_a_class_all_is_known_in_closed_form(
             "head_bounds": torch.linalg.matrix_norm(matrix, 2) * lengths.mean(),
             "loss_gaps": (losses[0] - losses[1]).abs(),
             "loss_bounds": steepest * lengths.mean(),
+            "mean_distances": (features[label] - points.mean(0)).norm(),
+            "head_mean_bounds": torch.linalg.matrix_norm(matrix, 2) * (features[label] - points.mean(0)).norm(),
+            "kernel_gaps": (losses[0] - losses[1]).abs(),
         }
         for name, value in expected.items():
             torch.testing.assert_close(getattr(found, name)[label], value, rtol=1e-4, atol=1e-5, msg=name)
@@ -108,7 +116,8 @@ def test_a_set_of_all_real_images_is_at_no_distance(
     whole = replace(make_distilled(image_set, ipc=12), weights=torch.full((36,), 1 / 12))
     found = diagnose(whole, teacher, class_statistics, SETTINGS)
     for name in ("costs", "kmeans_costs", "random_costs", "random_stds", "distances", *BOUNDED):
-        assert getattr(found, name).abs().max() < 1e-4, name
+        if name != "kernel_norms":  # of the loss, not of a distance
+            assert getattr(found, name).abs().max() < 1e-4, name
 
 
 def test_weights_count(distilled: DistilledSet, teacher: Teacher, class_statistics: ClassStatistics) -> None:

@@ -67,8 +67,8 @@ def cross_entropy_gap(affine: Affine, label: int, points_a: Float64, points_b: F
     As a function of the point, `ℓ(f) = logsumexp(W f + b) − (W f + b)_label`. The other arguments are those of
     `affine_gap`.
     """
-    mean_a = np.average(_cross_entropy(affine, label, points_a), weights=weights_a)
-    return float(abs(mean_a - _cross_entropy(affine, label, points_b).mean()))
+    mean_a = np.average(cross_entropy_values(affine, label, points_a), weights=weights_a)
+    return float(abs(mean_a - cross_entropy_values(affine, label, points_b).mean()))
 
 
 def cross_entropy_lipschitz(affine: Affine, label: int) -> float:
@@ -81,7 +81,7 @@ def cross_entropy_lipschitz(affine: Affine, label: int) -> float:
     return float(np.linalg.norm(affine.matrix - affine.matrix[label], axis=1).max())
 
 
-def _cross_entropy(affine: Affine, label: int, points: Float64) -> Float64:
+def cross_entropy_values(affine: Affine, label: int, points: Float64) -> Float64:
     """Return `ℓ(f)` of every point, `(n,)`, in nats; memory is bounded whatever the number of outputs."""
     rows = max(1, _TABLE // len(affine.matrix))
     losses = np.empty(len(points))

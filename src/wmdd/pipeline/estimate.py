@@ -100,18 +100,8 @@ def announce_bench(
     `further` is the work on all sets beside what their plans have, by name.
     """
     sound = [(cell, plan) for cell, plan in plans if isinstance(plan, RunPlan)]
-    work = [plan.work for _, plan in sound]
-    networks = {arch: spec for _, plan in sound for arch, spec in plan.networks.items()}
-    speeds = Speeds(networks, runner.device, runner.precision)
-    ceilings = {(cell.recipe.ipc, cell.recipe.seed): plan.work.pool for cell, plan in sound if plan.ceiling}
-    seconds = {
-        "teachers": speeds.seconds({part for each in work for part in each.teachers}),  # shared by rows that have them
-        "methods": sum(speeds.seconds(each.method or ()) for each in work),
-        "labels": sum(speeds.seconds(each.labels) for each in work),
-        "students": sum(speeds.seconds(each.students) for each in work),
-        **{name: speeds.seconds(work) for name, work in further.items() if work},
-        **_known("all real images", sum(map(speeds.seconds, ceilings.values()))),
-    }
+    speeds = Speeds(networks_of(plan for _, plan in sound), runner.device, runner.precision)
+    seconds = bench_seconds(sound, speeds, further=further)
     rows = dict.fromkeys(cell.row for cell, plan in sound if plan.work.method is None)
     unknown = f", not counting {', '.join(rows)} themselves" if rows else ""
     evaluation = base.recipe.evaluate
@@ -121,6 +111,27 @@ def announce_bench(
         f"{len(plans)} sets of {base.train.name} ({_images(base)}), {students}, on {runner.device} in "
         f"{runner.precision}. If nothing is finished yet: {_total(seconds)}{unknown}."
     )
+
+
+def networks_of(plans: Iterable[RunPlan]) -> dict[str, ModelSpec]:
+    """Return every network of the runs, by architecture."""
+    return {arch: spec for plan in plans for arch, spec in plan.networks.items()}
+
+
+def bench_seconds(
+    plans: Sequence[tuple[Cell, RunPlan]], speeds: Speeds, *, further: Mapping[str, Sequence[Work]]
+) -> dict[str, float]:
+    """Return what the parts of a bench cost; `further` as for `announce_bench`."""
+    work = [plan.work for _, plan in plans]
+    ceilings = {(cell.recipe.ipc, cell.recipe.seed): plan.work.pool for cell, plan in plans if plan.ceiling}
+    return {
+        "teachers": speeds.seconds({part for each in work for part in each.teachers}),  # shared by rows that have them
+        "methods": sum(speeds.seconds(each.method or ()) for each in work),
+        "labels": sum(speeds.seconds(each.labels) for each in work),
+        "students": sum(speeds.seconds(each.students) for each in work),
+        **{name: speeds.seconds(work) for name, work in further.items() if work},
+        **_known("all real images", sum(map(speeds.seconds, ceilings.values()))),
+    }
 
 
 def announce_pools(plan: RunPlan, runner: Runner, *, pools: int, draws: int) -> None:

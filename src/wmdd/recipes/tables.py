@@ -123,15 +123,6 @@ def testbed_methods() -> BenchRecipe:
     Expected: no published numbers under these settings.
     Last measured: not yet.
     """
-    base = merged(
-        testbed(),
-        {
-            "dm": {"arch": "convnet3_w32", "iterations": 2000, "batch_real": 128},
-            "datadam": {"arch": "convnet3_w32_bn", "iterations": 2000},
-            "cad": {"epochs": 6, "window": 3, "windows": 3},
-            "gvbsm": {"teachers": ("convnet3_w32_bn", "convnet4_w32_bn"), "weight": 1.0},
-        },
-    )
     variants = {
         "mmd": {"recover.bn_weight": 0.6},
         "sre2l-fadrm": {"method": "sre2l", "sre2l.start": "real", "sre2l.residuals": 3},
@@ -139,7 +130,7 @@ def testbed_methods() -> BenchRecipe:
     }
     real = ("random", "k-medoids", "forgetting", "cad-prune", "bps")
     made = ("wmdd", "mmd", "sre2l", "inversion", "rded", "gvbsm", "dm", "datadam", "sre2l-fadrm", "wmdd-reta")
-    return BenchRecipe(base=base, methods=(*real, *made), ipcs=(10,), losses=True, variants=variants)
+    return BenchRecipe(base=dict(testbed()), methods=(*real, *made), ipcs=(10,), losses=True, variants=variants)
 
 
 def testbed_ipc() -> BenchRecipe:

@@ -69,7 +69,9 @@ class Diagnosis:
 
     W2² (costs) beside that of k-means and of random picks (mean and sample deviation over draws); W1; 1 where the set's
     weights are all the same, else 0; gaps |E_real g − E_set g| and bounds Lip(g) · W1 of g, the last layer or its
-    cross-entropy: None if it is not affine.
+    cross-entropy: None if it is not affine. Under kernels: the distance of the means and its bound for the last layer;
+    for the loss MMD under Gaussians, the least norm of a function with its values, gap and bound, on a part of a large
+    class (`stages/diagnose.py`).
     """
 
     set: str
@@ -83,6 +85,12 @@ class Diagnosis:
     head_bounds: Tensor | None = None
     loss_gaps: Tensor | None = None
     loss_bounds: Tensor | None = None
+    mean_distances: Tensor | None = None
+    head_mean_bounds: Tensor | None = None
+    mmds: Tensor | None = None
+    kernel_norms: Tensor | None = None
+    kernel_gaps: Tensor | None = None
+    kernel_bounds: Tensor | None = None
 
     __repr__ = short_repr
 
