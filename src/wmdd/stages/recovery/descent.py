@@ -13,8 +13,8 @@ from torch import Tensor
 from wmdd.context import Context
 from wmdd.settings import OptimisationSettings
 from wmdd.stages.recovery.groups import Group
+from wmdd.stages.recovery.loss import GroupLoss
 from wmdd.stages.recovery.residuals import Residuals
-from wmdd.stages.recovery.terms import GroupLoss
 from wmdd.training.divergence import Rise, warn_of_rises
 from wmdd.training.images import Descent, Losses, Variable, Variables, optimise
 from wmdd.training.pixels import class_major_set, pixel_limits, start_images, to_pixels
