@@ -98,6 +98,10 @@ class Context:
         del name
         return torch.zeros(*shape)
 
+    def scratch(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+        """Return zeros of `shape` to put a large result together in; what was written does not survive a kill."""
+        return torch.zeros(*shape, dtype=dtype)
+
 
 def stream(seed: int, *names: str | int) -> torch.Generator:
     """Return a CPU generator seeded by a hash of all arguments; equal arguments give equal streams on every machine."""

@@ -34,8 +34,10 @@ def number_lists(table: pa.Table, name: str, kind: pa.DataType, width: int | Non
     return _array(flat, name).reshape(len(column), found.list_size)
 
 
-def require_rows(good: NDArray[np.bool_], column: str, values: NDArray[Any], rule: str) -> None:
+def require_rows(good: NDArray[np.bool_], column: str, values: NDArray[Any], rule: str, first: int = 0) -> None:
     """Refuse a column of n rows if `good`, `(n,)` or `(n, width)`, is not true everywhere: the first bad row is named.
+
+    `first` is the number of the first of these rows in its file.
 
     Raises:
         Flaw: a row breaks the `rule`, which the message quotes: "which is not ...".
@@ -44,7 +46,7 @@ def require_rows(good: NDArray[np.bool_], column: str, values: NDArray[Any], rul
     if not rows.all():
         row = int(rows.argmin())
         shown = str(values[row].tolist())
-        raise Flaw(f"{shown[:_SHOWN]} in row {row} of column {column}, which is not {rule}")
+        raise Flaw(f"{shown[:_SHOWN]} in row {first + row} of column {column}, which is not {rule}")
 
 
 def _column(table: pa.Table, name: str) -> pa.ChunkedArray:

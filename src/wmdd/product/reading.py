@@ -6,10 +6,13 @@ soft labels when one of its epochs is first read. What the files say is then che
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import safetensors.torch
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from wmdd.context import stream
@@ -18,13 +21,17 @@ from wmdd.data.loading import batch_spans
 from wmdd.data.replay import Replay
 from wmdd.data.views import cutmix_share
 from wmdd.errors import ArtifactError, ConfigError
+from wmdd.mapped import give_back, scratch, taken
 from wmdd.product.checked import Flaw, reading
 from wmdd.product.columns import require_rows
-from wmdd.product.image_rows import ImageRows, read_pictures, read_rows
+from wmdd.product.image_rows import read_pictures, read_rows
 from wmdd.product.labels import soft_targets
 from wmdd.product.manifest import EXACT, MANIFEST, Manifest, Product, open_product
 from wmdd.product.stored_epochs import stored_epochs
 from wmdd.values import DistilledSet, EpochLabels, SoftLabels
+
+_FEW = 256
+"""Images that are decoded before those so far are left to the file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +118,9 @@ class Loader:
         if rows.logits is not None:
             return torch.softmax(soft_targets(rows, self.labels.num_classes) / temperature, dim=1)
         views = rows.views
-        own, other = (torch.softmax(self.labels.plain[i] / temperature, dim=1) for i in (views.index, views.partner))
+        own, other = (
+            torch.softmax(taken(self.labels.plain, i) / temperature, dim=1) for i in (views.index, views.partner)
+        )
         return torch.lerp(own, other, cutmix_share(views, self.source.image_size)[:, None])
 
 
@@ -126,7 +135,10 @@ def load(path: str | Path) -> PortableSet:
     for file in product.files:
         if file not in product.epochs:
             file.check()
-    manifest, rows = product.manifest, read_rows(product)
+    manifest, plain = product.manifest, None
+    if manifest.store is not None:
+        plain = _room(product, (len(manifest.classes),), torch.float32)
+    rows = read_rows(product, None if plain is None else partial(_put, plain))
     return PortableSet(
         method=manifest.method,
         images=_pixels(product),
@@ -136,7 +148,7 @@ def load(path: str | Path) -> PortableSet:
         mean=manifest.mean,
         std=manifest.std,
         **_exact(product),
-        soft_labels=_soft_labels(product, rows),
+        soft_labels=_soft_labels(product, plain),
         folder=product.folder,
     )
 
@@ -147,11 +159,24 @@ def exact_tensors(distilled: DistilledSet) -> dict[str, Tensor]:
     return {name: value.contiguous() for name, value in fields.items() if value is not None}
 
 
-def _pixels(product: Product) -> Tensor:
+def _room(product: Product, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """Return room for something of `shape` of every image, in a temporary file: memory holds what is being used."""
     with reading(product.folder / MANIFEST):
-        images = torch.empty(product.manifest.count, *product.manifest.shape, dtype=torch.uint8)
+        return scratch((product.manifest.count, *shape), dtype)
+
+
+def _put(room: Tensor, start: int, rows: NDArray[np.float32]) -> None:
+    room[start : start + len(rows)] = torch.from_numpy(rows)
+    give_back(room)
+
+
+def _pixels(product: Product) -> Tensor:
+    images = _room(product, product.manifest.shape, torch.uint8)
     for position, pixels in read_pictures(product):
         images[position] = torch.from_numpy(pixels)
+        if position % _FEW == 0:
+            give_back(images)
+    give_back(images)
     return images
 
 
@@ -181,9 +206,9 @@ def _check_exact(tensors: Mapping[str, Tensor], manifest: Manifest) -> None:
         require_rows(values.isfinite().reshape(len(values), -1).all(1).numpy(), name, values.numpy(), "finite")
 
 
-def _soft_labels(product: Product, rows: ImageRows) -> SoftLabels | None:
+def _soft_labels(product: Product, plain: Tensor | None) -> SoftLabels | None:
     manifest = product.manifest
-    if rows.plain is None or manifest.store is None or manifest.batch is None or manifest.temperature is None:
+    if plain is None or manifest.store is None or manifest.batch is None or manifest.temperature is None:
         return None
     return SoftLabels(
         store=manifest.store,
@@ -191,7 +216,7 @@ def _soft_labels(product: Product, rows: ImageRows) -> SoftLabels | None:
         temperature=manifest.temperature,
         num_classes=len(manifest.classes),
         epochs=stored_epochs(product),
-        plain=torch.from_numpy(rows.plain),
+        plain=plain,
         num_bytes=sum(file.size for file in product.epochs),
         drawn=manifest.drawn,
         redrawn=manifest.redrawn,

@@ -1,6 +1,6 @@
 """The loops over classes: a class is the unit of work, and one that is saved is not computed again."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from wmdd import ot
 from wmdd.context import Context, Saved
+from wmdd.stages.gathering import Gathered
 
 
 def class_by_class(
@@ -29,16 +30,16 @@ def class_by_class(
     Returns:
         Tensors with the classes as their first axis, and lists of facts.
     """
-    found: list[Saved] = []
+    found = _Classes(num_classes, ctx)
     for label in range(num_classes):
         name = f"class-{label:05d}"
         result = ctx.restore(name, rows=partial(_of_label, rows, label))
         if result is None:
             result = compute(label)
             ctx.save(name, result.tensors, rows=rows(label), **result.facts)
-        found.append(result)
+        found.add(result)
         ctx.progress(label + 1, num_classes)
-    return _stacked(found)
+    return found.so_far()
 
 
 def classes_in_threads(
@@ -63,38 +64,54 @@ def classes_in_threads(
     Returns:
         Tensors with the classes as their first axis, and lists of facts.
     """
+    found = _Classes(num_classes, ctx)
     saved = ctx.restore(name)
-    found = [] if saved is None else _split(saved)
-    labels = range(len(found), num_classes)
+    if saved is not None:
+        found.extend(saved)
+    labels = range(found.count, num_classes)
     for label, result in zip(labels, ot.in_threads(compute, labels), strict=True):
-        found.append(result)
+        found.add(result)
         ctx.log(unit=f"class {label}", **row(result))
         if ctx.due():
-            so_far = _stacked(found)
+            so_far = found.so_far()
             ctx.save(name, so_far.tensors, **so_far.facts)
         ctx.progress(label + 1, num_classes)
-    return _stacked(found)
+    return found.so_far()
+
+
+class _Classes:
+    """What was found for the classes so far, in order: tensors with the classes as their first axis, lists of facts."""
+
+    def __init__(self, num_classes: int, ctx: Context) -> None:
+        self.count = 0
+        self._rows = Gathered(count=num_classes, ctx=ctx)
+        self._facts: dict[str, list[Any]] = {}
+
+    def add(self, found: Saved) -> None:
+        """Take up the next class."""
+        self.extend(
+            Saved(
+                tensors={name: values[None] for name, values in found.tensors.items()},
+                facts={name: [value] for name, value in found.facts.items()},
+            ),
+            count=1,
+        )
+
+    def extend(self, found: Saved, count: int | None = None) -> None:
+        """Take up `count` classes, or as many as there are rows."""
+        self._rows.put(self.count, found.tensors)
+        for name, values in found.facts.items():
+            self._facts.setdefault(name, []).extend(values)
+        self.count += len(next(iter(found.tensors.values()))) if count is None else count
+
+    def so_far(self) -> Saved:
+        """Return all that was taken up."""
+        return Saved(
+            tensors={name: values[: self.count] for name, values in self._rows.tensors.items()},
+            facts=dict(self._facts),
+        )
 
 
 def _of_label(rows: Callable[[int], Tensor], label: int, facts: Mapping[str, Any]) -> Tensor:
     del facts
     return rows(label)
-
-
-def _stacked(classes: Sequence[Saved]) -> Saved:
-    first = classes[0]
-    return Saved(
-        tensors={name: torch.stack([each.tensors[name] for each in classes]) for name in first.tensors},
-        facts={name: [each.facts[name] for each in classes] for name in first.facts},
-    )
-
-
-def _split(stacked: Saved) -> list[Saved]:
-    """Undo `_stacked`."""
-    return [
-        Saved(
-            tensors={name: values[label] for name, values in stacked.tensors.items()},
-            facts={name: values[label] for name, values in stacked.facts.items()},
-        )
-        for label in range(len(next(iter(stacked.tensors.values()))))
-    ]
