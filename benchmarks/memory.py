@@ -22,7 +22,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -166,17 +165,16 @@ def stages() -> tuple[str, ...]:
     return ("open", *CHAIN, *BEYOND)
 
 
-def measured(
-    counts: Sequence[int], scene: Scene, tell: Callable[[str], None] = partial(print, flush=True)
-) -> dict[str, dict[str, Any]]:
-    """Return by stage the seconds and the bytes at each number of classes."""
+def measured(counts: Sequence[int], scene: Scene) -> dict[str, dict[str, Any]]:
+    """Return by stage the seconds and the bytes at each number of classes; print them as they come."""
     found: dict[str, dict[str, Any]] = {name: {"seconds": [], "bytes": [], "floor": []} for name in stages()}
     for classes in counts:
         with tempfile.TemporaryDirectory() as folder:
             write_images(Path(folder) / "images", classes, scene)
             for name in stages():
                 row = measure(name, Path(folder), scene)
-                tell(f"{classes:>6} classes  {name:12} {row['seconds']:7.1f} s {row['peak'] / 1e6:7.1f} MB")
+                about = f"{row['seconds']:7.1f} s {row['peak'] / 1e6:7.1f} MB"
+                print(f"{classes:>6} classes  {name:12} {about}", flush=True)
                 found[name]["seconds"].append(round(row["seconds"], 2))
                 found[name]["bytes"].append(int(row["peak"]))
                 found[name]["floor"].append(int(row["floor"]))

@@ -16,18 +16,19 @@ from wmdd.artifacts.sums import UNSEALED, damaged, seal_place
 from wmdd.mapped import byte_blocks, map_file, reserve
 
 _NAMES = {
-    torch.float64: "F64",
     torch.int64: "I64",
+    torch.float64: "F64",
     torch.float32: "F32",
     torch.int32: "I32",
-    torch.float16: "F16",
     torch.bfloat16: "BF16",
+    torch.float16: "F16",
     torch.int16: "I16",
-    torch.uint8: "U8",
     torch.int8: "I8",
+    torch.uint8: "U8",
     torch.bool: "BOOL",
 }
-"""Types of tensors as safetensors calls them."""
+"""Types of tensors as safetensors calls them, in the order in which it writes them: the widest first, so that all lie
+at multiples of their width."""
 _TYPES = {name: dtype for dtype, name in _NAMES.items()}
 
 
@@ -36,7 +37,8 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str,
 
     They go out a block at a time: beside them, and a tensor that has to come from a GPU, no memory is needed.
     """
-    ordered = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))  # so that all are aligned
+    order = list(_NAMES)
+    ordered = sorted(tensors, key=lambda name: (order.index(tensors[name].dtype), name))
     prefix = _prefix([(name, tensors[name].dtype, tensors[name].shape) for name in ordered], facts)
     digest = hashlib.sha256(prefix)
     with replacing(path) as temporary, temporary.open("wb") as file:

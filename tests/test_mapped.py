@@ -1,0 +1,80 @@
+"""Mapped tensors: what is written stays, what was read is given back to the system."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from wmdd.mapped import byte_blocks, give_back, map_file, row_blocks, scratch, taken
+
+MEGABYTE = 1 << 20
+linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+
+def resident() -> int:
+    """Return the bytes of files that this process holds in memory."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(("RssFile", "RssShmem")))
+
+
+@linux
+def test_pages_that_are_given_back_leave_memory_and_come_again(tmp_path: Path) -> None:
+    values = scratch((32, MEGABYTE), torch.uint8, tmp_path)
+    before = resident()
+    values.fill_(3)
+    assert resident() - before > 24 * MEGABYTE
+    assert give_back(values[5, 7:])  # any part stands for the whole
+    assert resident() - before < 2 * MEGABYTE
+    assert int(values.long().sum()) == 3 * 32 * MEGABYTE
+
+
+@linux
+def test_taking_rows_one_after_the_other_holds_no_more_than_these(tmp_path: Path) -> None:
+    path = tmp_path / "rows"
+    path.write_bytes(bytes(range(256)) * (32 * MEGABYTE // 256))
+    with path.open("rb") as file:
+        values = map_file(file, shared=False).view(32, MEGABYTE)
+    before, most = resident(), 0
+    for rows in (*(slice(at, at + 1) for at in range(32)), torch.tensor([3, 8])):
+        found = taken(values, rows)
+        most = max(most, resident() - before)
+        assert torch.equal(found[0, :256], torch.arange(256, dtype=torch.uint8))
+    assert most < 4 * MEGABYTE
+
+
+def test_the_file_has_what_is_written_into_a_shared_map(tmp_path: Path) -> None:
+    path = tmp_path / "values"
+    path.write_bytes(bytes(64))
+    with path.open("r+b") as file:
+        values = map_file(file, shared=True).view(torch.float32).view(4, 4)
+    values[2] = torch.tensor([1.0, 2.0, 3.0, 4.0])
+    give_back(values)
+    stored = torch.frombuffer(bytearray(path.read_bytes()), dtype=torch.float32).view(4, 4)
+    assert torch.equal(stored, values)
+    assert stored[2].tolist() == [1.0, 2.0, 3.0, 4.0]
+
+
+def test_scratch_leaves_no_file_and_may_be_empty(tmp_path: Path) -> None:
+    values = scratch((3, 2), torch.int64, tmp_path)
+    assert values.tolist() == [[0, 0]] * 3
+    assert list(tmp_path.iterdir()) == []
+    assert scratch((), torch.float32).shape == ()
+    assert scratch((0, 5), torch.float16).shape == (0, 5)
+
+
+def test_other_tensors_are_left_alone() -> None:
+    values = torch.arange(12.0).view(4, 3)
+    assert not give_back(values)
+    assert taken(values, slice(1, 3)).data_ptr() == values[1].data_ptr()  # a view: nothing is copied
+    assert torch.equal(taken(values, torch.tensor([2, 0])), values[[2, 0]])
+
+
+@pytest.mark.parametrize(
+    "values", [torch.arange(10.0), torch.rand(7, 3, 2).half(), torch.tensor(True), torch.empty(0, 4)]
+)
+def test_blocks_cover_everything_in_order(values: torch.Tensor) -> None:
+    assert b"".join(byte_blocks(values)) == values.numpy().tobytes()
+    if values.ndim:
+        rows = [row for block in row_blocks(values, size=9) for row in range(block.start, block.stop)]
+        assert rows == list(range(len(values)))
