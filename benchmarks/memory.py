@@ -1,6 +1,6 @@
 """Seconds and peak memory of every stage as the number of classes grows: tiny JPEGs, a tiny teacher, same batches.
 
-    python -m benchmarks.memory [--classes 10 100 1000] [--images 60] [--side 32] [--store full] [--out FILE.json]
+    python -m benchmarks.memory [--classes 10 100 1000] [--images 60] [--store full|topk|online] [--out FILE.json]
 
 A data set of N classes is generated (seeded noise around a pattern of each class, JPEG, one file an image) and goes
 through the whole chain, each stage in a process of its own that reads what the earlier ones left in the store. A
@@ -19,14 +19,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from benchmarks.rows import Row, machine, write_rows
 from PIL import Image
 
 import wmdd
@@ -46,6 +47,8 @@ VAL = 2
 CHAIN = ("squeeze", "statistics", "barycenter", "recover", "relabel", "evaluate")
 BEYOND = ("write", "load")
 """The product's writer and reader."""
+FLAT = (*CHAIN[1:], *BEYOND)
+"""What must not grow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,9 +113,8 @@ def run_stage(stage: str, folder: Path, scene: Scene) -> None:
     elif stage in BEYOND:
         BEYOND_THE_CHAIN[stage](folder)
     else:
-        until = None if stage == "rest" else stage
         places = {"out": folder / "run", "store": folder / "store"}
-        wmdd.distill(str(folder / "images"), until=until, **places, **scene.settings())
+        wmdd.distill(str(folder / "images"), until=stage, **places, **scene.settings())
 
 
 def _write(folder: Path) -> None:
@@ -181,6 +183,36 @@ def measured(counts: Sequence[int], scene: Scene) -> dict[str, dict[str, Any]]:
     return found
 
 
+def rows(counts: Sequence[int], scene: Scene) -> Iterable[Row]:
+    """Yield the rows of the table: memory and seconds of every stage at each number of classes, growth, linearity."""
+    found = measured(counts, scene)
+    yield from rows_of(found, counts)
+
+
+def rows_of(found: Mapping[str, Mapping[str, Sequence[float]]], counts: Sequence[int]) -> Iterable[Row]:
+    """Yield the rows of what was measured."""
+    for name, of_stage in found.items():
+        for classes, seconds, size in zip(counts, of_stage["seconds"], of_stage["bytes"], strict=True):
+            words = f"{name}, {classes} classes"
+            yield Row(part="memory", name=words, value=size / 1e6, unit="MB", about=f"{seconds:.1f} s")
+        if len(counts) > 1:
+            growth, times = of_stage["bytes"][-1] / of_stage["bytes"][-2], f"{counts[-1]} against {counts[-2]} classes"
+            limit = LIMIT if name in FLAT else None
+            yield Row(part="memory", name=f"{name}, growth", value=growth, unit="times", limit=limit, about=times)
+    total = np.sum([of_stage["seconds"] for of_stage in found.values()], axis=0)
+    if len(counts) > 2:
+        r2 = linearity(counts, total)
+        about = ", ".join(f"{seconds:.0f} s" for seconds in total)
+        yield Row(
+            part="memory", name="seconds, all", value=r2, unit="R²", limit=LINEAR, more_is_better=True, about=about
+        )
+
+
+def linearity(counts: Sequence[int], seconds: Sequence[float]) -> float:
+    """Return R² of a straight line through seconds against classes."""
+    return float(np.corrcoef(counts, seconds)[0, 1] ** 2)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--classes", type=int, nargs="+", default=[10, 100, 1000])
@@ -195,9 +227,13 @@ def main() -> None:
     if asked.stage:
         print(json.dumps(measure_here(asked.stage, asked.folder, scene)))
         return
-    found = measured(asked.classes, scene)
+    about, table = machine(CPU), []
+    for row in rows(asked.classes, scene):
+        print(row, flush=True)
+        table.append(row)
     if asked.out:
-        asked.out.write_text(json.dumps({"classes": asked.classes, "stages": found}, indent=1) + "\n")
+        command = " ".join(["python -m benchmarks.memory", *map(str, sys.argv[1:])])
+        write_rows(asked.out, table, command, about, scene=asdict(scene))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,15 @@
-"""What the two expensive stages add to the bare network, as ratios of times.
+"""What each stage adds to the bare work that it cannot do without, as ratios of times.
 
-    python benchmarks/ratios.py [--rounds 10] [--precisions fp32 bf16] [--threads 2]
+    python -m benchmarks.ratios [--rounds 10] [--precisions fp32 bf16] [--threads 2] [--stages recover ...]
 
-- recovery: the stage itself over ten steps, set-up included, against the same number of forward and backward passes
-  of the bare teacher to its input, at the same precision. Limit 1.6.
-- statistics: the stage itself over 3,000 images against the bare forward, fp32. Limit 1.3.
+The stage itself, set-up included, against its floor in the same process and at the same precision:
+
+- squeeze: an epoch over 1,000 images; as many training steps on a batch that is ready.
+- statistics: 1,000 images, fp32; the teacher's forward pass.
+- barycenter: eight classes; POT's solvers (`benchmarks/transport.py`).
+- recover: `--steps` steps over 100 images; forward and backward passes of the bare teacher to its input.
+- relabel: the plain images and `--steps` epochs of 100; as many forward passes of the teacher.
+- evaluate: a student of `--steps` epochs under online labels, with a test; student steps and teacher's forward passes.
 
 ResNet-18 with ImageNet's stem at 64 pixels, 100 images in 10 classes a step. The two sides alternate within a round,
 so that other load on the machine affects both; the figures are medians over the rounds.
@@ -13,23 +18,49 @@ so that other load on the machine affects both; the figures are medians over the
 import argparse
 import statistics
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 
 import torch
+from benchmarks.rows import Row
+from benchmarks.transport import compare as compare_with_pot
 from torch import nn
 
 from wmdd.context import Context
+from wmdd.data.real_sets import random_positions, real_set
 from wmdd.data.sources.pixels import DecodedImages
+from wmdd.data.subsets import subset
+from wmdd.evaluation.protocols import find_protocol
 from wmdd.models.building import build_model, build_teacher, resolve_spec
-from wmdd.settings import BarycenterSettings, RecoverSettings, StatisticsSettings
+from wmdd.settings import (
+    BarycenterSettings,
+    EvaluateSettings,
+    RecoverSettings,
+    RelabelSettings,
+    SqueezeSettings,
+    StatisticsSettings,
+)
 from wmdd.stages.barycenter import barycenter
+from wmdd.stages.evaluate import evaluate
 from wmdd.stages.recover import recover
+from wmdd.stages.relabel import relabel
+from wmdd.stages.squeeze import squeeze
 from wmdd.stages.statistics import statistics as run_statistics
-from wmdd.values import Barycenters, ClassStatistics, ImageSet, Teacher
+from wmdd.training.losses import distillation_loss, label_loss
+from wmdd.training.optim import build_optimiser
+from wmdd.values import Barycenters, ClassStatistics, DistilledSet, ImageSet, Teacher
 
-SIZE, CLASSES, PER_CLASS, STEPS = 64, 10, 10, 10
-RECOVERY_LIMIT, STATISTICS_LIMIT = 1.6, 1.3
+ARCH = "resnet18"
+SIZE, CLASSES, PER_CLASS, REAL = 64, 10, 10, 1_000
+COUNT = CLASSES * PER_CLASS
+LIMITS: Mapping[str, float] = {
+    "statistics": 1.1,
+    "recover": 1.15,
+    "recover bf16": 1.2,
+    "evaluate": 1.1,
+    "barycenter": 1 / 3,
+}
+TEACHER_TEMPERATURE = 20.0
 Work = Callable[[], object]
 
 
@@ -48,101 +79,200 @@ class Ratio:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """Random images, an untrained teacher, and the results of the stages on them."""
+    """Random images, an untrained teacher, the results of the stages on them, and how much is timed."""
 
     train: ImageSet
+    val: ImageSet
     teacher: Teacher
     statistics: ClassStatistics
     atoms: Barycenters
+    distilled: DistilledSet
+    model: nn.Module
+    ctx: Context
+    steps: int
+
+    def batch(self) -> torch.Tensor:
+        """Return images as a network sees them."""
+        images = torch.randn(COUNT, 3, SIZE, SIZE, device=self.ctx.device)
+        return images.contiguous(memory_format=torch.channels_last)
+
+    def fresh(self) -> nn.Module:
+        """Return an untrained network in train mode."""
+        model = build_model(self.teacher.spec).to(self.ctx.device)
+        return model.to(memory_format=torch.channels_last).train()  # pyright: ignore[reportCallIssue]
 
 
-def scene() -> Scene:
-    """Return 300 images of each of 10 classes, with what the stages need."""
-    count = CLASSES * PER_CLASS
-    pixels = torch.randint(0, 256, (30 * count, 3, SIZE, SIZE), dtype=torch.uint8)
+def scene(ctx: Context, steps: int) -> Scene:
+    """Return 100 images of each of 10 classes, with what the stages need."""
+    pixels = torch.randint(0, 256, (REAL, 3, SIZE, SIZE), dtype=torch.uint8)
     names = tuple(str(label) for label in range(CLASSES))
     train = ImageSet(
         name="noise",
         split="train",
         classes=names,
-        labels=torch.arange(CLASSES).repeat_interleave(30 * PER_CLASS),
+        labels=torch.arange(CLASSES).repeat_interleave(REAL // CLASSES),
         images=DecodedImages(pixels),
         channels=3,
         canvas=SIZE,
         image_size=SIZE,
         fingerprint="noise",
     )
-    spec = resolve_spec("resnet18", num_classes=CLASSES, channels=3, image_size=SIZE, stem="imagenet")
+    spec = resolve_spec(ARCH, num_classes=CLASSES, channels=3, image_size=SIZE, stem="imagenet")
     half = (0.5, 0.5, 0.5)
     weights = build_model(spec).state_dict()
     teacher = Teacher(spec=spec, weights=weights, classes=names, mean=half, std=half, top1=10.0)
-    moments = run_statistics(train, teacher, StatisticsSettings())
-    atoms = barycenter(moments, BarycenterSettings(weights="exact"), ipc=PER_CLASS)
-    return Scene(train=train, teacher=teacher, statistics=moments, atoms=atoms)
-
-
-def recovery(given: Scene, ctx: Context) -> Work:
-    """Return the recovery stage, cut down to a few steps."""
-    settings = RecoverSettings(iterations=STEPS, bn_weight=1e-3)
-    return lambda: recover(given.train, given.teacher, given.statistics, given.atoms, settings, ctx=ctx)
-
-
-def bare_steps(model: nn.Module, ctx: Context) -> Work:
-    """Return a forward and backward pass of the teacher to its input for each step of the stage."""
-    images = torch.randn(CLASSES * PER_CLASS, 3, SIZE, SIZE, device=ctx.device)
-    images = images.contiguous(memory_format=torch.channels_last).requires_grad_()
-
-    def steps() -> None:
-        for _ in range(STEPS):
-            with ctx.autocast():
-                logits = model(images)
-            torch.autograd.grad(logits.float().sum(), images)
-
-    return steps
-
-
-def bare_forward(model: nn.Module, given: Scene, device: torch.device) -> Work:
-    """Return the teacher's forward pass over the images of the statistics stage."""
-    images = torch.randn(CLASSES * PER_CLASS, 3, SIZE, SIZE, device=device).contiguous(
-        memory_format=torch.channels_last
+    moments = run_statistics(train, teacher, StatisticsSettings(), ctx=Context(device=ctx.device))
+    return Scene(
+        train=train,
+        val=subset(train, torch.arange(0, REAL, REAL // CLASSES)),
+        teacher=teacher,
+        statistics=moments,
+        atoms=barycenter(moments, BarycenterSettings(weights="exact"), ipc=PER_CLASS),
+        distilled=real_set("random", train, teacher, random_positions(train, PER_CLASS, 0).tolist(), PER_CLASS),
+        model=build_teacher(teacher, ctx.device),
+        ctx=ctx,
+        steps=steps,
     )
 
-    def passes() -> None:
-        with torch.inference_mode():
-            for _ in range(len(given.train) // len(images)):
-                model(images)
 
-    return passes
+Sides = tuple[Work, Work]
+"""A stage, and its floor."""
+
+
+def squeezing(given: Scene) -> Sides:
+    """Return an epoch of the teacher's training, and as many bare steps."""
+    settings = SqueezeSettings(arch=ARCH, stem="imagenet", epochs=1, batch=COUNT)
+    labels = torch.randint(CLASSES, (COUNT,), device=given.ctx.device)
+    model, images = given.fresh(), given.batch()
+    optimiser = build_optimiser(model, settings)
+
+    def bare() -> None:
+        for _ in range(REAL // COUNT):
+            with given.ctx.autocast():
+                logits = model(images)
+            optimiser.zero_grad(set_to_none=True)
+            label_loss(logits.float(), labels).backward()
+            optimiser.step()
+
+    return lambda: squeeze(given.train, given.val, settings, ctx=given.ctx), bare
+
+
+def moments_and_features(given: Scene) -> Sides:
+    """Return the statistics stage, and the teacher's forward pass over as many images."""
+    ctx, settings = Context(device=given.ctx.device), StatisticsSettings(batch=COUNT)
+    bare = forward_passes(replace(given, ctx=ctx), REAL // COUNT)
+    return lambda: run_statistics(given.train, given.teacher, settings, ctx=ctx), bare
+
+
+def recovery(given: Scene) -> Sides:
+    """Return the recovery stage, cut down to a few steps, and passes of the teacher to its input."""
+    settings = RecoverSettings(iterations=given.steps, bn_weight=1e-3)
+    images = given.batch().requires_grad_()
+
+    def bare() -> None:
+        for _ in range(given.steps):
+            with given.ctx.autocast():
+                logits = given.model(images)
+            torch.autograd.grad(logits.float().sum(), images)
+
+    return lambda: recover(given.train, given.teacher, given.statistics, given.atoms, settings, ctx=given.ctx), bare
+
+
+def labelling(given: Scene) -> Sides:
+    """Return the relabel stage, and the teacher's forward pass over as many images."""
+
+    def stage() -> None:
+        relabel(given.distilled, (given.teacher,), RelabelSettings(), epochs=given.steps, batch=COUNT, ctx=given.ctx)
+
+    return stage, forward_passes(given, 1 + given.steps)
+
+
+def evaluation(given: Scene) -> Sides:
+    """Return a student's training under online labels, and bare steps with the teacher's forward passes."""
+    settings = EvaluateSettings(students=(ARCH,), epochs=given.steps, seeds=1, tests=1, labels="soft")
+    training = find_protocol("wmdd").settings(PER_CLASS, CLASSES)
+    student, images = given.fresh(), given.batch()
+    optimiser, weights = build_optimiser(student, training), torch.ones(COUNT, device=given.ctx.device)
+
+    def bare() -> None:
+        for _ in range(given.steps):
+            with torch.no_grad(), given.ctx.autocast():
+                answers = given.model(images)
+            with given.ctx.autocast():
+                logits = student(images)
+            optimiser.zero_grad(set_to_none=True)
+            distillation_loss(logits, answers, weights, TEACHER_TEMPERATURE).backward()
+            optimiser.step()
+
+    return lambda: evaluate(given.distilled, (), (given.teacher,), given.val, settings, ctx=given.ctx), bare
+
+
+def forward_passes(given: Scene, passes: int) -> Work:
+    """Return so many forward passes of the teacher."""
+    images = given.batch()
+
+    def bare() -> None:
+        with torch.inference_mode(), given.ctx.autocast():
+            for _ in range(passes):
+                given.model(images)
+
+    return bare
+
+
+STAGES: Mapping[str, Callable[[Scene], Sides]] = {
+    "squeeze": squeezing,
+    "statistics": moments_and_features,
+    "recover": recovery,
+    "relabel": labelling,
+    "evaluate": evaluation,
+}
+NAMES = ("squeeze", "statistics", "barycenter", "recover", "relabel", "evaluate")
 
 
 def compare(full: Work, bare: Work, rounds: int, device: torch.device) -> Ratio:
-    """Time both in turn, after two rounds of warm-up."""
-    times = [(_seconds(full, device), _seconds(bare, device)) for _ in range(rounds + 2)][2:]
+    """Time both in turn, after a round of warm-up."""
+    times = [(_seconds(full, device), _seconds(bare, device)) for _ in range(rounds + 1)][1:]
     return Ratio(full=statistics.median(a for a, _ in times), bare=statistics.median(b for _, b in times))
 
 
+def rows(
+    *, stages: Iterable[str] = NAMES, precisions: Iterable[str], rounds: int, steps: int, device: torch.device
+) -> Iterable[Row]:
+    """Yield a row for each stage and precision; statistics and barycenters are made in one precision alone."""
+    torch.manual_seed(0)
+    for number, precision in enumerate(precisions):
+        given = scene(Context(device=device, precision=precision), steps)
+        for name in stages:
+            if name in STAGES and (name != "statistics" or number == 0):
+                ratio = compare(*STAGES[name](given), rounds, device)
+                words = name if name == "statistics" else f"{name} {precision}"
+                limit = LIMITS.get(words, LIMITS.get(name))
+                yield _row(words, ratio, "the floor", LIMITS.get(words, LIMITS.get(name)))
+            elif name == "barycenter" and number == 0:
+                found = compare_with_pot(PER_CLASS, rounds)
+                ratio = Ratio(full=found["ours_ms"] / 1e3, bare=found["ratio"] * found["ours_ms"] / 1e3)
+                yield _row(name, ratio, "POT", LIMITS[name])
+
+
+def _row(name: str, ratio: Ratio, floor: str, limit: float | None) -> Row:
+    times = f"{1e3 * ratio.full:.0f} ms against {1e3 * ratio.bare:.0f}"
+    return Row(part="ratios", name=name, value=ratio.value, unit=f"of {floor}", limit=limit, about=times)
+
+
 def main() -> None:
-    """Print both ratios."""
+    """Print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--precisions", nargs="+", choices=("fp32", "bf16"), default=("fp32", "bf16"))
+    parser.add_argument("--stages", nargs="+", choices=NAMES, default=NAMES)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=2)
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
-    torch.manual_seed(0)
-    device = torch.device(given.device)
-    given_scene = scene()
-    model = build_teacher(given_scene.teacher, device)
-    for precision in given.precisions:
-        ctx = Context(device=device, precision=precision)
-        ratio = compare(recovery(given_scene, ctx), bare_steps(model, ctx), given.rounds, device)
-        _show(f"recovery step / forward + backward to the input, {precision}", ratio, RECOVERY_LIMIT)
-    ctx = Context(device=device)
-    settings = StatisticsSettings(batch=CLASSES * PER_CLASS)
-    whole = lambda: run_statistics(given_scene.train, given_scene.teacher, settings, ctx=ctx)  # noqa: E731
-    ratio = compare(whole, bare_forward(model, given_scene, device), given.rounds, device)
-    _show("statistics pass / forward, fp32", ratio, STATISTICS_LIMIT)
+    asked = parser.parse_args()
+    torch.set_num_threads(asked.threads)
+    sizes = {"rounds": asked.rounds, "steps": asked.steps, "device": torch.device(asked.device)}
+    for row in rows(stages=asked.stages, precisions=asked.precisions, **sizes):
+        print(row, flush=True)
 
 
 def _seconds(step: Work, device: torch.device) -> float:
@@ -151,10 +281,6 @@ def _seconds(step: Work, device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter() - start
-
-
-def _show(name: str, ratio: Ratio, limit: float) -> None:
-    print(f"{name}: {ratio.value:.2f} (limit {limit}; {1e3 * ratio.full:.0f} ms against {1e3 * ratio.bare:.0f} ms)")
 
 
 if __name__ == "__main__":

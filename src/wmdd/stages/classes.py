@@ -30,16 +30,16 @@ def class_by_class(
     Returns:
         Tensors with the classes as their first axis, and lists of facts.
     """
-    found = _Classes(num_classes, ctx)
+    found = _Found(num_classes, ctx)
     for label in range(num_classes):
         name = f"class-{label:05d}"
         result = ctx.restore(name, rows=partial(_of_label, rows, label))
         if result is None:
             result = compute(label)
             ctx.save(name, result.tensors, rows=rows(label), **result.facts)
-        found.add(result)
+        found.put(label, result)
         ctx.progress(label + 1, num_classes)
-    return found.so_far()
+    return found.first(num_classes)
 
 
 def classes_in_threads(
@@ -64,51 +64,45 @@ def classes_in_threads(
     Returns:
         Tensors with the classes as their first axis, and lists of facts.
     """
-    found = _Classes(num_classes, ctx)
-    saved = ctx.restore(name)
+    found = _Found(num_classes, ctx)
+    saved, done = ctx.restore(name), 0
     if saved is not None:
-        found.extend(saved)
-    labels = range(found.count, num_classes)
+        done = len(next(iter(saved.tensors.values())))
+        found.put_all(saved, done)
+    labels = range(done, num_classes)
     for label, result in zip(labels, ot.in_threads(compute, labels), strict=True):
-        found.add(result)
+        found.put(label, result)
         ctx.log(unit=f"class {label}", **row(result))
         if ctx.due():
-            so_far = found.so_far()
+            so_far = found.first(label + 1)
             ctx.save(name, so_far.tensors, **so_far.facts)
         ctx.progress(label + 1, num_classes)
-    return found.so_far()
+    return found.first(num_classes)
 
 
-class _Classes:
-    """What was found for the classes so far, in order: tensors with the classes as their first axis, lists of facts."""
+class _Found:
+    """What was found for each class; its tensors lie where `Gathered` puts them, not class by class in memory."""
 
     def __init__(self, num_classes: int, ctx: Context) -> None:
-        self.count = 0
         self._rows = Gathered(count=num_classes, ctx=ctx)
-        self._facts: dict[str, list[Any]] = {}
+        self._facts: dict[int, Mapping[str, Any]] = {}
 
-    def add(self, found: Saved) -> None:
-        """Take up the next class."""
-        self.extend(
-            Saved(
-                tensors={name: values[None] for name, values in found.tensors.items()},
-                facts={name: [value] for name, value in found.facts.items()},
-            ),
-            count=1,
-        )
+    def put(self, label: int, found: Saved) -> None:
+        """Take up a class."""
+        self._rows.put(label, {name: values[None] for name, values in found.tensors.items()})
+        self._facts[label] = found.facts
 
-    def extend(self, found: Saved, count: int | None = None) -> None:
-        """Take up `count` classes, or as many as there are rows."""
-        self._rows.put(self.count, found.tensors)
-        for name, values in found.facts.items():
-            self._facts.setdefault(name, []).extend(values)
-        self.count += len(next(iter(found.tensors.values()))) if count is None else count
+    def put_all(self, found: Saved, count: int) -> None:
+        """Take up the first classes, as `first` returned them."""
+        self._rows.put(0, found.tensors)
+        for label in range(count):
+            self._facts[label] = {name: values[label] for name, values in found.facts.items()}
 
-    def so_far(self) -> Saved:
-        """Return all that was taken up."""
+    def first(self, count: int) -> Saved:
+        """Return the first classes: tensors with the classes as their first axis, and lists of facts."""
         return Saved(
-            tensors={name: values[: self.count] for name, values in self._rows.tensors.items()},
-            facts=dict(self._facts),
+            tensors={name: values[:count] for name, values in self._rows.tensors.items()},
+            facts={name: [self._facts[label][name] for label in range(count)] for name in self._facts[0]},
         )
 
 
