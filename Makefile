@@ -55,8 +55,8 @@ types: $(INSTALLED) ## pyright
 docs: $(INSTALLED_DOCS) ## build the pages into docs/_build/html; every warning is an error
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
-bench: $(INSTALLED) ## time recovery and statistics against the bare network
-	$(BIN)/python benchmarks/ratios.py
+bench: $(INSTALLED) ## one table: stages against their floors, workers, memory by classes, bytes of labels (15 minutes)
+	$(BIN)/python -m benchmarks.table $(BENCH)
 
 bench-ot: $(INSTALLED) ## time barycenters against POT, and a synthetic ImageNet-1K of them (some minutes)
 	$(BIN)/python benchmarks/transport.py

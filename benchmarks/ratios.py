@@ -246,7 +246,6 @@ def rows(
             if name in STAGES and (name != "statistics" or number == 0):
                 ratio = compare(*STAGES[name](given), rounds, device)
                 words = name if name == "statistics" else f"{name} {precision}"
-                limit = LIMITS.get(words, LIMITS.get(name))
                 yield _row(words, ratio, "the floor", LIMITS.get(words, LIMITS.get(name)))
             elif name == "barycenter" and number == 0:
                 found = compare_with_pot(PER_CLASS, rounds)

@@ -7,7 +7,8 @@ What is written into a shared map is in the file; a private one must not be writ
 import mmap
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 from typing import BinaryIO
@@ -96,3 +97,21 @@ def byte_blocks(values: Tensor) -> Iterator[memoryview]:
     flat = values.detach().contiguous().reshape(-1).view(torch.uint8)
     for rows in row_blocks(flat):
         yield flat[rows].numpy().data
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gathered:
+    """Where the rows of a large result are put as they are made: named tensors of `count` rows."""
+
+    count: int
+    make: Callable[[Sequence[int], torch.dtype], Tensor]
+    """Shape, type → where the rows of a name are to lie; called when its first rows, which have both, are put in."""
+    tensors: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
+
+    def put(self, start: int, rows: Mapping[str, Tensor]) -> None:
+        """Put in rows `(n, ...)` of every name, from row `start` on, whatever device they come from."""
+        for name, values in rows.items():
+            if name not in self.tensors:
+                self.tensors[name] = self.make((self.count, *values.shape[1:]), values.dtype)
+            self.tensors[name][start : start + len(values)] = values
+            give_back(self.tensors[name])

@@ -34,7 +34,7 @@ from wmdd.values import (
 )
 
 FEW, MANY, LIMIT = 10, 100, 1.2
-SIDE, IPC, PER_CLASS, BATCH = 32, 10, 20, 50
+SIDE, IPC, PER_CLASS, BATCH = 16, 5, 10, 25
 ARCH = "convnet2_w8_bn"
 STORES = ("full", "topk", "online")
 Record = TypeVar("Record")
@@ -137,7 +137,7 @@ class Chain:
 def one_thread_and_small_parts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let few classes, too, have more images than are taken at a time."""
     monkeypatch.setattr("wmdd.stages.relabel.TEACHER_BATCH", BATCH)
-    for name in ("writing._ROW_GROUP", "image_rows._BATCH", "reading._FEW"):
+    for name in ("writing._ROW_GROUP", "image_rows._BATCH"):
         monkeypatch.setattr(f"wmdd.product.{name}", BATCH)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -5,15 +5,16 @@ import json
 from collections.abc import Mapping, Sequence
 from math import prod
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from wmdd.artifacts.files import replacing
+from wmdd.artifacts.files import replacing, writing
 from wmdd.artifacts.sums import UNSEALED, damaged, seal_place
-from wmdd.mapped import byte_blocks, map_file, reserve
+from wmdd.mapped import byte_blocks, map_file, reserve, scratch
 
 _NAMES = {
     torch.int64: "I64",
@@ -135,6 +136,19 @@ def mapped_tensor(path: Path, name: str, shape: tuple[int, ...], *, make: bool =
     with path.open("r+b" if make else "rb") as file:
         whole = map_file(file, shared=make)
     return whole[len(prefix) :].view(torch.float32).view(shape)
+
+
+def scratch_tensor(shape: Sequence[int], dtype: torch.dtype, folder: Path | None = None) -> Tensor:
+    """Return zeros in a file without a name, in `folder` or where the system keeps temporary files (`mapped.scratch`).
+
+    Raises:
+        ArtifactError: there is no room for it.
+    """
+    if folder is not None:
+        with writing(folder):
+            return scratch(shape, dtype, folder)
+    with writing(Path(gettempdir()), advice="make room there, or set TMPDIR to a folder that has more"):
+        return scratch(shape, dtype)
 
 
 def digest_of(tensor: Tensor) -> str:

@@ -14,10 +14,10 @@ from wmdd.artifacts.files import append_text, write_json, writing
 from wmdd.artifacts.folder import ResultFolder
 from wmdd.artifacts.parsing import read_as
 from wmdd.artifacts.sums import seal_holds
-from wmdd.artifacts.tensors import digest_of, mapped_tensor, read_tensors, write_tensors
+from wmdd.artifacts.tensors import digest_of, mapped_tensor, read_tensors, scratch_tensor, write_tensors
 from wmdd.context import Context, Saved
 from wmdd.errors import ArtifactError
-from wmdd.mapped import give_back, scratch
+from wmdd.mapped import give_back
 from wmdd.pipeline.watchers import Watcher
 from wmdd.warnings import RunWarning
 
@@ -119,8 +119,7 @@ class StoredContext(Context):
 
     def scratch(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
         """Return a tensor in a file without a name beside the saved state; memory holds what is being written."""
-        with writing(self.folder.work):
-            return scratch(shape, dtype, self.folder.work)
+        return scratch_tensor(shape, dtype, self.folder.work)
 
     def _read(self, path: Path, rows: Callable[[Mapping[str, Any]], Tensor] | None) -> Saved | None:
         """Return the state that a file holds if it is what was saved, with its rows."""

@@ -6,32 +6,27 @@ soft labels when one of its epochs is first read. What the files say is then che
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
-import numpy as np
 import safetensors.torch
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from wmdd.artifacts.tensors import scratch_tensor
 from wmdd.context import stream
 from wmdd.data.inputs import view_inputs
 from wmdd.data.loading import batch_spans
 from wmdd.data.replay import Replay
 from wmdd.data.views import cutmix_share
 from wmdd.errors import ArtifactError, ConfigError
-from wmdd.mapped import give_back, scratch, taken
+from wmdd.mapped import Gathered, taken
 from wmdd.product.checked import Flaw, reading
 from wmdd.product.columns import require_rows
 from wmdd.product.image_rows import read_pictures, read_rows
 from wmdd.product.labels import soft_targets
-from wmdd.product.manifest import EXACT, MANIFEST, Manifest, Product, open_product
+from wmdd.product.manifest import EXACT, Manifest, Product, open_product
 from wmdd.product.stored_epochs import stored_epochs
 from wmdd.values import DistilledSet, EpochLabels, SoftLabels
-
-_FEW = 256
-"""Images that are decoded before those so far are left to the file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,18 +122,19 @@ class Loader:
 def load(path: str | Path) -> PortableSet:
     """Read a distilled set from its folder, or from the folder of the run that made it.
 
+    The decoded images and the logits of the plain ones lie in temporary files, which are gone when the set is.
+
     Raises:
         ArtifactError: the folder is missing, not a distilled set, of a newer version, or damaged: the line names file,
-            column and row.
+            column and row; or there is no room for temporary files.
     """
     product = open_product(Path(path))
     for file in product.files:
         if file not in product.epochs:
             file.check()
-    manifest, plain = product.manifest, None
-    if manifest.store is not None:
-        plain = _room(product, (len(manifest.classes),), torch.float32)
-    rows = read_rows(product, None if plain is None else partial(_put, plain))
+    manifest, room = product.manifest, Gathered(count=product.manifest.count, make=scratch_tensor)
+    # Room is made when rows come: only then are the tables known to have as many as the manifest says.
+    rows = read_rows(product, lambda start, logits: room.put(start, {"plain": torch.from_numpy(logits)}))
     return PortableSet(
         method=manifest.method,
         images=_pixels(product),
@@ -148,7 +144,7 @@ def load(path: str | Path) -> PortableSet:
         mean=manifest.mean,
         std=manifest.std,
         **_exact(product),
-        soft_labels=_soft_labels(product, plain),
+        soft_labels=_soft_labels(product, room.tensors.get("plain")),
         folder=product.folder,
     )
 
@@ -159,25 +155,11 @@ def exact_tensors(distilled: DistilledSet) -> dict[str, Tensor]:
     return {name: value.contiguous() for name, value in fields.items() if value is not None}
 
 
-def _room(product: Product, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
-    """Return room for something of `shape` of every image, in a temporary file: memory holds what is being used."""
-    with reading(product.folder / MANIFEST):
-        return scratch((product.manifest.count, *shape), dtype)
-
-
-def _put(room: Tensor, start: int, rows: NDArray[np.float32]) -> None:
-    room[start : start + len(rows)] = torch.from_numpy(rows)
-    give_back(room)
-
-
 def _pixels(product: Product) -> Tensor:
-    images = _room(product, product.manifest.shape, torch.uint8)
+    room = Gathered(count=product.manifest.count, make=scratch_tensor)
     for position, pixels in read_pictures(product):
-        images[position] = torch.from_numpy(pixels)
-        if position % _FEW == 0:
-            give_back(images)
-    give_back(images)
-    return images
+        room.put(position, {"images": torch.from_numpy(pixels)[None]})
+    return room.tensors["images"]
 
 
 def _exact(product: Product) -> dict[str, Tensor]:

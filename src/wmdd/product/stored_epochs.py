@@ -11,10 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wmdd.artifacts.tensors import map_tensors
+from wmdd.artifacts.tensors import map_tensors, scratch_tensor
 from wmdd.data.drawing import draw_again, labels_of
 from wmdd.data.views import concatenate
-from wmdd.mapped import give_back, row_blocks, scratch
+from wmdd.mapped import Gathered, row_blocks
 from wmdd.product.checked import CheckedFile, Flaw, reading
 from wmdd.product.columns import numbers, require_rows
 from wmdd.product.labels import epoch_from_table
@@ -103,18 +103,12 @@ def _of_group(parquet: pq.ParquetFile, group: int, number: int) -> EpochLabels:
 
 def _put_together(parts: Iterator[EpochLabels], count: int) -> EpochLabels:
     """Return the epoch that parts make up, whose answers are in a temporary file, since they are the larger share."""
-    answers: dict[str, Tensor] = {}
-    views: list[Views] = []
-    start = 0
+    room, views, start = Gathered(count=count, make=scratch_tensor), list[Views](), 0
     for part in parts:
-        for name, values in part.answers().items():
-            if name not in answers:
-                answers[name] = scratch((count, *values.shape[1:]), values.dtype)
-            answers[name][start : start + len(values)] = values
-            give_back(answers[name])
+        room.put(start, part.answers())
         views.append(part.views)
         start += len(part.views)
-    return EpochLabels.of(answers, concatenate(views))
+    return EpochLabels.of(room.tensors, concatenate(views))
 
 
 def _read_shard(file: CheckedFile, views: Views | None, manifest: Manifest) -> EpochLabels:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from wmdd import ot
 from wmdd.context import Context, Saved
-from wmdd.stages.gathering import Gathered
+from wmdd.mapped import Gathered
 
 
 def class_by_class(
@@ -84,7 +84,7 @@ class _Found:
     """What was found for each class; its tensors lie where `Gathered` puts them, not class by class in memory."""
 
     def __init__(self, num_classes: int, ctx: Context) -> None:
-        self._rows = Gathered(count=num_classes, ctx=ctx)
+        self._rows = Gathered(count=num_classes, make=ctx.scratch)
         self._facts: dict[int, Mapping[str, Any]] = {}
 
     def put(self, label: int, found: Saved) -> None:

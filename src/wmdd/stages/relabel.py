@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from wmdd.context import Context
 from wmdd.data.drawing import draw_again, labels_of, stored_tensors
 from wmdd.data.inputs import distilled_inputs, view_inputs
+from wmdd.mapped import Gathered
 from wmdd.models.committee import build_teachers
 from wmdd.settings import RelabelSettings
-from wmdd.stages.gathering import Gathered
 from wmdd.stages.stage import Stage
 from wmdd.values import DistilledSet, DrawnViews, EpochLabels, LazyEpochs, SoftLabels, Teacher, Views
 from wmdd.values.labels import epoch_name
@@ -89,7 +89,7 @@ def relabel(
 def _plain(model: nn.Module, distilled: DistilledSet, ctx: Context) -> Tensor:
     """Return the teacher's logits of the images as they are, `(M, C)`."""
     count = len(distilled.labels)
-    found = Gathered(count=count, ctx=ctx)
+    found = Gathered(count=count, make=ctx.scratch)
     for span in _spans(count):
         inputs = distilled_inputs(distilled, span, ctx.device)
         found.put(span.start, {"logits": teacher_logits(model, inputs, ctx)})
@@ -100,7 +100,7 @@ def _one_epoch(
     model: nn.Module, distilled: DistilledSet, settings: RelabelSettings, drawn: Views, ctx: Context
 ) -> EpochLabels:
     """Label the views of one epoch."""
-    found = Gathered(count=len(drawn), ctx=ctx)
+    found = Gathered(count=len(drawn), make=ctx.scratch)
     for span in _spans(len(drawn)):
         views = drawn.rows(span.start, span.stop)
         logits = teacher_logits(model, view_inputs(distilled, views, ctx.device), ctx)
