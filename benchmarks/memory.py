@@ -13,169 +13,41 @@ function of the classes, R² >= 0.98.
 """
 
 import argparse
-import gc
-import io
-import json
-import subprocess
+import multiprocessing
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
+from benchmarks.chain import BEYOND, CHAIN, CPU, STAGES, Scene, measure_here, write_images
 from benchmarks.rows import Row, machine, write_rows
-from PIL import Image
-
-import wmdd
-from wmdd.artifacts.folder import ResultFolder
-from wmdd.data.sources.opening import open_data
-from wmdd.models.building import build_model, resolve_spec
-from wmdd.pipeline.memory import forget_peak, peak_memory
-from wmdd.product.reading import load
-from wmdd.product.writing import write_product
-from wmdd.settings import DataSettings
-from wmdd.values import DistilledSet, SoftLabels
 
 LIMIT, LINEAR = 1.2, 0.98
-CPU = torch.device("cpu")
-VAL = 2
-"""Validation images a class."""
-CHAIN = ("squeeze", "statistics", "barycenter", "recover", "relabel", "evaluate")
-BEYOND = ("write", "load")
-"""The product's writer and reader."""
 FLAT = (*CHAIN[1:], *BEYOND)
 """What must not grow."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scene:
-    """The sizes of a measurement."""
-
-    images: int = 60
-    side: int = 16
-    ipc: int = 10
-    arch: str = "convnet2_w32_bn"
-    store: str = "full"
-    batch: int = 100
-    steps: int = 3
-    epochs: int = 2
-    threads: int = 1
-
-    def settings(self) -> dict[str, Any]:
-        """Return the settings of the run."""
-        return {
-            "ipc": self.ipc,
-            "device": "cpu",
-            "precision": "fp32",
-            "data": {"memory_gb": 1e-9, "workers": 0},
-            "squeeze": {"arch": self.arch, "epochs": 1, "batch": self.batch},
-            "statistics": {"batch": self.batch},
-            "recover": {"iterations": self.steps, "batch": self.batch},
-            "relabel": {"store": self.store},
-            "evaluate": {
-                "students": (self.arch,),
-                "epochs": self.epochs,
-                "tests": 1,
-                "seeds": 1,
-                "labels": "soft",
-                "references": ("random",),
-            },
-        }
-
-
-def write_images(folder: Path, classes: int, scene: Scene) -> None:
-    """Write a folder `train/` and `val/` of `classes` class folders with small JPEGs, the same for the same label."""
-
-    def write(label: int) -> None:
-        draw = np.random.default_rng(label)
-        pattern = draw.integers(0, 256, (4, 4, 3)).repeat(scene.side // 4, 0).repeat(scene.side // 4, 1)
-        for split, count in (("train", scene.images), ("val", VAL)):
-            inside = folder / split / f"class{label:05d}"
-            inside.mkdir(parents=True)
-            for number in range(count):
-                noisy = (pattern + draw.normal(0, 40, pattern.shape)).clip(0, 255).astype(np.uint8)
-                encoded = io.BytesIO()
-                Image.fromarray(noisy).save(encoded, "JPEG", quality=85)
-                (inside / f"{number:04d}.jpg").write_bytes(encoded.getvalue())
-
-    with ThreadPoolExecutor() as pool:
-        list(pool.map(write, range(classes)))
-
-
-def run_stage(stage: str, folder: Path, scene: Scene) -> None:
-    """Make one part of the chain, from what the earlier ones left in `folder`."""
-    if stage == "open":
-        open_data(str(folder / "images"), DataSettings(memory_gb=1e-9))
-    elif stage in BEYOND:
-        BEYOND_THE_CHAIN[stage](folder)
-    else:
-        places = {"out": folder / "run", "store": folder / "store"}
-        wmdd.distill(str(folder / "images"), until=stage, **places, **scene.settings())
-
-
-def _write(folder: Path) -> None:
-    records: dict[type, Any] = {}
-    for entry in json.loads((folder / "run" / "run.json").read_text())["results"]:
-        kind = {"recover": DistilledSet, "relabel": SoftLabels}.get(entry["stage"])
-        if kind is not None and kind not in records:
-            records[kind] = ResultFolder(path=folder / "store" / entry["folder"]).read(kind)
-    write_product(records[DistilledSet], records[SoftLabels], folder / "product", facts={})
-
-
-def _load(folder: Path) -> None:
-    for _ in load(folder / "product").loader(epochs=1):
-        pass
-
-
-BEYOND_THE_CHAIN: Mapping[str, Callable[[Path], None]] = {"write": _write, "load": _load}
-
-
-def measure_here(stage: str, folder: Path, scene: Scene) -> dict[str, float]:
-    """Make one part of the chain in this process; return its seconds and its bytes."""
-    torch.set_num_threads(scene.threads)
-    _warm_up(scene)
-    gc.collect()
-    forget_peak(CPU)
-    floor, start = peak_memory(CPU), time.process_time()
-    run_stage(stage, folder, scene)  # the runner forgets the peak once more when the stage begins
-    return {"seconds": time.process_time() - start, "floor": floor, "peak": peak_memory(CPU) - floor}
-
-
-def _warm_up(scene: Scene) -> None:
-    """Load what torch loads when a network first runs."""
-    spec = resolve_spec(scene.arch, num_classes=2, channels=3, image_size=scene.side, stem="auto")
-    images = torch.randn(2, 3, scene.side, scene.side, requires_grad=True)
-    build_model(spec)(images).sum().backward()
-
-
-def measure(stage: str, folder: Path, scene: Scene) -> dict[str, float]:
-    """Return what `measure_here` finds in a process of its own."""
-    words = [sys.executable, "-m", "benchmarks.memory", "--stage", stage, "--folder", str(folder)]
-    words += [word for name in Scene.__slots__ for word in (f"--{name}", str(getattr(scene, name)))]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{stage}: {done.stderr}")
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-def stages() -> tuple[str, ...]:
-    """Return all parts of the chain in order."""
-    return ("open", *CHAIN, *BEYOND)
+@contextmanager
+def measuring(scene: Scene) -> Generator[Callable[[str, Path], dict[str, float]]]:
+    """Yield `measure_here` in a process of its own for each call; all are forked from one that has imported wmdd."""
+    processes = multiprocessing.get_context("forkserver")
+    processes.set_forkserver_preload(["benchmarks.chain"])
+    with processes.Pool(1, maxtasksperchild=1) as pool:
+        yield lambda stage, folder: pool.apply(measure_here, (stage, folder, scene))
 
 
 def measured(counts: Sequence[int], scene: Scene) -> dict[str, dict[str, Any]]:
     """Return by stage the seconds and the bytes at each number of classes; print them as they come."""
-    found: dict[str, dict[str, Any]] = {name: {"seconds": [], "bytes": [], "floor": []} for name in stages()}
+    found: dict[str, dict[str, Any]] = {name: {"seconds": [], "bytes": [], "floor": []} for name in STAGES}
     for classes in counts:
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder, measuring(scene) as measure:
             write_images(Path(folder) / "images", classes, scene)
-            for name in stages():
-                row = measure(name, Path(folder), scene)
+            for name in STAGES:
+                row = measure(name, Path(folder))
                 about = f"{row['seconds']:7.1f} s {row['peak'] / 1e6:7.1f} MB"
                 print(f"{classes:>6} classes  {name:12} {about}", flush=True)
                 found[name]["seconds"].append(round(row["seconds"], 2))
@@ -218,16 +90,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--classes", type=int, nargs="+", default=[10, 100, 1000])
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--stage", help=argparse.SUPPRESS)
-    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     for name in Scene.__slots__:
         default = Scene.__dataclass_fields__[name].default
         parser.add_argument(f"--{name}", type=type(default), default=default)
     asked = parser.parse_args()
     scene = Scene(**{name: getattr(asked, name) for name in Scene.__slots__})
-    if asked.stage:
-        print(json.dumps(measure_here(asked.stage, asked.folder, scene)))
-        return
     about, table = machine(CPU), []
     for row in rows(asked.classes, scene):
         print(row, flush=True)

@@ -1,12 +1,13 @@
 """Mapped tensors: what is written stays, what was read is given back to the system."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import torch
 
-from wmdd.mapped import byte_blocks, give_back, map_file, row_blocks, scratch, taken
+from wmdd.mapped import Gathered, byte_blocks, give_back, map_file, row_blocks, scratch, taken
 
 MEGABYTE = 1 << 20
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -78,3 +79,19 @@ def test_blocks_cover_everything_in_order(values: torch.Tensor) -> None:
     if values.ndim:
         rows = [row for block in row_blocks(values, size=9) for row in range(block.start, block.stop)]
         assert rows == list(range(len(values)))
+
+
+def test_rows_are_gathered_in_any_order_where_they_are_told_to_be(tmp_path: Path) -> None:
+    made: list[tuple[tuple[int, ...], torch.dtype]] = []
+
+    def make(shape: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
+        made.append((tuple(shape), dtype))
+        return scratch(shape, dtype, tmp_path)
+
+    room = Gathered(count=5, make=make)
+    values, names = torch.rand(5, 2), torch.arange(5)
+    for rows in (slice(3, 5), slice(0, 1), slice(1, 3)):
+        room.put(rows.start, {"values": values[rows], "names": names[rows]})
+    assert made == [((5, 2), torch.float32), ((5,), torch.int64)]
+    assert torch.equal(room.tensors["values"], values)
+    assert torch.equal(room.tensors["names"], names)

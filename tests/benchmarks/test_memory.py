@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from benchmarks.memory import FLAT, LIMIT, LINEAR, Scene, linearity, measured, rows_of, stages, write_images
+from benchmarks.chain import STAGES, Scene, write_images
+from benchmarks.memory import FLAT, LIMIT, LINEAR, linearity, measured, rows_of
 from benchmarks.rows import Row, machine, write_rows
 from PIL import Image
 
@@ -83,6 +84,6 @@ def test_a_table_has_the_command_and_the_machine_but_no_path(
 def test_a_thousand_classes_need_the_memory_of_a_hundred() -> None:
     """Each stage in a process of its own, peak resident memory, mapped files included."""
     found = measured([100, 1000], Scene())
-    assert set(found) == set(stages())
+    assert set(found) == set(STAGES)
     growth = {name: found[name]["bytes"][1] / found[name]["bytes"][0] for name in FLAT}
     assert {name: ratio for name, ratio in growth.items() if ratio > LIMIT} == {}
