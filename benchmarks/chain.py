@@ -27,7 +27,7 @@ from wmdd.values import DistilledSet, SoftLabels
 CPU = torch.device("cpu")
 VAL = 2
 """Validation images a class."""
-CHAIN = ("squeeze", "statistics", "barycenter", "recover", "relabel", "evaluate")
+CHAIN = ("squeeze", "statistics", "barycenter", "recover", "random", "diagnose", "relabel", "evaluate")
 BEYOND = ("write", "load")
 """The product's writer and reader."""
 STAGES = ("open", *CHAIN, *BEYOND)
@@ -92,12 +92,16 @@ def write_images(folder: Path, classes: int, scene: Scene) -> None:
 def run_stage(stage: str, folder: Path, scene: Scene) -> None:
     """Make one part of the chain, from what the earlier ones left in `folder`."""
     if stage == "open":
-        open_data(str(folder / "images"), DataSettings(memory_gb=1e-9))
+        _opened(folder)
     elif stage in BEYOND:
         BEYOND_THE_CHAIN[stage](folder)
     else:
         places = {"out": folder / "run", "store": folder / "store"}
         wmdd.distill(str(folder / "images"), until=stage, **places, **scene.settings())
+
+
+def _opened(folder: Path) -> object:
+    return open_data(str(folder / "images"), DataSettings(memory_gb=1e-9))
 
 
 def _write(folder: Path) -> None:
@@ -121,10 +125,12 @@ def measure_here(stage: str, folder: Path, scene: Scene) -> dict[str, float]:
     """Make one part of the chain in this process; return its seconds and its bytes."""
     torch.set_num_threads(scene.threads)
     _warm_up(scene)
+    images = _opened(folder) if stage in CHAIN else None  # what listing them takes has a row of its own
     gc.collect()
     forget_peak(CPU)
     floor, start = peak_memory(CPU), time.process_time()
     run_stage(stage, folder, scene)  # the runner forgets the peak once more when the stage begins
+    del images
     return {"seconds": time.process_time() - start, "floor": floor, "peak": peak_memory(CPU) - floor}
 
 

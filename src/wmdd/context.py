@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from wmdd.errors import ArtifactError
+from wmdd.mapped import in_memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +101,7 @@ class Context:
 
     def scratch(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
         """Return zeros of `shape` to put a large result together in; what was written does not survive a kill."""
-        return torch.zeros(*shape, dtype=dtype)
+        return in_memory(shape, dtype)
 
 
 def stream(seed: int, *names: str | int) -> torch.Generator:

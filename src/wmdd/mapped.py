@@ -17,7 +17,7 @@ from weakref import WeakValueDictionary
 import torch
 from torch import Tensor
 
-BLOCK = 1 << 22
+BLOCK = 1 << 20
 """Bytes that are taken at a time from what may be larger than memory."""
 _MAPS: WeakValueDictionary[int, mmap.mmap] = WeakValueDictionary()
 """Address → the map that begins there, as long as a tensor has it."""
@@ -99,13 +99,22 @@ def byte_blocks(values: Tensor) -> Iterator[memoryview]:
         yield flat[rows].numpy().data
 
 
+Make = Callable[[Sequence[int], torch.dtype], Tensor]
+"""Shape, type → a tensor to write into, in memory or in a file."""
+
+
+def in_memory(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+    """Return zeros in memory."""
+    return torch.zeros(tuple(shape), dtype=dtype)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gathered:
     """Where the rows of a large result are put as they are made: named tensors of `count` rows."""
 
     count: int
-    make: Callable[[Sequence[int], torch.dtype], Tensor]
-    """Shape, type → where the rows of a name are to lie; called when its first rows, which have both, are put in."""
+    make: Make
+    """Gives the room for a name; called when its first rows, which have shape and type, are put in."""
     tensors: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
 
     def put(self, start: int, rows: Mapping[str, Tensor]) -> None:

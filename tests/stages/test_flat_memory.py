@@ -1,6 +1,6 @@
 """Ten times as many classes need no more memory at the same batch, in any stage and in the product's files."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -34,8 +34,8 @@ from wmdd.values import (
 )
 
 FEW, MANY, LIMIT = 10, 100, 1.2
-SIDE, IPC, PER_CLASS, BATCH = 16, 5, 10, 25
-ARCH = "convnet2_w8_bn"
+SIDE, IPC, PER_CLASS, BATCH = 32, 10, 40, 50
+ARCH = "convnet3_w8_bn"
 STORES = ("full", "topk", "online")
 Record = TypeVar("Record")
 
@@ -99,8 +99,8 @@ class Chain:
         self.held[name] = held_bytes(lambda: folder.commit(stage(ctx), {"seconds": 0.0}))
         return folder.read(kind)
 
-    def run(self) -> None:
-        """Make everything, with soft labels stored in every way."""
+    def run(self, stores: Sequence[str]) -> None:
+        """Make everything, with soft labels stored in these ways."""
         train, teacher = self._train, self._teacher
         moments = self._made(
             ClassStatistics, "statistics", lambda ctx: statistics(train, teacher, StatisticsSettings(), ctx=ctx)
@@ -112,7 +112,7 @@ class Chain:
         distilled = self._made(
             DistilledSet, "recover", lambda ctx: recover(train, teacher, moments, atoms, settings, ctx=ctx)
         )
-        for store in STORES:
+        for store in stores:
             self._labelled(distilled, store)
 
     def _labelled(self, distilled: DistilledSet, store: str) -> None:
@@ -122,7 +122,11 @@ class Chain:
             f"relabel {store}",
             lambda ctx: relabel(distilled, teachers, settings, epochs=1, batch=BATCH, ctx=ctx),
         )
-        students = EvaluateSettings(students=(ARCH,), seeds=1, epochs=1, tests=1, labels="both")
+        if not self._stored:
+            return
+        students = EvaluateSettings(
+            students=(ARCH,), seeds=1, epochs=1, tests=1, labels="both" if store == "full" else "soft"
+        )
         self._made(
             Evaluation,
             f"evaluate {store}",
@@ -137,6 +141,7 @@ class Chain:
 def one_thread_and_small_parts(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let few classes, too, have more images than are taken at a time."""
     monkeypatch.setattr("wmdd.stages.relabel.TEACHER_BATCH", BATCH)
+    monkeypatch.setattr("wmdd.evaluation.accuracy.BATCH", FEW)
     for name in ("writing._ROW_GROUP", "image_rows._BATCH"):
         monkeypatch.setattr(f"wmdd.product.{name}", BATCH)
     threads = torch.get_num_threads()
@@ -151,7 +156,7 @@ def growth(folder: Path, *, stored: bool = True) -> dict[str, tuple[float, int, 
     for classes in (2, FEW, MANY):  # the first loads what is loaded when it is needed
         (folder / str(classes)).mkdir()
         chain = Chain(classes, folder / str(classes), stored=stored)
-        chain.run()
+        chain.run(STORES if stored and classes > 2 else ("full",))
         held.append(chain.held)
     _, few, many = held
     return {name: (many[name] / few[name], few[name], many[name]) for name in few}

@@ -24,7 +24,7 @@ from wmdd.artifacts.files import link_or_copy, writing
 from wmdd.artifacts.tensors import write_tensors
 from wmdd.data.drawing import stored_tensors
 from wmdd.errors import ArtifactError, ConfigError, DataError
-from wmdd.mapped import row_blocks, taken
+from wmdd.mapped import BLOCK, row_blocks, taken
 from wmdd.product.card import card, preview
 from wmdd.product.checked import Flaw
 from wmdd.product.folders import ExportFormat, folder_names, in_use, replace_folder, require_unused
@@ -39,8 +39,8 @@ from wmdd.values.labels import epoch_name
 _FILE_BYTES = 200_000_000
 """Size of a shard: one of soft labels that has reached it is closed and the next one started; one of images holds as
 many as take so much before they are compressed."""
-_ROW_GROUP = 500
-"""Images encoded and written at a time."""
+_ROW_GROUP, _SMALLEST_GROUP = 500, 50
+"""Images encoded and written at a time, at most and at least: as many as take a `BLOCK` before they are compressed."""
 _VALUE_TYPES = {"halffloat": "float16", "float": "float32", "double": "float64"}
 
 
@@ -163,20 +163,15 @@ def _write_images(distilled: DistilledSet, plain: Tensor | None, folder: Path) -
     """Write `data/`, a few images in memory at a time; return its files in order."""
     (folder / "data").mkdir()
     schema = _described(_image_table(distilled, plain, slice(0, 0)).schema, distilled.classes)
-    count = len(distilled.labels)
-    spans = _parts(slice(0, count), _images_in_a_shard(distilled, plain))
-    paths = [folder / "data" / f"train-{number:05d}-of-{len(spans):05d}.parquet" for number in range(len(spans))]
-    for path, shard in zip(paths, spans, strict=True):
+    size = math.prod(distilled.images.shape[1:]) + (0 if plain is None else 4 * plain.shape[1])
+    group = max(_SMALLEST_GROUP, min(_ROW_GROUP, BLOCK // size))
+    shards = _parts(slice(0, len(distilled.labels)), max(1, _FILE_BYTES // size // group) * group)
+    paths = [folder / "data" / f"train-{number:05d}-of-{len(shards):05d}.parquet" for number in range(len(shards))]
+    for path, shard in zip(paths, shards, strict=True):
         with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-            for rows in _parts(shard, _ROW_GROUP):
+            for rows in _parts(shard, group):
                 writer.write_table(_image_table(distilled, plain, rows).cast(schema))
     return paths
-
-
-def _images_in_a_shard(distilled: DistilledSet, plain: Tensor | None) -> int:
-    """Return how many images are put into a file: whole row groups, so that all files are read alike."""
-    size = math.prod(distilled.images.shape[1:]) + (0 if plain is None else 4 * plain.shape[1])
-    return max(1, _FILE_BYTES // size // _ROW_GROUP) * _ROW_GROUP
 
 
 def _parts(rows: slice, size: int) -> list[slice]:
