@@ -41,7 +41,7 @@ class Scene:
     images: int = 60
     side: int = 16
     ipc: int = 10
-    arch: str = "convnet2_w32_bn"
+    arch: str = "convnet3_w32_bn"
     store: str = "full"
     batch: int = 100
     steps: int = 3

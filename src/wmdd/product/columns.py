@@ -3,15 +3,22 @@
 Every function raises `Flaw` where a table is not what it should be; `checked.reading` adds the name of the file.
 """
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from wmdd.product.checked import Flaw
 
 _SHOWN = 60
+
+
+def opened_table(path: Path) -> pq.ParquetFile:
+    """Open a Parquet file to be read a part at a time: by default Arrow reads all row groups ahead."""
+    return pq.ParquetFile(path, pre_buffer=False)
 
 
 def numbers(table: pa.Table, name: str, kind: pa.DataType) -> NDArray[Any]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from wmdd.data.sources.decoding import UNREADABLE
 from wmdd.product.checked import CheckedFile, Flaw, damaged, reading
-from wmdd.product.columns import number_lists, numbers, require_rows
+from wmdd.product.columns import number_lists, numbers, opened_table, require_rows
 from wmdd.product.manifest import MANIFEST, Manifest, Product
 from wmdd.product.png import Pixels, decode_png
 
@@ -48,7 +48,7 @@ def read_rows(product: Product, keep: Keep | None = None) -> ImageRows:
     """
     labels, weights = np.empty(product.manifest.count, np.int64), np.empty(product.manifest.count, np.float32)
     for file, first in _starts(product):
-        with reading(file.full_path), pq.ParquetFile(file.full_path) as parquet:
+        with reading(file.full_path), opened_table(file.full_path) as parquet:
             names = [name for name in ("label", "weight", "soft_label") if name in parquet.schema_arrow.names]
             _checked_rows(parquet.schema_arrow.empty_table(), first, first, product.manifest)  # has all columns
             start = first
@@ -74,7 +74,7 @@ def read_pictures(product: Product, wanted: Collection[int] | None = None) -> It
     """
     decode = partial(_decoded, shape=product.manifest.shape)
     for file, first in _starts(product):
-        with reading(file.full_path), pq.ParquetFile(file.full_path) as parquet, ThreadPoolExecutor() as pool:
+        with reading(file.full_path), opened_table(file.full_path) as parquet, ThreadPoolExecutor() as pool:
             start = first
             for batch in parquet.iter_batches(batch_size=_BATCH, columns=["image"]):
                 here = [at for at in range(batch.num_rows) if wanted is None or start + at in wanted]

@@ -16,7 +16,7 @@ from wmdd.data.drawing import draw_again, labels_of
 from wmdd.data.views import concatenate
 from wmdd.mapped import Gathered, row_blocks
 from wmdd.product.checked import CheckedFile, Flaw, reading
-from wmdd.product.columns import numbers, require_rows
+from wmdd.product.columns import numbers, opened_table, require_rows
 from wmdd.product.labels import epoch_from_table
 from wmdd.product.manifest import SHARD, Manifest, Product
 from wmdd.values import EpochLabels, LazyEpochs, Views
@@ -71,7 +71,7 @@ def check_epoch(epoch: EpochLabels, manifest: Manifest) -> None:
 
 def _read_epoch(file: CheckedFile, at: int, number: int, manifest: Manifest) -> EpochLabels:
     """Return epoch `number`, the one `at` in its file: of a long one, several row groups, the answers lie in a file."""
-    with pq.ParquetFile(file.full_path) as parquet:
+    with opened_table(file.full_path) as parquet:
         groups = _row_groups(parquet, file.epochs, manifest.count)[at]
         parts = (_of_group(parquet, group, number) for group in groups)
         epoch = next(parts) if len(groups) == 1 else _put_together(parts, manifest.count)

@@ -168,7 +168,8 @@ def _write_images(distilled: DistilledSet, plain: Tensor | None, folder: Path) -
     shards = _parts(slice(0, len(distilled.labels)), max(1, _FILE_BYTES // size // group) * group)
     paths = [folder / "data" / f"train-{number:05d}-of-{len(shards):05d}.parquet" for number in range(len(shards))]
     for path, shard in zip(paths, shards, strict=True):
-        with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        # Pictures and logits are all different: dictionaries of them would take memory and save nothing.
+        with pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=["label", "weight"]) as writer:
             for rows in _parts(shard, group):
                 writer.write_table(_image_table(distilled, plain, rows).cast(schema))
     return paths
