@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from wmdd.context import Context
+from wmdd.mapped import give_back
 from wmdd.settings import OptimisationSettings
 from wmdd.stages.recovery.groups import Group
 from wmdd.stages.recovery.loss import GroupLoss
@@ -64,7 +65,8 @@ def recover_groups(recovery: Recovery, method: str, loss_of: LossOf, *, weights:
     """
     num_classes, ipc = weights.shape
     spec = recovery.teacher.spec
-    images = torch.empty(num_classes, ipc, spec.channels, spec.image_size, spec.image_size, dtype=torch.uint8)
+    shape = (num_classes, ipc, spec.channels, spec.image_size, spec.image_size)
+    images = recovery.ctx.scratch(shape, torch.uint8)
     rises: list[Rise] = []
     for number, group in enumerate(recovery.groups):
         start = _start(recovery, group)
@@ -72,6 +74,7 @@ def recover_groups(recovery: Recovery, method: str, loss_of: LossOf, *, weights:
         images[list(group.labels), group.first : group.first + group.ipc] = pixels.view(
             -1, group.ipc, *images.shape[2:]
         )
+        give_back(images)
     warn_of_rises(rises, len(recovery.groups) * len(recovery.parts), recovery.advice, recovery.ctx)
     return class_major_set(method, images.flatten(0, 1), recovery.teacher, weights=weights.flatten().float())
 
