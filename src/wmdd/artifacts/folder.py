@@ -6,19 +6,18 @@ written. Units that are part of the record move from `work/` into the folder; if
 is written, the next one to claim the folder moves them back.
 """
 
-import fcntl
 import os
 import shutil
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO, TypeVar
+from typing import Any, TypeVar
 
 from wmdd.artifacts.files import fsync_folder, make_folder, remove_leftovers, writing
 from wmdd.artifacts.formats import read_record, take_back, write_record
+from wmdd.artifacts.locks import locked
 from wmdd.artifacts.manifest import MANIFEST, Manifest, check_listed, read_manifest, write_manifest
-from wmdd.errors import ArtifactError
 
 LOG = "log.jsonl"
 WORK = "work"
@@ -87,31 +86,23 @@ class ResultFolder:
         """Hold the folder for this process.
 
         Raises:
-            ArtifactError: another process is working on the same result, or the folder is not writable.
+            HeldError: another process is working on the same result.
+            ArtifactError: the folder is not writable.
         """
         make_folder(self.work)
         lock = self.path.with_name(f".{self.path.name}.lock")
-        with writing(lock):
-            file = lock.open("w")
-        with file:
-            self._lock(file, lock)
+        held = f"another process is working on this result; got {self.path}; wait for it, or use another --store"
+        with locked(lock, held) as file:
+            with writing(lock):
+                file.truncate(0)
+                file.write(str(os.getpid()).encode())
+                file.flush()
             for folder in (self.path, self.work):
                 remove_leftovers(folder)
             if not self.finished:
                 with writing(self.path):
                     take_back(self.path, self.work)
             yield
-
-    def _lock(self, file: TextIO, path: Path) -> None:
-        with writing(path):
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise ArtifactError(
-                    f"another process is working on this result; got {self.path}; wait for it, or use another --store"
-                ) from error
-            file.write(str(os.getpid()))
-            file.flush()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from wmdd.context import Context
+from wmdd.context import Context, every_unit
 from wmdd.evaluation.accuracy import accuracies
 from wmdd.evaluation.fingerprints import departures, fingerprint
 from wmdd.evaluation.procedures import PROCEDURES, Test
@@ -19,11 +19,18 @@ def teach_and_test(students: Sequence[Student], supervision: Supervision, val: I
     def test(model: nn.Module) -> dict[str, float]:
         return accuracies(model, val, supervision.distilled, ctx)
 
-    return Evaluation(scores=tuple(_score(student, supervision, test, ctx) for student in students))
+    names = [_saved_name(student) for student in students]
+    scores = every_unit(names, lambda number: _score(students[number], supervision, test, ctx), ctx)
+    return Evaluation(scores=tuple(scores))
+
+
+def _saved_name(student: Student) -> str:
+    """Return under which name the score of a student is saved."""
+    return f"{student.name} score"
 
 
 def _score(student: Student, supervision: Supervision, test: Test, ctx: Context) -> Score:
-    saved = ctx.restore(f"{student.name} score")
+    saved = ctx.restore(_saved_name(student))
     if saved is not None:
         return Score(**saved.facts)
     history = PROCEDURES[student.procedure](student, supervision, test, ctx)
@@ -46,5 +53,5 @@ def _score(student: Student, supervision: Supervision, test: Test, ctx: Context)
         top5=history[-1]["top5"],
         top1_best=max(row["top1"] for row in history),
     )
-    ctx.save(f"{student.name} score", {}, **{field: getattr(score, field) for field in Score.__slots__})
+    ctx.save(_saved_name(student), {}, **{field: getattr(score, field) for field in Score.__slots__})
     return score

@@ -51,7 +51,6 @@ def barycenter(
     found = classes_in_threads(
         lambda label: _one_class(statistics, settings, label, ipc, ctx),
         len(statistics.counts),
-        name="classes",
         row=lambda solved: {"costs": solved.facts["traces"], "floor": float(solved.tensors["floors"])},
         ctx=ctx,
     )
@@ -77,4 +76,4 @@ def _one_class(statistics: ClassStatistics, settings: BarycenterSettings, label:
     )
 
 
-BARYCENTER = Stage(name="barycenter", version=2, run=barycenter, output=Barycenters, networks=False)
+BARYCENTER = Stage(name="barycenter", version=2, run=barycenter, output=Barycenters, networks=False, workers="units")

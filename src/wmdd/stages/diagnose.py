@@ -79,7 +79,6 @@ def diagnose(
     found = classes_in_threads(
         partial(_measure_class, inputs),
         len(statistics.counts),
-        name="classes",
         row=lambda measured: {name: float(value) for name, value in measured.tensors.items()},
         ctx=ctx,
     )
@@ -165,4 +164,4 @@ def _measure_class(inputs: _Inputs, label: int) -> Saved:
     return Saved(tensors={name: torch.tensor(value, dtype=torch.float64) for name, value in figures.items()}, facts={})
 
 
-DIAGNOSE = Stage(name="diagnose", version=1, run=diagnose, output=Diagnosis, networks=False)
+DIAGNOSE = Stage(name="diagnose", version=1, run=diagnose, output=Diagnosis, networks=False, workers="units")

@@ -167,4 +167,4 @@ def checkpoint_digest(path: str) -> str:
         return f"{hashlib.file_digest(file, 'sha256').hexdigest()}-{RULES}"
 
 
-SQUEEZE = Stage(name="squeeze", version=1, run=squeeze, output=Teacher)
+SQUEEZE = Stage(name="squeeze", version=1, run=squeeze, output=Teacher, workers="steps")

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from wmdd.context import Context
+from wmdd.context import Context, every_unit
 from wmdd.settings import OptimisationSettings
 from wmdd.stages.recovery.groups import Group
 from wmdd.stages.recovery.terms import GroupLoss
@@ -41,7 +41,7 @@ class Recovery:
 def recover_groups(
     recovery: Recovery, method: str, loss_of: Callable[[Group, Tensor], GroupLoss[Any]], *, weights: Tensor
 ) -> DistilledSet:
-    """Return the set `method` that all groups make up, one after the other; `loss_of` takes a group and its start.
+    """Return the set `method` that all groups make up, each a unit of work; `loss_of` takes a group and its start.
 
     `weights` are those of the images in their classes, `(C, K)`.
 
@@ -52,14 +52,24 @@ def recover_groups(
     spec = recovery.teacher.spec
     images = torch.empty(num_classes, ipc, spec.channels, spec.image_size, spec.image_size, dtype=torch.uint8)
     rises: list[Rise] = []
-    for number, group in enumerate(recovery.groups):
+
+    def make(number: int) -> None:
+        group = recovery.groups[number]
         start = _start(recovery, group)
         pixels = _recover_group(recovery, number, loss_of(group, start), start, rises)
         images[list(group.labels), group.first : group.first + group.ipc] = pixels.view(
             -1, group.ipc, *images.shape[2:]
         )
+
+    every_unit([_name(group) for group in recovery.groups], make, recovery.ctx)
     warn_of_rises(rises, len(recovery.groups), ADVICE, recovery.ctx)
     return class_major_set(method, images.flatten(0, 1), recovery.teacher, weights=weights.flatten().float())
+
+
+def _name(group: Group) -> str:
+    """Return the name of a group's saved state and of its rows in the log."""
+    later = f", from image {group.first}" if group.first else ""
+    return f"classes {group.labels[0]} to {group.labels[-1]}{later}"
 
 
 def _start(recovery: Recovery, group: Group) -> Tensor:
@@ -89,9 +99,8 @@ def _recover_group(recovery: Recovery, number: int, loss: GroupLoss[Any], start:
     def clip(variables: Variables) -> None:
         torch.clamp_(variables["images"], black, white)
 
-    later = f", from image {group.first}" if group.first else ""
     descent = Descent(
-        unit=f"classes {group.labels[0]} to {group.labels[-1]}{later}",
+        unit=_name(group),
         iterations=settings.iterations,
         optimiser=partial(torch.optim.Adam, betas=BETAS),
         schedule=lambda step: (1 + math.cos(math.pi * step / settings.iterations)) / 2,
