@@ -89,7 +89,7 @@ class ResultFolder:
             HeldError: another process is working on the same result.
             ArtifactError: the folder is not writable.
         """
-        make_folder(self.work)
+        make_folder(self.path.parent)
         lock = self.path.with_name(f".{self.path.name}.lock")
         held = f"another process is working on this result; got {self.path}; wait for it, or use another --store"
         with locked(lock, held) as file:
@@ -97,9 +97,10 @@ class ResultFolder:
                 file.truncate(0)
                 file.write(str(os.getpid()).encode())
                 file.flush()
-            for folder in (self.path, self.work):
-                remove_leftovers(folder)
             if not self.finished:
+                make_folder(self.work)
+                for folder in (self.path, self.work):
+                    remove_leftovers(folder)
                 with writing(self.path):
                     take_back(self.path, self.work)
             yield

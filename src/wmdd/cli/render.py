@@ -14,6 +14,7 @@ from rich.table import Table
 
 from wmdd.cli.stopping import Stop, answering, stop
 from wmdd.pipeline.watchers import Watcher
+from wmdd.pipeline.workers import this_worker
 
 LINE_EVERY = 30.0
 _WIDTH = 17
@@ -21,10 +22,13 @@ _WIDTH = 17
 
 
 class Screen(Watcher):
-    """Shows the progress of a run, with bars on a terminal and lines elsewhere; Ctrl-C asks the run to stop."""
+    """Shows the progress of a run, with bars on a terminal and lines elsewhere; Ctrl-C asks the run to stop.
+
+    Of several workers only the first one's shows anything.
+    """
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, soft_wrap=True, highlight=False)
+        self._console = Console(stderr=True, soft_wrap=True, highlight=False, quiet=not this_worker().first)
         self._progress: Progress | None = None
         self._task: TaskID | None = None
         self._began = self._said = time.monotonic()

@@ -25,12 +25,13 @@ from wmdd.pipeline.bench_recipe import BenchRecipe, Cell, cells
 from wmdd.pipeline.bench_results import bench_results, cell_entry, finished_entry
 from wmdd.pipeline.estimate import announce_bench, span
 from wmdd.pipeline.metrics import with_scores
+from wmdd.pipeline.obtaining import StoredResult
 from wmdd.pipeline.plan import RunPlan, plan_run
 from wmdd.pipeline.pools import random_scores, with_room
 from wmdd.pipeline.provenance import versions
 from wmdd.pipeline.run import run_stages
 from wmdd.pipeline.run_files import BENCH_FILE, BENCH_SCHEMA, METRICS_FILE, read_metrics
-from wmdd.pipeline.runner import Runner, StoredResult, given_images
+from wmdd.pipeline.runner import Runner, given_images
 from wmdd.pipeline.watchers import OnlyNew, Watcher
 from wmdd.settings import Recipe
 from wmdd.settings.recipe import write_recipe

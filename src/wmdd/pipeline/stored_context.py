@@ -25,6 +25,11 @@ _ROWS = "rows"
 """Fact of a saved state: check sum of the rows that belong to it."""
 
 
+def log_line(stage: str, row: Mapping[str, Any]) -> str:
+    """Return a row of a log as its line."""
+    return json.dumps({"stage": stage, **row}, ensure_ascii=False) + "\n"
+
+
 @dataclass(slots=True)
 class _Clock:
     """Seconds spent on a result over all attempts, and when its state was last saved."""
@@ -47,7 +52,8 @@ class StoredContext(Context):
     """A context that keeps its state in the folder of the result."""
 
     folder: ResultFolder
-    run_log: Path
+    run_log: Path | None
+    """The log of the run; None for a worker that has no part in its files."""
     watcher: Watcher
     title: str
     """What the watcher is told of: the stage, and of which of its runs."""
@@ -66,9 +72,9 @@ class StoredContext(Context):
 
     def log(self, **row: Any) -> None:
         """Append the row to the result's log and to the run's."""
-        line = json.dumps({"stage": self.stage, **row}, ensure_ascii=False) + "\n"
         for path in (self.folder.log, self.run_log):
-            append_text(path, line)
+            if path is not None:
+                append_text(path, log_line(self.stage, row))
 
     def warn(self, kind: str, text: str, count: int = 1) -> None:
         """Keep the warning for the result's manifest."""
@@ -90,7 +96,7 @@ class StoredContext(Context):
         write_tensors(self._file(name), tensors, facts | ({} if rows is None else {_ROWS: digest_of(rows)}))
         self.clock.saved = time.monotonic()
         if self.clock.saved - self.clock.noted > 1:
-            write_json(self.folder.work / _SECONDS, self.clock.seconds())
+            self._keep_seconds()
             self.clock.noted = self.clock.saved
         if self.watcher.stop_asked():
             raise KeyboardInterrupt
@@ -114,6 +120,10 @@ class StoredContext(Context):
     def array(self, name: str, shape: Sequence[int]) -> Tensor:
         """Return a tensor in the result's own folder."""
         return mapped_tensor(self.folder.path / f"{name}.safetensors", name, tuple(shape))
+
+    def _keep_seconds(self) -> None:
+        """Write how many seconds were spent so far."""
+        write_json(self.folder.work / _SECONDS, self.clock.seconds())
 
     def _read(self, path: Path, rows: Callable[[Mapping[str, Any]], Tensor] | None) -> Saved | None:
         """Return the state that a file holds if it is what was saved, with its rows."""
