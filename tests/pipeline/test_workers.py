@@ -236,6 +236,7 @@ def test_a_unit_is_claimed_once_and_is_free_again_when_it_is_given_back(tmp_path
     two.give_back()
     assert one.take("a") is Claim.MADE
     assert one.take("b") is Claim.MINE
+    one.give_back()
     with pytest.raises(ArtifactError, match="cannot write"):
         Claims(tmp_path / "gone" / "claims").take("a")
 
