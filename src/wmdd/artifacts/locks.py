@@ -51,6 +51,11 @@ class Claims:
         self._folder = folder
         self._held: dict[str, BinaryIO] = {}
 
+    @property
+    def held(self) -> frozenset[str]:
+        """The units that this worker holds."""
+        return frozenset(self._held)
+
     def take(self, name: str) -> Claim:
         """Claim a unit.
 

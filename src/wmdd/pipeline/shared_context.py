@@ -34,10 +34,13 @@ class SharedContext(StoredContext):
     leads: bool
 
     def log(self, **row: Any) -> None:
-        """Append the row to the result's log, or to this helper's, which joins it in the end."""
+        """Append the row to the result's log, or to this helper's, which joins it in the end.
+
+        Of a helper only the rows of its units count: what else it computes, the leader computes too.
+        """
         if self.leads:
             super().log(**row)
-        else:
+        elif self.claims.held:
             append_text(self._own_log(), log_line(self.stage, row))
 
     def share(self, names: Sequence[str], *, many: int = 1) -> Iterator[Sequence[int]]:
