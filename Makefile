@@ -15,7 +15,7 @@ WORKERS ?= 2
 DIST := --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow lint types docs bench bench-ot coverage clean
+.PHONY: help setup demo test test-slow lint types docs figures bench bench-ot coverage clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -55,7 +55,10 @@ types: $(INSTALLED) ## pyright
 docs: $(INSTALLED_DOCS) ## build the pages into docs/_build/html; every warning is an error
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 
-bench: $(INSTALLED) ## time recovery and statistics against the bare network
+figures: $(INSTALLED) ## draw the tables of the pages from the files under benchmarks/results
+	$(BIN)/python -m benchmarks.figures
+
+bench: $(INSTALLED) ## time the stages with networks against the bare network
 	$(BIN)/python benchmarks/ratios.py
 
 bench-ot: $(INSTALLED) ## time barycenters against POT, and a synthetic ImageNet-1K of them (some minutes)

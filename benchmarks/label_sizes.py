@@ -22,7 +22,7 @@ import torch
 from wmdd.context import Context, stream
 from wmdd.data.real_sets import random_positions, real_set
 from wmdd.data.sources.opening import open_data
-from wmdd.evaluation.protocols import find_protocol
+from wmdd.evaluation.protocol_names import find_protocol
 from wmdd.pipeline.plan import labellings
 from wmdd.product.writing import write_product
 from wmdd.settings import DataSettings, EvaluateSettings, RelabelSettings, SqueezeSettings

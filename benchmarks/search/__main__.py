@@ -1,7 +1,7 @@
 """Run a search, or draw its table; see the README beside.
 
-python -m benchmarks.search run DATA --recipe testbed --development 0.1 [--until MINUTES] [--rungs 1]
-python -m benchmarks.search table [--into docs/lab-book.md]
+python -m benchmarks.search run DATA --development 0.1 [--until MINUTES] [--rungs 1]
+python -m benchmarks.search table
 """
 
 import argparse
@@ -16,8 +16,8 @@ import torch
 from benchmarks.search.climbing import Pace, Search, climb
 from benchmarks.search.halving import RUNGS
 from benchmarks.search.state import RESULTS, read_states
-from benchmarks.search.table import draw, write_into
-from benchmarks.search.variants import FOLDER
+from benchmarks.search.table import draw
+from benchmarks.search.variants import BASE, FOLDER
 
 from wmdd.errors import WmddError
 
@@ -39,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     actions = parser.add_subparsers(dest="action", required=True)
     run = actions.add_parser("run", help="run the search, or go on with it")
     run.add_argument("data", help="source of the real images")
-    run.add_argument("--recipe", default="testbed", help="name or file of the base recipe")
+    run.add_argument("--recipe", default=str(BASE), help="name or file of the base recipe")
     run.add_argument("--development", type=float, help="share of the training images to judge on; none = the recipe's")
     run.add_argument("--variants", type=Path, default=FOLDER, help="YAML file of variants, or a folder of such files")
     run.add_argument("--rungs", type=int, choices=[rung.number for rung in RUNGS], default=RUNGS[-1].number)
@@ -47,7 +47,6 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--out", type=Path, default=Path("runs/search"), help="folder of the benches")
     run.add_argument("--store", type=Path, default=Path("runs/.store"), help="folder of stage results")
     table = actions.add_parser("table", help="draw the table from the files of the rungs")
-    table.add_argument("--into", type=Path, metavar="PAGE", help="put it between the marks of a page")
     for action in (run, table):
         action.add_argument("--results", type=Path, default=RESULTS, help="folder of the rungs' files")
     return parser
@@ -71,15 +70,11 @@ def _run(given: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print("search: stopped; the same command goes on", file=sys.stderr)
         return 0 if pace.over else 130
-    return _table(argparse.Namespace(results=given.results, into=None))
+    return _table(given)
 
 
 def _table(given: argparse.Namespace) -> int:
-    drawn = draw(read_states(given.results))
-    if given.into is None:
-        print(drawn)
-    else:
-        write_into(given.into, drawn)
+    print(draw(read_states(given.results)))
     return 0
 
 

@@ -39,7 +39,7 @@ class Rung:
 
 
 RUNGS = (
-    Rung(number=1, share=1, sets=1, students=1, epochs=100),
+    Rung(number=1, share=1, sets=1, students=1, epochs=300),
     Rung(number=2, share=1 / 2, sets=2, students=3, epochs=None),
     Rung(number=3, share=1 / 4, sets=3, students=3, epochs=None),
 )

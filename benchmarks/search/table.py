@@ -3,13 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from statistics import fmean
 
 from benchmarks.search.state import KINDS, Panel, RungState, Score, panels, tables
 from benchmarks.search.variants import WMDD
 
-from wmdd.artifacts.files import write_bytes
 from wmdd.errors import ConfigError
 from wmdd.evaluation.differences import Difference, difference, signed
 from wmdd.evaluation.gap import gap_share
@@ -18,8 +16,6 @@ from wmdd.evaluation.real_names import CEILING_SET
 from wmdd.evaluation.rows import BASELINE, sets_of, summarise
 from wmdd.report.bench import summary
 
-BEGIN, END = "<!-- search: begin -->", "<!-- search: end -->"
-"""Marks in a page; the table stands between them."""
 ENOUGH_SETS = 3
 """Sets of images, on both sides, without which a difference does not count."""
 ERRORS = 2.0
@@ -164,20 +160,3 @@ def _correlation(pair: tuple[RungState, RungState]) -> str:
 def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = (head, ["---"] * len(head), *rows)
     return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |" for cells in lines)
-
-
-def write_into(page: Path, table: str) -> None:
-    """Put the table between the marks of a page, in place of what stands there.
-
-    Raises:
-        ConfigError: the page cannot be read, or has not both marks once.
-    """
-    try:
-        text = page.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"cannot read {page}; got {error.strerror}; give a page with {BEGIN} and {END}") from None
-    before, begun, rest = text.partition(BEGIN)
-    _, ended, after = rest.partition(END)
-    if not begun or not ended or BEGIN in after or END in after:
-        raise ConfigError(f"{page} needs {BEGIN} and {END} once each; got something else; put them in")
-    write_bytes(page, f"{before}{BEGIN}\n\n{table}\n{END}{after}".encode())

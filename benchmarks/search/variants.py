@@ -16,6 +16,8 @@ WMDD = "wmdd"
 BASELINES = (BASELINE, WMDD)
 """Rows of every rung."""
 FOLDER = Path(__file__).parent / "variants"
+BASE = Path(__file__).parent / "base.yaml"
+"""The recipe that variants change, if no other is given."""
 _RULES = ("relabel.", "evaluate.")
 
 

@@ -9,26 +9,19 @@ from pathlib import Path
 from typing import Any
 
 from wmdd.evaluation.comparison import Comparison
-from wmdd.evaluation.prediction import Prediction
+from wmdd.inspecting import predict, report, status
 from wmdd.making import make_bench, make_export, make_run, make_scores, make_worth
 from wmdd.pipeline.bench import BenchRun
 from wmdd.pipeline.bench_recipe import BenchRecipe
 from wmdd.pipeline.doctor import examine as doctor
 from wmdd.pipeline.run import Run
-from wmdd.pipeline.status import Status, run_status
+from wmdd.pipeline.screen import following
 from wmdd.pipeline.watchers import Watcher
 from wmdd.product.reading import folder_of
-from wmdd.report import predict_bench, write_page
 from wmdd.requests.bench import bench_request
 from wmdd.requests.distill import distill_request
 from wmdd.requests.evaluate import evaluate_request
-from wmdd.requests.inspect import (
-    export_request,
-    list_names,
-    predict_request,
-    report_request,
-    status_request,
-)
+from wmdd.requests.inspect import export_request, list_names
 from wmdd.requests.worth import worth_request
 from wmdd.settings import Recipe
 from wmdd.values import DistilledSet, Evaluation
@@ -61,6 +54,8 @@ def distill(
     out: str | Path | None = None,
     store: str | Path | None = None,
     until: str | None = None,
+    fresh: str | None = None,
+    quiet: bool = False,
     watcher: Watcher | None = None,
     command: str = "",
     **settings: Any,
@@ -74,6 +69,9 @@ def distill(
         out: folder of the run; None = `runs/DATA-METHOD-ipcN`.
         store: folder of stage results, shared between runs; None = `runs/.store`.
         until: stop after this stage.
+        fresh: make the results of this stage anew, although they are there; each takes the old one's place once it is
+            finished, and what rests on it follows if it came out otherwise.
+        quiet: show nothing; without it, and without a watcher, progress is shown, in a notebook too.
         watcher: follows the progress of the run.
         command: for the record.
         **settings: settings that replace the recipe's: `ipc=1`, `recover={"lr": 0.1}`, `**{"recover.lr": 0.1}`.
@@ -84,10 +82,11 @@ def distill(
     Raises:
         WmddError: the input cannot be used; one line says why.
     """
-    given = _given(settings, method=method, recipe=recipe, out=out, store=store, until=until)
+    given = _given(settings, method=method, recipe=recipe, out=out, store=store, until=until, fresh=fresh)
     request = distill_request(data, given, recipe if isinstance(recipe, Recipe) else None)
     request.require_inputs()
-    return make_run(request, watcher=watcher, command=command)
+    with following(watcher, quiet=quiet) as follower:
+        return make_run(request, watcher=follower, command=command)
 
 
 def evaluate(
@@ -101,6 +100,8 @@ def evaluate(
     epochs: int | None = None,
     device: str | None = None,
     precision: str | None = None,
+    fresh: str | None = None,
+    quiet: bool = False,
     watcher: Watcher | None = None,
     **settings: Any,
 ) -> Evaluation:
@@ -119,6 +120,9 @@ def evaluate(
         epochs: epochs instead of the protocol's own.
         device: where networks compute.
         precision: type in which they do.
+        fresh: make the results of this stage anew, although they are there; each takes the old one's place once it is
+            finished, and what rests on it follows if it came out otherwise.
+        quiet: show nothing; without it, and without a watcher, progress is shown, in a notebook too.
         watcher: follows the progress.
         **settings: more settings of the evaluation that replace the run's: `relabel={"teachers": ()}`,
             `**{"data.workers": 2}`. Here None is a value: `evaluate={"epochs": None}` = the protocol's own epochs,
@@ -128,10 +132,11 @@ def evaluate(
         WmddError: the input cannot be used; one line says why.
     """
     own = {"students": students, "protocols": protocols, "seeds": seeds, "labels": labels}
-    given = _given(settings, data=data, **own, epochs=epochs, device=device, precision=precision)
+    given = _given(settings, data=data, **own, epochs=epochs, device=device, precision=precision, fresh=fresh)
     request = evaluate_request(folder_of(distilled), given)
     request.require_inputs()
-    return make_scores(request, watcher=watcher)
+    with following(watcher, quiet=quiet) as follower:
+        return make_scores(request, watcher=follower)
 
 
 def worth(
@@ -147,6 +152,8 @@ def worth(
     epochs: int | None = None,
     device: str | None = None,
     precision: str | None = None,
+    fresh: str | None = None,
+    quiet: bool = False,
     watcher: Watcher | None = None,
     **settings: Any,
 ) -> tuple[Comparison, ...]:
@@ -168,6 +175,9 @@ def worth(
         epochs: epochs instead of the protocol's own.
         device: where networks compute.
         precision: type in which they do.
+        fresh: make the results of this stage anew, although they are there; each takes the old one's place once it is
+            finished, and what rests on it follows if it came out otherwise.
+        quiet: show nothing; without it, and without a watcher, progress is shown, in a notebook too.
         watcher: follows the progress.
         **settings: more settings of the evaluation that replace the run's, as for `evaluate`.
 
@@ -179,10 +189,13 @@ def worth(
         WmddError: the input cannot be used; one line says why.
     """
     own = {"multiples": multiples, "draws": draws, "students": students, "protocols": protocols, "seeds": seeds}
-    given = _given(settings, data=data, **own, labels=labels, epochs=epochs, device=device, precision=precision)
+    given = _given(
+        settings, data=data, **own, labels=labels, epochs=epochs, device=device, precision=precision, fresh=fresh
+    )
     request = worth_request(folder_of(distilled), given)
     request.require_inputs()
-    return make_worth(request, watcher=watcher)
+    with following(watcher, quiet=quiet) as follower:
+        return make_worth(request, watcher=follower)
 
 
 def bench(
@@ -200,6 +213,8 @@ def bench(
     recipe: str | Path | BenchRecipe | None = None,
     out: str | Path | None = None,
     store: str | Path | None = None,
+    fresh: str | None = None,
+    quiet: bool = False,
     watcher: Watcher | None = None,
     command: str = "",
     **settings: Any,
@@ -221,6 +236,9 @@ def bench(
         recipe: name of a bench recipe or of a recipe, file with one, or a bench recipe; None = that of the data.
         out: folder of the bench; None = `runs/bench-DATA`, or `runs/bench-DATA-RECIPE`.
         store: folder of stage results, shared between runs; None = `runs/.store`.
+        fresh: make the results of this stage anew, although they are there; each takes the old one's place once it is
+            finished, and what rests on it follows if it came out otherwise.
+        quiet: show nothing; without it, and without a watcher, progress is shown, in a notebook too.
         watcher: follows the progress.
         command: for the record.
         **settings: settings of every cell that replace the recipe's: `recover={"lr": 0.1}`.
@@ -233,43 +251,11 @@ def bench(
     """
     table = {"methods": methods, "ipcs": ipcs, "students": students, "protocols": protocols, "seeds": seeds}
     asked = {"distill_seeds": distill_seeds, "losses": losses, "worth": worth}
-    given = _given(settings, **table, **asked, recipe=recipe, out=out, store=store)
+    given = _given(settings, **table, **asked, recipe=recipe, out=out, store=store, fresh=fresh)
     request = bench_request(data, given, recipe if isinstance(recipe, BenchRecipe) else None)
     request.require_inputs()
-    return make_bench(request, watcher=watcher, command=command)
-
-
-def predict(bench: str | Path, /) -> tuple[Prediction, ...]:
-    """Tell which losses of the sets of a bench predict how well their students do; the same as `wmdd predict`.
-
-    Args:
-        bench: folder of a bench that was made with `losses`.
-
-    Returns:
-        For each student, protocol, kind of labels and number of images per class, Spearman's ρ of every loss.
-
-    Raises:
-        WmddError: there is no such bench, or too few of its sets have losses; one line says why.
-    """
-    request = predict_request(bench)
-    request.require_inputs()
-    return predict_bench(request.run)
-
-
-def report(run: str | Path) -> Path:
-    """Write the page of a run, or tables and page of a bench, again, and return its path; the same as `wmdd report`.
-
-    Raises:
-        WmddError: it is not the folder of one; one line says why.
-    """
-    request = report_request(run)
-    request.require_inputs()
-    return write_page(request.run)
-
-
-def status(run: str | Path) -> Status:
-    """Return how far a run or a bench has come, or raise `WmddError`; the same as `wmdd status`."""
-    return run_status(status_request(run).run)
+    with following(watcher, quiet=quiet) as follower:
+        return make_bench(request, watcher=follower, command=command)
 
 
 def export(

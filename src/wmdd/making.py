@@ -28,7 +28,15 @@ from wmdd.values import Evaluation
 def make_run(request: DistillRequest, *, watcher: Watcher | None = None, command: str = "") -> Run:
     """Carry out a run and write its report."""
     places = {"out": request.out, "store": request.store}
-    run = run_distill(request.data, request.recipe, **places, until=request.until, watcher=watcher, command=command)
+    run = run_distill(
+        request.data,
+        request.recipe,
+        **places,
+        until=request.until,
+        fresh=request.fresh,
+        watcher=watcher,
+        command=command,
+    )
     if run.metrics:
         write_report(run.out)
     return run
@@ -36,7 +44,7 @@ def make_run(request: DistillRequest, *, watcher: Watcher | None = None, command
 
 def make_scores(request: EvaluateRequest, *, watcher: Watcher | None = None) -> Evaluation:
     """Carry out an evaluation and write the run's report again."""
-    scores = evaluate_run(request.run, request.data, request.changes, watcher=watcher)
+    scores = evaluate_run(request.run, request.data, request.changes, fresh=request.fresh, watcher=watcher)
     if this_worker().first:
         write_report(request.run)
     return scores
@@ -46,7 +54,13 @@ def make_worth(request: WorthRequest, *, watcher: Watcher | None = None) -> tupl
     """Train students on random images and write the run's report again."""
     asked = request.students
     found = measure_worth(
-        asked.run, asked.data, asked.changes, multiples=request.multiples, draws=request.draws, watcher=watcher
+        asked.run,
+        asked.data,
+        asked.changes,
+        multiples=request.multiples,
+        draws=request.draws,
+        fresh=asked.fresh,
+        watcher=watcher,
     )
     if this_worker().first:
         write_report(asked.run)
@@ -56,7 +70,7 @@ def make_worth(request: WorthRequest, *, watcher: Watcher | None = None) -> tupl
 def make_bench(request: BenchRequest, *, watcher: Watcher | None = None, command: str = "") -> BenchRun:
     """Carry out a bench and write its tables and its page."""
     places = {"out": request.out, "store": request.store}
-    run = run_bench(request.data, request.recipe, **places, watcher=watcher, command=command)
+    run = run_bench(request.data, request.recipe, **places, fresh=request.fresh, watcher=watcher, command=command)
     if this_worker().first:
         write_bench(run.out)
     return run

@@ -94,7 +94,7 @@ def score(seed: int) -> Score:
 
 
 def diagnosis(*bounded: str) -> Diagnosis:
-    names = ("costs", "floors", "random_costs", "random_stds", "distances", *bounded)
+    names = ("costs", "kmeans_costs", "random_costs", "random_stds", "distances", "uniforms", *bounded)
     return Diagnosis(set="wmdd", **{name: torch.rand(3, dtype=torch.float64) for name in names})
 
 
@@ -110,7 +110,7 @@ def records() -> dict[str, Any]:
             atoms=torch.randn(3, 2, 4),
             weights=torch.rand(3, 2, dtype=torch.float64),
             costs=torch.rand(3, dtype=torch.float64),
-            floors=torch.rand(3, dtype=torch.float64),
+            best_known=torch.rand(3, dtype=torch.float64),
             traces=((3.0, 2.0), (1.0,), ()),
             converged=(True, False, True),
         ),

@@ -11,7 +11,7 @@ from benchmarks.search.__main__ import main
 from benchmarks.search.climbing import Pace, Search, climb
 from benchmarks.search.halving import Rung
 from benchmarks.search.state import Panel, RungState, panels, read_states, state_file, tables
-from benchmarks.search.table import BEGIN, END, draw
+from benchmarks.search.table import draw
 
 from wmdd.errors import ArtifactError, ConfigError
 
@@ -137,26 +137,6 @@ def test_the_table(finished: tuple[Path, list[RungState]]) -> None:
     assert "development images of digits, recipe `base.yaml`" in drawn
     assert "Spearman's ρ of rungs 1 and 2" in drawn
     assert str(place) not in drawn
-
-
-def test_the_table_in_a_page(finished: tuple[Path, list[RungState]], tmp_path: Path) -> None:
-    page, words = tmp_path / "page.md", ["table", "--results", str(finished[0] / "results"), "--into"]
-    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n", encoding="utf-8")
-    for _ in range(2):
-        assert main([*words, str(page)]) == 0
-        text = page.read_text(encoding="utf-8")
-        assert (text[:7], text[-7:], "old" in text, text.count("| longer |")) == ("before\n", "\nafter\n", False, 1)
-
-
-@pytest.mark.parametrize("text", ["", f"{BEGIN}", f"{END}{BEGIN}", f"{BEGIN}{END}{BEGIN}{END}"])
-def test_a_page_without_marks(
-    finished: tuple[Path, list[RungState]], tmp_path: Path, text: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    page = tmp_path / "page.md"
-    page.write_text(text, encoding="utf-8")
-    assert main(["table", "--results", str(finished[0] / "results"), "--into", str(page)]) == 2
-    assert "once each" in capsys.readouterr().err
-    assert page.read_text(encoding="utf-8") == text
 
 
 def test_no_table_without_results(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,9 +15,10 @@ from wmdd.cli.bench import read_bench
 from wmdd.cli.commands import COMMANDS
 from wmdd.cli.distill import read_distill
 from wmdd.cli.main import USAGE, main, parse
-from wmdd.cli.render import Screen
+from wmdd.cli.render import ListeningScreen
 from wmdd.evaluation.protocols import PROTOCOLS
 from wmdd.methods.catalogue import builtin_methods, complete, known_settings
+from wmdd.pipeline import screen as screen_module
 from wmdd.pipeline.bench_recipe import cells
 from wmdd.recipes import BENCHES, RECIPES
 from wmdd.requests.bench import BenchFlags
@@ -27,7 +28,7 @@ from wmdd.requests.worth import WorthFlags
 from wmdd.settings.recipe import setting_names
 
 SETTINGS = """
-method ipc ipc_at_most seed device precision save_every
+method ipc ipc_at_most seed device precision threads save_every
 data.image_size data.channels data.holdout data.holdout_seed data.development data.max_broken data.memory_gb
 data.workers data.image_column data.label_column
 squeeze.epochs squeeze.batch squeeze.optimiser squeeze.lr squeeze.momentum squeeze.weight_decay squeeze.warmup
@@ -35,28 +36,42 @@ squeeze.schedule squeeze.zeta squeeze.label_smoothing squeeze.ema squeeze.arch s
 squeeze.pretrained squeeze.mean squeeze.std squeeze.classes squeeze.accept_weak squeeze.crop_min squeeze.flip
 squeeze.seed
 statistics.batch
-barycenter.objective barycenter.weights barycenter.iterations barycenter.step
+barycenter.objective barycenter.weights barycenter.iterations barycenter.step barycenter.starts
 recover.iterations recover.lr recover.bn_weight recover.form recover.feature_loss recover.ce_weight recover.bn
-recover.bn_first recover.start recover.crop_min recover.flip recover.roll recover.curriculum
+recover.bn_first recover.terms recover.start recover.crop_min recover.flip recover.roll recover.curriculum
 recover.curriculum_milestone recover.curriculum_end recover.batch
+recover.residuals recover.residual_share recover.residual_from recover.residual_complexity
 recover.statistics recover.shrinkage recover.set_share recover.set_of recover.border recover.tv recover.ema plus.keep
-kmeans.starts forgetting.keep rded.sample rded.crops rded.factor rded.crop_min
+plus.candidates plus.choose_by
+kmeans.starts forgetting.keep cad.epochs cad.window cad.windows cad.keep
+bps.patterns bps.centres bps.margin bps.starts rded.sample rded.crops rded.factor rded.crop_min
 dc.arch dc.momentum dc.batch_real dc.start dc.strategy dc.iterations dc.lr dc.outer dc.inner dc.lr_net dc.batch_net
 dc.distance
 dsa.arch dsa.momentum dsa.batch_real dsa.start dsa.strategy dsa.iterations dsa.lr dsa.outer dsa.inner dsa.lr_net
 dsa.batch_net dsa.distance
 dm.arch dm.momentum dm.batch_real dm.start dm.strategy dm.iterations dm.lr
+datadam.arch datadam.momentum datadam.batch_real datadam.start datadam.strategy datadam.iterations datadam.lr
+datadam.power datadam.weight
 dd.arch dd.epochs dd.rate dd.iterations dd.lr dd.decay_every dd.batch dd.networks dd.gradient
-experts.arch experts.count experts.epochs experts.lr experts.batch experts.strategy
+experts.arch experts.count experts.epochs experts.lr experts.batch experts.strategy experts.zca
 mtt.iterations mtt.steps mtt.span mtt.start_max mtt.lr mtt.momentum mtt.rate mtt.rate_lr mtt.batch mtt.strategy
-mtt.gradient kip.iterations kip.lr kip.batch kip.learn_labels
-mmd.kernel gvbsm.teachers gvbsm.weight gvbsm.first gvbsm.ema gvbsm.drop gvbsm.density gvbsm.temperature
-scdd.epochs scdd.batch scdd.lr scdd.weight_decay scdd.temperature scdd.projection scdd.crop_min scdd.flip scdd.color
-scdd.probe_epochs scdd.probe_lr
+mtt.gradient kip.iterations kip.lr kip.batch kip.learn_labels kip.zca
+mmd.kernel gvbsm.teachers gvbsm.weight gvbsm.first gvbsm.ema gvbsm.drop gvbsm.density gvbsm.temperature gvbsm.shift
+gvbsm.iterations gvbsm.lr gvbsm.start gvbsm.crop_min gvbsm.flip gvbsm.roll gvbsm.curriculum gvbsm.curriculum_milestone
+gvbsm.curriculum_end gvbsm.batch
+sre2l.iterations sre2l.lr sre2l.start sre2l.crop_min sre2l.flip sre2l.roll sre2l.curriculum sre2l.curriculum_milestone
+sre2l.curriculum_end sre2l.batch sre2l.form sre2l.bn sre2l.bn_weight sre2l.bn_first
+cda.iterations cda.lr cda.start cda.crop_min cda.flip cda.roll cda.curriculum cda.curriculum_milestone
+cda.curriculum_end cda.batch cda.form cda.bn cda.bn_weight cda.bn_first
+scdd.iterations scdd.lr scdd.start scdd.crop_min scdd.flip scdd.roll scdd.curriculum scdd.curriculum_milestone
+scdd.curriculum_end scdd.batch scdd.form scdd.bn scdd.bn_weight scdd.bn_first
+selfsupervised.epochs selfsupervised.batch selfsupervised.lr selfsupervised.weight_decay selfsupervised.temperature
+selfsupervised.projection selfsupervised.crop_min selfsupervised.flip selfsupervised.color selfsupervised.probe_epochs
+selfsupervised.probe_lr
 relabel.teachers relabel.store relabel.top_k relabel.passes relabel.temperature relabel.crop_min relabel.flip
 relabel.cutmix
-evaluate.students evaluate.protocols evaluate.seeds evaluate.labels evaluate.references evaluate.epochs evaluate.tests
-evaluate.full_data
+evaluate.students evaluate.protocols evaluate.seeds evaluate.labels evaluate.references evaluate.epochs evaluate.batch
+evaluate.tests evaluate.full_data
 """
 
 
@@ -85,7 +100,7 @@ def test_the_pinned_surface() -> None:
             "--version",
         )
     }
-    assert set(DistillFlags.model_fields) == {"method", "recipe", "out", "store", "until"}
+    assert set(DistillFlags.model_fields) == {"method", "recipe", "out", "store", "until", "fresh"}
     assert set(BenchFlags.model_fields) == {
         *(
             "recipe",
@@ -99,19 +114,21 @@ def test_the_pinned_surface() -> None:
             "distill_seeds",
             "losses",
             "worth",
+            "fresh",
         )
     }
     assert set(EvaluateFlags.model_fields) == {
-        *("data", "students", "protocols", "seeds", "labels", "epochs", "device", "precision")
+        *("data", "students", "protocols", "seeds", "labels", "epochs", "device", "precision", "fresh")
     }
     assert set(WorthFlags.model_fields) == {*EvaluateFlags.model_fields, "multiples", "draws"}
     assert set(known_settings()) == set(SETTINGS.split())
     stages = {stage for card in builtin_methods().values() for stage in card.stages}
     assert stages == {
         *("statistics", "barycenter", "recover", "random", "herding", "k-center", "k-means", "k-medoids", "rded"),
-        *("dynamics", "forgetting"),
-        *("match_gradients", "match_means", "dd", "experts", "mtt", "kip", "ls"),
+        *("dynamics", "forgetting", "cad-prune", "bps"),
+        *("match_gradients", "match_means", "match_attention", "dd", "experts", "mtt", "kip", "ls"),
         *("invert", "layer_statistics", "gvbsm", "selfsupervised", "easy", "cells", "cell_statistics", "recover_plus"),
+        "choose",
     }
     assert set(wmdd.__all__) == {
         *("DistilledSet", "Evaluation", "Recipe", "Run", "WmddError"),
@@ -188,6 +205,7 @@ def test_a_terminal_without_the_letters_of_a_text_is_no_bug() -> None:
         ("protocols", PROTOCOLS),
         ("models", ("resnet18", "vit_tiny", "convnet3_bn", "timm:NAME")),
         ("data", ("digits", "cifar10", "imagenette", "hf:OWNER/NAME[/CONFIG]")),
+        ("losses", ("feature", "ce", "bn")),
     ],
 )
 def test_list(what: str, names: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
@@ -371,7 +389,7 @@ def test_progress_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "100")
-    screen = Screen()
+    screen = ListeningScreen()
     with screen.listening():
         screen.begin("recover")
         screen.progress("recover", 1, 2)
@@ -380,11 +398,9 @@ def test_progress_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_line_now_and_then_elsewhere(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    from wmdd.cli import render  # noqa: PLC0415
-
     now = [0.0]
-    monkeypatch.setattr(render.time, "monotonic", lambda: now[0])
-    screen = Screen()
+    monkeypatch.setattr(screen_module.time, "monotonic", lambda: now[0])
+    screen = ListeningScreen()
     screen.begin("recover")
     for done in range(1, 100):
         now[0] += 1.0
@@ -398,7 +414,7 @@ def test_a_line_now_and_then_elsewhere(monkeypatch: pytest.MonkeyPatch, capsys: 
 
 
 def test_the_first_ctrl_c_is_a_wish_and_the_second_an_order(capsys: pytest.CaptureFixture[str]) -> None:
-    screen = Screen()
+    screen = ListeningScreen()
     before = signal.getsignal(signal.SIGINT)
     with screen.listening():
         assert not screen.stop_asked()

@@ -32,6 +32,8 @@ FAULTS = {
     "k-means": STATISTICS,
     "k-medoids": STATISTICS,
     "forgetting": "stages.squeeze:crop_and_flip",
+    "cad-prune": "stages.squeeze:crop_and_flip",
+    "bps": "methods.kits.answers:network_inputs",
     "rded": "methods.rded.distill:to_float",
     "dd": "methods.dd.distill:label_loss",
     "mtt": "methods.mtt.distill:apply_dsa",
@@ -40,6 +42,8 @@ FAULTS = {
     "dc": "methods.kits.gradients:gradient_distance",
     "dsa": PAIRS,
     "dm": PAIRS,
+    "datadam": "methods.datadam.distill:attention_map",
+    "inversion": f"{TERMS}:squared_distance",
     "sre2l": f"{TERMS}:cross_entropy",
     "cda": f"{TERMS}:batchnorm_distance",
     "mmd": "stages.recovery.mmd:rbf_discrepancy",
@@ -56,9 +60,13 @@ FURTHER: dict[str, tuple[str, dict[str, Any]]] = {
     "dsa, cos": ("dsa", {"dsa": {**TINY["dsa"]["dsa"], "distance": "cos", "strategy": "color_cutout_scale_rotate"}}),
     "dd, graph": ("dd", {"dd": {**TINY["dd"]["dd"], "gradient": "graph"}}),
     "mtt, sweep": ("mtt", {**TINY["mtt"], "mtt": {**TINY["mtt"]["mtt"], "gradient": "sweep"}}),
+    "wmdd+, chosen by moments": ("wmdd+", {**TINY["wmdd+"], "plus": {"candidates": 2}}),
     "mmd, linear": ("mmd", {**TINY["mmd"], "mmd": {"kernel": "linear"}}),
-    "cda, linear": ("cda", {"recover": {**TINY["cda"]["recover"], "curriculum": "linear", "form": "reference"}}),
-    "gvbsm, alone": ("gvbsm", {**TINY["gvbsm"], "gvbsm": {"teachers": (), "ema": 0.0, "density": 0.0}}),
+    "cda, linear": ("cda", {"cda": {**TINY["cda"]["cda"], "curriculum": "linear", "bn": "global"}}),
+    "gvbsm, alone": (
+        "gvbsm",
+        {"gvbsm": {**TINY["gvbsm"]["gvbsm"], "teachers": (), "ema": 0.0, "density": 0.0, "shift": 0.0}},
+    ),
 }
 """Further cases: method and settings that take other ways through the code."""
 CASES = {**{name: (name, TINY[name]) for name in builtin_methods()}, **FURTHER}

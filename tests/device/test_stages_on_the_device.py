@@ -129,14 +129,9 @@ CASES: dict[str, Case] = {
         f"{TERMS}:cross_entropy",
         {"_report": REPORTS},
     ),
-    "recover, linear kernel": Case(
-        lambda ctx: recovered(ctx, feature_loss="mmd_linear", ce_weight=0.1),
-        "stages.recovery.mmd:linear_discrepancy",
-        {"_report": REPORTS},
-    ),
-    "recover, Gaussian kernels": Case(
-        lambda ctx: recovered(ctx, feature_loss="mmd_rbf", bn_first=10.0),
-        "stages.recovery.mmd:rbf_discrepancy",
+    "recover, running": Case(
+        lambda ctx: recovered(ctx, form="reference", feature_loss="cross_entropy", bn="running", bn_first=10.0),
+        f"{TERMS}:layer_norms",
         {"_report": REPORTS},
     ),
     "recover, no moments": Case(

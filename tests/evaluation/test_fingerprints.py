@@ -38,11 +38,13 @@ def make_student(distilled: DistilledSet, teacher: Teacher) -> Callable[..., Stu
     return make
 
 
-def test_a_protocol_as_it_stands_departs_in_nothing(make_student: Callable[..., Student]) -> None:
+def test_a_protocol_as_it_stands_departs_in_nothing(
+    make_student: Callable[..., Student], distilled: DistilledSet
+) -> None:
     for protocol in ("rded", "hard", "dc", "gvbsm"):
         student = make_student(protocol, epochs=None)
         whole = replace(student, training=student.training.with_(epochs=student.protocol.training.epochs))
-        assert departures(whole) == ""
+        assert departures(whole, distilled) == ""
 
 
 @pytest.mark.parametrize(
@@ -60,10 +62,25 @@ def test_a_protocol_as_it_stands_departs_in_nothing(make_student: Callable[..., 
     ],
 )
 def test_departures_in_words(
-    make_student: Callable[..., Student], relabelled: dict[str, Any], wanted: str, said: str
+    make_student: Callable[..., Student],
+    distilled: DistilledSet,
+    relabelled: dict[str, Any],
+    wanted: str,
+    said: str,
 ) -> None:
     student = make_student(wanted=wanted, **relabelled)
-    assert departures(student) == ", ".join(filter(None, ("2 epochs", said)))
+    assert departures(student, distilled) == ", ".join(filter(None, ("2 epochs", said)))
+
+
+@pytest.mark.parametrize(("protocol", "batch", "said"), [("hard", 5, "batch 5"), ("hard", 6, ""), ("hard", 128, "")])
+def test_another_batch_is_said_where_it_makes_other_steps(
+    distilled: DistilledSet, protocol: str, batch: int, said: str
+) -> None:
+    chosen = EvaluateSettings(students=(STUDENT,), protocols=(protocol,), seeds=1, batch=batch)
+    (student,) = planned_students(chosen, distilled, own_procedure="training", stored=())
+    (usual,) = planned_students(chosen.with_(batch=None), distilled, own_procedure="training", stored=())
+    assert departures(student, distilled) == said
+    assert (fingerprint(student, distilled, "") == fingerprint(usual, distilled, "")) is (said == "")
 
 
 def test_equal_rules_have_equal_fingerprints_whatever_the_seed_and_the_set(

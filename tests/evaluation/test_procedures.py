@@ -11,7 +11,8 @@ from memory_context import MemoryContext
 from wmdd.data.inputs import distilled_inputs
 from wmdd.data.loading import to_float
 from wmdd.errors import ConfigError
-from wmdd.evaluation.protocols import Procedure, find_protocol
+from wmdd.evaluation.protocol_names import find_protocol
+from wmdd.evaluation.protocols import Procedure
 from wmdd.evaluation.students import procedure_of
 from wmdd.models.building import build_model, resolve_spec
 from wmdd.settings import EvaluateSettings, RelabelSettings

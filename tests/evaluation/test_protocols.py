@@ -3,7 +3,8 @@
 import pytest
 
 from wmdd.errors import ConfigError
-from wmdd.evaluation.protocols import PROTOCOLS, find_protocol
+from wmdd.evaluation.protocol_names import find_protocol
+from wmdd.evaluation.protocols import PROTOCOLS
 
 
 @pytest.mark.parametrize(
@@ -56,7 +57,10 @@ def test_every_protocol_is_whole(name: str) -> None:
 def test_settings_carry_the_batch_and_the_epochs_asked_for() -> None:
     protocol = find_protocol("rded")
     assert (protocol.settings(10, 10).batch, protocol.settings(10, 10).epochs) == (50, 300)
-    assert protocol.settings(10, 10, epochs=7).epochs == 7
+    assert protocol.with_(epochs=7, batch=None).settings(10, 10).epochs == 7
+    other = protocol.with_(epochs=None, batch=20)
+    assert [other.batch(ipc, classes) for ipc, classes in ((1, 10), (10, 10), (50, 1000))] == [10, 20, 20]
+    assert protocol.with_(epochs=None, batch=None) == protocol
     assert protocol.settings(10, 10).zeta == 2.0
     assert protocol.training.batch != 50  # the table itself is left alone
 
@@ -64,18 +68,18 @@ def test_settings_carry_the_batch_and_the_epochs_asked_for() -> None:
 def test_published_numbers() -> None:
     epochs = {name: protocol.training.epochs for name, protocol in PROTOCOLS.items()}
     assert {name: count for name, count in epochs.items() if count != 300} == {
-        "rd3": 400, "dc": 1000, "own": 1000, "kernel": 1
+        "rd3": 400, "dc": 1000, "dc_noaug": 1000, "own": 1000, "kernel": 1
     }  # fmt: skip
     of_sgd = {name for name, protocol in PROTOCOLS.items() if protocol.training.optimiser == "sgd"}
-    assert of_sgd == {"dc", "dc_plain", "own", "kernel"}
+    assert of_sgd == {"dc", "dc_plain", "dc_noaug", "own", "kernel"}
     kinds = ("stored", "online", "hard")
     assert {kind: {each.name for each in PROTOCOLS.values() if each.labels == kind} for kind in kinds} == {
         "stored": {"wmdd", "sre2l", "cda", "gvbsm", "lpqld", "hald"},
-        "online": {"rded", "rded_mosaic", "edc", "fadrm", "rd3", "cim"},
-        "hard": {"hard", "dc", "dc_plain", "own", "kernel"},
+        "online": {"rded", "rded_mosaic", "rded_whole", "edc", "fadrm", "rd3", "cim"},
+        "hard": {"hard", "dc", "dc_plain", "dc_noaug", "own", "kernel"},
     }
     half = {name for name, protocol in PROTOCOLS.items() if protocol.training.zeta == 2}
-    assert half == {"rded", "rded_mosaic", "edc", "fadrm", "hald"}
+    assert half == {"rded", "rded_mosaic", "rded_whole", "edc", "fadrm", "hald"}
     squared = {name: protocol.class_weight for name, protocol in PROTOCOLS.items() if protocol.loss == "mse"}
     assert squared == {"gvbsm": 0.1, "edc": 0.025, "cim": 0.0}
     assert {name: protocol.tiles for name, protocol in PROTOCOLS.items() if protocol.tiles > 1} == {

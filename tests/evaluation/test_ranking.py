@@ -60,22 +60,26 @@ EVALUATIONS = [
     score("dm", "wmdd", 70.0, "soft", seed=1),
     score("dm", "dc", 50.0),
     score("dm", "dc_plain", 40.0),
+    score("dm", "dc_noaug", 30.0),
     score("random", "wmdd", 55.0, "soft"),
     score("random", "dc", 20.0),
     score("random", "dc_plain", 30.0),
+    score("random", "dc_noaug", 10.0),
 ]
 
 
 def test_rows_hold_what_a_run_can_tell() -> None:
     full_data = [{**score("full data", "squeeze", 90.0), "student": "net"}]
     rows = {row["protocol"]: row for row in ranking_rows(EVALUATIONS, full_data, random="random")}
-    assert list(rows) == ["wmdd", "dc", "dc_plain"]
+    assert list(rows) == ["wmdd", "dc", "dc_plain", "dc_noaug"]
     assert rows["wmdd"]["ior"] == pytest.approx(0.10)
     assert rows["wmdd"]["hlr"] == pytest.approx(0.40)  # of dc, the first protocol with hard labels
     assert rows["wmdd"]["lrs"] == pytest.approx(label_robust_score(0.10, 0.40))
     assert "ars" not in rows["wmdd"]
     assert rows["dc_plain"]["hlr"] == pytest.approx(0.50)
-    assert rows["dc"]["ars"] == pytest.approx(augmentation_robust_score(0.3, 0.1))
+    assert rows["dc"]["ars"] == pytest.approx(augmentation_robust_score(0.3, 0.2))
+    assert rows["dc"]["ars_published"] == pytest.approx(augmentation_robust_score(0.3, 0.1))
+    assert "ars" not in rows["dc_noaug"]
     assert rows["dc"]["labels"] == "hard"
 
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from wmdd.evaluation.falling import FallingTemperature
-from wmdd.evaluation.protocols import PROTOCOLS, EvaluationProtocol, find_protocol
+from wmdd.evaluation.protocol_names import find_protocol
+from wmdd.evaluation.protocols import PROTOCOLS, EvaluationProtocol
 from wmdd.evaluation.rules import Rules, student_rules, view_rules
 from wmdd.evaluation.students import Student
 from wmdd.settings import TrainSettings, ViewSettings

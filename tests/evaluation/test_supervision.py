@@ -14,7 +14,7 @@ from plain_views import full_views
 from wmdd.context import Context
 from wmdd.data.inputs import view_inputs
 from wmdd.data.loading import to_float
-from wmdd.evaluation.protocols import find_protocol
+from wmdd.evaluation.protocol_names import find_protocol
 from wmdd.evaluation.students import Student, planned_students
 from wmdd.evaluation.supervision import StudentBatches, Supervision, fixed, own_targets, student_loss
 from wmdd.models.batchnorm import batch_statistics
@@ -240,7 +240,10 @@ def test_scores_name_the_seed_of_the_run(
     assert (score.distill_seed, score.seed) == (7, 0)
 
 
-@pytest.mark.parametrize("protocol", ["cda", "gvbsm", "edc", "fadrm", "cim", "rded_mosaic", "dc", "dc_plain", "own"])
+@pytest.mark.parametrize(
+    "protocol",
+    ["cda", "gvbsm", "edc", "fadrm", "cim", "rded_mosaic", "rded_whole", "dc", "dc_plain", "dc_noaug", "own"],
+)
 def test_new_protocols_run_and_resume(
     protocol: str, distilled: DistilledSet, labels: SoftLabels, teacher: Teacher, val_set: ImageSet
 ) -> None:

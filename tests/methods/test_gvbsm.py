@@ -11,14 +11,14 @@ from torch import Tensor
 from memory_context import KilledError, MemoryContext
 from wmdd.context import Context
 from wmdd.data.loading import to_float
-from wmdd.methods.gvbsm import GvbsmRecoverSettings, GvbsmSettings
+from wmdd.methods.gvbsm import GvbsmSettings
 from wmdd.methods.gvbsm.distill import recover_gvbsm
 from wmdd.methods.gvbsm.layer_statistics import as_channels, layer_statistics, statistic_layers
 from wmdd.methods.gvbsm.terms import CommitteeForward, committee_loss, densification, layer_targets
 from wmdd.models.building import build_teacher
 from wmdd.models.committee import Committee
 from wmdd.models.taps import tap_inputs
-from wmdd.settings import RecoverSettings, StatisticsSettings
+from wmdd.settings import StatisticsSettings
 from wmdd.stages.recovery.groups import Group
 from wmdd.stages.recovery.terms import GroupLoss
 from wmdd.values import ImageSet, LayerStatistics, Teacher
@@ -33,9 +33,8 @@ def given(image_set: ImageSet, make_teacher: Callable[..., Teacher]) -> Given:
     return image_set, teachers, tuple(layer_statistics(image_set, each, StatisticsSettings()) for each in teachers)
 
 
-def settings(recover: dict[str, object] | None = None, **changes: object) -> GvbsmRecoverSettings:
-    plain = {"iterations": 6, "crop_min": 1.0, "flip": False, **(recover or {})}
-    return GvbsmRecoverSettings(gvbsm=GvbsmSettings(**changes), recover=RecoverSettings(**plain))
+def settings(**changes: object) -> GvbsmSettings:
+    return GvbsmSettings(**{"iterations": 6, "lr": 0.25, "crop_min": 1.0, "flip": False, "roll": 0, **changes})
 
 
 def layer_inputs(teacher: Teacher, images: Tensor) -> list[tuple[str, str, Tensor]]:
@@ -82,9 +81,9 @@ def test_targets_do_not_depend_on_the_batch_and_survive_a_kill(given: Given) -> 
     torch.testing.assert_close(other.variances, stats.variances, rtol=1e-5, atol=1e-7)
 
 
-def loss_of(given: Given, chosen: GvbsmRecoverSettings, group: Group) -> GroupLoss[CommitteeForward]:
+def loss_of(given: Given, chosen: GvbsmSettings, group: Group) -> GroupLoss[CommitteeForward]:
     _, teachers, stats = given
-    targets = [layer_targets(each, chosen.gvbsm.first, CPU) for each in stats]
+    targets = [layer_targets(each, chosen.first, CPU) for each in stats]
     return committee_loss(Committee(teachers, CPU).eval(), targets, group, chosen, Context())
 
 
@@ -146,6 +145,23 @@ def test_the_gradient_of_the_statistics_reaches_the_images_at_every_visit(given:
         assert float(images.grad.abs().max()) > 0
 
 
+def test_views_are_one_shift_over_a_margin_of_zeros_for_all_images(given: Given) -> None:
+    loss, images = loss_of(given, settings(shift=0.25), Group(labels=(0, 1), ipc=1)), torch.rand(2, 3, 8, 8) + 1
+    seen: set[tuple[int, int]] = set()
+    for step in range(60):
+        views = loss.forward(images, step).views
+        padded = F.pad(images, (2, 2, 2, 2))
+        fits = [
+            (top, left)
+            for top in range(5)
+            for left in range(5)
+            if torch.equal(views, padded[..., top : top + 8, left : left + 8])
+        ]
+        assert len(fits) == 1
+        seen.update(fits)
+    assert len(seen) > 15
+
+
 @pytest.mark.parametrize("ipc", [1, 3])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_valid_set_in_grey_and_colour(
@@ -154,7 +170,7 @@ def test_a_valid_set_in_grey_and_colour(
     images = make_image_set(channels=channels)
     teacher = make_teacher(images)
     stats = layer_statistics(images, teacher, StatisticsSettings())
-    found = recover_gvbsm(images, (teacher,), (stats,), settings({"batch": 4}), ipc=ipc)
+    found = recover_gvbsm(images, (teacher,), (stats,), settings(batch=4), ipc=ipc)
     assert found.images.shape == (3 * ipc, channels, 8, 8)
     assert found.labels.tolist() == [label for label in range(3) for _ in range(ipc)]
     assert found.method == "gvbsm"
@@ -170,7 +186,7 @@ def test_the_same_seed_gives_the_same_bytes(given: Given, global_stream_untouche
 
 @pytest.mark.parametrize("killed_after", [1, 4, 6, 9])
 def test_killed_and_resumed_equals_unbroken(killed_after: int, given: Given) -> None:
-    chosen = settings({"batch": 4, "crop_min": 0.5})  # two groups of six saves
+    chosen = settings(batch=4, crop_min=0.5)  # two groups of six saves
     unbroken = recover_gvbsm(*given, chosen, ipc=2)
     dying = MemoryContext(dies_after=killed_after)
     with pytest.raises(KilledError):
@@ -180,7 +196,7 @@ def test_killed_and_resumed_equals_unbroken(killed_after: int, given: Given) -> 
 
 def test_the_loss_falls(given: Given) -> None:
     ctx = MemoryContext()
-    recover_gvbsm(*given, settings({"iterations": 60, "lr": 0.1}), ipc=2, ctx=ctx)
+    recover_gvbsm(*given, settings(iterations=60, lr=0.1), ipc=2, ctx=ctx)
     losses = [row["loss"] for row in ctx.rows]
     assert sum(losses[-6:]) < 0.7 * sum(losses[:6])
     assert {"ce_loss", "bn_loss", "density_loss"} <= set(ctx.rows[0])

@@ -16,7 +16,8 @@ from wmdd.pipeline.run import run_stages
 from wmdd.pipeline.runner import GivenResult, Runner
 from wmdd.pipeline.set_evaluation import labelling_teachers
 from wmdd.pipeline.watchers import Watcher
-from wmdd.settings import RecoverSettings
+from wmdd.recipes import find_recipe
+from wmdd.settings import InversionSettings, KernelSettings
 from wmdd.values import ImageSet
 
 TINY: dict[str, Any] = {
@@ -24,9 +25,9 @@ TINY: dict[str, Any] = {
     "device": "cpu",
     "precision": "fp32",
     "squeeze": {"epochs": 1, "batch": 12, "arch": "convnet1_w8_bn"},
-    "recover": {"iterations": 4},
-    "gvbsm.teachers": ("convnet1_w4_bn", "convnet2_w4_bn"),
-    "scdd": {"epochs": 2, "batch": 12, "probe_epochs": 5, "projection": 8},
+    "gvbsm": {"iterations": 4, "teachers": ("convnet1_w4_bn", "convnet2_w4_bn")},
+    "selfsupervised": {"epochs": 2, "batch": 12, "probe_epochs": 5, "projection": 8},
+    "scdd": {"iterations": 4},
     "evaluate": {"students": ("convnet1_w8_bn",), "epochs": 2, "seeds": 1, "labels": "soft", "references": ("random",)},
 }
 
@@ -55,23 +56,52 @@ def asked(method: str, **settings: Any) -> Any:
     return stages.settings.get("invert") or stages.settings[method]
 
 
-@pytest.mark.parametrize("method", ["sre2l", "cda", "scdd"])
-def test_the_feature_loss_is_fixed_and_the_rest_is_recovers(method: str) -> None:
-    found = asked(method, recover={"lr": 0.07, "form": "reference", "bn_first": 10.0, "roll": 4})
-    assert (found.feature_loss, found.bn) == ("cross_entropy", "global")
-    assert (found.lr, found.form, found.bn_first, found.roll) == (0.07, "reference", 10.0, 4)
-    assert asked(method, recover={"bn": "per_class"}).bn == "per_class"
-    assert found.curriculum == ("cosine" if method == "cda" else "none")
+PUBLISHED = {
+    "form": "reference",
+    "bn": "running",
+    "bn_weight": 0.01,
+    "bn_first": 10.0,
+    "lr": 0.25,
+    "roll": 32,
+    "crop_min": 0.08,
+    "flip": True,
+    "batch": 100,
+    "start": "noise",
+}
+"""SRe2L's script for ImageNet-1K, which CDA's and SC-DD's share."""
 
 
-def test_cda_takes_the_curriculum_that_recover_names() -> None:
-    assert asked("cda", recover={"curriculum": "step"}).curriculum == "step"
+@pytest.mark.parametrize(("method", "steps", "curriculum"), [
+    ("sre2l", 4000, "none"), ("cda", 4000, "cosine"), ("scdd", 1000, "none"),
+])  # fmt: skip
+def test_the_family_of_sre2l_is_as_published_unless_told_otherwise(method: str, steps: int, curriculum: str) -> None:
+    found = asked(method)
+    assert {name: getattr(found, name) for name in PUBLISHED} == PUBLISHED
+    assert (found.feature_loss, found.iterations, found.curriculum) == ("cross_entropy", steps, curriculum)
+    assert asked(method, **{f"{method}.bn": "per_class", f"{method}.lr": 0.07}).lr == 0.07
+
+
+@pytest.mark.parametrize(("recipe", "changed"), [
+    ("imagenette", {}),
+    ("imagenet1k", {}),
+    ("tiny-imagenet", {"lr": 0.1, "bn_weight": 1.0, "roll": 4}),
+    ("testbed", {"iterations": 1000, "roll": 4, "crop_min": 1.0, "flip": False}),
+])  # fmt: skip
+def test_a_recipes_settings_of_wmdd_do_not_reach_the_published_methods(recipe: str, changed: dict[str, Any]) -> None:
+    found = complete({**find_recipe(recipe), "method": "sre2l"}).of(InversionSettings)
+    assert found.counted() == changed
+
+
+def test_inversion_has_sre2ls_terms_in_wmdds_form_under_wmdds_settings() -> None:
+    found = asked("inversion", recover={"lr": 0.07, "bn_weight": 1.0})
+    assert found == KernelSettings(lr=0.07, bn_weight=1.0, bn="global", feature_loss="cross_entropy")
+    assert asked("inversion", recover={"bn": "per_class", "curriculum": "step"}).curriculum == "step"
 
 
 @pytest.mark.parametrize("kernel", ["linear", "rbf"])
 def test_mmd_changes_the_feature_loss_alone(kernel: str) -> None:
     changes = {"recover.bn_weight": 3.0, "mmd.kernel": kernel}
-    wanted = RecoverSettings(bn_weight=3.0, feature_loss="mmd_rbf" if kernel == "rbf" else "mmd_linear")
+    wanted = KernelSettings(bn_weight=3.0, feature_loss="mmd_rbf" if kernel == "rbf" else "mmd_linear")
     assert asked("mmd", **changes) == wanted
 
 

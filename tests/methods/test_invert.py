@@ -15,11 +15,11 @@ from wmdd.errors import ConfigError, DataError
 from wmdd.methods.kits.inversion import inversion_groups, invert
 from wmdd.models.building import build_teacher
 from wmdd.models.taps import features_and_logits
-from wmdd.settings import RecoverSettings, StatisticsSettings
+from wmdd.settings import KernelSettings, StatisticsSettings
 from wmdd.stages.recovery.forward import TeacherForward, teacher_forward
 from wmdd.stages.recovery.groups import Group, Targets, merged_moments, moment_targets
-from wmdd.stages.recovery.mmd import linear_discrepancy, rbf_discrepancy, real_features
-from wmdd.stages.recovery.terms import LISTS, GroupLoss, Term, mmd_terms, recovery_loss
+from wmdd.stages.recovery.mmd import feature_unit, linear_discrepancy, rbf_discrepancy
+from wmdd.stages.recovery.terms import LISTS, GroupLoss, recovery_loss
 from wmdd.stages.recovery.views import draw_step_views, smallest_crop, step_views
 from wmdd.stages.statistics import statistics
 from wmdd.training.images import Losses
@@ -34,17 +34,17 @@ def given(image_set: ImageSet, teacher: Teacher, class_statistics: ClassStatisti
     return image_set, teacher, class_statistics
 
 
-def settings(**changes: object) -> RecoverSettings:
+def settings(**changes: object) -> KernelSettings:
     chosen = {"iterations": 4, "feature_loss": "cross_entropy", "bn": "global", "crop_min": 1.0, "flip": False}
-    return RecoverSettings(**{**chosen, **changes})
+    return KernelSettings(**{**chosen, **changes})
 
 
-def targets_of(given: Given, chosen: RecoverSettings, ipc: int = 2) -> Targets:
+def targets_of(given: Given, chosen: KernelSettings, ipc: int = 2) -> Targets:
     uniform = torch.full((3, ipc), 1 / ipc, dtype=torch.float64)
     return moment_targets(given[2], Group(labels=(0, 1, 2), ipc=ipc), uniform, chosen, device=CPU)
 
 
-def loss_of_views(given: Given, views: Tensor, chosen: RecoverSettings) -> Losses:
+def loss_of_views(given: Given, views: Tensor, chosen: KernelSettings) -> Losses:
     """Return the loss of all classes' views, which are not drawn but given."""
     model, targets = build_teacher(given[1]), targets_of(given, chosen, len(views) // 3)
     loss = GroupLoss(
@@ -147,48 +147,65 @@ def test_groups_under_global_statistics_hold_as_many_classes_as_fit() -> None:
     assert groups(3, 2, 2, bn="per_class") == [((0,), 0, 2), ((1,), 0, 2), ((2,), 0, 2)]
 
 
-def kernel_loss(given: Given, chosen: RecoverSettings, start: Tensor) -> GroupLoss[TeacherForward]:
+def kernel_loss(given: Given, chosen: KernelSettings) -> GroupLoss[TeacherForward]:
     _, teacher, stats = given
-    return recovery_loss(build_teacher(teacher), targets_of(given, chosen), stats, chosen, start=start, ctx=Context())
+    return recovery_loss(build_teacher(teacher), targets_of(given, chosen), stats, chosen, ctx=Context())
 
 
+@pytest.mark.parametrize("form", ["squared", "reference"])
 @pytest.mark.parametrize("kernel", ["mmd_linear", "mmd_rbf"])
-def test_mmd_terms_are_those_of_each_class_in_units_of_the_start(kernel: str, given: Given) -> None:
+def test_mmd_is_that_of_each_class_in_squared_features(kernel: str, form: str, given: Given) -> None:
     _, teacher, stats = given
-    start, images = torch.randn(6, 3, 8, 8), torch.randn(6, 3, 8, 8)
-    chosen = settings(feature_loss=kernel, bn="per_class", bn_weight=0.5)
-    loss = kernel_loss(given, chosen, start)
-    at_start = loss(start, 0).columns
-    assert float(at_start["feature_loss"]) == pytest.approx(3, rel=1e-5)  # one for each class
-    assert float(at_start["bn_loss"]) == pytest.approx(3, rel=1e-5)
-    found = loss(images, 2)
-    model, expected = build_teacher(teacher), 0.0
+    images, model = torch.randn(6, 3, 8, 8), build_teacher(teacher)
+    chosen = settings(feature_loss=kernel, form=form, bn="per_class", bn_weight=0.5)
+    found = kernel_loss(given, chosen)(images, 2)
+    features = features_and_logits(model, images)[0]
+    values: list[float] = []
     for label in range(3):
-        real, own = stats.of_class(label), slice(2 * label, 2 * label + 2)
-
-        def value(batch: Tensor, own: slice = own, real: Tensor = real) -> float:
-            features = features_and_logits(model, batch[own])[0]
-            if kernel == "mmd_linear":
-                return float(linear_discrepancy(features, real))
-            return float(rbf_discrepancy(features, real, ot.median_distance(real.double().numpy())))
-
-        expected += value(images) / value(start)
+        real, own = stats.of_class(label), features[2 * label : 2 * label + 2]
+        median = ot.median_distance(real.double().numpy())
+        unit = 1.0 if kernel == "mmd_linear" else feature_unit(median)
+        plain = linear_discrepancy(own, real) if kernel == "mmd_linear" else rbf_discrepancy(own, real, median)
+        values.append(unit * float(plain))
+    expected = sum(values) if form == "squared" else sum(value**0.5 for value in values) / 3
     feature, bn = float(found.columns["feature_loss"]), float(found.columns["bn_loss"])
     assert feature == pytest.approx(expected, rel=1e-4)
     assert float(found.total) == pytest.approx(feature + 0.5 * bn, rel=1e-5)
 
 
-def test_a_further_term_is_kept_beside_mmd(given: Given) -> None:
-    images, chosen = torch.randn(6, 3, 8, 8), settings(feature_loss="mmd_linear", bn="per_class")
-    targets = targets_of(given, chosen)
-    forward = teacher_forward(build_teacher(given[1]), images, targets, chosen, step=0, ctx=Context())
-    real = real_features(given[2], targets.labels, "mmd_linear", Context())
-    further: Term[TeacherForward] = Term(name="brightness", weight=0.1, value=lambda forward: forward.views.mean())
-    terms = mmd_terms([*LISTS["squared"](targets, chosen), further], real, targets, forward)
-    found = GroupLoss(forward=lambda *_: forward, terms=terms)(images, 0)
-    assert set(found.columns) == {"feature_loss", "bn_loss", "brightness"}
-    expected = 3 + chosen.bn_weight * 3 + 0.1 * float(images.mean())
-    assert float(found.total) == pytest.approx(expected, rel=1e-5)
+def test_near_a_point_every_feature_term_is_the_squared_distance() -> None:
+    """One unit for all: so lambda weighs the same beside atoms and beside either kernel."""
+    real = torch.randn(1, 6, dtype=torch.float64)
+    step = 1e-3 * torch.randn(1, 6, dtype=torch.float64)
+    distance = float(step.square().sum())
+    for median in (0.5, 40.0):
+        value = feature_unit(median) * rbf_discrepancy(real + step, real, median)
+        assert float(value) == pytest.approx(distance, rel=1e-4)
+    assert float(linear_discrepancy(real + step, real)) == pytest.approx(distance, rel=1e-9)
+
+
+def test_running_statistics_are_the_teachers_own(given: Given) -> None:
+    _, teacher, stats = given
+    model, images = build_teacher(teacher), torch.randn(6, 3, 8, 8)
+    layers = [layer for layer in model.modules() if isinstance(layer, nn.BatchNorm2d)]
+    for number, layer in enumerate(layers):
+        assert layer.running_mean is not None
+        assert layer.running_var is not None
+        layer.running_mean.fill_(0.1 * number)
+        layer.running_var.fill_(1.0 + number)
+    chosen = settings(bn="running", form="reference", bn_first=10.0)
+    found = recovery_loss(model, targets_of(given, chosen), stats, chosen, ctx=Context())(images, 0)
+    seen: list[Tensor] = []
+    handles = [layer.register_forward_pre_hook(lambda _, given: seen.append(given[0])) for layer in layers]
+    model(images)
+    for handle in handles:
+        handle.remove()
+    norms = 0.0
+    for number, values in enumerate(seen):
+        mean, variance = values.mean((0, 2, 3)), values.var((0, 2, 3), correction=0)
+        norm = float((mean - 0.1 * number).norm() + (variance - 1.0 - number).norm())
+        norms += (10 if number == 0 else 1) * norm
+    assert float(found.columns["bn_loss"]) == pytest.approx(norms, rel=1e-4)
 
 
 def test_mmd_falls_and_its_classes_do_not_disturb_each_other(given: Given) -> None:
@@ -204,8 +221,8 @@ def test_mmd_falls_and_its_classes_do_not_disturb_each_other(given: Given) -> No
 def test_a_cross_entropy_term_is_added_to_mmd_as_it_is(given: Given) -> None:
     images = torch.randn(6, 3, 8, 8)
     chosen = settings(feature_loss="mmd_linear", bn="per_class", bn_weight=0.5)
-    plain = kernel_loss(given, chosen, images)(images, 2)
-    found = kernel_loss(given, chosen.with_(ce_weight=0.3), images)(images, 2)
+    plain = kernel_loss(given, chosen)(images, 2)
+    found = kernel_loss(given, chosen.with_(ce_weight=0.3))(images, 2)
     entropy = 3 * nn.functional.cross_entropy(build_teacher(given[1])(images), torch.tensor([0, 0, 1, 1, 2, 2]))
     assert float(found.columns["ce_loss"]) == pytest.approx(float(entropy), rel=1e-4)
     assert float(found.total - plain.total) == pytest.approx(0.3 * float(entropy), rel=1e-4)
@@ -221,12 +238,11 @@ def test_a_step_compares_with_some_of_many_real_features(given: Given, monkeypat
 
     monkeypatch.setattr("wmdd.stages.recovery.mmd.linear_discrepancy", spy)
     images = torch.randn(6, 3, 8, 8)
-    loss = kernel_loss(given, settings(feature_loss="mmd_linear"), images)
+    loss = kernel_loss(given, settings(feature_loss="mmd_linear"))
     loss(images, 0)
     loss(images, 1)
-    assert [len(rows) for rows in seen] == [5] * 9
-    torch.testing.assert_close(seen[0], seen[3])  # the unit is that of the first step
-    assert not torch.equal(seen[3], seen[6])
+    assert [len(rows) for rows in seen] == [5] * 6
+    assert not torch.equal(seen[0], seen[3])
 
 
 @pytest.mark.parametrize("feature_loss", ["cross_entropy", "mmd_linear", "mmd_rbf", "none"])
@@ -242,7 +258,7 @@ def test_every_loss_gives_a_valid_set(
     images = make_image_set(channels=channels)
     teacher = make_teacher(images)
     stats = statistics(images, teacher, StatisticsSettings())
-    for bn in ("per_class", "global", "none"):
+    for bn in ("per_class", "global", "running", "none"):
         found = invert(images, teacher, stats, settings(feature_loss=feature_loss, bn=bn, batch=4), ipc=ipc, method="x")
         assert found.images.shape == (3 * ipc, channels, 8, 8)
         assert found.labels.tolist() == [label for label in range(3) for _ in range(ipc)]
@@ -271,8 +287,8 @@ def test_images_of_a_class_start_and_look_different_in_different_groups(given: G
 
 def test_what_needs_atoms_or_does_not_fit_is_refused(given: Given, make_teacher: Callable[..., Teacher]) -> None:
     images, teacher, stats = given
-    with pytest.raises(ConfigError, match="no atoms"):
-        invert(*given, settings(feature_loss="wasserstein"), ipc=1, method="x")
+    with pytest.raises(ConfigError, match="feature_loss: unknown choice; got 'wasserstein'"):
+        settings(feature_loss="wasserstein")
     with pytest.raises(ConfigError, match="needs a teacher with BatchNorm"):
         invert(images, make_teacher(images, "convnet1_w4"), stats, settings(), ipc=1, method="x")
     with pytest.raises(DataError, match="disagree about the classes"):

@@ -11,6 +11,7 @@ from torch import Tensor
 from memory_context import KilledError, MemoryContext
 from wmdd.context import Context
 from wmdd.data.loading import to_float
+from wmdd.data.whitening import whitened
 from wmdd.errors import ConfigError
 from wmdd.methods.kip import KipSettings
 from wmdd.methods.kip.distill import kip
@@ -48,6 +49,22 @@ def test_optimised_images_predict_better(image_set: ImageSet, teacher: Teacher, 
         assert found.exact.dtype == torch.float32
         targets = centred_classes(found.labels, 3) if found.targets is None else found.targets
         losses.append(error(found.exact, targets, image_set, teacher))
+    assert losses[1] < 0.8 * losses[0]
+
+
+def test_a_whitened_set_is_optimised_as_networks_see_it(image_set: ImageSet, teacher: Teacher) -> None:
+    found = kip(image_set, teacher, settings(iterations=40, zca="standardised"), ipc=2)
+    assert found.exact is not None
+    assert found.whitening is not None
+    plain = kip(image_set, teacher, settings(iterations=1, lr=1e-9), ipc=2)
+    start = kip(image_set, teacher, settings(iterations=1, lr=1e-9, zca="standardised"), ipc=2)
+    assert (start.images.int() - plain.images.int()).abs().max() <= 1  # carried back, it begins as real images
+    targets, losses = centred_classes(found.labels, 3), []
+    queries = to_float(image_set.images.fetch(range(len(image_set))), teacher.mean, teacher.std)
+    for each in (start, found):
+        assert each.exact is not None
+        seen = [whitened(images, found.whitening) for images in (each.exact, queries)]
+        losses.append(float(regression_loss(seen[0], targets, seen[1], centred_classes(image_set.labels, 3))))
     assert losses[1] < 0.8 * losses[0]
 
 

@@ -13,6 +13,7 @@ from memory_context import KilledError, MemoryContext
 from wmdd.artifacts.formats import read_record, write_record
 from wmdd.context import Context, stream
 from wmdd.data.loading import to_float
+from wmdd.data.whitening import whitened
 from wmdd.errors import ConfigError, NumericsError
 from wmdd.methods.mtt import ExpertsSettings, MttSettings
 from wmdd.methods.mtt.distill import SMALLEST_RATE, mtt
@@ -57,13 +58,27 @@ def test_experts_learn_and_differ(image_set: ImageSet, teacher: Teacher, traject
     assert losses[-1] < 0.7 * losses[0]
 
 
-def test_an_epoch_is_plain_sgd(image_set: ImageSet, teacher: Teacher) -> None:
+def test_whitened_experts_give_a_whitened_set(image_set: ImageSet, teacher: Teacher, tmp_path: Path) -> None:
+    made = experts(image_set, teacher, expert_settings(zca="pixels", strategy="none"))
+    assert made.whitening is not None
+    write_record(made, tmp_path)
+    stored = read_record(Trajectories, tmp_path)
+    assert stored.whitening is not None
+    assert torch.equal(stored.whitening, made.whitening)
+    still = mtt(image_set, teacher, stored, settings(iterations=1, lr=1e-12), ipc=2)
+    plain = start_images(image_set, teacher, range(3), 2, start="real", ctx=Context())
+    assert still.exact is not None
+    assert still.whitening is not None
+    torch.testing.assert_close(still.exact, plain, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("zca", ["none", "pixels"])
+def test_an_epoch_is_plain_sgd(zca: str, image_set: ImageSet, teacher: Teacher) -> None:
     """One epoch in one batch of all images, without augmentation: one step of gradient descent."""
-    whole = expert_settings(count=1, epochs=1, batch=36, strategy="none")
-    found = experts(image_set, teacher, whole).parameters[0]
-    model = build_model(experts(image_set, teacher, whole).spec)
+    made = experts(image_set, teacher, expert_settings(count=1, epochs=1, batch=36, strategy="none", zca=zca))
+    found, model = made.parameters[0], build_model(made.spec)
     model.load_state_dict(unflatten(found[0], model))
-    inputs = to_float(image_set.images.fetch(range(36)), teacher.mean, teacher.std)
+    inputs = whitened(to_float(image_set.images.fetch(range(36)), teacher.mean, teacher.std), made.whitening)
     nn.functional.cross_entropy(model(inputs), image_set.labels).backward()
     torch.optim.SGD(model.parameters(), 0.1).step()
     torch.testing.assert_close(found[1], flatten(dict(model.named_parameters())).detach(), rtol=1e-4, atol=1e-6)

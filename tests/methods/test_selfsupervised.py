@@ -9,7 +9,7 @@ import torch
 from memory_context import KilledError, MemoryContext
 from wmdd.context import Context
 from wmdd.data.loading import to_float
-from wmdd.methods.scdd import ScddSettings, SelfSupervisedSettings
+from wmdd.methods.scdd import PretrainingSettings, SelfSupervisedSettings
 from wmdd.methods.scdd.selfsupervised import selfsupervised
 from wmdd.models.building import build_teacher
 from wmdd.values import ImageSet, Teacher
@@ -17,7 +17,7 @@ from wmdd.values import ImageSet, Teacher
 
 def settings(**changes: object) -> SelfSupervisedSettings:
     chosen = {"epochs": 3, "batch": 12, "probe_epochs": 20, "projection": 8, "crop_min": 0.5, **changes}
-    return SelfSupervisedSettings(arch="convnet1_w8_bn", stem="small", seed=0, training=ScddSettings(**chosen))
+    return SelfSupervisedSettings(arch="convnet1_w8_bn", stem="small", seed=0, training=PretrainingSettings(**chosen))
 
 
 def backbone(teacher: Teacher) -> dict[str, torch.Tensor]:

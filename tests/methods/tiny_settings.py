@@ -5,11 +5,14 @@ from typing import Any
 WITHOUT_SETTINGS: dict[str, Any] = {}
 
 TINY: dict[str, dict[str, Any]] = {
-    "wmdd": {"recover": {"iterations": 4, "batch": 4}, "barycenter.iterations": 2},
+    "wmdd": {
+        "recover": {"iterations": 4, "batch": 4, "residuals": 1, "residual_from": "retrieved"},
+        "barycenter.iterations": 2,
+    },
     "wmdd+": {
         "recover": {"iterations": 4, "batch": 4, "set_share": 0.5, "border": "uniform", "tv": 1.0, "ema": 0.5},
         "barycenter.iterations": 2,
-        "plus.keep": 0.7,
+        "plus": {"keep": 0.7, "candidates": 2, "choose_by": "mmd"},
     },
     "random": WITHOUT_SETTINGS,
     "herding": WITHOUT_SETTINGS,
@@ -17,6 +20,8 @@ TINY: dict[str, dict[str, Any]] = {
     "k-means": {"kmeans.starts": 2},
     "k-medoids": {"barycenter.iterations": 2},
     "forgetting": {"forgetting.keep": "hard"},
+    "cad-prune": {"cad": {"epochs": 4, "window": 2, "windows": 2}},
+    "bps": {"bps": {"patterns": 2, "starts": 2}},
     "rded": {"rded": {"sample": 6, "crops": 2, "factor": 2, "crop_min": 0.5}},
     "dd": {"dd": {"arch": "convnet1_w4_nn", "iterations": 3, "networks": 2, "batch": 12, "epochs": 2}},
     "mtt": {
@@ -28,10 +33,15 @@ TINY: dict[str, dict[str, Any]] = {
     "dc": {"dc": {"arch": "convnet1_w4", "iterations": 2, "batch_real": 6, "inner": 2}},
     "dsa": {"dsa": {"arch": "convnet1_w4", "iterations": 2, "outer": 2, "batch_real": 6, "inner": 2}},
     "dm": {"dm": {"arch": "convnet1_w4", "iterations": 4, "batch_real": 6}},
-    "sre2l": {"recover": {"iterations": 4, "batch": 4, "roll": 2}},
-    "cda": {"recover": {"iterations": 4, "batch": 4, "curriculum_end": 0.5}},
+    "datadam": {"datadam": {"arch": "convnet2_w4_bn", "iterations": 4, "batch_real": 6, "power": 2.0}},
+    "inversion": {"recover": {"iterations": 4, "batch": 4}},
+    "sre2l": {"sre2l": {"iterations": 4, "batch": 4, "roll": 2, "residuals": 3}},
+    "cda": {"cda": {"iterations": 4, "batch": 4, "roll": 2, "curriculum_end": 0.5}},
     "mmd": {"recover": {"iterations": 4, "batch": 4}},
-    "scdd": {"recover": {"iterations": 4, "batch": 4}, "scdd": {"epochs": 2, "batch": 12, "probe_epochs": 2}},
-    "gvbsm": {"recover": {"iterations": 4, "batch": 4}, "gvbsm.teachers": ("convnet1_w4_bn",)},
+    "scdd": {
+        "scdd": {"iterations": 4, "batch": 4, "roll": 2},
+        "selfsupervised": {"epochs": 2, "batch": 12, "probe_epochs": 2},
+    },
+    "gvbsm": {"gvbsm": {"iterations": 4, "batch": 4, "roll": 2, "shift": 0.125, "teachers": ("convnet1_w4_bn",)}},
 }
 """Method → changes to the default recipe, as `Recipe.with_settings` takes them."""

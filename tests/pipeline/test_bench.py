@@ -128,6 +128,7 @@ def test_costs_leave_the_shared_teacher_out(finished: Finished) -> None:
     cell = of_row(finished.results, "wmdd")[0]
     assert set(cell["seconds"]) == {"statistics", "barycenter", "recover", "relabel", "evaluate"}
     assert set(cell["memory"]) == set(cell["seconds"])
+    assert set(cell["commits"]) >= set(cell["seconds"])
     assert all(peak > 1_000_000 for peak in cell["memory"].values())
     assert set(of_row(finished.results, "random")[0]["seconds"]) == {"random", "relabel", "evaluate"}
 

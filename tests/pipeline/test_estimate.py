@@ -25,11 +25,13 @@ TREE = nested(
         "recover.iterations": 100,
         "dc": {"arch": "convnet3", "iterations": 7, "outer": 5, "inner": 4, "batch_real": 50},
         "dm": {"arch": "convnet3", "iterations": 7, "batch_real": 50},
+        "datadam": {"arch": "convnet3", "iterations": 7, "batch_real": 50},
+        "cad.epochs": 12,
         "dd": {"arch": "convnet3_nn", "iterations": 7, "epochs": 2, "networks": 2, "batch": 64},
         "experts": {"arch": "convnet3", "count": 2, "epochs": 5},
         "mtt": {"iterations": 7, "steps": 3, "batch": 15},
-        "gvbsm.teachers": ("convnet3_bn", "resnet18"),
-        "scdd.epochs": 4,
+        "gvbsm": {"iterations": 100, "teachers": ("convnet3_bn", "resnet18")},
+        "selfsupervised.epochs": 4,
         "rded": {"sample": 300, "crops": 5},
     }
 )
@@ -43,9 +45,12 @@ BY_HAND = {
     "random": (),
     "herding": (Work(arch="resnet18", forward=1000),),
     "forgetting": (Work(arch="resnet18", both=3 * 1000),),
+    "cad-prune": (Work(arch="resnet18", both=12 * 1000),),
+    "bps": (Work(arch="resnet18", forward=2 * 1000),),
     "wmdd": (Work(arch="resnet18", forward=1000, both=1.5 * 100 * 20),),
     "dc": (Work(arch="convnet3", both=7 * 5 * (10 * 50 + 3 * 20 + 4 * 20)),),
     "dm": (Work(arch="convnet3", forward=7 * 10 * 50, both=7 * 20),),
+    "datadam": (Work(arch="convnet3", forward=7 * 10 * 50, both=7 * 20),),
     "dd": (Work(arch="convnet3_nn", both=7 * 2 * (3 * 2 * 2 * 10 + 64)),),
     "mtt": (Work(arch="convnet3", both=2 * 5 * 1000 + 3 * 7 * 3 * 15),),
     "rded": (Work(arch="resnet18", forward=1000 * 5),),
@@ -91,7 +96,7 @@ def test_seconds_are_work_times_speed_and_networks_are_timed_once(monkeypatch: p
         return Speed(forward=0.001, both=0.003, step=0.01)
 
     monkeypatch.setattr(module, "step_seconds", step_seconds)
-    monkeypatch.setattr(module, "compiled_before", lambda: True)
+    monkeypatch.setattr("wmdd.pipeline.compiling.compiled_before", lambda: True)
     train = drawn_set()
     small = {"squeeze": {"arch": "convnet1_bn", "epochs": 2}, "ipc": 2, "recover.iterations": 10}
     evaluation = {
@@ -130,9 +135,14 @@ def test_seconds_are_work_times_speed_and_networks_are_timed_once(monkeypatch: p
     dm = complete({**small, "evaluate": {**evaluation, "references": ("k-medoids",)}, "method": "dm"})
     seen = estimate(plan_run(dm, train, train), torch.device("cpu"), "fp32").seconds
     assert seen["references"] == pytest.approx(36 * 0.001)
-    monkeypatch.setattr(module, "compiled_before", lambda: False)
-    fresh = estimate(plan_run(recipe, train, train), torch.device("cpu"), "fp32")
-    assert fresh.seconds == {**cost.seconds, "compiling": module.COMPILING}
+    monkeypatch.setattr("wmdd.pipeline.compiling.compiled_before", lambda: False)
+    for count, hidden in (
+        (1, 0.0),
+        (2, cost.seconds["teacher"]),
+    ):
+        monkeypatch.setattr(module, "processors", lambda count=count: count)
+        fresh = estimate(plan_run(recipe, train, train), torch.device("cpu"), "fp32")
+        assert fresh.seconds == pytest.approx({**cost.seconds, "compiling": module.COMPILING - hidden})
     kip = plan_run(complete({**small, "evaluate": evaluation, "method": "kip"}), train, train)
     unknown = estimate(kip, torch.device("cpu"), "fp32")
     assert "kip" not in unknown.seconds

@@ -57,7 +57,7 @@ def test_no_room_for_a_record_leaves_an_unfinished_result_that_goes_on(result: R
         atoms=torch.zeros(9, 9, 9),
         weights=torch.zeros(9, 9),
         costs=torch.zeros(9),
-        floors=torch.zeros(9),
+        best_known=torch.zeros(9),
         traces=(),
         converged=(),
     )

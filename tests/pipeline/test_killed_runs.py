@@ -33,7 +33,7 @@ WORDS = [word for name, value in SETTINGS.items() for word in (f"--{name}", str(
 STRUCK = """
 import os, sys
 from wmdd.cli.main import main
-from wmdd.cli.render import Screen
+from wmdd.pipeline.screen import Screen
 
 number, stage, *words = sys.argv[1:]
 shown, struck = Screen.progress, []

@@ -21,7 +21,7 @@ def results(**settings: Any) -> Any:
         atoms=torch.zeros(2, 1, 3),
         weights=torch.ones(2, 1, dtype=torch.float64),
         costs=torch.tensor([1.0, 3.0], dtype=torch.float64),
-        floors=torch.tensor([1.0, 2.0], dtype=torch.float64),
+        best_known=torch.tensor([1.0, 2.0], dtype=torch.float64),
         traces=((2.0, 1.0), (3.0,)),
         converged=(True, False),
     )
@@ -35,7 +35,9 @@ def test_a_barycenter_in_numbers() -> None:
         "objective": "wasserstein",
         "weights": "exact",
         "cost_mean": 2.0,
-        "floor_mean": 1.5,
+        "best_known_mean": 1.5,
+        "starts": BarycenterSettings().starts,
+        "uniform_share": None,
         "traces": [[2.0, 1.0], [3.0]],
         "converged": False,
     }

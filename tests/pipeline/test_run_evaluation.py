@@ -27,8 +27,8 @@ TINY: dict[str, Any] = {
     "evaluate": {"students": (ARCH,), "epochs": 2, "seeds": 1, "labels": "soft", "references": ("random",)},
 }
 METHODS: dict[str, dict[str, Any]] = {
-    "gvbsm": {"gvbsm.teachers": ("convnet1_w4_bn",), "recover.iterations": 2},
-    "scdd": {"scdd": {"epochs": 1, "probe_epochs": 1, "projection": 8}, "recover.iterations": 2},
+    "gvbsm": {"gvbsm.teachers": ("convnet1_w4_bn",), "gvbsm.iterations": 2},
+    "scdd": {"selfsupervised": {"epochs": 1, "probe_epochs": 1, "projection": 8}, "scdd.iterations": 2},
     "mine": {"relabel.teachers": ("convnet1_w2",)},
     "random": {},
 }

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from wmdd.errors import WmddError
-from wmdd.evaluation.protocols import find_protocol
+from wmdd.evaluation.protocol_names import find_protocol
 from wmdd.methods.algorithm import load_algorithm
 from wmdd.methods.catalogue import complete, find_method
 from wmdd.pipeline.plan import Labelling, labelled, plan_run
@@ -32,6 +32,8 @@ def test_labels_are_stored_for_those_who_need_them(
     assert plan_run(recipe, image_set, val_set).labelling[0].epochs == expected
     shorter = plan_run(recipe.with_settings({"evaluate.epochs": 7}), image_set, val_set)
     assert shorter.labelling[0].epochs == (7 if expected else 0)
+    smaller = plan_run(recipe.with_settings({"evaluate.batch": 4}), image_set, val_set)
+    assert [each.batch for each in smaller.labelling] == [4]
 
 
 @pytest.mark.parametrize(("asked", "made"), [(13, 12), (12, 12), (2, 2)])

@@ -47,7 +47,7 @@ UNTIL = ("--until", "evaluate")
 STRUCK = """
 import os, pathlib, signal, sys, time
 from wmdd.cli.main import main
-from wmdd.cli.render import Screen
+from wmdd.pipeline.screen import Screen
 
 stage, rank, mark = os.environ["STRUCK"], os.environ["RANK"], pathlib.Path(os.environ["MARK"])
 first_try = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") == "0"

@@ -204,6 +204,11 @@ def test_another_number_of_rows(file: str, rows: int, tmp_path: Path) -> None:
         ("targets", lambda values: values / 0, "in row 0 of column targets"),
         ("rates", lambda values: values[:0], "rates of torch.float32 (0,)"),
         ("rates", lambda values: values * float("inf"), "inf in row 0 of column rates"),
+        (
+            "whitening",
+            lambda _: torch.zeros(192, 192),
+            "whitening of torch.float32 (192, 192), not torch.float32 (193, ",
+        ),
         ("more", lambda _: torch.zeros(1), "values called 'more'"),
     ],
 )

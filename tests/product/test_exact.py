@@ -15,7 +15,7 @@ from wmdd.product.reading import load
 from wmdd.product.writing import export_set, write_product
 from wmdd.values import DistilledSet, LazyEpochs, SoftLabels
 
-FIELDS = ("exact", "targets", "rates")
+FIELDS = ("exact", "targets", "rates", "whitening")
 
 
 def make_set(**fields: Tensor) -> DistilledSet:
@@ -32,7 +32,8 @@ def make_set(**fields: Tensor) -> DistilledSet:
 
 
 def full() -> DistilledSet:
-    return make_set(exact=torch.randn(4, 1, 8, 8), targets=torch.randn(4, 2), rates=torch.tensor([0.5, 0.25]))
+    exact, targets, whitening = torch.randn(4, 1, 8, 8), torch.randn(4, 2), torch.randn(65, 64)
+    return make_set(exact=exact, targets=targets, rates=torch.tensor([0.5, 0.25]), whitening=whitening)
 
 
 def without_views() -> SoftLabels:

@@ -2,16 +2,18 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import wmdd
 from wmdd.errors import ConfigError
-from wmdd.evaluation.protocols import find_protocol
+from wmdd.evaluation.protocol_names import find_protocol
 from wmdd.methods.catalogue import builtin_methods, complete, read_recipe
 from wmdd.models.names import check_name
 from wmdd.pipeline.bench_recipe import cells
 from wmdd.recipes import BENCHES, RECIPES, choose_recipe, find_recipe
+from wmdd.settings import InversionSettings
 from wmdd.settings.recipe import dotted, setting_names, write_recipe
 
 CARD = ("Source", "Command", "Cost", "Expected", "Last measured")
@@ -80,15 +82,71 @@ def test_a_bench_recipe_has_a_lab_card(name: str) -> None:
 
 def test_the_ablation_crosses_losses_with_statistics() -> None:
     own = [cell for cell in cells(BENCHES["paper_ablation"]()) if cell.row != "random"]
-    found = {cell.row: (cell.recipe.recover.feature_loss, cell.recipe.recover.bn) for cell in own}
-    assert set(found.values()) == {(a, b) for a in ("wasserstein", "cross_entropy") for b in ("per_class", "global")}
-    weights = [cell.recipe.recover.bn_weight for cell in cells(BENCHES["paper_lambda"]()) if cell.row != "random"]
-    assert weights == [weight for weight in (0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000) for _ in range(3)]
+    found = {(cell.recipe.method, cell.recipe.of(InversionSettings).bn) for cell in own}
+    assert found == {(method, bn) for method in ("wmdd", "inversion") for bn in ("per_class", "global")}
+
+
+def settings_of(name: str) -> dict[str, dict[str, Any]]:
+    """Row → all settings of its first set."""
+    return {cell.row: dotted(cell.recipe.model_dump()) for cell in reversed(cells(BENCHES[name]()))}
+
+
+def test_the_sweep_has_the_papers_form_and_that_of_its_code_each_whole() -> None:
+    rows, axis = settings_of("paper_lambda"), (0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000)
+    names = ("recover.form", "barycenter.weights", "barycenter.iterations", "recover.roll", "recover.ce_weight")
+    forms = {"lambda": ("squared", "learned", 10, 0, 0.0), "reference": ("reference", "uniform", 100, 32, 0.0)}
+    assert set(rows) == {"random", *(f"{form}-{value}" for form in forms for value in axis)}
+    for form, wanted in forms.items():
+        for value in axis:
+            row = rows[f"{form}-{value}"]
+            assert tuple(row[name] for name in names) == wanted
+            # The sum over 10 images of the paper's feature term is a mean here.
+            assert row["recover.bn_weight"] == pytest.approx(value / 10 if form == "lambda" else value)
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if name == "paper_ablation_smoke" else pytest.mark.slow) for name in SMOKE]
+    ("name", "varied"),
+    [
+        ("paper_metric", {"method", "barycenter.objective"}),
+        ("paper_weights", {"barycenter.weights"}),
+        ("paper_iterations", {"barycenter.iterations"}),
+    ],
 )
+def test_the_rows_of_a_study_differ_in_nothing_else(name: str, varied: set[str]) -> None:
+    rows = [flat for row, flat in settings_of(name).items() if row != "random"]
+    shared = set.intersection(*map(set, rows))
+    assert {key for key in shared if len({repr(flat[key]) for flat in rows}) > 1} <= varied
+
+
+def test_metrics_alone_have_no_batchnorm_term() -> None:
+    assert {flat["recover.bn"] for row, flat in settings_of("paper_metric_alone").items() if row != "random"} == {
+        "none"
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "missing"), [("paper_main", set()), ("paper_main_tiny", set()), ("paper_main_imagenet1k", {"mtt"})]
+)
+def test_the_main_tables_have_the_papers_rows_and_columns(name: str, missing: set[str]) -> None:
+    bench = BENCHES[name]()
+    assert {"random", "dm", "mtt", "sre2l", "cda", "gvbsm", "scdd", "wmdd"} - missing <= set(bench.rows)
+    assert bench.ipcs == (1, 10, 50, 100)
+    assert (bench.shared.evaluate.protocols, bench.shared.evaluate.seeds) == (("wmdd",), 3)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in BENCHES if name.replace("testbed", "paper") in BENCHES if "testbed" in name]
+)
+def test_the_testbeds_tables_have_the_rows_of_the_papers(name: str) -> None:
+    full, small, base = BENCHES[name.replace("testbed", "paper")](), BENCHES[name](), BENCHES["testbed_ipc"]().shared
+    assert (small.rows, small.ipcs) == (full.rows, (10,))
+    assert small.shared.evaluate.references == full.shared.evaluate.references
+    assert (small.shared.data, small.shared.squeeze) == (base.data, base.squeeze)
+    for row, settings in full.variants.items():
+        assert small.variants[row] == {**settings, **({"recover.roll": 4} if "recover.roll" in settings else {})}
+
+
+@pytest.mark.parametrize("name", SMOKE)
 def test_the_smoke_variants_run_on_digits(name: str, tmp_path: Path) -> None:
     run = wmdd.bench("digits", recipe=name, out=tmp_path / "out", store=tmp_path / "store")
     assert [(cell["row"], cell["error"]) for cell in run.results["cells"] if cell["state"] != "finished"] == []

@@ -24,7 +24,7 @@ def score(of: str, seed: int, top1: float, **changes: Any) -> dict[str, Any]:
 
 def make_diagnosis(cost: float, classes: int = 10, *, bounds: bool = True) -> dict[str, Any]:
     """Return one set's diagnosis, whose class k has k more than what it gives as the mean."""
-    mean = {"cost": cost, "floor": 16.0, "random_cost": 32.0, "random_std": 2.0, "distance": 4.25}
+    mean = {"cost": cost, "kmeans_cost": 16.0, "random_cost": 32.0, "random_std": 2.0, "distance": 4.25, "uniform": 0.5}
     if bounds:
         mean |= {"head_gap": 1.5, "head_bound": 17.5, "loss_gap": 0.0125, "loss_bound": 1234.5}
     return {"mean": mean, "classes": {name: [value + k for k in range(classes)] for name, value in mean.items()}}
@@ -36,7 +36,8 @@ def make_metrics(**changes: Any) -> dict[str, Any]:
         "schema": 1,
         "data": {"name": "digits", "classes": CLASSES, "train": 1437, "val": 360, "image_size": 8, "channels": 1},
         "teacher": {"arch": "resnet18", "top1": 97.5},
-        "barycenter": {"cost_mean": 3.125, "floor_mean": 3.0, "traces": [[5.0, 4.0, 3.25], [4.0, 3.0]],
+        "barycenter": {"cost_mean": 3.125, "best_known_mean": 3.0, "starts": 5, "uniform_share": 0.5,
+                       "traces": [[5.0, 4.0, 3.25], [4.0, 3.0]],
                        "weights": "learned", "converged": False},
         "diagnosis": {of: make_diagnosis(cost) for of, cost in (("random", 30.0), ("wmdd", 20.0))},
         "evaluations": [score(of, seed, top1) for of, all_ in SCORES.items() for seed, top1 in enumerate(all_)],

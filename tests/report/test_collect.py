@@ -148,7 +148,7 @@ def test_groups_of_classes_are_averaged() -> None:
 
 
 def test_barycenter_mean_keeps_the_last_cost_of_a_class_that_stopped() -> None:
-    plot = barycenter_plot({"traces": [[4.0, 2.0, 1.0], [8.0, 6.0], []], "floor_mean": 3.0})
+    plot = barycenter_plot({"traces": [[4.0, 2.0, 1.0], [8.0, 6.0], []], "best_known_mean": 3.0})
     assert plot is not None
     assert plot.series[0].y == (6.0, 4.0, 3.5)
     assert plot.level is not None

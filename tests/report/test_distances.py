@@ -1,4 +1,4 @@
-"""The diagnosis as the page shows it: rows, and classes in the order of their floors."""
+"""The diagnosis as the page shows it: rows, and classes in the order of the cost of k-means."""
 
 import pytest
 from run_folders import make_diagnosis
@@ -20,16 +20,16 @@ def test_random_images_come_last_and_what_was_not_measured_is_none() -> None:
     assert (random.set, random.head_gap, random.head_bound) == ("random", 1.5, 17.5)
 
 
-def test_a_floor_of_zero_has_no_ratio() -> None:
+def test_no_ratio_to_a_cost_of_zero() -> None:
     diagnosis = make_diagnosis(0.0)
-    diagnosis["mean"]["floor"] = 0.0
+    diagnosis["mean"]["kmeans_cost"] = 0.0
     assert feature_distances({"wmdd": diagnosis})[0].ratio is None
     assert feature_distances({"wmdd": {}})[0].cost is None
 
 
-def test_classes_stand_in_the_order_of_their_floors() -> None:
+def test_classes_stand_in_the_order_of_the_cost_of_k_means() -> None:
     diagnosis = make_diagnosis(20.0, 3)
-    diagnosis["classes"]["floor"] = [5.0, 9.0, 1.0]
+    diagnosis["classes"]["kmeans_cost"] = [5.0, 9.0, 1.0]
     plot = class_costs({"wmdd": diagnosis}, ["a", "b", "a name that is too long"])
     assert plot is not None
     assert plot.tick_labels == ("a name that i…", "a", "b")
@@ -43,7 +43,7 @@ def test_each_set_is_a_line_and_random_images_are_the_baseline() -> None:
         ("WMDD", False),
         ("random real images", True),
         ("random picks, mean and deviation", False),
-        ("floor (k-means)", False),
+        ("k-means", False),
     ]
 
 
@@ -53,7 +53,7 @@ def test_few_classes_are_named_and_many_are_ranks() -> None:
     assert "WMDD from 20 at class low to 22 at class high" in alternative(plotted())
     assert draw(plotted(names=("1", "2", "3"))).svg.count("rotate(-35") == 0
     many = plotted(NAMED + 1)
-    assert (many.tick_labels, many.x_label) == ((), "rank of the class by its floor")
+    assert (many.tick_labels, many.x_label) == ((), "rank of the class by the cost of k-means")
 
 
 def test_very_many_classes_are_thinned_and_keep_their_ranks() -> None:

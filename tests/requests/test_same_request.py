@@ -37,7 +37,7 @@ DISTILL: list[Case] = [
     ("--squeeze.no-flip --recover.bn-weight=0.5", {"squeeze": {"flip": False}, "recover.bn_weight": 0.5}),
     ("--evaluate.students resnet18 resnet50", {"evaluate": {"students": ["resnet18", "resnet50"]}}),
     ("--recipe mine.yaml --evaluate.epochs None", {"recipe": "mine.yaml", "evaluate": {"epochs": None}}),
-    ("--device cpu --precision fp32 --save-every 1", {"device": "cpu", "precision": "fp32", "save_every": 1}),
+    ("--device cpu --threads 2 --save-every 1", {"device": "cpu", "threads": 2, "save_every": 1}),
     ("--data.image-size 16 --ipc-at-most", {"data.image_size": 16, "ipc_at_most": True}),
 ]
 EVALUATE: list[Case] = [
@@ -50,7 +50,7 @@ EVALUATE: list[Case] = [
     ("--evaluate.epochs None", {"evaluate": {"epochs": None}}),
     ("--epochs None", {"epochs": None}),
     ("--evaluate.tests 2 --relabel.temperature 3", {"evaluate.tests": 2, "relabel": {"temperature": 3}}),
-    ("--data.workers 1 --save-every 3", {"data.workers": 1, "save_every": 3.0}),
+    ("--data.workers 1 --threads auto", {"data.workers": 1, "threads": "auto"}),
 ]
 WORTH: list[Case] = [
     *EVALUATE,
@@ -160,10 +160,10 @@ def test_recipes_may_be_objects(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("command", "kind", "extra"),
     [
-        ("distill", DistillFlags, {"watcher", "command", "settings"}),
-        ("evaluate", EvaluateFlags, {"watcher", "settings", "distilled"}),
-        ("worth", WorthFlags, {"watcher", "settings", "distilled"}),
-        ("bench", BenchFlags, {"watcher", "command", "settings"}),
+        ("distill", DistillFlags, {"watcher", "command", "settings", "quiet"}),
+        ("evaluate", EvaluateFlags, {"watcher", "settings", "distilled", "quiet"}),
+        ("worth", WorthFlags, {"watcher", "settings", "distilled", "quiet"}),
+        ("bench", BenchFlags, {"watcher", "command", "settings", "quiet"}),
         ("export", ExportFlags, {"distilled"}),
     ],
 )

@@ -32,7 +32,7 @@ SECTIONS = {type(section) for recipe in RECIPES for _, section in recipe if isin
         (
             BarycenterSettings,
             {"qq": 5},
-            "barycenter.qq: unknown setting; choose one of iterations, objective, step, weights",
+            "barycenter.qq: unknown setting; choose one of iterations, objective, starts, step, weights",
         ),
         (TrainSettings, {"epochs": 0}, "epochs: too small; got 0; give more than 0"),
         (SqueezeSettings, {"lr": -1}, "squeeze.lr: too small; got -1; give more than 0"),
@@ -45,7 +45,7 @@ SECTIONS = {type(section) for recipe in RECIPES for _, section in recipe if isin
         (
             RecoverSettings,
             {"bn": "some"},
-            "recover.bn: unknown choice; got 'some'; give 'per_class', 'global' or 'none'",
+            "recover.bn: unknown choice; got 'some'; give 'per_class', 'global', 'running' or 'none'",
         ),
         (BarycenterSettings, {"step": 2.0}, "barycenter.step: too large; got 2.0; give less than 2"),
         (DataSettings, {"image_size": 3}, "data.image_size: too small; got 3; give at least 4"),

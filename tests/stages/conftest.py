@@ -14,7 +14,7 @@ def drawn_barycenters(stats: ClassStatistics, ipc: int = 2) -> Barycenters:
         atoms=torch.stack([stats.of_class(label)[:ipc] for label in range(count)]),
         weights=weights / weights.sum(1, keepdim=True),
         costs=torch.zeros(count, dtype=torch.float64),
-        floors=torch.zeros(count, dtype=torch.float64),
+        best_known=torch.zeros(count, dtype=torch.float64),
         traces=((),) * count,
         converged=(True,) * count,
     )

@@ -21,7 +21,10 @@ from wmdd.stages.statistics import statistics
 from wmdd.values import ClassStatistics, Diagnosis, DistilledSet, ImageSet, Teacher
 
 SETTINGS = NoSettings()
-BOUNDED = ("head_gaps", "head_bounds", "loss_gaps", "loss_bounds")
+BOUNDED = (
+    *("head_gaps", "head_bounds", "loss_gaps", "loss_bounds"),
+    *("head_mean_bounds", "mmds", "kernel_norms", "kernel_gaps", "kernel_bounds"),
+)
 
 
 def columns(diagnosis: Diagnosis) -> dict[str, Tensor | None]:
@@ -55,11 +58,13 @@ def test_every_class_gets_every_figure(
     for name, values in columns(found).items():
         assert values is not None, name
         assert (values.shape, values.dtype) == ((3,), torch.float64)
-        assert bool((values > 0).all()), name
-    assert bool((found.floors < found.random_costs).all())
+        assert bool((values > 0).all()) or name == "uniforms", name
+    assert bool((found.kmeans_costs < found.random_costs).all())
     assert bool((found.distances**2 <= found.costs * (1 + 1e-9)).all())  # Jensen
-    for kind in ("head", "loss"):
+    for kind in ("head", "loss", "kernel"):
         assert bool((getattr(found, f"{kind}_gaps") <= getattr(found, f"{kind}_bounds")).all())
+    assert bool((found.head_gaps <= found.head_mean_bounds).all())
+    assert bool((found.mean_distances <= found.distances + 1e-9).all())  # W1 moves the mean at least that far
     assert [row["unit"] for row in ctx.rows] == ["class 0", "class 1", "class 2"]
     assert ctx.rows[1]["cost"] == float(found.costs[1])
     assert ctx.steps == [(1, 3), (2, 3), (3, 3)]
@@ -88,12 +93,15 @@ def test_of_a_single_image_a_class_all_is_known_in_closed_form(
         steepest = (matrix - matrix[label]).norm(dim=1).max()
         expected = {
             "costs": lengths.square().mean(),
-            "floors": points.var(dim=0, correction=0).sum(),
+            "kmeans_costs": points.var(dim=0, correction=0).sum(),
             "distances": lengths.mean(),
             "head_gaps": (logits[label] - real.mean(0)).norm(),
             "head_bounds": torch.linalg.matrix_norm(matrix, 2) * lengths.mean(),
             "loss_gaps": (losses[0] - losses[1]).abs(),
             "loss_bounds": steepest * lengths.mean(),
+            "mean_distances": (features[label] - points.mean(0)).norm(),
+            "head_mean_bounds": torch.linalg.matrix_norm(matrix, 2) * (features[label] - points.mean(0)).norm(),
+            "kernel_gaps": (losses[0] - losses[1]).abs(),
         }
         for name, value in expected.items():
             torch.testing.assert_close(getattr(found, name)[label], value, rtol=1e-4, atol=1e-5, msg=name)
@@ -107,27 +115,28 @@ def test_a_set_of_all_real_images_is_at_no_distance(
 ) -> None:
     whole = replace(make_distilled(image_set, ipc=12), weights=torch.full((36,), 1 / 12))
     found = diagnose(whole, teacher, class_statistics, SETTINGS)
-    for name in ("costs", "floors", "random_costs", "random_stds", "distances", *BOUNDED):
-        assert getattr(found, name).abs().max() < 1e-4, name
+    for name in ("costs", "kmeans_costs", "random_costs", "random_stds", "distances", *BOUNDED):
+        if name != "kernel_norms":  # of the loss, not of a distance
+            assert getattr(found, name).abs().max() < 1e-4, name
 
 
 def test_weights_count(distilled: DistilledSet, teacher: Teacher, class_statistics: ClassStatistics) -> None:
     equal = replace(distilled, weights=torch.full((6,), 0.5))
     one, two = (diagnose(drawn, teacher, class_statistics, SETTINGS) for drawn in (distilled, equal))
     assert not torch.equal(one.costs, two.costs)
-    for yardstick in ("floors", "random_costs", "random_stds"):
+    for yardstick in ("kmeans_costs", "random_costs", "random_stds"):
         assert torch.equal(getattr(one, yardstick), getattr(two, yardstick))
 
 
-def test_the_floor_is_that_of_the_barycenter_stage(
+def test_k_means_has_the_starts_of_the_barycenter_stage(
     distilled: DistilledSet, teacher: Teacher, class_statistics: ClassStatistics
 ) -> None:
-    found = diagnose(distilled, teacher, class_statistics, SETTINGS, ctx=Context(stage="diagnose", seed=4))
+    found = diagnose(distilled, teacher, class_statistics, SETTINGS, starts=5, ctx=Context(stage="diagnose", seed=4))
     ctx = MemoryContext(stage="barycenter", seed=4)
     summary = barycenter(class_statistics, BarycenterSettings(weights="exact", iterations=300), ipc=2, ctx=ctx)
-    assert torch.equal(found.floors, summary.floors)
+    assert torch.equal(found.kmeans_costs, summary.best_known)
     learned = barycenter(class_statistics, BarycenterSettings(), ipc=2, ctx=ctx)
-    assert torch.equal(torch.minimum(found.floors, learned.costs), learned.floors)
+    assert torch.equal(torch.minimum(found.kmeans_costs, learned.costs), learned.best_known)
 
 
 def test_the_seed_decides_the_picks(

@@ -110,7 +110,7 @@ def test_a_given_teacher_does_not_matter(
     def pretrained(spec: ModelSpec) -> Pretrained:
         return Pretrained(model=build_model(spec), moments=((0.1, 0.2, 0.3), (0.4, 0.5, 0.6)), complete=True)
 
-    monkeypatch.setattr("wmdd.stages.squeeze.pretrained_model", pretrained)
+    monkeypatch.setattr("wmdd.models.pretrained.pretrained_model", pretrained)
     assert same(dynamics(image_set, settings(pretrained=True)), fresh)
 
 

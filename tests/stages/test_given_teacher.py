@@ -189,7 +189,7 @@ def test_pretrained_outputs_may_be_named(own: Teacher, monkeypatch: pytest.Monke
         model.load_state_dict(weights)
         return Pretrained(model=model, moments=(own.mean, own.std), complete=True)
 
-    monkeypatch.setattr("wmdd.stages.squeeze.pretrained_model", pretrained)
+    monkeypatch.setattr("wmdd.models.pretrained.pretrained_model", pretrained)
     taken = squeeze(TRAIN, VAL, settings(pretrained=True, classes=names))
     assert taken.top1 == own.top1
     with pytest.raises(ConfigError, match=f"pretrained {ARCH} has another class order"):

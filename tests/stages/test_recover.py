@@ -154,7 +154,7 @@ def test_the_images_that_defined_the_statistics_have_no_batchnorm_loss(given: Gi
         atoms=stats.features.view(3, 12, -1),
         weights=torch.full((3, 12), 1 / 12, dtype=torch.float64),
         costs=torch.zeros(3),
-        floors=torch.zeros(3),
+        best_known=torch.zeros(3),
         traces=((),) * 3,
         converged=(True,) * 3,
     )
@@ -171,7 +171,7 @@ def loss_and_gradient(
     _, teacher, stats, _ = given
     rows = torch.cat([images[2 * label : 2 * label + 2] for label in labels]).requires_grad_()
     targets = targets_of(given, labels, chosen)
-    loss = recovery_loss(build_teacher(teacher), targets, stats, chosen, start=rows, ctx=Context(seed=4))
+    loss = recovery_loss(build_teacher(teacher), targets, stats, chosen, ctx=Context(seed=4))
     found = loss(rows, 3)
     found.total.backward()
     assert rows.grad is not None

@@ -121,7 +121,7 @@ def test_pretrained_weights_are_trained_only_if_their_classes_differ(
         given.append({name: value.clone() for name, value in model.state_dict().items()})
         return Pretrained(model=model, moments=((0.1, 0.2, 0.3), (0.4, 0.5, 0.6)), complete=complete)
 
-    monkeypatch.setattr("wmdd.stages.squeeze.pretrained_model", pretrained)
+    monkeypatch.setattr("wmdd.models.pretrained.pretrained_model", pretrained)
     ctx = MemoryContext()
     teacher = squeeze(image_set, val_set, settings(pretrained=True, epochs=1, accept_weak=True), ctx=ctx)
     assert (teacher.mean, teacher.std) == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))

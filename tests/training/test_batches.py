@@ -24,7 +24,7 @@ from wmdd.methods.kits.gradients import match_gradients
 from wmdd.methods.mtt import ExpertsSettings, MttSettings
 from wmdd.methods.mtt.distill import mtt
 from wmdd.methods.mtt.experts import experts
-from wmdd.methods.scdd import ScddSettings, SelfSupervisedSettings
+from wmdd.methods.scdd import PretrainingSettings, SelfSupervisedSettings
 from wmdd.methods.scdd.selfsupervised import selfsupervised
 from wmdd.models.batchnorm import takes_single_images
 from wmdd.models.building import build_model
@@ -126,7 +126,7 @@ def trajectories() -> object:
 
 
 def without_labels() -> object:
-    settings = ScddSettings(epochs=2, batch=BATCH, probe_epochs=2)
+    settings = PretrainingSettings(epochs=2, batch=BATCH, probe_epochs=2)
     own = SelfSupervisedSettings(arch=POINT, stem="small", seed=0, training=settings)
     images = drawn_set(classes=2, per_class=5)  # 10 = 3 · 3 + 1
     return selfsupervised(images, images, own)
@@ -154,7 +154,7 @@ def test_networks_that_take_a_single_image(arch: str, single: bool) -> None:
     [
         ({"squeeze.arch": POINT, "squeeze.batch": 1}, "got squeeze.batch 1; raise squeeze.batch"),
         ({"relabel.teachers": (POINT,), "squeeze.batch": 1}, "got squeeze.batch 1"),
-        ({"method": "scdd", "squeeze.arch": POINT, "scdd.batch": 1}, "got scdd.batch 1"),
+        ({"method": "scdd", "squeeze.arch": POINT, "selfsupervised.batch": 1}, "got selfsupervised.batch 1"),
         ({"method": "gvbsm", "gvbsm.teachers": (POINT,), "squeeze.batch": 1}, "got squeeze.batch 1"),
         ({"method": "dc", "dc.arch": POINT, "dc.batch_net": 1}, "got dc.batch_net 1"),
         ({"evaluate": {"students": (POINT,), "full_data": True}, "squeeze.batch": 1}, "got squeeze.batch 1"),

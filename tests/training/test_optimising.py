@@ -126,6 +126,29 @@ def test_a_finished_unit_keeps_its_variables_alone() -> None:
     assert [row["step"] for row in ctx.rows] == list(range(1, 13))
 
 
+def test_a_part_counts_on_and_averages_its_own_steps_alone() -> None:
+    """Plain SGD with momentum, in steps 4 to 6 of 12: the rate of these steps, a fresh optimiser, a name of its own."""
+    ctx, seen = MemoryContext(), []
+
+    def noting(iteration: int, variables: Variables) -> Tensor:
+        seen.append(iteration)
+        return bowl(iteration, variables)
+
+    found = run(noting, ctx, part=(4, 7), ema=0.5, schedule=lambda iteration: 0.5**iteration)
+    images, rate, average = torch.zeros(2), torch.ones(1), torch.zeros(2)
+    speeds, total = (torch.zeros(2), torch.zeros(1)), 0.0
+    for iteration in range(4, 7):
+        slopes = 2 * (images - TARGET) * rate, (images - TARGET).square().sum()[None]
+        speeds = tuple(0.5 * speed + slope for speed, slope in zip(speeds, slopes, strict=True))
+        images, rate = images - 0.1 * 0.5**iteration * speeds[0], rate - 0.01 * 0.5**iteration * speeds[1]
+        average, total = 0.5 * average + images, 0.5 * total + 1.0
+    torch.testing.assert_close(found["images"], average / total)
+    assert seen == [4, 5, 6, 4]  # the first one again, to compare
+    assert [row["step"] for row in ctx.rows] == [5, 6, 7]
+    assert set(ctx.kept) == {"unit, steps 4 to 7"}
+    assert ctx.steps == [(done, 12) for done in (5, 6, 7)]
+
+
 def test_about_a_hundred_rows() -> None:
     ctx = MemoryContext()
     run(ctx=ctx, iterations=350, optimiser=partial(torch.optim.SGD, lr=0.0))

@@ -42,9 +42,12 @@ RECORDS = (
     ),
     LayerStatistics(layers=("a",) * 99, kinds=("channels",) * 99, widths=(2,) * 99, means=LARGE, variances=LARGE),
     Barycenters(
-        atoms=LARGE, weights=LARGE, costs=LARGE, floors=LARGE, traces=((1.0,) * 50,) * 200, converged=(True,) * 200
+        atoms=LARGE, weights=LARGE, costs=LARGE, best_known=LARGE, traces=((1.0,) * 50,) * 200, converged=(True,) * 200
     ),
-    Diagnosis(set="wmdd", **dict.fromkeys(("costs", "floors", "random_costs", "random_stds", "distances"), LARGE)),
+    Diagnosis(
+        set="wmdd",
+        **dict.fromkeys(("costs", "kmeans_costs", "random_costs", "random_stds", "distances", "uniforms"), LARGE),
+    ),
     Trajectories(spec=SPEC, parameters=LARGE),
     TrainingDynamics(labels=torch.arange(300), answers=LARGE[:, None].expand(-1, 2, -1)),
     Run(out=Path("runs/x"), metrics={str(k): [k] * 100 for k in range(12)}),

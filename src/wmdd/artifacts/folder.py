@@ -4,6 +4,8 @@
 result is unfinished and the saved state of its units of work is in `work/`, which is removed after the manifest is
 written. Units that are part of the record move from `work/` into the folder; if the process dies before the manifest
 is written, the next one to claim the folder moves them back.
+
+A finished result that is made anew is made in a folder beside it, which takes its place once it is finished.
 """
 
 import os
@@ -34,6 +36,11 @@ class ResultFolder:
     def finished(self) -> bool:
         """Whether the result is complete."""
         return (self.path / MANIFEST).is_file()
+
+    @property
+    def anew(self) -> "ResultFolder":
+        """The folder beside it in which its result is made anew."""
+        return ResultFolder(path=self.path.with_name(f"{self.path.name}.anew"))
 
     @property
     def work(self) -> Path:
@@ -81,9 +88,19 @@ class ResultFolder:
             write_manifest(self.path, facts)
         shutil.rmtree(self.work, ignore_errors=True)
 
+    def take_anew(self) -> None:
+        """Put the finished result of `anew` in this one's place; killed in between, the next claim does the rest."""
+        old = self.path.with_name(f"{self.path.name}.old")
+        with writing(self.path):
+            shutil.rmtree(old, ignore_errors=True)
+            if self.path.exists():
+                self.path.rename(old)
+            self.anew.path.rename(self.path)
+        shutil.rmtree(old, ignore_errors=True)
+
     @contextmanager
     def claimed(self) -> Generator[None]:
-        """Hold the folder for this process.
+        """Hold the folder for this process, and `anew` with it; it is ready for its stage if it is unfinished.
 
         Raises:
             HeldError: another process is working on the same result.
@@ -97,13 +114,24 @@ class ResultFolder:
                 file.truncate(0)
                 file.write(str(os.getpid()).encode())
                 file.flush()
+            if not self.finished and self.anew.finished:
+                self.take_anew()
             if not self.finished:
-                make_folder(self.work)
-                for folder in (self.path, self.work):
-                    remove_leftovers(folder)
-                with writing(self.path):
-                    take_back(self.path, self.work)
+                self.prepare()
             yield
+
+    def remove(self) -> None:
+        """Remove the folder with all that is in it; raises what `writing` raises."""
+        with writing(self.path):
+            shutil.rmtree(self.path)
+
+    def prepare(self) -> None:
+        """Make the folder of an unfinished result ready for its stage; raises what `writing` raises."""
+        make_folder(self.work)
+        for folder in (self.path, self.work):
+            remove_leftovers(folder)
+        with writing(self.path):
+            take_back(self.path, self.work)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

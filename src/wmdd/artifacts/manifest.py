@@ -1,5 +1,6 @@
 """`manifest.json`: what a finished result says about itself, and the check sums of its files."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -9,6 +10,7 @@ from typing import Any
 from pydantic import NonNegativeFloat, NonNegativeInt
 
 from wmdd.artifacts.files import write_bytes
+from wmdd.artifacts.keys import LENGTH
 from wmdd.artifacts.parsing import PlainName, read_as
 from wmdd.artifacts.sums import UNSEALED, FileSum, check_file, damaged, seal_holds, sealed, sum_of
 from wmdd.warnings import RunWarning
@@ -28,9 +30,23 @@ class Manifest:
     settings: dict[str, Any] = field(default_factory=dict)
     inputs: tuple[str | tuple[str, ...], ...] = ()
     """Keys of what the stage read."""
+    read: dict[str, str] = field(default_factory=dict)
+    """`content` of the stored results that it read, by key; empty in manifests of older versions."""
     peak_memory: NonNegativeInt = 0
     """Bytes."""
+    versions: dict[str, str] = field(default_factory=dict)
+    """Of the packages that decide results, and the commit of a checkout."""
     warnings: tuple[RunWarning, ...] = ()
+
+    def is_of(self, read: Mapping[str, str]) -> bool:
+        """Return whether the result was made from these contents, as far as is known."""
+        return all(self.read.get(key, content) == content for key, content in read.items())
+
+    @property
+    def content(self) -> str:
+        """Digest of the record: of all files but the log."""
+        sums = [(name, str(known)) for name, known in sorted(self.files.items()) if not name.endswith(".jsonl")]
+        return hashlib.sha256(json.dumps(sums).encode()).hexdigest()[:LENGTH]
 
 
 def write_manifest(folder: Path, facts: Mapping[str, Any]) -> None:

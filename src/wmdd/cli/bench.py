@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Sequence
 
 from wmdd.cli.arguments import Action, asks_help, read_settings, show_settings, take_flags, target_of, without_help
-from wmdd.cli.render import Screen, say
+from wmdd.cli.render import ListeningScreen, say
 from wmdd.pipeline.bench_recipe import BenchRecipe
 from wmdd.pipeline.workers import this_worker
 from wmdd.requests.bench import BenchFlags, BenchRequest, bench_request, bench_table
@@ -24,7 +24,7 @@ def bench(words: Sequence[str]) -> Action:
         request.require_inputs()
         from wmdd import api  # noqa: PLC0415 - torch is imported here, once the input is known to be there
 
-        with Screen().listening() as screen:
+        with ListeningScreen().listening() as screen:
             run = api.make_bench(request, watcher=screen, command=command)
         if not this_worker().first:
             return 0

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pydantic import Field, create_model
 
 from wmdd.cli.arguments import Action, asks_help, read_settings, show_settings, take_flags, target_of, without_help
-from wmdd.cli.render import Screen, say, show_scores
+from wmdd.cli.render import ListeningScreen, say, show_scores
 from wmdd.methods.catalogue import complete, method_of
 from wmdd.pipeline.checks import stage_names
 from wmdd.requests.distill import DistillFlags, DistillRequest, distill_base, distill_request
@@ -24,7 +24,7 @@ def distill(words: Sequence[str]) -> Action:
         request.require_inputs()
         from wmdd import api  # noqa: PLC0415 - torch is imported here, once the input is known to be there
 
-        with Screen().listening() as screen:
+        with ListeningScreen().listening() as screen:
             run = api.make_run(request, watcher=screen, command=command)
         if run.metrics:
             show_scores(run.metrics)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from wmdd.cli.arguments import Action, asks_help, read_settings, show_settings, take_flags, target_of
-from wmdd.cli.render import Screen, show_scores
+from wmdd.cli.render import ListeningScreen, show_scores
 from wmdd.requests.evaluate import (
     EvaluateFlags,
     EvaluateRequest,
@@ -25,7 +25,7 @@ def evaluate(words: Sequence[str]) -> Action:
         from wmdd import api  # noqa: PLC0415 - torch is imported here, once the input is known to be there
         from wmdd.pipeline.run_files import read_metrics  # noqa: PLC0415
 
-        with Screen().listening() as screen:
+        with ListeningScreen().listening() as screen:
             evaluation = api.make_scores(request, watcher=screen)
         metrics = read_metrics(request.run)
         show_scores({**metrics, "evaluations": [asdict(score) for score in evaluation.scores]})

@@ -19,24 +19,26 @@ USAGE = """\
 wmdd shrinks an image-classification data set to a few synthetic images per class.
 
   wmdd distill DATA [--ipc 10] [--method wmdd] [--recipe NAME|FILE] [--out runs/NAME] [--seed 0]
-                    [--device auto] [--precision auto] [--until STAGE] [--store DIR] [--SECTION.SETTING VALUE ...]
+                    [--device auto] [--precision auto] [--until STAGE] [--fresh STAGE] [--store DIR]
+                    [--SECTION.SETTING VALUE ...]
   wmdd evaluate RUN --data DATA [--students NAME ...] [--protocols NAME ...] [--seeds N] [--labels soft|hard|both]
-                    [--epochs N] [--device auto] [--precision auto] [--SECTION.SETTING VALUE ...]
+                    [--epochs N] [--device auto] [--precision auto] [--fresh STAGE] [--SECTION.SETTING VALUE ...]
   wmdd worth    RUN --data DATA [--multiples 2 3 5 10] [--draws 3] [--students NAME ...] [--protocols NAME ...]
-                    [--seeds N] [--labels soft|hard|both] [--epochs N] [--SECTION.SETTING VALUE ...]
+                    [--seeds N] [--labels soft|hard|both] [--epochs N] [--fresh STAGE] [--SECTION.SETTING VALUE ...]
   wmdd bench    DATA [--methods all|NAME ...] [--ipcs 1 10 ...] [--students NAME ...] [--protocols NAME ...]
                     [--seeds N] [--distill-seeds N] [--losses] [--worth] [--recipe NAME|FILE] [--out DIR]
-                    [--store DIR] [--SECTION.SETTING VALUE ...]
+                    [--store DIR] [--fresh STAGE] [--SECTION.SETTING VALUE ...]
   wmdd predict  BENCH                     which losses of its sets predict what students reach (needs `bench --losses`)
   wmdd report   RUN                       write RUN/report.html again; of a bench, its tables and its page
   wmdd status   RUN                       how far a run has come
   wmdd export   RUN --format imagefolder|parquet|safetensors --to DIR [--labels topk] [--top-k N]
-  wmdd list     methods|recipes|protocols|models|data
+  wmdd list     methods|recipes|protocols|models|losses|data
   wmdd doctor                             what this machine has and what is missing
   wmdd version                            which wmdd this is
 
 DATA is digits, a torchvision name such as cifar10, a folder of class folders, Parquet files, or hf:owner/name
-(`wmdd list data`). Running the same command again resumes. `wmdd COMMAND --help` shows every setting with its default.
+(`wmdd list data`). Running the same command again resumes; --fresh STAGE makes that stage's results anew.
+`wmdd COMMAND --help` shows every setting with its default.
 With several GPUs or machines: `torchrun --standalone --nproc-per-node N -m wmdd COMMAND ...`.
 To begin: `wmdd distill digits --ipc 1`.
 Exit codes: 0 done; 2 something in the input is wrong (one line says what); 1 a bug, or a failed cell of a bench;
@@ -76,6 +78,9 @@ def _help(command: str = "") -> int:
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run a command line; return the exit code. Of several workers only the first prints the answer."""
+    # libgomp's threads spin for milliseconds at a barrier before they sleep, unless it knows that others want their
+    # processors, which it cannot know of other processes; this is the count that it then takes itself.
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     for stream in (sys.stdout, sys.stderr):  # a terminal may not know every letter of a class's or a file's name
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

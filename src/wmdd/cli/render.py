@@ -2,91 +2,31 @@
 
 import signal
 import sys
-import time
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from wmdd.cli.stopping import Stop, answering, stop
-from wmdd.pipeline.watchers import Watcher
-from wmdd.pipeline.workers import this_worker
-
-LINE_EVERY = 30.0
-_WIDTH = 17
-"""Of a stage's title, such as `evaluate k-center`."""
+from wmdd.pipeline.screen import Screen
 
 
-class Screen(Watcher):
-    """Shows the progress of a run, with bars on a terminal and lines elsewhere; Ctrl-C asks the run to stop.
-
-    Of several workers only the first one's shows anything.
-    """
+class ListeningScreen(Screen):
+    """A screen that Ctrl-C and SIGTERM reach: they ask the run to stop."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, soft_wrap=True, highlight=False, quiet=not this_worker().first)
-        self._progress: Progress | None = None
-        self._task: TaskID | None = None
-        self._began = self._said = time.monotonic()
+        super().__init__()
         self._stop = 0
-
-    def note(self, text: str) -> None:
-        """Print a sentence."""
-        self._console.print(text, markup=False)
-
-    def warn(self, text: str) -> None:
-        """Print a warning."""
-        self._console.print(f"warning: {text}", markup=False, style="yellow")
-
-    def begin(self, stage: str) -> None:
-        """Print that a stage begins."""
-        self._began = self._said = time.monotonic()
-        if self._console.is_terminal:
-            self._progress = Progress(
-                TextColumn(f"{{task.description:<{_WIDTH}}}"),
-                BarColumn(),
-                TextColumn("{task.percentage:>3.0f} %"),
-                TimeElapsedColumn(),
-                TextColumn("left"),
-                TimeRemainingColumn(),
-                console=self._console,
-                transient=True,
-            )
-            self._task = self._progress.add_task(stage, total=None)
-            self._progress.start()
-        else:
-            self.note(f"{stage} ...")
-
-    def progress(self, stage: str, done: int, total: int) -> None:
-        """Move the bar, or print a line now and then."""
-        if self._progress is not None and self._task is not None:
-            self._progress.update(self._task, completed=done, total=total)
-        elif time.monotonic() - self._said > LINE_EVERY:
-            self._said = time.monotonic()
-            left = (self._said - self._began) * (total - done) / max(done, 1)
-            self.note(f"{stage} {100 * done / total:.0f} %, about {left:.0f} s left")
-
-    def end(self, stage: str, seconds: float, reused: bool) -> None:
-        """Print that a stage is finished."""
-        self.close()
-        self.note(f"{stage:<{_WIDTH}} {'found finished' if reused else f'{seconds:.1f} s'}")
-
-    def close(self) -> None:
-        """Remove the progress bar."""
-        if self._progress is not None:
-            self._progress.stop()
-            self._progress = self._task = None
 
     def stop_asked(self) -> bool:
         """Return whether Ctrl-C was pressed, or SIGTERM came."""
         return self._stop > 0
 
     @contextmanager
-    def listening(self) -> Generator["Screen"]:
+    def listening(self) -> Generator["ListeningScreen"]:
         """Stop at the first Ctrl-C (or SIGTERM) once the state is saved, at the second at once."""
         try:
             with answering(self._on_signal):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from wmdd.cli.arguments import Action, asks_help, read_settings, show_settings, take_flags, target_of
-from wmdd.cli.render import Screen, say, show_table
+from wmdd.cli.render import ListeningScreen, say, show_table
 from wmdd.requests.evaluate import evaluated_settings, require_evaluated
 from wmdd.requests.worth import WorthFlags, WorthRequest, worth_request
 
@@ -20,7 +20,7 @@ def worth(words: Sequence[str]) -> Action:
         from wmdd.report import READING  # noqa: PLC0415 - imports matplotlib
         from wmdd.report.worth import CURVE_COLUMNS, curve_lines, rate_sentence, setting  # noqa: PLC0415
 
-        with Screen().listening() as screen:
+        with ListeningScreen().listening() as screen:
             found = api.make_worth(request, watcher=screen)
         for pair in found:
             show_table(setting(pair.row.conditions), CURVE_COLUMNS, curve_lines(pair.block, pair.row.set))

@@ -56,7 +56,10 @@ def distilled_inputs(distilled: DistilledSet, rows: Tensor | slice, device: torc
 
 
 def in_form_of(distilled: DistilledSet, form: InputForm) -> DistilledSet:
-    """Return the set in the normalisation of `form`: that of another teacher than the one it was made for."""
+    """Return the set in the normalisation of `form`: that of another teacher than the one it was made for.
+
+    In another normalisation it has no whitening, which is for its own students.
+    """
     if (distilled.mean, distilled.std) == (form.mean, form.std):
         return distilled
     exact = distilled.exact
@@ -66,7 +69,7 @@ def in_form_of(distilled: DistilledSet, form: InputForm) -> DistilledSet:
             for values in (distilled.mean, distilled.std, form.mean, form.std)
         )
         exact = (exact * std + mean - new_mean) / new_std
-    return replace(distilled, mean=form.mean, std=form.std, exact=exact)
+    return replace(distilled, mean=form.mean, std=form.std, exact=exact, whitening=None)
 
 
 def view_inputs(distilled: DistilledSet, views: Views, device: torch.device, orders: Tensor | None = None) -> Tensor:

@@ -146,3 +146,12 @@ def require_images(image_set: ImageSet, ipc: int) -> None:
             f"needs at least as many, and {short} of {len(counts)} classes have fewer; lower --ipc to "
             f"{counts[fewest]}, or give --ipc-at-most, add images, or leave small classes out"
         )
+
+
+def require_same_images(image_set: ImageSet, counts: Sequence[int]) -> None:
+    """Raise `DataError` if statistics with `counts` rows of each class are of other images: rows name images."""
+    if tuple(counts) != class_counts(image_set):
+        raise DataError(
+            f"statistics and images do not belong together; got {sum(counts)} rows for {len(image_set)} images, "
+            "or other numbers in the classes; give the statistics of these images"
+        )

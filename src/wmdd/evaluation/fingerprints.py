@@ -12,6 +12,7 @@ from typing import Any
 
 from torch import Tensor
 
+from wmdd.evaluation.protocol_names import find_protocol
 from wmdd.evaluation.students import Student
 from wmdd.settings import ViewSettings
 from wmdd.values import DistilledSet, Teacher
@@ -29,7 +30,7 @@ def fingerprint(student: Student, distilled: DistilledSet, teachers: str) -> str
         teachers: digest of who labels, see `digest_of_teachers`; empty for hard labels.
     """
     protocol = student.protocol
-    training = protocol.settings(distilled.ipc, len(distilled.classes), student.training.epochs)
+    training = protocol.settings(distilled.ipc, len(distilled.classes)).with_(epochs=student.training.epochs)
     rules: dict[str, Any] = {name: value for name, value in asdict(protocol).items() if name not in _WORDS}
     rules = {name: value for name, value in rules.items() if name not in _LATER or value != _LATER[name]}
     rules |= {
@@ -52,12 +53,12 @@ _LATER: dict[str, Any] = {"falling": None, "fitted": False, "stretch": None, "st
 """Fields that came later, with the values at which they leave earlier fingerprints as they are."""
 
 
-def departures(student: Student) -> str:
+def departures(student: Student, distilled: DistilledSet) -> str:
     """Return in words how a student departs from its protocol, `"60 epochs, whole views"`; empty if it does not."""
-    protocol = student.protocol
-    words: list[str] = []
-    if student.training.epochs != protocol.training.epochs:
-        words.append(f"{student.training.epochs} epochs")
+    protocol = find_protocol(student.protocol.name)
+    named, training = protocol.settings(distilled.ipc, len(distilled.classes)), student.training
+    words = [f"{training.epochs} epochs"] if training.epochs != named.epochs else []
+    words += [f"batch {training.batch}"] if training.batch != named.batch else []
     words += _other_views(student.views, protocol.views)
     if student.labels == "soft":
         if student.temperature != protocol.temperature:
@@ -82,8 +83,9 @@ def _digest_of_teacher(teacher: Teacher) -> str:
 
 
 def digest_of_set(distilled: DistilledSet) -> str:
-    """Return a digest of what a set teaches: images, weights, targets and rates. Equal sets have equal digests."""
-    named = {name: getattr(distilled, name) for name in ("images", "labels", "weights", "exact", "targets", "rates")}
+    """Return a digest of what a set teaches: images, weights, targets, rates, whitening; equal sets have equal ones."""
+    fields = ("images", "labels", "weights", "exact", "targets", "rates", "whitening")
+    named = {name: getattr(distilled, name) for name in fields}
     return short_digest(
         part for name, values in named.items() if values is not None for part in (name.encode(), _bytes(values))
     )

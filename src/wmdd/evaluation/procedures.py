@@ -8,11 +8,12 @@ from torch import Tensor, nn
 from wmdd.context import Context
 from wmdd.data.inputs import distilled_inputs
 from wmdd.data.loading import batch_spans
+from wmdd.data.whitening import whitened
 from wmdd.errors import ConfigError
 from wmdd.evaluation.own_temperature import OwnTemperature
 from wmdd.evaluation.protocols import Procedure
 from wmdd.evaluation.students import Student
-from wmdd.evaluation.supervision import StudentBatches, Supervision, student_loss
+from wmdd.evaluation.supervision import StudentBatches, Supervision, student_loss, whitening_on
 from wmdd.models.batchnorm import batchnorm_layers
 from wmdd.models.building import fresh_network, resolve_spec
 from wmdd.training.loop import Task, fit
@@ -63,7 +64,7 @@ def take_steps(student: Student, supervision: Supervision, test: Test, ctx: Cont
         raise ConfigError(
             f"a set's own steps need its learned rates; got a {distilled.method} set without; use another protocol"
         )
-    images = distilled_inputs(distilled, slice(None), ctx.device)
+    images = whitened(distilled_inputs(distilled, slice(None), ctx.device), whitening_on(distilled, ctx.device))
     steps = schedule(images, distilled.labels.to(ctx.device), ipc=distilled.ipc, steps=len(distilled.rates))
     start = xavier_start(model, ctx.generator("own weights", student.arch, student.seed))
     weights = unroll(model.eval(), start, steps, distilled.rates.to(ctx.device), create_graph=False)
@@ -91,11 +92,11 @@ class KernelRegression(nn.Module):
         targets = distilled.targets
         if targets is None:
             targets = centred_classes(distilled.labels, len(distilled.classes))
-        self._support = distilled_inputs(distilled, slice(None), device)
+        self._support = whitened(distilled_inputs(distilled, slice(None), device), whitening_on(distilled, device))
         self._targets = targets.to(device)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return float64 outputs `(B, C)` for normalised images."""
+        """Return float64 outputs `(B, C)` for images as students see them."""
         with torch.autocast(images.device.type, enabled=False):
             return kernel_regression(self._support, self._targets, images)
 

@@ -4,9 +4,10 @@ Each protocol names its source; docs/protocols.md says what each is for. All rep
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Annotated, Literal
 
-from wmdd.errors import ConfigError, did_you_mean
+from pydantic import Field
+
 from wmdd.evaluation.falling import FallingTemperature
 from wmdd.settings import FULL_DSA, NO_DSA, TrainSettings, ViewSettings
 
@@ -27,7 +28,7 @@ class EvaluationProtocol:
     targets, or else its classes: the weights of images are then not used, as in the evaluations that these repeat."""
     training: TrainSettings
     views: ViewSettings
-    batches: tuple[tuple[int, int], ...]
+    batches: Annotated[tuple[tuple[int, int], ...], Field(min_length=1)]
     """(largest IPC, batch) in rising order; the last batch also holds for any larger IPC."""
     many_classes: int = 1
     """Factor on the batch from 100 classes on."""
@@ -79,9 +80,14 @@ class EvaluationProtocol:
         """Return the largest number of epochs, `epochs` at most, for whose soft labels `stored` ones are enough."""
         return next((n for n in range(epochs, 0, -1) if self.soft_epochs(n, n) <= stored), stored)
 
-    def settings(self, ipc: int, num_classes: int, epochs: int | None = None) -> TrainSettings:
-        """Return the training settings for such a set; `epochs`, if given, replaces the protocol's."""
-        return self.training.with_(batch=self.batch(ipc, num_classes), epochs=epochs or self.training.epochs)
+    def settings(self, ipc: int, num_classes: int) -> TrainSettings:
+        """Return the training settings for such a set."""
+        return self.training.with_(batch=self.batch(ipc, num_classes))
+
+    def with_(self, *, epochs: int | None, batch: int | None) -> "EvaluationProtocol":
+        """Return the protocol with other epochs, and with one batch for sets of any size; None = as it is."""
+        changed = self if epochs is None else replace(self, training=self.training.with_(epochs=epochs))
+        return changed if batch is None else replace(changed, batches=((_ALWAYS, batch),), many_classes=1)
 
 
 _ALWAYS = 10**9
@@ -103,7 +109,7 @@ _WMDD = EvaluationProtocol(
 _RDED = EvaluationProtocol(
     name="rded",
     summary="300 epochs, small batch, half cosine (zeta 2), teacher online, crops of half the area and more",
-    source="RDED argument.py, validation/main.py (CVPR 2024), without the patch shuffle of its mosaics",
+    source="RDED argument.py, validation/main.py (CVPR 2024) at factor 2, without the patch shuffle of its mosaics",
     labels="online",
     training=_ADAMW.with_(zeta=2.0),
     views=_HALF,
@@ -166,6 +172,13 @@ _SOFT = (
         summary="as rded with the patch shuffle: the 2 x 2 patches of an image change places before each crop",
         source="RDED validation/main.py (CVPR 2024), for sets of 2 x 2 crops (not CIFAR, not Tiny-ImageNet)",
         tiles=2,
+    ),
+    replace(
+        _RDED,
+        name="rded_whole",
+        summary="as rded with whole images: its crops keep 1/factor of the area, and factor is 1 up to 64 pixels",
+        source="RDED validation/main.py (CVPR 2024), for sets of single crops (CIFAR, Tiny-ImageNet)",
+        views=ViewSettings(crop_min=1.0, flip=True, cutmix=1.0),
     ),
     replace(
         _RDED,
@@ -247,6 +260,13 @@ _HARD = (
     ),
     replace(
         _DC,
+        name="dc_noaug",
+        summary="as dc without augmentation, in as many epochs",
+        source="dc's counterpart in DD-Ranking's augmentation robust score; no paper trains its students by it",
+        dsa=NO_DSA,
+    ),
+    replace(
+        _DC,
         name="own",
         summary="as the set's method has it: kernel regression (kip, ls), its learned steps (dd), else as dc; "
         "weights unused",
@@ -266,10 +286,3 @@ _HARD = (
 
 
 PROTOCOLS: dict[str, EvaluationProtocol] = {protocol.name: protocol for protocol in (*_SOFT, *_HARD)}
-
-
-def find_protocol(name: str) -> EvaluationProtocol:
-    """Return the protocol called `name`."""
-    if name not in PROTOCOLS:
-        raise ConfigError(f"unknown protocol; got {name!r}{did_you_mean(name, PROTOCOLS)}")
-    return PROTOCOLS[name]

@@ -13,8 +13,9 @@ from typing import Any
 from wmdd.evaluation.real_names import is_pool
 from wmdd.evaluation.rows import Conditions, Scores, number, summarise
 
-AUGMENTED = {"dc": "dc_plain"}
-"""Protocols with augmentation → their counterparts without."""
+PLAIN = {"ars": {"dc": "dc_noaug"}, "ars_published": {"dc": "dc_plain"}}
+"""Score → protocols with augmentation, and their counterparts without: in as many epochs, and as DC published it, in
+300 epochs of 1000."""
 
 
 def hard_label_recovery(real: float, distilled: float) -> float:
@@ -60,7 +61,7 @@ def ranking_rows(evaluations: Scores, full_data: Scores, *, random: str) -> list
 
     IOR needs random images under the same conditions; HLR the same student on all real images, and on the set with hard
     labels (under the row's protocol, or else under the first with hard labels); LRS both; ARS a protocol with
-    augmentation and its counterpart without.
+    augmentation and its counterpart without, in as many epochs or, as `ars_published`, as it was published.
 
     Args:
         evaluations: scores as in `metrics.json`, of sets of one size; those of pools of real images do not count.
@@ -98,19 +99,20 @@ def _row(means: Means, real: Mapping[str, float], key: tuple[str, Conditions], r
         row["hlr"] = hard_label_recovery(real[student], hard.get(protocol, next(iter(hard.values()))))
     if ior is not None and "hlr" in row:
         row["lrs"] = label_robust_score(ior, row["hlr"])
-    plain = next((_gain(means, other, random) for other in means if _is_plain(other, key)), None)
-    if ior is not None and plain is not None:
-        row["ars"] = augmentation_robust_score(ior, plain)
+    for score, counterparts in PLAIN.items():
+        plain = next((_gain(means, other, random) for other in means if _is_plain(other, key, counterparts)), None)
+        if ior is not None and plain is not None:
+            row[score] = augmentation_robust_score(ior, plain)
     return row
 
 
-def _is_plain(other: tuple[str, Conditions], key: tuple[str, Conditions]) -> bool:
+def _is_plain(other: tuple[str, Conditions], key: tuple[str, Conditions], counterparts: Mapping[str, str]) -> bool:
     """Return whether `other` is the counterpart of `key` without augmentation."""
     (of, found), (name, conditions) = other, key
     protocol, comma, departs = conditions.protocol.partition(",")
-    plain = AUGMENTED.get(protocol, "") + comma + departs
+    plain = counterparts.get(protocol, "") + comma + departs
     same = (of, found.student, found.labels) == (name, conditions.student, conditions.labels)
-    return same and protocol in AUGMENTED and found.protocol == plain
+    return same and protocol in counterparts and found.protocol == plain
 
 
 def _gain(means: Means, key: tuple[str, Conditions], random: str) -> float | None:

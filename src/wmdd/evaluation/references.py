@@ -1,6 +1,6 @@
 """What stands beside a distilled set: as many random real images, medoids, all real images. Free of torch."""
 
-from wmdd.evaluation.protocols import find_protocol
+from wmdd.evaluation.protocol_names import find_protocol
 from wmdd.evaluation.rows import BASELINE
 from wmdd.settings import Recipe
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Literal
 
-from wmdd.evaluation.protocols import EvaluationProtocol, Procedure, find_protocol
+from wmdd.evaluation.protocol_names import chosen_protocols
+from wmdd.evaluation.protocols import EvaluationProtocol, Procedure
 from wmdd.settings import EvaluateSettings, TrainSettings, ViewSettings
 from wmdd.training.loop import test_epochs
 from wmdd.values import DistilledSet, SoftLabels
@@ -53,10 +54,10 @@ def planned_students(
     """
     wanted: tuple[Literal["soft", "hard"], ...] = ("soft", "hard") if settings.labels == "both" else (settings.labels,)
     students: list[Student] = []
-    for protocol in map(find_protocol, settings.protocols):
+    for protocol in chosen_protocols(settings):
         procedure = procedure_of(protocol, distilled, own_procedure)
         replayed = stored_for(protocol, distilled, stored)
-        training = _training(protocol, distilled, settings.epochs, replayed)
+        training = _training(protocol, distilled, replayed)
         kinds = ("hard",) if protocol.labels == "hard" else wanted
         archs, seeds = (("kernel",), 1) if procedure == "kernel" else (settings.students, settings.seeds)
         students += [
@@ -109,11 +110,9 @@ def procedure_of(protocol: EvaluationProtocol, distilled: DistilledSet, own_proc
     return "steps" if several and own_procedure == "training" else own_procedure
 
 
-def _training(
-    protocol: EvaluationProtocol, distilled: DistilledSet, epochs: int | None, replayed: SoftLabels | None
-) -> TrainSettings:
+def _training(protocol: EvaluationProtocol, distilled: DistilledSet, replayed: SoftLabels | None) -> TrainSettings:
     """Return how students are trained: with stored labels for at most as many epochs as were stored, if not pooled."""
-    training = protocol.settings(distilled.ipc, len(distilled.classes), epochs)
+    training = protocol.settings(distilled.ipc, len(distilled.classes))
     if replayed is not None and not replayed.pooled:
         training = training.with_(epochs=protocol.epochs_for(len(replayed.epochs), training.epochs))
     if protocol.learned_rate and distilled.rates is not None and len(distilled.rates) == 1:

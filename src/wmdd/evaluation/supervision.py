@@ -15,6 +15,7 @@ from wmdd.data.inputs import view_inputs
 from wmdd.data.loading import batch_spans
 from wmdd.data.replay import Replay
 from wmdd.data.views import cutmix_share, epoch_views
+from wmdd.data.whitening import whitened
 from wmdd.evaluation.own_temperature import OwnTemperature
 from wmdd.evaluation.students import Student
 from wmdd.models.batchnorm import batch_statistics
@@ -50,6 +51,7 @@ class StudentBatches:
 
     def __init__(self, student: Student, supervision: Supervision, ctx: Context) -> None:
         self._student, self._supervision, self._ctx = student, supervision, ctx
+        self._whitening = whitening_on(supervision.distilled, ctx.device)
         self._replay: Replay | None = None
         if student.replays is not None:
             order = partial(ctx.generator, "replay", student.seed)
@@ -64,12 +66,13 @@ class StudentBatches:
         stretch = student.labels == "soft" and student.protocol.is_hard(epoch, epochs)
         for number, labels in enumerate(self._labels(epoch, fresh=stretch)):
             rows = labels.views
-            images = self._augmented(view_inputs(distilled, rows, device, orders), epoch, number)
-            images = images.contiguous(memory_format=torch.channels_last)
+            views = view_inputs(distilled, rows, device, orders)
+            images = self._augmented(whitened(views, self._whitening), epoch, number)
             hard = stretch or student.labels == "hard"
+            seen = images if hard or self._whitening is None else self._augmented(views, epoch, number)
             yield Batch(
                 images=images,
-                targets=sent(own_targets(distilled, rows), device) if hard else self._answers(images, labels),
+                targets=sent(own_targets(distilled, rows), device) if hard else self._answers(seen, labels),
                 weights=sent(weights[rows.index], device),
                 classes=sent(mixed_classes(distilled, rows), device) if student.protocol.class_weight else None,
                 temperature=student.protocol.temperature_in(epoch, epochs, student.temperature),
@@ -107,7 +110,8 @@ class StudentBatches:
     def _augmented(self, images: Tensor, epoch: int, number: int) -> Tensor:
         """Return the images after DSA: one group of operations for the batch, parameters for each image."""
         generator = self._ctx.generator("dsa", self._student.seed, epoch, number)
-        return apply_dsa(images, draw_dsa(self._student.protocol.dsa, images.shape[-1], len(images), generator))
+        drawn = draw_dsa(self._student.protocol.dsa, images.shape[-1], len(images), generator)
+        return apply_dsa(images, drawn).contiguous(memory_format=torch.channels_last)
 
     def _answers(self, images: Tensor, labels: EpochLabels) -> Tensor:
         if labels.logits is not None:
@@ -119,6 +123,11 @@ class StudentBatches:
             if self._student.protocol.batch_statistics:
                 stack.enter_context(batch_statistics(teacher))
             return teacher(images).float()
+
+
+def whitening_on(distilled: DistilledSet, device: torch.device) -> Tensor | None:
+    """Return the whitening of a set on the device, if it has one."""
+    return None if distilled.whitening is None else sent(distilled.whitening, device)
 
 
 def fixed(distilled: DistilledSet) -> Supply:

@@ -2,22 +2,26 @@
 
 from collections.abc import Sequence
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from wmdd.context import Context, every_unit
+from wmdd.data.whitening import whitened
 from wmdd.evaluation.accuracy import accuracies
 from wmdd.evaluation.fingerprints import departures, fingerprint
 from wmdd.evaluation.procedures import PROCEDURES, Test
 from wmdd.evaluation.students import Student
-from wmdd.evaluation.supervision import Supervision
+from wmdd.evaluation.supervision import Supervision, whitening_on
 from wmdd.values import Evaluation, ImageSet, Score
 
 
 def teach_and_test(students: Sequence[Student], supervision: Supervision, val: ImageSet, ctx: Context) -> Evaluation:
     """Return the scores of these students, of whom those that are finished are not trained again."""
+    whitening = whitening_on(supervision.distilled, ctx.device)
 
     def test(model: nn.Module) -> dict[str, float]:
-        return accuracies(model, val, supervision.distilled, ctx)
+        network = model if whitening is None else Whitened(model, whitening)
+        return accuracies(network, val, supervision.distilled, ctx)
 
     names = [_saved_name(student) for student in students]
     scores = every_unit(names, lambda number: _score(students[number], supervision, test, ctx), ctx)
@@ -27,6 +31,20 @@ def teach_and_test(students: Sequence[Student], supervision: Supervision, val: I
 def _saved_name(student: Student) -> str:
     """Return under which name the score of a student is saved."""
     return f"{student.name} score"
+
+
+class Whitened(nn.Module):
+    """A network behind the whitening that its training images had."""
+
+    def __init__(self, network: nn.Module, whitening: Tensor) -> None:
+        super().__init__()
+        self._network, self._whitening = network, whitening
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the network's outputs for normalised images `(B, ch, R, R)`."""
+        with torch.autocast(images.device.type, enabled=False):
+            seen = whitened(images, self._whitening).contiguous(memory_format=torch.channels_last)
+        return self._network(seen)
 
 
 def _score(student: Student, supervision: Supervision, test: Test, ctx: Context) -> Score:
@@ -43,7 +61,7 @@ def _score(student: Student, supervision: Supervision, test: Test, ctx: Context)
         labels=student.labels,
         seed=student.seed,
         distill_seed=ctx.seed,
-        departs=departures(student),
+        departs=departures(student, distilled),
         fingerprint=fingerprint(student, distilled, labelled_by),
         labelled_by=labelled_by,
         images=supervision.images,

@@ -10,8 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from scipy.optimize import linear_sum_assignment
-from scipy.stats import binom
 from torch import Tensor, nn
 
 from wmdd.context import Context
@@ -120,7 +118,9 @@ def near_chance(share: float, count: int, chance: float) -> bool:
     """
     if above_chance(share, chance) < NEAR:
         return True
-    by_luck = float(binom.sf(round(share * count) - 1, count, chance))
+    from scipy.special import bdtrc  # noqa: PLC0415 - `scipy.stats` takes most of a second to import
+
+    by_luck = float(bdtrc(round(share * count) - 1, count, chance))
     return by_luck > 0.05 and chance**count < 0.05
 
 
@@ -155,6 +155,8 @@ def _sample(labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
 
 def _fitting_order(given: Tensor, labels: Tensor, classes: int) -> Tensor:
     """Return the one-to-one assignment of outputs to classes with most right answers; ties stay as they are."""
+    from scipy.optimize import linear_sum_assignment  # noqa: PLC0415 - slow to import
+
     confusion = torch.bincount(given * classes + labels, minlength=classes * classes).view(classes, classes)
     _, order = linear_sum_assignment(-(confusion + 0.5 * torch.eye(classes, dtype=torch.float64)).numpy())
     return torch.as_tensor(order)

@@ -6,7 +6,9 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from wmdd.errors import ConfigError
+from wmdd.methods.catalogue import METHODS
 from wmdd.methods.method import Method
+from wmdd.plugins import in_words
 from wmdd.settings import Recipe, Section
 from wmdd.stages.squeeze import SQUEEZE
 from wmdd.stages.stage import Stage
@@ -125,11 +127,17 @@ def load_algorithm(method: Method) -> Algorithm:
     try:
         algorithm = getattr(import_module(method.algorithm), "ALGORITHM", None)
     except Exception as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ConfigError(f"method {method.name!r} cannot be loaded; got {reason}; mend {method.algorithm}") from error
+        raise ConfigError(
+            f"{_whose(method)} cannot be loaded; got {in_words(error)}; mend {method.algorithm}"
+        ) from error
     if not isinstance(algorithm, Algorithm):
         raise ConfigError(
-            f"method {method.name!r}: {method.algorithm} must hold ALGORITHM, a wmdd.methods.Algorithm; got "
+            f"{_whose(method)}: {method.algorithm} must hold ALGORITHM, a wmdd.methods.Algorithm; got "
             f"{type(algorithm).__name__}; mend that module"
         )
     return algorithm
+
+
+def _whose(method: Method) -> str:
+    """Return a method in words, with the package that it comes from."""
+    return f"method {method.name!r}{f' of {METHODS.owner(method.name)}' if method.name in METHODS else ''}"

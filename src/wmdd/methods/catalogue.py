@@ -8,15 +8,14 @@ Packages are imported only when their method is used.
 from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from pkgutil import iter_modules
 
 from wmdd.errors import ConfigError, WmddError, did_you_mean
 from wmdd.methods.method import Method
+from wmdd.plugins import Plugins
 from wmdd.settings.recipe import Recipe, Tree, dotted, nested, read_tree, recipe_type, setting_names
 
-GROUP = "wmdd.methods"
 _KITS = "kits"
 
 
@@ -28,11 +27,19 @@ def builtin_methods() -> dict[str, Method]:
     return {card.name: card for card in sorted(cards, key=lambda card: card.name)}
 
 
+METHODS = Plugins(
+    word="method",
+    group="wmdd.methods",
+    kind=Method,
+    public="wmdd.methods.Method",
+    taken=lambda name: name in builtin_methods(),
+)
+"""The methods of other packages."""
+
+
 def known_methods() -> dict[str, str]:
     """Return name → summary of the built-in methods, then of those of installed packages, which are not imported."""
-    ours = {name: card.summary for name, card in builtin_methods().items()}
-    points = sorted(entry_points(group=GROUP), key=lambda point: point.name)
-    return {**ours, **{point.name: _summary(point) for point in points if point.name not in ours}}
+    return METHODS.beside({name: card.summary for name, card in builtin_methods().items()})
 
 
 def find_method(name: str) -> Method:
@@ -44,9 +51,9 @@ def find_method(name: str) -> Method:
     card = builtin_methods().get(name)
     if card is not None:
         return card
-    if name not in known_methods():
+    if name not in METHODS:
         raise ConfigError(f"method: unknown; got {name!r}{did_you_mean(name, known_methods())}")
-    return _card_of_package(name)
+    return METHODS.load(name)
 
 
 def title_of(name: str) -> str:
@@ -72,37 +79,6 @@ def _card_if_sound(name: str) -> Method | None:
         return find_method(name)
     except WmddError:
         return None
-
-
-def _card_of_package(name: str) -> Method:
-    """Import the package that registers `name` and return its card."""
-    points = [point for point in entry_points(group=GROUP) if point.name == name]
-    owners = sorted({_owner(point) for point in points})
-    if len(owners) > 1:
-        raise ConfigError(f"method {name!r} is registered twice; got {' and '.join(owners)}; uninstall one of them")
-    try:
-        card = points[0].load()
-    except Exception as error:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise ConfigError(
-            f"method {name!r} of {owners[0]} cannot be loaded; got {reason}; mend or uninstall that package"
-        ) from error
-    if not isinstance(card, Method) or card.name != name:
-        got = f"a method called {card.name!r}" if isinstance(card, Method) else type(card).__name__
-        raise ConfigError(
-            f"method {name!r} of {owners[0]}: an entry point must name a wmdd.methods.Method of its own name; got {got}"
-        )
-    return card
-
-
-def _owner(point: EntryPoint) -> str:
-    return str(point.dist.name) if point.dist else point.value
-
-
-def _summary(point: EntryPoint) -> str:
-    known = point.dist.metadata if point.dist else None
-    summary = known["Summary"] if known is not None and "Summary" in known else "no summary"
-    return f"{summary} (package {_owner(point)})"
 
 
 def method_of(tree: Tree) -> Method:
@@ -185,9 +161,9 @@ def _listed(read: Iterable[str]) -> str:
 def _require_known(names: Iterable[str], read: Iterable[str] = (), command: str = "distill") -> None:
     """Refuse settings that no method has; sections called like another package's method are left to that package."""
     builtin = known_settings()
-    packages = {point.name.replace("-", "_") for point in entry_points(group=GROUP)}
-    for name in names:
-        if name not in builtin and name.partition(".")[0] not in packages:
+    for name in (name for name in names if name not in builtin):
+        packages = {method.replace("-", "_") for method in METHODS.names()}
+        if name.partition(".")[0] not in packages:
             near = did_you_mean(name, [*read, *builtin], otherwise=f"see `wmdd {command} --help`")
             raise ConfigError(f"{name}: unknown setting{near}")
 

@@ -30,6 +30,17 @@ def require_batchnorm(model: nn.Module, arch: str) -> None:
         raise ConfigError(f"recovery needs a teacher with BatchNorm; got {arch}, which has none; use one of {usable}")
 
 
+def running_moments(model: nn.Module) -> tuple[Tensor, Tensor]:
+    """Return running mean and variance of all layers side by side, `(F,)` each, of a network that has them.
+
+    They are averages over the batches of the network's own training: of augmented images, the variances unbiased.
+    """
+    layers = [layer for _, layer in batchnorm_layers(model) if isinstance(layer, _BatchNorm)]
+    means = [layer.running_mean for layer in layers if layer.running_mean is not None]
+    variances = [layer.running_var for layer in layers if layer.running_var is not None]
+    return torch.cat(means), torch.cat(variances)
+
+
 def takes_single_images(model: nn.Module, spec: ModelSpec) -> bool:
     """Return whether the network can be trained on batches of one image: whether no BatchNorm layer sees one value."""
     image = torch.zeros(1, spec.channels, spec.image_size, spec.image_size)

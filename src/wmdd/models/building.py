@@ -1,19 +1,21 @@
-"""From a name to a network of timm, of torchvision or our own ConvNet: fresh, or a teacher with its weights."""
+"""From a name to a network of timm, of torchvision or our own ConvNet: fresh, or a teacher with its weights.
+
+timm and torchvision take seconds to import, so only networks of theirs import them.
+"""
 
 import re
 from typing import Any
 
-import timm
 import torch
 from torch import nn
-from torchvision.models import shufflenet_v2_x1_0
 
 from wmdd.context import Context, seeded, stream_seed
 from wmdd.errors import ConfigError, did_you_mean
 from wmdd.models.convnet import ConvNet
-from wmdd.models.names import SMALL_BELOW, TIMM_NAMES, TIMM_PREFIX, check_name, parse_convnet
+from wmdd.models.names import NETWORKS, SHUFFLENETS, SMALL_BELOW, TIMM_NAMES, TIMM_PREFIX, check_name, parse_convnet
 from wmdd.models.stems import apply_small_stem, conv_like, patch_size, replace
 from wmdd.models.taps import final_classifier
+from wmdd.plugins import in_words
 from wmdd.values import ImageSet, ModelSpec, Teacher
 
 _STEMS = ("auto", "imagenet", "small")
@@ -63,6 +65,8 @@ def build_model(spec: ModelSpec) -> nn.Module:
     Raises:
         ConfigError: the network cannot be built for such images, or does not end in one linear layer.
     """
+    if spec.arch in NETWORKS:
+        return _packaged(spec)
     model = _construct(spec)
     final_classifier(model)
     if spec.stem == "small":
@@ -97,6 +101,8 @@ def timm_name(arch: str) -> str | None:
     """
     if not arch.startswith(TIMM_PREFIX):
         return TIMM_NAMES.get(arch)
+    import timm  # noqa: PLC0415 - slow to import
+
     name = arch.removeprefix(TIMM_PREFIX)
     if not timm.is_model(name):
         raise ConfigError(f"timm has no network {name!r}{_nearest_timm(name)}")
@@ -105,6 +111,8 @@ def timm_name(arch: str) -> str | None:
 
 def timm_options(spec: ModelSpec, name: str) -> dict[str, Any]:
     """Return the keyword arguments with which `timm.create_model` builds `spec`."""
+    import timm  # noqa: PLC0415 - slow to import
+
     options: dict[str, Any] = {"num_classes": spec.num_classes, "in_chans": spec.channels}
     config = timm.get_pretrained_cfg(name)
     if config is not None and config.fixed_input_size:
@@ -124,6 +132,8 @@ def _construct(spec: ModelSpec) -> nn.Module:
     name = timm_name(spec.arch)
     if name is None:
         return _shufflenet(spec)
+    import timm  # noqa: PLC0415 - slow to import
+
     try:
         return timm.create_model(name, **timm_options(spec, name))
     except (RuntimeError, ValueError, TypeError, AssertionError) as error:
@@ -134,8 +144,28 @@ def _construct(spec: ModelSpec) -> nn.Module:
         ) from error
 
 
+def _packaged(spec: ModelSpec) -> nn.Module:
+    """Return a network of another package; whatever it does wrong is one line."""
+    build, whose = NETWORKS.load(spec.arch).build, f"network {spec.arch!r} of {NETWORKS.owner(spec.arch)}"
+    try:
+        model: Any = build(spec)
+    except Exception as error:
+        size = f"{spec.channels} x {spec.image_size} x {spec.image_size}"
+        raise ConfigError(
+            f"{whose} cannot be built for {size} images; got {in_words(error)}; mend that package"
+        ) from error
+    if not isinstance(model, nn.Module):
+        raise ConfigError(f"{whose} must be a torch.nn.Module; got {type(model).__name__}; mend that package")
+    outputs = final_classifier(model).out_features
+    if outputs != spec.num_classes:
+        raise ConfigError(f"{whose} must have {spec.num_classes} outputs; got {outputs}; mend that package")
+    return model
+
+
 def _shufflenet(spec: ModelSpec) -> nn.Module:
-    model = shufflenet_v2_x1_0(weights=None, num_classes=spec.num_classes)
+    from torchvision.models import get_model  # noqa: PLC0415 - slow to import
+
+    model = get_model(f"shufflenet_v2_{SHUFFLENETS[spec.arch]}", weights=None, num_classes=spec.num_classes)
     stem = model.get_submodule("conv1.0")
     if spec.channels != 3 and isinstance(stem, nn.Conv2d):
         replace(model, "conv1.0", conv_like(stem, channels=spec.channels))
@@ -143,5 +173,7 @@ def _shufflenet(spec: ModelSpec) -> nn.Module:
 
 
 def _nearest_timm(name: str) -> str:
+    import timm  # noqa: PLC0415 - slow to import
+
     hint = did_you_mean(name, timm.list_models())
     return hint if hint.startswith("; did") else "; `timm.list_models()` names them"

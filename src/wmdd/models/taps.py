@@ -1,4 +1,4 @@
-"""Taps: read a network's features and the inputs of its BatchNorm layers inside a `with`, leaving no hook behind."""
+"""Taps: read a network's features, and what enters or leaves its layers, inside a `with`, leaving no hook behind."""
 
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import ExitStack, contextmanager
@@ -59,6 +59,20 @@ def tap_inputs(layers: Iterable[nn.Module], on_input: OnInput) -> Generator[None
         for position, layer in enumerate(layers):
             handle = layer.register_forward_pre_hook(partial(_offer, on_input, position))
             stack.callback(handle.remove)
+        yield
+
+
+@contextmanager
+def tap_outputs(layers: Iterable[nn.Module], on_output: Callable[[int, Tensor], None]) -> Generator[None, None, None]:
+    """Call `on_output(position, y)` on the output of each of `layers` during every forward pass inside the `with`."""
+
+    def offer(position: int, module: nn.Module, inputs: object, output: Tensor) -> None:
+        del module, inputs
+        on_output(position, output)
+
+    with ExitStack() as stack:
+        for position, layer in enumerate(layers):
+            stack.callback(layer.register_forward_hook(partial(offer, position)).remove)
         yield
 
 

@@ -6,7 +6,7 @@ In reading order:
 - `plan`: exact transport and its certificate; `solvers` says how it is found, `augmenting_paths` does it.
 - `free_support`: the alternation of weights and atoms; `state` is where it stands; `threads` runs many classes.
 - `alternatives`: the other solvers of a `Problem`, which the ablation compares.
-- `diagnosis`: yardsticks and bounds.
+- `diagnosis`: yardsticks and bounds; `kernel_bounds`: those of MMD.
 
 Shapes: `K` atoms (points of a small set), `n` points (of a large one), `D` features.
 
@@ -24,10 +24,11 @@ from wmdd.ot.diagnosis import (
     affine_lipschitz,
     cross_entropy_gap,
     cross_entropy_lipschitz,
-    floor,
+    cross_entropy_values,
     random_cost,
 )
 from wmdd.ot.free_support import barycenter, wasserstein_barycenter
+from wmdd.ot.kernel_bounds import KernelCertificate, gaussian_mixture, kernel_certificate, mean_distance
 from wmdd.ot.plan import Plan, transport, wasserstein1, wasserstein2
 from wmdd.ot.problem import Barycenter, Problem
 from wmdd.ot.seeding import kmeans_plus_plus
@@ -37,6 +38,7 @@ __all__ = [
     "KERNEL_WIDTHS",
     "Affine",
     "Barycenter",
+    "KernelCertificate",
     "Plan",
     "Problem",
     "affine_gap",
@@ -46,11 +48,14 @@ __all__ = [
     "class_mean",
     "cross_entropy_gap",
     "cross_entropy_lipschitz",
+    "cross_entropy_values",
     "entropic_barycenter",
-    "floor",
+    "gaussian_mixture",
     "in_threads",
+    "kernel_certificate",
     "kmeans",
     "kmeans_plus_plus",
+    "mean_distance",
     "median_distance",
     "mmd_linear",
     "mmd_rbf",

@@ -1,6 +1,6 @@
 """Yardsticks for the distance between a small weighted set of points and the large set it represents.
 
-- The cost that k-means reaches (`floor`), and that of randomly drawn points (`random_cost`).
+- The cost of randomly drawn points (`random_cost`). The other yardstick is the cost that `kmeans` reaches.
 - The bound behind distilling by transport (Kantorovich and Rubinstein): for every function g, with a norm if it is
   vector-valued, `|E_a g − E_b g| ≤ Lip(g) · W1(a, b)`. Mean gap and Lipschitz constant are computed for the two
   functions of a point whose constants are known: an affine map, and the cross-entropy of its outputs.
@@ -15,10 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wmdd.ot.alternatives.centres import kmeans
 from wmdd.ot.cost import Float64
 from wmdd.ot.plan import wasserstein2
-from wmdd.ot.problem import Problem
 
 _TABLE = 1 << 20
 """Outputs in memory at once."""
@@ -32,14 +30,6 @@ class Affine:
     """W, `(C, D)`."""
     offset: Float64
     """b, `(C,)`."""
-
-
-def floor(problem: Problem) -> float:
-    """Return inertia / n of k-means run to convergence: the yardstick for barycenters of the same problem.
-
-    The optimum over atoms and weights is the global k-means optimum; a single start finds a local one.
-    """
-    return kmeans(problem).cost
 
 
 def random_cost(
@@ -77,8 +67,8 @@ def cross_entropy_gap(affine: Affine, label: int, points_a: Float64, points_b: F
     As a function of the point, `ℓ(f) = logsumexp(W f + b) − (W f + b)_label`. The other arguments are those of
     `affine_gap`.
     """
-    mean_a = np.average(_cross_entropy(affine, label, points_a), weights=weights_a)
-    return float(abs(mean_a - _cross_entropy(affine, label, points_b).mean()))
+    mean_a = np.average(cross_entropy_values(affine, label, points_a), weights=weights_a)
+    return float(abs(mean_a - cross_entropy_values(affine, label, points_b).mean()))
 
 
 def cross_entropy_lipschitz(affine: Affine, label: int) -> float:
@@ -91,7 +81,7 @@ def cross_entropy_lipschitz(affine: Affine, label: int) -> float:
     return float(np.linalg.norm(affine.matrix - affine.matrix[label], axis=1).max())
 
 
-def _cross_entropy(affine: Affine, label: int, points: Float64) -> Float64:
+def cross_entropy_values(affine: Affine, label: int, points: Float64) -> Float64:
     """Return `ℓ(f)` of every point, `(n,)`, in nats; memory is bounded whatever the number of outputs."""
     rows = max(1, _TABLE // len(affine.matrix))
     losses = np.empty(len(points))

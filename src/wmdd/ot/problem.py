@@ -1,7 +1,7 @@
 """The barycenter problem (points, their masses, and starting atoms), and its solution.
 
-A `Problem` is made once and passed to every solver to be compared on it: `wasserstein_barycenter`, those of
-`wmdd.ot.alternatives`, and `floor`.
+A `Problem` is made once and passed to every solver to be compared on it: `wasserstein_barycenter`, and those of
+`wmdd.ot.alternatives`.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,5 @@
 """Many classes at once, in threads: the solvers release the GIL, so threads use all cores of one process."""
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,6 +10,7 @@ from threadpoolctl import ThreadpoolController
 
 from wmdd.ot.free_support import barycenter
 from wmdd.ot.problem import Barycenter, Measures
+from wmdd.processors import processors
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -40,7 +40,7 @@ def in_threads(
     Meanwhile BLAS is limited to one thread: its own would compete with these, and the order of its sums would depend
     on their number.
     """
-    count = threads or os.cpu_count() or 1
+    count = threads or processors()
     waiting: deque[Future[Result]] = deque()
     with _libraries().limit(limits=1, user_api="blas"), ThreadPoolExecutor(count) as pool:
         try:

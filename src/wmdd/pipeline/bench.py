@@ -14,15 +14,18 @@ from wmdd.data.sources.opening import open_data
 from wmdd.evaluation.references import MULTIPLES
 from wmdd.evaluation.rows import BASELINE
 from wmdd.methods.algorithm import Work
-from wmdd.pipeline.bench_cells import Bench, forget_failures, make_cells
+from wmdd.pipeline.bench_cells import Bench, forget_failures, forget_finished, make_cells
 from wmdd.pipeline.bench_losses import Measures, losses_work
 from wmdd.pipeline.bench_recipe import BenchRecipe, Cell, cells
 from wmdd.pipeline.bench_results import bench_results
+from wmdd.pipeline.compiling import compiling_ahead, needs_compiling
 from wmdd.pipeline.estimate import announce_bench
+from wmdd.pipeline.fresh import Fresh
 from wmdd.pipeline.group import first_goes_first
 from wmdd.pipeline.plan import RunPlan, plan_run
 from wmdd.pipeline.pools import with_room
 from wmdd.pipeline.runner import Runner, given_images
+from wmdd.pipeline.threads import threads_of
 from wmdd.pipeline.watchers import OnlyNew, Watcher
 from wmdd.pipeline.workers import this_worker
 from wmdd.settings.recipe import write_recipe
@@ -44,6 +47,7 @@ def bench(
     *,
     out: Path,
     store: Path,
+    fresh: str | None = None,
     watcher: Watcher | None = None,
     command: str = "",
 ) -> BenchRun:
@@ -64,18 +68,23 @@ def bench(
     make_folder(store)
     multiples = MULTIPLES if recipe.worth else ()
     listener = OnlyNew(watcher or Watcher())
-    this = Bench(data=data, base=base, out=out, store=store, watcher=listener, multiples=multiples)
+    anew = Fresh(stage=fresh)
+    this = Bench(data=data, base=base, out=out, store=store, watcher=listener, fresh=anew, multiples=multiples)
+    if fresh is not None:
+        forget_finished(this, table)
     runner = this.runner(table[0].recipe, "teacher")
     plans = [(cell, _plan(cell, base)) for cell in table]
-    if worker.first:
-        _announce(recipe, base, plans, runner)
     train, val = given_images(base.train), given_images(base.val)
-    teacher = runner.run(SQUEEZE, train, val, settings=shared.squeeze)
-    results = bench_results(recipe, base, runner, teacher, command)
-    if recipe.losses:
-        this = replace(this, measures=Measures.of(runner, base, teacher))
-    with runner.apart():
-        make_cells(this, plans, results, teacher)
+    with threads_of(shared.threads, listener):
+        if worker.first:
+            _announce(recipe, base, plans, runner)
+        with compiling_ahead(needed=needs_compiling([plan for _, plan in plans if isinstance(plan, RunPlan)])):
+            teacher = runner.run(SQUEEZE, train, val, settings=shared.squeeze)
+        results = bench_results(recipe, base, runner, teacher, command)
+        if recipe.losses:
+            this = replace(this, measures=Measures.of(runner, base, teacher))
+        with runner.apart():
+            make_cells(this, plans, results, teacher)
     return BenchRun(out=out, results=results)
 
 

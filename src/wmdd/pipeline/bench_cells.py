@@ -23,6 +23,7 @@ from wmdd.pipeline.bench_losses import Measures
 from wmdd.pipeline.bench_recipe import Cell
 from wmdd.pipeline.bench_results import cell_entry, finished_entry
 from wmdd.pipeline.estimate import span
+from wmdd.pipeline.fresh import Fresh
 from wmdd.pipeline.metrics import with_scores
 from wmdd.pipeline.obtaining import StoredResult
 from wmdd.pipeline.plan import RunPlan
@@ -56,6 +57,8 @@ class Bench:
     out: Path
     store: Path
     watcher: Watcher
+    fresh: Fresh
+    """What is made anew in any cell."""
     measures: Measures | None = None
     """How the losses of the sets are measured; None where they are not asked for."""
     multiples: tuple[int, ...] = ()
@@ -69,6 +72,7 @@ class Bench:
             store=Store(root=self.store),
             out=self.out / folder,
             watcher=self.watcher,
+            fresh=self.fresh,
             writes=writes,
             together=writes is None,
         )
@@ -117,6 +121,14 @@ def forget_failures(out: Path) -> None:
     with writing(out):
         for path in out.glob(f"*/*/{_FAILED}"):
             path.unlink()
+
+
+def forget_finished(bench: Bench, table: Sequence[Cell]) -> None:
+    """Let no cell count as finished: each is put together from the store again, from what is made anew there."""
+    for cell in table:
+        done = bench.out / cell.folder / _DONE
+        with writing(done):
+            done.unlink(missing_ok=True)
 
 
 def _tell(bench: Bench, results: dict[str, Any]) -> None:

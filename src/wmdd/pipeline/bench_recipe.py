@@ -11,10 +11,11 @@ from wmdd.evaluation.references import reference_methods
 from wmdd.evaluation.rows import BASELINE
 from wmdd.methods.catalogue import builtin_methods, complete, find_method, known_methods
 from wmdd.methods.method import Method
+from wmdd.pipeline.checks import stage_names
 from wmdd.settings import Recipe, Section
 from wmdd.settings.recipe import dotted, merged
 
-_SHARED = ("data.", "squeeze.", "ipc", "seed", "device", "precision", "save_every")
+_SHARED = ("data.", "squeeze.", "ipc", "seed", "device", "precision", "threads", "save_every")
 """Settings that all rows share, or they could not be compared."""
 
 
@@ -108,6 +109,17 @@ def cells(bench: BenchRecipe) -> list[Cell]:
         for ipc in dict.fromkeys(bench.ipcs)
         for number in range(seed, seed + bench.distill_seeds)
     ]
+
+
+def bench_stage_names(bench: BenchRecipe) -> tuple[str, ...]:
+    """Return the stages of all cells, and of what is measured beside them."""
+    names = [
+        "squeeze",
+        *(stage for cell in cells(bench) for stage in stage_names(cell.recipe)),
+        *(["statistics", "view_features", "losses"] if bench.losses else []),
+        *(["pool"] if bench.worth else []),
+    ]
+    return tuple(dict.fromkeys(names))
 
 
 def _check_variants(bench: BenchRecipe) -> None:

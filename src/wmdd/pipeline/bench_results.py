@@ -44,7 +44,16 @@ def cell_entry(cell: Cell, state: str, **facts: Any) -> dict[str, Any]:
         "state": state,
         "error": "",
         "folder": cell.folder,
-        **{"scores": [], "beside": [], "seconds": {}, "memory": {}, "bytes": {}, "losses": {}, "warnings": []},
+        **{
+            "scores": [],
+            "beside": [],
+            "seconds": {},
+            "memory": {},
+            "commits": {},
+            "bytes": {},
+            "losses": {},
+            "warnings": [],
+        },
         **facts,
     }
 
@@ -65,6 +74,7 @@ def finished_entry(cell: Cell, metrics: dict[str, Any], teacher: StoredResult) -
         beside=[*(score for score in scores if score["set"] != method), *metrics["full_data"]],
         seconds=seconds,
         memory=memory,
+        commits=costs["commits"],
         bytes=metrics["bytes"],
         losses=metrics.get("losses", {}),
         warnings=metrics.get("warnings", []),

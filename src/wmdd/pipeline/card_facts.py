@@ -90,7 +90,7 @@ def _protocols(students: list[Student], evaluated: EvaluatedSet) -> dict[str, Ru
     distilled, product = evaluated.distilled.record, evaluated.labels[0].record
     return {
         ", ".join(
-            filter(None, (student.protocol.name, departures(student), f"{student.labels} labels"))
+            filter(None, (student.protocol.name, departures(student, distilled), f"{student.labels} labels"))
         ): student_rules(student, side=distilled.image_size, product=product, targets=distilled.targets is not None)
         for student in students
     }

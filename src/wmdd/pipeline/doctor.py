@@ -9,6 +9,7 @@ import torch
 
 from wmdd.pipeline.devices import choose_device, choose_precision
 from wmdd.pipeline.provenance import versions
+from wmdd.processors import processors
 
 EXTRAS = {"datasets": "hf", "huggingface_hub": "hf"}
 
@@ -21,7 +22,7 @@ def examine() -> dict[str, str]:
     findings = dict(versions())
     findings["device"] = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     findings["precision"] = f"auto = {choose_precision('auto', device)}"
-    findings["processors"] = f"{os.cpu_count()}, torch uses {torch.get_num_threads()}"
+    findings["processors"] = f"{os.cpu_count()}, {processors()} for this process, torch uses {torch.get_num_threads()}"
     findings["memory"] = f"{memory / 1e9:.1f} GB"
     findings["disk here"] = f"{free / 1e9:.1f} GB free"
     for package, extra in EXTRAS.items():

@@ -12,10 +12,11 @@ from wmdd.data.views import crop_and_flip, draw_views
 from wmdd.evaluation.tested import images_tested
 from wmdd.methods.algorithm import Work
 from wmdd.models.building import build_model
-from wmdd.ot.compiled import compiled_before
 from wmdd.pipeline.bench_recipe import Cell
+from wmdd.pipeline.compiling import needs_compiling
 from wmdd.pipeline.plan import RunPlan
 from wmdd.pipeline.runner import Runner
+from wmdd.processors import processors
 from wmdd.settings import RelabelSettings, TrainSettings, ViewSettings
 from wmdd.training.optim import build_optimiser
 from wmdd.values import ModelSpec
@@ -99,18 +100,8 @@ def announce_bench(
     `further` is the work on all sets beside what their plans have, by name.
     """
     sound = [(cell, plan) for cell, plan in plans if isinstance(plan, RunPlan)]
-    work = [plan.work for _, plan in sound]
-    networks = {arch: spec for _, plan in sound for arch, spec in plan.networks.items()}
-    speeds = Speeds(networks, runner.device, runner.precision)
-    ceilings = {(cell.recipe.ipc, cell.recipe.seed): plan.work.pool for cell, plan in sound if plan.ceiling}
-    seconds = {
-        "teachers": speeds.seconds({part for each in work for part in each.teachers}),  # shared by rows that have them
-        "methods": sum(speeds.seconds(each.method or ()) for each in work),
-        "labels": sum(speeds.seconds(each.labels) for each in work),
-        "students": sum(speeds.seconds(each.students) for each in work),
-        **{name: speeds.seconds(work) for name, work in further.items() if work},
-        **_known("all real images", sum(map(speeds.seconds, ceilings.values()))),
-    }
+    speeds = Speeds(networks_of(plan for _, plan in sound), runner.device, runner.precision)
+    seconds = bench_seconds(sound, speeds, further=further)
     rows = dict.fromkeys(cell.row for cell, plan in sound if plan.work.method is None)
     unknown = f", not counting {', '.join(rows)} themselves" if rows else ""
     evaluation = base.recipe.evaluate
@@ -120,6 +111,27 @@ def announce_bench(
         f"{len(plans)} sets of {base.train.name} ({_images(base)}), {students}, on {runner.device} in "
         f"{runner.precision}. If nothing is finished yet: {_total(seconds)}{unknown}."
     )
+
+
+def networks_of(plans: Iterable[RunPlan]) -> dict[str, ModelSpec]:
+    """Return every network of the runs, by architecture."""
+    return {arch: spec for plan in plans for arch, spec in plan.networks.items()}
+
+
+def bench_seconds(
+    plans: Sequence[tuple[Cell, RunPlan]], speeds: Speeds, *, further: Mapping[str, Sequence[Work]]
+) -> dict[str, float]:
+    """Return what the parts of a bench cost; `further` as for `announce_bench`."""
+    work = [plan.work for _, plan in plans]
+    ceilings = {(cell.recipe.ipc, cell.recipe.seed): plan.work.pool for cell, plan in plans if plan.ceiling}
+    return {
+        "teachers": speeds.seconds({part for each in work for part in each.teachers}),  # shared by rows that have them
+        "methods": sum(speeds.seconds(each.method or ()) for each in work),
+        "labels": sum(speeds.seconds(each.labels) for each in work),
+        "students": sum(speeds.seconds(each.students) for each in work),
+        **{name: speeds.seconds(work) for name, work in further.items() if work},
+        **_known("all real images", sum(map(speeds.seconds, ceilings.values()))),
+    }
 
 
 def announce_pools(plan: RunPlan, runner: Runner, *, pools: int, draws: int) -> None:
@@ -157,11 +169,14 @@ def estimate(plan: RunPlan, device: torch.device, precision: str) -> Estimate:
     pixels = train.channels * train.canvas**2
     labels = sum(each.epochs for each in plan.labelling) * images * view_bytes(recipe.relabel, classes)
     sets = 1 + len(plan.references)
+    teacher = speeds.seconds(work.teachers)
+    ahead = teacher if processors() > 1 else 0.0  # seconds in which another processor compiles
+
     decoded = len(train) * pixels if train.images.in_memory else 0
     return Estimate(
         seconds={
-            **({"compiling": COMPILING} if _compiles(plan) else {}),
-            "teacher": speeds.seconds(work.teachers),
+            **_known("compiling", max(0.0, COMPILING - ahead) if needs_compiling([plan]) else 0),
+            "teacher": teacher,
             **({} if work.method is None else {plan.method.name: speeds.seconds(work.method)}),
             **_known("references", speeds.seconds(work.references)),
             "labels": sets * speeds.seconds(work.labels),
@@ -193,12 +208,6 @@ def _labels(each: float, images: int) -> str:
 def _known(part: str, seconds: float) -> dict[str, float]:
     """Return a part of the cost by its name; nothing where there is none."""
     return {part: seconds} if seconds else {}
-
-
-def _compiles(plan: RunPlan) -> bool:
-    """Return whether this is the first time on this machine that a run measures transport."""
-    methods = (plan.method, *(each.method for each in plan.references))
-    return any("statistics" in method.stages for method in methods) and not compiled_before()
 
 
 def step_seconds(spec: ModelSpec, device: torch.device, precision: str) -> Speed:

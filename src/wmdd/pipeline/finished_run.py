@@ -13,9 +13,10 @@ from wmdd.errors import ConfigError, DataError
 from wmdd.methods.algorithm import Result
 from wmdd.methods.catalogue import complete, read_recipe
 from wmdd.pipeline.doubts import few_test_images
+from wmdd.pipeline.fresh import Fresh
 from wmdd.pipeline.group import first_goes_first
 from wmdd.pipeline.plan import RunPlan, plan_run
-from wmdd.pipeline.run_files import METRICS_FILE, RUN_ADVICE, RUN_FILE, RunFile, read_metrics
+from wmdd.pipeline.run_files import METRICS_FILE, RECIPE_FILE, RUN_ADVICE, RUN_FILE, RunFile, read_metrics
 from wmdd.pipeline.runner import GivenResult, Runner
 from wmdd.pipeline.set_evaluation import labelling_teachers
 from wmdd.pipeline.watchers import Watcher
@@ -38,6 +39,8 @@ class FinishedRun:
     before: Recipe
     """Settings of the run itself."""
     watcher: Watcher
+    fresh: Fresh
+    """What is made anew."""
 
     def distilled(self) -> Result:
         """Return the run's set; its identity is that of its images' files."""
@@ -53,7 +56,7 @@ class FinishedRun:
         plan = plan or self.plan
         make_folder(self.folder / out)
         store = Store(root=Path(self.record.store))
-        runner = Runner(recipe=plan.recipe, store=store, out=self.folder / out, watcher=self.watcher)
+        runner = Runner(recipe=plan.recipe, store=store, out=self.folder / out, watcher=self.watcher, fresh=self.fresh)
         doubts = (*few_test_images(plan.val), *_other_tests(self.folder, plan.val))
         runner.warn((*plan.train.warnings, *plan.val.warnings, *doubts))
         return runner
@@ -69,7 +72,9 @@ class FinishedRun:
         return labelling_teachers(runner, self.plan, self.teachers())
 
 
-def open_run(run: Path, data: str, changes: Mapping[str, Any], *, watcher: Watcher | None = None) -> FinishedRun:
+def open_run(
+    run: Path, data: str, changes: Mapping[str, Any], *, fresh: str | None = None, watcher: Watcher | None = None
+) -> FinishedRun:
     """Open the run in the folder `run`; `changes` replace its settings, but image size and channels are the set's.
 
     Raises:
@@ -78,12 +83,18 @@ def open_run(run: Path, data: str, changes: Mapping[str, Any], *, watcher: Watch
         DataError: the data are not those of the set.
     """
     product = load(run)
-    record, before = _record(run), complete(read_recipe(run / "recipe.yaml"))
+    record, before = _record(run), complete(read_recipe(run / RECIPE_FILE))
     recipe = before.with_settings(changes)
     _require_same_cut(before.data, recipe.data)
     plan = _plan(recipe, product, data)
     return FinishedRun(
-        folder=run, product=product, plan=plan, record=record, before=before, watcher=watcher or Watcher()
+        folder=run,
+        product=product,
+        plan=plan,
+        record=record,
+        before=before,
+        watcher=watcher or Watcher(),
+        fresh=Fresh(stage=fresh),
     )
 
 
@@ -151,4 +162,9 @@ def _teachers(store: str, names: Iterable[str] | None) -> tuple[Result, ...]:
     gone = next((folder.path for folder in folders if not folder.finished), None)
     if gone is not None:
         raise ConfigError(f"a teacher of the run is gone; got no {gone}; run `wmdd distill` again")
-    return tuple(GivenResult(key=folder.manifest().key, record=folder.read(Teacher)) for folder in folders)
+    return tuple(_given_teacher(folder) for folder in folders)
+
+
+def _given_teacher(folder: ResultFolder) -> Result:
+    manifest = folder.manifest()
+    return GivenResult(key=manifest.key, record=folder.read(Teacher), content=manifest.content)

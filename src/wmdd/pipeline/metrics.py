@@ -151,7 +151,9 @@ def barycenter_facts(results: Iterable[StoredResult]) -> dict[str, Any]:
         "objective": settings["objective"],
         "weights": settings["weights"] if settings["objective"] == "wasserstein" else None,
         "cost_mean": float(record.costs.mean()),
-        "floor_mean": float(record.floors.mean()),
+        "best_known_mean": float(record.best_known.mean()),
+        "starts": settings["starts"],
+        "uniform_share": float(record.uniform.double().mean()) if record.weights.shape[1] > 1 else None,
         "traces": [list(trace) for trace in record.traces],
         "converged": all(record.converged),
     }
@@ -176,14 +178,17 @@ def _seconds(results: Sequence[StoredResult]) -> dict[str, float]:
     return seconds
 
 
-def _costs(results: Sequence[StoredResult], evaluation: StoredResult) -> dict[str, dict[str, float]]:
+def _costs(results: Sequence[StoredResult], evaluation: StoredResult) -> dict[str, dict[str, Any]]:
     """Return the costs of one set by stage, from its teacher to its students: `seconds`, added up, and peak `memory`.
+
+    Beside them stand the `commits` of the code that made them.
 
     They include everything that the set's evaluation was made from, whichever run made it.
     """
     known = {result.key: result for result in results}
     seconds: dict[str, float] = {}
     memory: dict[str, float] = {}
+    commits: dict[str, set[str]] = {}
     waiting, counted = [evaluation.key], set[str]()
     while waiting:
         key = waiting.pop()
@@ -194,9 +199,11 @@ def _costs(results: Sequence[StoredResult], evaluation: StoredResult) -> dict[st
         name = known[key].stage.name
         seconds[name] = round(seconds.get(name, 0.0) + manifest.seconds, 3)
         memory[name] = max(memory.get(name, 0), manifest.peak_memory)
+        commits.setdefault(name, set()).add(manifest.versions.get("commit", ""))
         for part in manifest.inputs:
             waiting += [part] if isinstance(part, str) else part
-    return {"seconds": seconds, "memory": memory}
+    said = {name: ", ".join(sorted(filter(None, found))) for name, found in commits.items()}
+    return {"seconds": seconds, "memory": memory, "commits": said}
 
 
 def product_bytes(distilled: Path, count: int) -> dict[str, int]:

@@ -19,9 +19,10 @@ from wmdd.artifacts.folder import ResultFolder
 from wmdd.artifacts.keys import InputKeys
 from wmdd.artifacts.locks import Claims, HeldError
 from wmdd.context import Team
-from wmdd.errors import WmddError
+from wmdd.errors import ArtifactError, WmddError
 from wmdd.methods.algorithm import Result
 from wmdd.pipeline.group import lost_workers, team_of
+from wmdd.pipeline.made_from import begin, has_begun
 from wmdd.pipeline.memory import forget_peak, peak_memory
 from wmdd.pipeline.provenance import versions
 from wmdd.pipeline.shared_context import PAUSE, FollowingContext, SharedContext
@@ -45,6 +46,11 @@ class StoredResult:
         """The record, read once."""
         return self.folder.read(self.stage.output)
 
+    @cached_property
+    def content(self) -> str:
+        """Digest of the record."""
+        return self.folder.manifest().content
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
@@ -53,16 +59,39 @@ class Job:
     result: StoredResult
     inputs: Sequence[Result | tuple[Result, ...]]
     keys: InputKeys
+    read: Mapping[str, str]
+    """Digests of the stored results among the inputs, by key."""
     settings: Section
     facts: Mapping[str, Any]
     seed: int
     title: str
     """What the watcher is told of: the stage, and of which of its runs."""
+    fresh: bool
+    """Whether it is made anew if it is there, which workers do not share."""
 
     @property
     def folder(self) -> ResultFolder:
         """Where it will be."""
         return self.result.folder
+
+    @property
+    def place(self) -> ResultFolder:
+        """Where it is made: beside a finished result, whose place it takes."""
+        return self.folder.anew if self.folder.finished else self.folder
+
+    @property
+    def ready(self) -> bool:
+        """Whether it is there, made from what its stage reads now.
+
+        Raises:
+            ArtifactError: the manifest of a finished result is damaged.
+        """
+        if not self.folder.finished:
+            return False
+        try:
+            return self.folder.manifest().is_of(self.read)
+        except ArtifactError:  # damaged; or another worker is putting a result in this one's place
+            return self.folder.finished and self.folder.manifest().is_of(self.read)
 
     @property
     def stage(self) -> Stage:
@@ -89,7 +118,7 @@ class Obtaining:
 
     def take(self, job: Job) -> None:
         """Make a result if it is not there and no other worker is at it."""
-        if not job.folder.finished:
+        if not job.ready:
             with suppress(HeldError):
                 self._lead(job)
 
@@ -98,13 +127,15 @@ class Obtaining:
         return job.stage.workers == "steps" and self.together and not self.worker.alone
 
     def finished(self, job: Job) -> bool:
-        """Return whether the result is there; workers that would make it in step are of one opinion."""
-        if not self._in_step(job):
-            return job.folder.finished
-        with lost_workers():
-            found = team_of(self.worker).agree(job.folder.finished)
-        if found:  # a shared file system may tell other machines a moment later
-            self._wait_until_finished(job)
+        """Return whether the result need not be made; workers that would make it in step are of one opinion."""
+        found = job.ready and not job.fresh
+        if self._in_step(job):
+            with lost_workers():
+                found = team_of(self.worker).agree(found)
+            if found:  # a shared file system may tell other machines a moment later
+                self._wait_until_ready(job)
+        if not found and job.folder.finished and not job.fresh:
+            self.watcher.note(f"{job.title}: made again, for what it was made from is another now")
         return found
 
     def obtain(self, job: Job) -> None:
@@ -116,56 +147,69 @@ class Obtaining:
         else:
             with lost_workers():
                 (self._lead if self.worker.first else self._follow)(job, team_of(self.worker))
-            self._wait_until_finished(job)
+            self._wait_until_ready(job)
 
     def _lead_or_help(self, job: Job) -> None:
         """Lead the result if nobody else does; else help, if the stage has units of work, and wait."""
         helped = job.stage.workers != "units"
         if self.together and not self.worker.first:
             self._let_first_lead(job)
-        while not job.folder.finished:
+        while not job.ready:
             try:
                 self._lead(job)
             except HeldError:
-                if helped:
-                    self._pause()
-                else:
-                    self._help(job)
+                place = job.place
+                if not helped and has_begun(place, job.read):
+                    self._help(job, place)
                     helped = True
+                else:
+                    self._pause()
 
     def _lead(self, job: Job, team: Team | None = None) -> None:
         """Make a result and commit it; raises `HeldError` if another process is at it."""
         with job.folder.claimed():
-            if job.folder.finished:  # by another process, which held it until now
+            if job.ready and not job.fresh:  # by another process, which held it until now
                 return
-            ctx = self._context(job, leads=True, team=team)
-            record = self._compute(job, ctx)
-            if isinstance(ctx, SharedContext):
-                ctx.gather_logs()
-            job.folder.commit(record, self._provenance(job, ctx))
+            place = job.place
+            if place.finished and not place.manifest().is_of(job.read):
+                place.remove()
+            if not place.finished:  # by a process that was killed just before it took the old one's place
+                self._make(job, place, team)
+            if place != job.folder:
+                job.folder.take_anew()
 
-    def _help(self, job: Job) -> None:
-        """Make units of a result that another worker leads."""
+    def _make(self, job: Job, place: ResultFolder, team: Team | None) -> None:
+        if place != job.folder:
+            place.prepare()
+        begin(place, job.read)
+        ctx = self._context(job, place, leads=True, team=team)
+        record = self._compute(job, ctx)
+        if isinstance(ctx, SharedContext):
+            ctx.gather_logs()
+        place.commit(record, self._provenance(job, ctx))
+
+    def _help(self, job: Job, place: ResultFolder) -> None:
+        """Make units of a result that another worker leads, which has begun in a place."""
         # What goes wrong is left to the leader, who comes to the same unit and says so; or the leader has finished,
         # and the saved state is gone.
         with suppress(WmddError):
-            self._compute(job, self._context(job, leads=False))
+            self._compute(job, self._context(job, place, leads=False))
 
     def _follow(self, job: Job, team: Team) -> None:
         """Take the steps of a result that the first worker leads."""
-        self._compute(job, self._context(job, leads=False, team=team))
+        self._compute(job, self._context(job, job.place, leads=False, team=team))
 
     def _compute(self, job: Job, ctx: StoredContext) -> Any:
         """Return what the stage makes."""
         self.watcher.begin(job.title)
-        self.begun(job.folder)
+        self.begun(ctx.folder)
         forget_peak(self.device)
         records = [
             tuple(each.record for each in part) if isinstance(part, tuple) else part.record for part in job.inputs
         ]
         return job.stage.run(*records, job.settings, ctx=ctx, **job.facts)
 
-    def _context(self, job: Job, *, leads: bool, team: Team | None = None) -> StoredContext:
+    def _context(self, job: Job, place: ResultFolder, *, leads: bool, team: Team | None = None) -> StoredContext:
         common: dict[str, Any] = {
             "stage": job.stage.name,
             "title": job.title,
@@ -175,14 +219,14 @@ class Obtaining:
             "workers": self.decoders,
             "threads": None if self.worker.alone else torch.get_num_threads(),
             "team": team or Team(),
-            "folder": job.folder,
+            "folder": place,
             "run_log": self.run_log,
             "watcher": self.watcher,
             "save_every": self.save_every,
         }
         if self.worker.alone or job.stage.workers != "units":
             return (StoredContext if leads else FollowingContext)(**common)
-        return SharedContext(**common, claims=Claims(job.folder.work / "claims"), leads=leads)
+        return SharedContext(**common, claims=Claims(place.work / "claims"), leads=leads)
 
     def _provenance(self, job: Job, ctx: StoredContext) -> dict[str, Any]:
         return {
@@ -192,6 +236,7 @@ class Obtaining:
             "settings": job.settings.model_dump(mode="json"),
             "facts": job.facts,
             "inputs": job.keys,
+            "read": job.read,
             "seed": ctx.seed,
             "device": _device_name(self.device),
             "precision": self.precision,
@@ -205,12 +250,12 @@ class Obtaining:
     def _let_first_lead(self, job: Job) -> None:
         """Wait a moment for the first worker, whose screen is the one that people see."""
         for _ in range(round(1 / PAUSE)):
-            if job.folder.finished or job.folder.work.is_dir():
+            if job.ready or job.place.work.is_dir():
                 return
             self._pause()
 
-    def _wait_until_finished(self, job: Job) -> None:
-        while not job.folder.finished:
+    def _wait_until_ready(self, job: Job) -> None:
+        while not job.ready:
             self._pause()
 
     def _pause(self) -> None:

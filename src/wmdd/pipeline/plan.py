@@ -7,15 +7,21 @@ import torch
 
 from wmdd.data.loading import batch_spans, class_counts, require_images
 from wmdd.errors import ConfigError
-from wmdd.evaluation.protocols import EvaluationProtocol, find_protocol
+from wmdd.evaluation.protocol_names import chosen_protocols
+from wmdd.evaluation.protocols import EvaluationProtocol
 from wmdd.evaluation.references import reference_methods, with_ceiling
 from wmdd.methods.algorithm import Algorithm, Size, Work, load_algorithm, squeezing_of
 from wmdd.methods.catalogue import find_method, recipe_for
 from wmdd.methods.method import Method
 from wmdd.models.batchnorm import require_batchnorm, takes_single_images
 from wmdd.models.building import build_model, network_spec
+from wmdd.models.names import NETWORKS
+from wmdd.pipeline.checks import further_losses
+from wmdd.pipeline.package_code import named_networks
 from wmdd.settings import Recipe, RelabelSettings
+from wmdd.settings.terms import weighted
 from wmdd.stages.given_teacher import given_moments, open_checkpoint
+from wmdd.stages.recovery.further import LOSSES
 from wmdd.stages.statistics import STATISTICS
 from wmdd.values import ImageSet, ModelSpec
 from wmdd.warnings import RunWarning
@@ -89,15 +95,12 @@ def plan_run(recipe: Recipe, train: ImageSet, val: ImageSet) -> RunPlan:
     algorithm = load_algorithm(method)
     recipe, train = _with_room(recipe, train)
     require_images(train, recipe.ipc)
-    protocols = tuple(find_protocol(name) for name in recipe.evaluate.protocols)
+    protocols = chosen_protocols(recipe.evaluate)
     labelling = _labelling(protocols, recipe, len(train.classes))
     references = tuple(_reference(name, recipe) for name in reference_methods(recipe))
     work = _work(recipe, algorithm, (train, val), protocols, references)
     archs = (
-        recipe.squeeze.arch,
-        *recipe.evaluate.students,
-        *recipe.relabel.teachers,
-        *method.network_names(recipe),
+        *named_networks(recipe),
         *(part.arch for part in (*work.teachers, *(work.method or ()))),
     )
     plan = RunPlan(
@@ -113,6 +116,7 @@ def plan_run(recipe: Recipe, train: ImageSet, val: ImageSet) -> RunPlan:
         networks={arch: network_spec(arch, train, recipe.squeeze.stem) for arch in archs},
         work=work,
     )
+    _check_packages(plan)
     _check_teacher(plan)
     _check_batches(plan)
     return plan
@@ -154,7 +158,6 @@ def labellings(
     *,
     ipc: int,
     classes: int,
-    epochs: int | None = None,
 ) -> tuple[Labelling, ...]:
     """Return what is labelled and stored: for each batch the soft epochs of the longest protocol that has it.
 
@@ -166,21 +169,20 @@ def labellings(
         settings: of labels; `passes` are the most epochs that are stored.
         ipc: images a class.
         classes: C.
-        epochs: in place of those of every protocol; None = its own.
     """
     needed = labelled(protocols)
     first = (needed or protocols)[0].batch(ipc, classes)
     longest: dict[int, int] = {first: 0}
     for each in needed:
         batch = each.batch(ipc, classes) if each.labels == "stored" else first
-        total = epochs or each.training.epochs
-        longest[batch] = max(longest.get(batch, 0), each.soft_epochs(total, total))
+        epochs = each.training.epochs
+        longest[batch] = max(longest.get(batch, 0), each.soft_epochs(epochs, epochs))
     most = settings.passes if settings.store != "online" else None
     return tuple(Labelling(batch=batch, epochs=min(most or count, count)) for batch, count in longest.items())
 
 
 def _labelling(protocols: Sequence[EvaluationProtocol], recipe: Recipe, classes: int) -> tuple[Labelling, ...]:
-    return labellings(protocols, recipe.relabel, ipc=recipe.ipc, classes=classes, epochs=recipe.evaluate.epochs)
+    return labellings(protocols, recipe.relabel, ipc=recipe.ipc, classes=classes)
 
 
 def _work(
@@ -227,7 +229,7 @@ def _student_work(
     if protocol.procedure == "kernel":
         return
     settings, images = recipe.evaluate, size.classes * recipe.ipc
-    epochs = settings.epochs or protocol.training.epochs
+    epochs = protocol.training.epochs
     soft = protocol.labels != "hard" and settings.labels != "hard"
     runs = settings.seeds * (1 + (soft and settings.labels == "both"))
     batch = protocol.batch(recipe.ipc, size.classes)
@@ -239,6 +241,15 @@ def _student_work(
         views = settings.seeds * len(settings.students) * epochs * images
         for arch in labelling:
             yield Work(arch=arch, forward=views, batch=batch if protocol.batch_statistics else None)
+
+
+def _check_packages(plan: RunPlan) -> None:
+    """Refuse losses and networks of other packages that cannot be loaded or built."""
+    for name in weighted(further_losses(plan.recipe)):
+        LOSSES.load(name)
+    for spec in (spec for arch, spec in plan.networks.items() if arch in NETWORKS):
+        with torch.random.fork_rng(devices=[]):
+            build_model(spec)
 
 
 def _check_batches(plan: RunPlan) -> None:

@@ -1,6 +1,7 @@
 """A whole run: data → teacher → distilled set → soft labels → students, with real images beside as references."""
 
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -8,26 +9,35 @@ from wmdd.artifacts.files import make_folder, write_bytes, write_json
 from wmdd.artifacts.folder import Store
 from wmdd.data.sources.opening import open_data
 from wmdd.pipeline.card_facts import card_facts
-from wmdd.pipeline.checks import require_stage
+from wmdd.pipeline.checks import require_fresh, require_stage, stage_names
+from wmdd.pipeline.compiling import compiling_ahead, needs_compiling
 from wmdd.pipeline.doubts import below_random, few_test_images, saturation, seen_development
 from wmdd.pipeline.estimate import announce
+from wmdd.pipeline.fresh import Fresh
 from wmdd.pipeline.group import first_goes_first
 from wmdd.pipeline.metrics import joined_scores, product_bytes, run_metrics, with_scores
 from wmdd.pipeline.plan import RunPlan, plan_run
-from wmdd.pipeline.run_files import METRICS_FILE
+from wmdd.pipeline.run_files import METRICS_FILE, RECIPE_FILE, read_metrics
+from wmdd.pipeline.run_results import read_result, run_record
 from wmdd.pipeline.runner import Runner, Stopped, given_images
 from wmdd.pipeline.set_evaluation import evaluate_sets, full_data_scores, labelling_teachers, reference_sets
+from wmdd.pipeline.threads import threads_of
 from wmdd.pipeline.watchers import Watcher
 from wmdd.pipeline.workers import this_worker
 from wmdd.product.writing import write_product
 from wmdd.settings import Recipe
 from wmdd.settings.recipe import write_recipe
+from wmdd.values import Barycenters, ClassStatistics, DistilledSet, SoftLabels, Teacher
 from wmdd.values.showing import short_repr
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Run:
-    """The outcome of a run."""
+    """The outcome of a run.
+
+    Its results are read from the store when they are first asked for. One that the run's method does not make, or that
+    the run has not reached, is an `ArtifactError`.
+    """
 
     out: Path
     metrics: dict[str, Any]
@@ -35,6 +45,38 @@ class Run:
     one that writes them."""
 
     __repr__ = short_repr
+
+    @classmethod
+    def open(cls, folder: str | Path) -> "Run":
+        """Return the run that a folder holds, finished or not; raises `ArtifactError` if it holds none."""
+        out = Path(folder)
+        run_record(out)
+        return cls(out=out, metrics=read_metrics(out) if (out / METRICS_FILE).is_file() else {})
+
+    @cached_property
+    def teacher(self) -> Teacher:
+        """The run's own teacher; `wmdd.models.building.build_teacher` makes a network of it."""
+        return read_result(self.out, Teacher, "teacher")
+
+    @cached_property
+    def statistics(self) -> ClassStatistics:
+        """What the teacher sees of the real images: features `(N, D)`, and moments of BatchNorm inputs by class."""
+        return read_result(self.out, ClassStatistics, "statistics")
+
+    @cached_property
+    def barycenters(self) -> Barycenters:
+        """The atoms `(C, K, D)` of each class and their weights `(C, K)`."""
+        return read_result(self.out, Barycenters, "barycenters")
+
+    @cached_property
+    def distilled(self) -> DistilledSet:
+        """The run's own set, as its method made it; `wmdd.load(run.out)` reads the product, with its loader."""
+        return read_result(self.out, DistilledSet, "distilled set")
+
+    @cached_property
+    def labels(self) -> SoftLabels:
+        """The soft labels of the run's own set, those of the product; each epoch is read when it is used."""
+        return read_result(self.out, SoftLabels, "soft labels")
 
 
 def distill(
@@ -44,6 +86,7 @@ def distill(
     out: Path,
     store: Path,
     until: str | None = None,
+    fresh: str | None = None,
     watcher: Watcher | None = None,
     command: str = "",
 ) -> Run:
@@ -56,15 +99,20 @@ def distill(
     """
     watcher = watcher or Watcher()
     require_stage(until, recipe)
+    require_fresh(fresh, stage_names(recipe), until)
     plan = first_goes_first(this_worker(), lambda: plan_run(recipe, *open_data(data, recipe.data)))
     make_folder(out)
     make_folder(store)
-    runner = Runner(recipe=plan.recipe, store=Store(root=store), out=out, watcher=watcher, until=until)
+    runner = Runner(
+        recipe=plan.recipe, store=Store(root=store), out=out, watcher=watcher, until=until, fresh=Fresh(stage=fresh)
+    )
     if runner.writes:
-        write_bytes(out / "recipe.yaml", write_recipe(plan.recipe).encode())
-        announce(plan, runner)
+        write_bytes(out / RECIPE_FILE, write_recipe(plan.recipe).encode())
     try:
-        return Run(out=out, metrics=run_stages(runner, plan, command))
+        with threads_of(plan.recipe.threads, watcher):
+            if runner.writes:
+                announce(plan, runner)
+            return Run(out=out, metrics=run_stages(runner, plan, command))
     except Stopped:
         return Run(out=out, metrics={})
 
@@ -74,7 +122,8 @@ def run_stages(runner: Runner, plan: RunPlan, command: str) -> dict[str, Any]:
     train, val, recipe = given_images(plan.train), given_images(plan.val), plan.recipe
     doubts = (*seen_development(plan.val, recipe.squeeze), *few_test_images(plan.val))
     runner.warn((*plan.train.warnings, *plan.val.warnings, *doubts))
-    teachers = plan.algorithm.teach(runner, train, val, recipe)
+    with compiling_ahead(needed=needs_compiling([plan])):
+        teachers = plan.algorithm.teach(runner, train, val, recipe)
     own = plan.algorithm.distill(runner, train, teachers, recipe)
     distilled = [own, *reference_sets(runner, plan, teachers)]
     runner.warn(saturation(own.record, plan.train, plan.method))

@@ -16,6 +16,7 @@ from wmdd.warnings import RunWarning
 
 RUN_FILE = "run.json"
 METRICS_FILE = "metrics.json"
+RECIPE_FILE = "recipe.yaml"
 BENCH_FILE = "bench.json"
 SCHEMA = 1
 """Of `metrics.json`."""
@@ -31,7 +32,7 @@ Losses = dict[str, Annotated[float, Field(allow_inf_nan=False)]]
 """Of a set, by name."""
 
 
-_BY_CLASS = frozenset({"cost", "floor", "random_cost", "random_std", "distance"})
+_BY_CLASS = frozenset({"cost", "random_cost", "random_std", "distance"})
 """Figures of a diagnosis that are known class by class, whatever the teacher."""
 
 
@@ -57,6 +58,8 @@ class StageEntry:
     stage: str
     folder: PlainName
     """In the store."""
+    record: str = ""
+    """Type of what it holds; empty in runs of older versions."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,7 +126,9 @@ class BarycenterRow:
     objective: str | None = None
     weights: str | None = None
     cost_mean: float | None = None
-    floor_mean: float | None = None
+    best_known_mean: float | None = None
+    starts: PositiveInt | None = None
+    uniform_share: Annotated[float, Field(ge=0, le=1)] | None = None
     traces: tuple[tuple[float, ...], ...] = ()
     converged: bool | None = None
 
@@ -148,6 +153,7 @@ class RankingRow:
     hlr: Fraction | None = None
     lrs: Fraction | None = None
     ars: Fraction | None = None
+    ars_published: Fraction | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,6 +262,7 @@ class CellRow:
     seconds: Amounts
     memory: Amounts
     bytes: Amounts
+    commits: dict[str, str] = field(default_factory=dict)
     losses: Losses = field(default_factory=dict)
     warnings: tuple[RunWarning, ...] = ()
 

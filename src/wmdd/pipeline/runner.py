@@ -16,7 +16,10 @@ from wmdd.artifacts.keys import InputKeys, result_key
 from wmdd.errors import ArtifactError
 from wmdd.methods.algorithm import Result
 from wmdd.pipeline.devices import choose_device, choose_precision
+from wmdd.pipeline.fresh import Fresh
+from wmdd.pipeline.made_from import contents
 from wmdd.pipeline.obtaining import Job, Obtaining, StoredResult
+from wmdd.pipeline.package_code import code_of, packaged_names
 from wmdd.pipeline.run_files import RUN_FILE
 from wmdd.pipeline.watchers import Watcher
 from wmdd.pipeline.workers import Worker, this_worker
@@ -37,6 +40,8 @@ class GivenResult:
 
     key: str
     record: Any
+    content: str = ""
+    """Digest of the record, if it is of the store; the key of others says what they hold."""
 
 
 def given_images(images: ImageSet) -> GivenResult:
@@ -53,6 +58,8 @@ class Runner:
     out: Path
     watcher: Watcher
     until: str | None = None
+    fresh: Fresh = field(default_factory=Fresh)
+    """What is made anew; shared by the runners of one command."""
     results: list[StoredResult] = field(default_factory=list)
     """Every result of the run, in the order of the requests."""
     warnings: list[RunWarning] = field(default_factory=list)
@@ -67,6 +74,7 @@ class Runner:
         self.device = choose_device(self.recipe.device, self.worker.local_rank)
         self.precision = choose_precision(self.recipe.precision, self.device)
         self.writes = self.worker.first if self.writes is None else self.writes
+        self._packaged = packaged_names(self.recipe)
         self._roles: dict[str, list[str]] = {}
         self._obtaining = Obtaining(
             worker=self.worker,
@@ -102,6 +110,7 @@ class Runner:
         reused = self._obtaining.finished(job)
         if not reused:
             self._obtaining.obtain(job)
+            self.fresh.note(job.folder)
         result = job.result
         self.results.append(result)
         self._copy_log()
@@ -152,6 +161,7 @@ class Runner:
         counted = {**settings.counted(), **facts}
         if isinstance(settings, SqueezeSettings) and settings.checkpoint is not None:
             counted["checkpoint"] = checkpoint_digest(settings.checkpoint)
+        counted |= code_of(stage, settings.model_dump(mode="json"), self._packaged)
         if stage.seeded:
             counted["seed"] = self._seed(stage, settings)
         if stage.networks:
@@ -181,10 +191,12 @@ class Runner:
             result=result,
             inputs=inputs,
             keys=keys,
+            read=contents(inputs),
             settings=settings,
             facts=facts,
             seed=self._seed(stage, settings),
             title=f"{stage.name} {of}".strip(),
+            fresh=self.fresh.wants(stage.name, result.folder),
         )
 
     def _tell(self, current: ResultFolder | None = None) -> None:
@@ -195,7 +207,10 @@ class Runner:
             self.out / RUN_FILE,
             {
                 "store": str(self.store.root.resolve()),
-                "results": [{"stage": result.stage.name, "folder": result.folder.path.name} for result in self.results],
+                "results": [
+                    {"stage": each.stage.name, "folder": each.folder.path.name, "record": each.stage.output.__name__}
+                    for each in self.results
+                ],
                 **self._roles,
                 "current": current.path.name if current else None,
                 "warnings": [asdict(warning) for warning in self.warnings],

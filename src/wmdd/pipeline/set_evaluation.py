@@ -11,7 +11,7 @@ from wmdd.methods.catalogue import find_method
 from wmdd.pipeline.obtaining import StoredResult
 from wmdd.pipeline.plan import RunPlan
 from wmdd.pipeline.runner import Runner, given_images
-from wmdd.settings import NoSettings, SqueezeSettings
+from wmdd.settings import BarycenterSettings, NoSettings, Recipe, SqueezeSettings
 from wmdd.stages.diagnose import DIAGNOSE
 from wmdd.stages.evaluate import EVALUATE
 from wmdd.stages.full_data import FULL_DATA
@@ -96,7 +96,7 @@ def evaluate_pool(
 def evaluate_set(runner: Runner, plan: RunPlan, distilled: Result, teachers: tuple[Result, ...]) -> EvaluatedSet:
     """Relabel a distilled set and train students on it; diagnose it first if the run has statistics."""
     recipe, method = plan.recipe, distilled.record.method
-    diagnosis = _diagnosed(runner, distilled, given_images(plan.train), teachers[0])
+    diagnosis = _diagnosed(runner, recipe, distilled, given_images(plan.train), teachers[0])
     labels = tuple(
         runner.run(RELABEL, distilled, teachers, settings=recipe.relabel, of=method, **asdict(each))
         for each in plan.labelling
@@ -161,9 +161,17 @@ def _name_of(student: SqueezeSettings) -> str:
     return f"{student.arch} seed {student.seed}"
 
 
-def _diagnosed(runner: Runner, distilled: Result, train: Result, teacher: Result) -> StoredResult | None:
-    """Return the diagnosis of a set if the run has statistics of all real images; no pass over them is made for it."""
+def _diagnosed(
+    runner: Runner, recipe: Recipe, distilled: Result, train: Result, teacher: Result
+) -> StoredResult | None:
+    """Return the diagnosis of a set if the run has statistics of all real images; no pass over them is made for it.
+
+    Beside it stands k-means with as many starts as the run's barycenters have.
+    """
     made = (result for result in runner.results if result.stage is STATISTICS)
     statistics = next((result for result in made if train.key in result.folder.manifest().inputs), None)
     of = distilled.record.method
-    return statistics and runner.run(DIAGNOSE, distilled, teacher, statistics, settings=NoSettings(), of=of)
+    summary = next((each for _, each in recipe if isinstance(each, BarycenterSettings)), BarycenterSettings())
+    return statistics and runner.run(
+        DIAGNOSE, distilled, teacher, statistics, settings=NoSettings(), of=of, starts=summary.starts
+    )

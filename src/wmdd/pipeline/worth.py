@@ -20,6 +20,7 @@ from wmdd.pipeline.pools import random_scores, with_room
 from wmdd.pipeline.run_files import read_metrics
 from wmdd.pipeline.runner import Runner
 from wmdd.pipeline.set_evaluation import evaluate_set, reference_sets
+from wmdd.pipeline.threads import threads_of
 from wmdd.pipeline.watchers import OnlyNew, Watcher
 from wmdd.values import Score
 
@@ -31,6 +32,7 @@ def measure_worth(
     *,
     multiples: Sequence[int],
     draws: int,
+    fresh: str | None = None,
     watcher: Watcher | None = None,
 ) -> tuple[Comparison, ...]:
     """Return the run's set beside random real images in growing numbers, for each student, protocol and kind of labels.
@@ -45,6 +47,7 @@ def measure_worth(
         multiples: numbers of random images, in units of the set's, beside that number itself; those for which a class
             has too few images are left out with a warning.
         draws: how often random images are drawn: from the run's seed and those after it.
+        fresh: stage whose results are made anew.
         watcher: follows the progress.
 
     Raises:
@@ -52,19 +55,20 @@ def measure_worth(
             fewer images than the smallest multiple needs, or no protocol trains students.
     """
     changes = {**changes, "evaluate.references": (BASELINE,)}
-    finished = open_run(run, data, changes, watcher=OnlyNew(watcher or Watcher()))
+    finished = open_run(run, data, changes, fresh=fresh, watcher=OnlyNew(watcher or Watcher()))
     plan, runner = finished.plan, finished.runner("worth")
     _require_curve(plan)
     possible, left_out = with_room(multiples, plan)
     if not possible:
         raise DataError(f"worth: {left_out[0].text}; give fewer (--multiples), or a set of fewer images a class")
     runner.warn(left_out)
-    if runner.writes:
-        announce_pools(plan, runner, pools=len(possible), draws=draws)
-    made = list(_draw(finished, plan, runner, possible))
-    for seed in range(plan.recipe.seed + 1, plan.recipe.seed + draws):
-        drawn = plan_run(plan.recipe.with_settings({"seed": seed}), plan.train, plan.val)
-        made += _draw(finished, drawn, finished.runner("worth", drawn), possible)
+    with threads_of(plan.recipe.threads, finished.watcher):
+        if runner.writes:
+            announce_pools(plan, runner, pools=len(possible), draws=draws)
+        made = list(_draw(finished, plan, runner, possible))
+        for seed in range(plan.recipe.seed + 1, plan.recipe.seed + draws):
+            drawn = plan_run(plan.recipe.with_settings({"seed": seed}), plan.train, plan.val)
+            made += _draw(finished, drawn, finished.runner("worth", drawn), possible)
     asked = {conditions_of(asdict(score)) for score in made}
     metrics = read_metrics(run)
     found = comparisons(blocks(metrics["evaluations"], len(plan.val)), plan.method.name)

@@ -21,7 +21,7 @@ from wmdd.product.checked import ADVICE, CheckedFile, Flaw, reading
 MANIFEST = "manifest.json"
 FORMAT = "wmdd-distilled"
 EXACT = "exact.safetensors"
-"""File with the set's `exact`, `targets` and `rates`, where it has them."""
+"""File with the set's `exact`, `targets`, `rates` and `whitening`, where it has them."""
 SHARD = ".safetensors"
 """Suffix of files of compact soft labels, one for each epoch; those of full ones are Parquet."""
 SCHEMA = 2

@@ -4,6 +4,7 @@ Every file is checked against the manifest's SHA-256 before it is used: the imag
 soft labels when one of its epochs is first read. What the files say is then checked against the record that it becomes.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from wmdd.data.inputs import view_inputs
 from wmdd.data.loading import batch_spans
 from wmdd.data.replay import Replay
 from wmdd.data.views import cutmix_share
+from wmdd.data.whitening import whitened
 from wmdd.errors import ArtifactError, ConfigError
 from wmdd.product.checked import Flaw, reading
 from wmdd.product.columns import require_rows
@@ -46,7 +48,8 @@ class PortableSet(DistilledSet):
     ) -> "Loader":
         """Return the training batches: an iterable of (images, targets, weights); `len()` is the number of batches.
 
-        - images float32 `(B, ch, R, R)`: the stored views, replayed and normalised by the set's mean and std.
+        - images float32 `(B, ch, R, R)`: the stored views, replayed and normalised by the set's mean and std; whitened
+          if the set has a `whitening`, which the images that you test on need too (`wmdd.data.whitening.whitened`).
         - targets float32 `(B, C)`: softmax(z / T) of the teacher's stored logits z for that view. If the set has no
           logits of views (`online`), the teacher's answers for the plain images, mixed by the CutMix box's share.
         - weights float32 `(B,)`: the images' weights, scaled so that their mean over the set is 1.
@@ -98,11 +101,13 @@ class Loader:
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         replay = Replay(self.labels, self.batch_size, lambda turn: stream(self.seed, "loader", turn))
+        whitening = None if self.source.whitening is None else self.source.whitening.to(self.device)
         for number in range(self.epochs):
-            yield from map(self._batch, replay.batches(number))
+            for rows in replay.batches(number):
+                yield self._batch(rows, whitening)
 
-    def _batch(self, rows: EpochLabels) -> tuple[Tensor, Tensor, Tensor]:
-        images = view_inputs(self.source, rows.views, self.device)
+    def _batch(self, rows: EpochLabels, whitening: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        images = whitened(view_inputs(self.source, rows.views, self.device), whitening)
         weights = self.source.relative_weights[rows.views.index]
         return images, self._targets(rows).to(self.device), weights.to(self.device)
 
@@ -143,7 +148,7 @@ def load(path: str | Path) -> PortableSet:
 
 def exact_tensors(distilled: DistilledSet) -> dict[str, Tensor]:
     """Return by field name what 8-bit images and classes cannot hold; empty for most methods."""
-    fields = {name: getattr(distilled, name) for name in ("exact", "targets", "rates")}
+    fields = {name: getattr(distilled, name) for name in ("exact", "targets", "rates", "whitening")}
     return {name: value.contiguous() for name, value in fields.items() if value is not None}
 
 
@@ -168,10 +173,12 @@ def _exact(product: Product) -> dict[str, Tensor]:
 
 def _check_exact(tensors: Mapping[str, Tensor], manifest: Manifest) -> None:
     steps = tuple(tensors["rates"].shape) if "rates" in tensors else ()
+    numbers = math.prod(manifest.shape)
     shapes = {
         "exact": (manifest.count, *manifest.shape),
         "targets": (manifest.count, len(manifest.classes)),
         "rates": steps if len(steps) == 1 and steps[0] > 0 else ("steps",),
+        "whitening": (numbers + 1, numbers),
     }
     for name, values in tensors.items():
         if name not in shapes:

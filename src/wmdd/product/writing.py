@@ -79,8 +79,8 @@ def export_set(
     - `imagefolder`: `train/<class>/<nnnn>.png` for `torchvision.datasets.ImageFolder`, whose labels are then the set's.
       Class names are made safe for file systems, and numbered if their alphabetical order is not that of the labels.
     - `parquet`: the product's `data/` and card (with `facts`, see `card`), for `datasets.load_dataset`.
-    - `safetensors`: `distilled.safetensors` with `images`, `labels`, `weights`, and `exact`, `targets`, `rates` if the
-      set has them; names and normalisation are metadata.
+    - `safetensors`: `distilled.safetensors` with `images`, `labels`, `weights`, and `exact`, `targets`, `rates`,
+      `whitening` if the set has them; names and normalisation are metadata.
 
     Only `parquet` and `safetensors` keep the weights, only `safetensors` the exact values.
 

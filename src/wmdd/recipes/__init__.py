@@ -13,7 +13,7 @@ from wmdd.recipes.cifar10 import cifar10
 from wmdd.recipes.digits import digits
 from wmdd.recipes.imagenet1k import imagenet1k
 from wmdd.recipes.imagenette import imagenette, imagenette64
-from wmdd.recipes.paper import PAPER_TABLES
+from wmdd.recipes.paper_tables import PAPER_TABLES
 from wmdd.recipes.tables import SMALL_TABLES
 from wmdd.recipes.testbed import testbed
 from wmdd.recipes.tiny_imagenet import tiny_imagenet

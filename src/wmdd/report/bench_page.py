@@ -1,6 +1,6 @@
-"""A bench as one page, with plots against images per class, bytes and seconds, and tables of other networks."""
+"""A bench as one page, with plots against images per class, bytes and seconds, images, and tables of other networks."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from wmdd.evaluation.tested import kind_tested
 from wmdd.methods.catalogue import title_of
 from wmdd.report import prediction
 from wmdd.report.bench import Bench, Panel, read_bench
+from wmdd.report.bench_images import RowImages, draw_images, read_images
 from wmdd.report.bench_tables import (
     COLUMNS,
     beside,
@@ -44,22 +45,26 @@ class Heatmap:
 
 
 def write_bench(folder: Path) -> Path:
-    """Write `bench.md`, `bench.tex` and `bench.html` from a bench's results; equal results give equal bytes.
+    """Write `bench.md`, `bench.tex`, `bench.html` and `images.png` from a bench's results; equal results, equal bytes.
 
     Returns:
         The path of the page.
 
     Raises:
-        ArtifactError: the folder holds no readable `bench.json`, or cannot be written.
+        ArtifactError: the folder holds no readable `bench.json`, a set's images are damaged, or it cannot be written.
     """
     folder = Path(folder)
-    for name, text in render_bench(read_bench(folder)).items():
+    bench = read_bench(folder)
+    images = read_images(folder, bench)
+    for name, text in render_bench(bench, images).items():
         write_bytes(folder / name, text.encode())
+    if images:
+        write_bytes(folder / "images.png", draw_images(images))
     return folder / "bench.html"
 
 
-def render_bench(bench: Bench) -> dict[str, str]:
-    """Return a bench as Markdown, LaTeX (needs the package booktabs) and HTML, by file name."""
+def render_bench(bench: Bench, images: Sequence[RowImages] = ()) -> dict[str, str]:
+    """Return a bench as Markdown, LaTeX (needs the package booktabs) and HTML with images, by file name."""
     content: dict[str, Any] = {
         "bench": bench,
         "data": bench.results["data"],
@@ -83,11 +88,23 @@ def render_bench(bench: Bench) -> dict[str, str]:
             if (plot := curve_plot(block)) is not None
         ],
         "heatmaps": heatmaps(bench),
+        "images": images,
         "warnings": warnings(bench),
         "predictions": prediction.of_results(bench.results),
         "prediction": prediction,
     }
     return {name: render(f"{name}.j2", **content) for name in ("bench.md", "bench.tex", "bench.html")}
+
+
+def panel_markdown(panel: Panel, bench: Bench) -> str:
+    """Return the tables of one panel, as they stand in `bench.md`."""
+    tables = {
+        "table_lines": table_lines,
+        "beside": beside,
+        "worth_columns": worth_columns,
+        "worth_lines": worth_lines,
+    }
+    return render("panel.md.j2", panel=panel, bench=bench, columns=COLUMNS, **tables).strip() + "\n"
 
 
 def plots(panel: Panel, bench: Bench) -> list[Plot]:

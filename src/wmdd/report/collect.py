@@ -109,7 +109,7 @@ def barycenter_plot(barycenter: Mapping[str, Any]) -> Plot | None:
         return None
     steps = range(max(map(len, traces)))
     padded = {f"class {k}": {float(i): trace[min(i, len(trace) - 1)] for i in steps} for k, trace in enumerate(traces)}
-    floor = number(barycenter.get("floor_mean"))
+    best = number(barycenter.get("best_known_mean"))
     classes = "1 class" if len(traces) == 1 else f"{len(traces)} classes"
     return Plot(
         key="barycenter",
@@ -118,7 +118,7 @@ def barycenter_plot(barycenter: Mapping[str, Any]) -> Plot | None:
         x_label="iteration",
         y_label="cost",
         series=(mean_series("cost", padded),),
-        level=None if floor is None else ("floor (k-means run to convergence)", floor),
+        level=None if best is None else ("best known (k-means run to convergence)", best),
     )
 
 

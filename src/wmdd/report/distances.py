@@ -16,7 +16,17 @@ NAMED = 12
 """With up to this many classes, each is named on the axis."""
 _LONGEST = 14
 """Width of a class name on the axis in Latin letters; Chinese characters and emoji are two wide."""
-_FIGURES = ("cost", "floor", "random_cost", "distance", "head_gap", "head_bound", "loss_gap", "loss_bound")
+_FIGURES = (
+    "cost",
+    "kmeans_cost",
+    "random_cost",
+    "distance",
+    "uniform",
+    "head_gap",
+    "head_bound",
+    "loss_gap",
+    "loss_bound",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,9 +35,11 @@ class FeatureDistances:
 
     set: str
     cost: float | None
-    floor: float | None
+    kmeans_cost: float | None
     random_cost: float | None
     distance: float | None
+    uniform: float | None
+    """Share of the classes whose images all have the same weight."""
     head_gap: float | None
     head_bound: float | None
     loss_gap: float | None
@@ -35,8 +47,8 @@ class FeatureDistances:
 
     @property
     def ratio(self) -> float | None:
-        """Mean cost in floors; None where the floor is zero."""
-        return self.cost / self.floor if self.cost is not None and self.floor else None
+        """Mean cost in units of that of k-means; None where that is zero."""
+        return self.cost / self.kmeans_cost if self.cost is not None and self.kmeans_cost else None
 
 
 def feature_distances(diagnosis: Mapping[str, Any]) -> list[FeatureDistances]:
@@ -48,16 +60,16 @@ def feature_distances(diagnosis: Mapping[str, Any]) -> list[FeatureDistances]:
 
 
 def class_costs(diagnosis: Mapping[str, Any], classes: Sequence[str]) -> Plot | None:
-    """Return the cost of every class, from the lowest floor to the highest, or None without a diagnosis.
+    """Return the cost of every class, from that which k-means sums up best to the worst, or None without a diagnosis.
 
-    Every set is one line; floors and random picks, the same for all sets, are read from the first.
+    Every set is one line; k-means and random picks, the same for all sets, are read from the first.
     """
     sets = [(name, of_set.get("classes") or {}) for name, of_set in baseline_last(diagnosis)]
     first = sets[0][1] if sets else {}
-    floors = _numbers(first, "floor")
-    if len(floors) < 2:
+    centres = _numbers(first, "kmeans_cost")
+    if len(centres) < 2:
         return None
-    ranked = sorted(range(len(floors)), key=lambda label: floors[label])
+    ranked = sorted(range(len(centres)), key=lambda label: centres[label])
     order = {rank: ranked[rank] for rank in range(0, len(ranked), -(-len(ranked) // POINTS))}
     named = len(order) <= NAMED
     lines = [_line(title_of(name), order, _numbers(each, "cost"), baseline=name == BASELINE) for name, each in sets]
@@ -65,16 +77,21 @@ def class_costs(diagnosis: Mapping[str, Any], classes: Sequence[str]) -> Plot | 
     return Plot(
         key="diagnosis",
         title="Cost of every class",
-        note="W2² to the real features. Classes are in the order of their floors.",
-        x_label="class" if named else "rank of the class by its floor",
+        note="W2² to the real features. Classes are in the order of the cost of k-means.",
+        x_label="class" if named else "rank of the class by the cost of k-means",
         y_label="W2²",
         series=(
             *lines,
             _line("random picks, mean and deviation", order, picks, spreads),
-            _line("floor (k-means)", order, floors),
+            _line("k-means", order, centres),
         ),
         tick_labels=tuple(_short(classes, label) for label in order.values()) if named else (),
     )
+
+
+def percent(share: float | None) -> str:
+    """Return a share in whole per cent; a dash if it is unknown."""
+    return ABSENT if share is None else f"{100 * share:.0f} %"
 
 
 def three_digits(value: float | None) -> str:

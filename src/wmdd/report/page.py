@@ -15,7 +15,7 @@ from wmdd.evaluation.tested import images_tested, kind_tested
 from wmdd.pipeline.run_files import METRICS_FILE, read_metrics
 from wmdd.report import shares, tables, worth
 from wmdd.report.collect import barycenter_plot, curves, parse_log
-from wmdd.report.distances import class_costs, feature_distances, three_digits
+from wmdd.report.distances import class_costs, feature_distances, percent, three_digits
 from wmdd.report.figures import Drawing, draw
 from wmdd.report.gallery import read_gallery
 from wmdd.report.templates import ABSENT, render
@@ -95,6 +95,7 @@ def _content(folder: Path) -> dict[str, Any]:
         "gallery": read_gallery(folder / "distilled", data["classes"]),
         "drawings": [draw(plot) for plot in (*curves(rows, method), trace) if plot is not None],
         "barycenter": barycenter if trace is not None else None,
+        "percent": percent,
         "three_digits": three_digits,
         "distances": feature_distances(diagnosis),
         "class_costs": None if costs is None else draw(costs),
@@ -116,7 +117,11 @@ def _worths(metrics: Mapping[str, Any]) -> list[tuple[list[str], Drawing]]:
 def _ranking(metrics: Mapping[str, Any]) -> list[_Known]:
     """Return DD-Ranking's scores, or none if only the improvement over random images is known."""
     rows = [_Known(row) for row in metrics.get("ranking") or ()]
-    return rows if any(number(row[name]) is not None for row in rows for name in ("hlr", "lrs", "ars")) else []
+    return (
+        rows
+        if any(number(row[name]) is not None for row in rows for name in ("hlr", "lrs", "ars", "ars_published"))
+        else []
+    )
 
 
 def _section(metrics: Mapping[str, Any], name: str) -> _Known:

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 from pydantic import PositiveInt
 
 from wmdd.methods.catalogue import complete, known_methods
-from wmdd.pipeline.bench_recipe import BenchRecipe, cells
-from wmdd.pipeline.checks import require_checkpoint, require_names
+from wmdd.pipeline.bench_recipe import BenchRecipe, bench_stage_names, cells
+from wmdd.pipeline.checks import require_checkpoint, require_fresh, require_names
 from wmdd.recipes import choose_bench
 from wmdd.requests.given import (
     STORE,
@@ -56,6 +56,9 @@ class BenchFlags(Flags):
     """Folder of the bench; none = runs/bench-DATA, or runs/bench-DATA-RECIPE."""
     store: str | None = None
     """Folder of stage results, shared between runs; none = runs/.store."""
+    fresh: str | None = None
+    """Make the results of this stage anew, although they are there; what rests on them follows if they came out
+    otherwise. Each takes the old one's place once it is finished."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +69,8 @@ class BenchRequest:
     recipe: BenchRecipe
     out: Path
     store: Path
+    fresh: str | None = None
+    """Stage whose results are made anew; None = none."""
 
     def require_inputs(self) -> None:
         """Refuse a checkpoint or data that are not there.
@@ -94,9 +99,12 @@ def bench_request(data: str | Path, given: Given, recipe: BenchRecipe | None = N
     table = table.with_(base=merged(table.base, _checked(table, settings)))
     for cell in cells(table):
         require_names(cell.recipe)
+    if flags.fresh is not None:
+        require_fresh(flags.fresh, bench_stage_names(table))
     named = [Path(flags.recipe).stem] if flags.recipe else []
     out = Path("runs") / "-".join(["bench", plain_name(source), *named])
-    return BenchRequest(data=source, recipe=table, out=Path(flags.out or out), store=Path(flags.store or STORE))
+    places = {"out": Path(flags.out or out), "store": Path(flags.store or STORE)}
+    return BenchRequest(data=source, recipe=table, **places, fresh=flags.fresh)
 
 
 def bench_table(data: str, flags: BenchFlags, recipe: BenchRecipe | None = None) -> BenchRecipe:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from wmdd.methods.catalogue import complete, method_of
-from wmdd.pipeline.checks import require_checkpoint, require_names, require_stage
+from wmdd.pipeline.checks import require_checkpoint, require_fresh, require_names, require_stage, stage_names
 from wmdd.recipes import choose_recipe
 from wmdd.requests.given import (
     STORE,
@@ -37,6 +37,9 @@ class DistillFlags(Flags):
     """Folder of stage results, shared between runs; none = runs/.store."""
     until: str | None = None
     """Stop after this stage."""
+    fresh: str | None = None
+    """Make the results of this stage anew, although they are there; what rests on them follows if they came out
+    otherwise. Each takes the old one's place once it is finished."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +52,8 @@ class DistillRequest:
     store: Path
     until: str | None
     """Last stage; None = all."""
+    fresh: str | None = None
+    """Stage whose results are made anew; None = none."""
 
     def require_inputs(self) -> None:
         """Refuse a checkpoint or data that are not there.
@@ -77,6 +82,7 @@ def distill_request(data: str | Path, given: Given, recipe: Recipe | None = None
     require_settings(settings, [method_of(base)], DistillFlags)
     resolved = complete(base, settings)
     require_stage(flags.until, resolved)
+    require_fresh(flags.fresh, stage_names(resolved), flags.until)
     require_names(resolved)
     out = Path("runs") / f"{plain_name(source)}-{resolved.method}-ipc{resolved.ipc}"
     return DistillRequest(
@@ -85,6 +91,7 @@ def distill_request(data: str | Path, given: Given, recipe: Recipe | None = None
         out=Path(flags.out or out),
         store=Path(flags.store or STORE),
         until=flags.until,
+        fresh=flags.fresh,
     )
 
 

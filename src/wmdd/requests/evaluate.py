@@ -9,15 +9,15 @@ from typing import Any, ClassVar, Literal, TypeVar
 from pydantic import PositiveInt
 
 from wmdd.errors import ConfigError, did_you_mean
-from wmdd.methods.catalogue import known_settings
+from wmdd.methods.catalogue import complete, known_settings, read_recipe
 from wmdd.models.names import check_name
-from wmdd.pipeline.checks import require_students
-from wmdd.pipeline.run_files import RUN_FILE
+from wmdd.pipeline.checks import evaluated_stage_names, require_fresh, require_students
+from wmdd.pipeline.run_files import RECIPE_FILE, RUN_FILE
 from wmdd.requests.given import Flags, Given, require_data, require_folder, require_target, sort_given
 from wmdd.settings import Recipe
 from wmdd.settings.recipe import dotted, nested, setting_names
 
-_SECTIONS = ("evaluate.", "relabel.", "data.", "device", "precision", "save_every")
+_SECTIONS = ("evaluate.", "relabel.", "data.", "device", "precision", "threads", "save_every")
 
 
 class EvaluateFlags(Flags):
@@ -50,6 +50,9 @@ class EvaluateFlags(Flags):
     """auto = CUDA, else MPS, else CPU; none = as in the run."""
     precision: Literal["auto", "fp32", "bf16"] | None = None
     """Type in which networks compute; none = as in the run."""
+    fresh: str | None = None
+    """Make the results of this stage anew, although they are there; what rests on them follows if they came out
+    otherwise. Each takes the old one's place once it is finished."""
 
 
 Asked = TypeVar("Asked", bound=EvaluateFlags)
@@ -64,14 +67,23 @@ class EvaluateRequest:
     data: str
     changes: dict[str, Any]
     """Settings, by dotted name, that replace those of the run; all others are the run's."""
+    fresh: str | None = None
+    """Stage whose results are made anew; None = none."""
 
-    def require_inputs(self) -> None:
-        """Refuse a run or data that are not there.
+    def require_inputs(self, *stages: str) -> None:
+        """Refuse a run or data that are not there, and a stage to be made anew that there is not.
+
+        Args:
+            *stages: those of the command beside those of an evaluation.
 
         Raises:
             WmddError: one is missing.
         """
         require_folder(self.run)
+        if self.fresh is not None and (self.run / RECIPE_FILE).is_file():
+            recipe = complete(read_recipe(self.run / RECIPE_FILE)).with_settings(self.changes)
+            teaches = "relabel.teachers" in self.changes
+            require_fresh(self.fresh, (*evaluated_stage_names(recipe, teaches=teaches), *stages))
         require_data(self.data)
 
 
@@ -100,7 +112,7 @@ def students_asked(kind: type[Asked], run: str | Path, given: Given) -> tuple[As
     require_students(changes.get("evaluate.students", ()), changes.get("evaluate.protocols", ()))
     for arch in changes.get("relabel.teachers", ()):
         check_name(arch)
-    return flags, EvaluateRequest(run=_run_folder(path), data=flags.data, changes=changes)
+    return flags, EvaluateRequest(run=_run_folder(path), data=flags.data, changes=changes, fresh=flags.fresh)
 
 
 def evaluated_settings(kind: type[EvaluateFlags] = EvaluateFlags) -> dict[str, Any]:

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import ClassVar, Literal, get_args
 
 from wmdd.errors import ConfigError, did_you_mean
-from wmdd.evaluation.protocols import PROTOCOLS
+from wmdd.evaluation.protocol_names import list_protocols
 from wmdd.methods.catalogue import known_methods
 from wmdd.models.names import list_models
 from wmdd.product.folders import ExportFormat
 from wmdd.recipes import BENCHES, RECIPES
 from wmdd.requests.given import Flags, Given, require_folder, require_target, sort_given
 from wmdd.settings import PositiveInt, RelabelSettings
+from wmdd.stages.recovery.further import BUILT_IN, LOSSES
 
 
 class PredictFlags(Flags):
@@ -137,7 +138,7 @@ def list_names(what: str) -> dict[str, str]:
     """Return the names of a kind, each with a line about it; the same as `wmdd list`.
 
     Args:
-        what: `methods`, `recipes`, `protocols`, `models` or `data`.
+        what: `methods`, `recipes`, `protocols`, `models`, `losses` or `data`.
 
     Raises:
         ConfigError: there is no such kind of names.
@@ -151,10 +152,6 @@ def _recipes() -> dict[str, str]:
     return {name: f"bench: {line}" if name in BENCHES else line for name, line in first.items()}
 
 
-def _protocols() -> dict[str, str]:
-    return {name: f"{each.summary} ({each.source})" for name, each in PROTOCOLS.items()}
-
-
 def _data() -> dict[str, str]:
     from wmdd.data.sources.table import list_forms  # noqa: PLC0415 - imports pyarrow
 
@@ -164,7 +161,8 @@ def _data() -> dict[str, str]:
 _LISTS: dict[str, Callable[[], dict[str, str]]] = {
     "methods": known_methods,
     "recipes": _recipes,
-    "protocols": _protocols,
+    "protocols": list_protocols,
     "models": list_models,
+    "losses": lambda: LOSSES.beside(BUILT_IN),
     "data": _data,
 }

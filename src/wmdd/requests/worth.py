@@ -46,7 +46,7 @@ class WorthRequest:
 
     def require_inputs(self) -> None:
         """Refuse a run or data that are not there; raises `WmddError`."""
-        self.students.require_inputs()
+        self.students.require_inputs("pool")
 
 
 def worth_request(run: str | Path, given: Given) -> WorthRequest:

@@ -10,6 +10,7 @@ from wmdd.settings.chain import (
     EvaluateSettings,
     FeatureMatchingSettings,
     InversionSettings,
+    KernelSettings,
     OptimisationSettings,
     RecoverSettings,
     RelabelSettings,
@@ -17,7 +18,7 @@ from wmdd.settings.chain import (
     StatisticsSettings,
     TrainSettings,
 )
-from wmdd.settings.data import DataSettings, ViewSettings
+from wmdd.settings.data import DataSettings, ViewSettings, Whitening
 from wmdd.settings.recipe import Recipe
 from wmdd.settings.section import Fraction, NoSettings, Section
 from wmdd.settings.strategy import DSA_GROUPS, FULL_DSA, NO_DSA, Strategy, strategy_groups
@@ -32,6 +33,7 @@ __all__ = [
     "FeatureMatchingSettings",
     "Fraction",
     "InversionSettings",
+    "KernelSettings",
     "NoSettings",
     "NonNegativeFloat",
     "NonNegativeInt",
@@ -47,5 +49,6 @@ __all__ = [
     "Strategy",
     "TrainSettings",
     "ViewSettings",
+    "Whitening",
     "strategy_groups",
 ]

@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from wmdd.settings.section import Fraction, Section
+from wmdd.settings.terms import Terms
 
 
 class TrainSettings(Section):
@@ -142,6 +143,9 @@ class BarycenterSettings(Section):
     """Alternations of weights and atoms (K_iter), or rounds of sliced, entropic, mmd_rbf; the others need none."""
     step: Annotated[float, Field(gt=0, lt=2)] = 1.0
     """Of wasserstein only: step length of the weight update, in units of Polyak's step."""
+    starts: PositiveInt = 3
+    """Of wasserstein and kmeans: runs for each class, each from its own k-means++; that of lowest cost is kept. The
+    k-means beside every objective has as many."""
 
 
 class OptimisationSettings(Section):
@@ -180,18 +184,45 @@ class InversionSettings(OptimisationSettings):
     """Stage 4: optimise images under BatchNorm statistics and a loss that ties them to their class."""
 
     form: Literal["squared", "reference"] = "squared"
-    """squared = the paper's losses; reference = those of the authors' code."""
-    bn: Literal["per_class", "global", "none"] = "per_class"
-    """BatchNorm statistics that the images should match."""
+    """squared = the paper's losses; reference = those of the authors' code, and of SRe2L's: unsquared norms."""
+    bn: Literal["per_class", "global", "running", "none"] = "per_class"
+    """BatchNorm statistics that the images should match: exact ones of their class or of the whole set, or the running
+    ones that the teacher has stored."""
     bn_weight: NonNegativeFloat = 0.1
-    """Weight lambda of the BatchNorm term."""
+    """Weight lambda of the BatchNorm term; the feature term's unit is a squared feature, cross-entropy's a nat."""
     bn_first: NonNegativeFloat = 1.0
     """Factor on the term of the first BatchNorm layer; SRe2L's and G-VBSM's code has 10."""
+    residuals: NonNegativeInt = 0
+    """How often, at equal distances, a real image is blended into each image (FADRM has 3); the optimiser then begins
+    anew. 0 = never."""
+    residual_share: Fraction = 0.5
+    """Share of the real image in the blend."""
+    residual_from: Literal["start", "retrieved"] = "start"
+    """The real image that the image started from, one of the class if that was noise (FADRM); or the one of the class
+    that is nearest to it then in direction of features and plain enough (RETA)."""
+    residual_complexity: Fraction = 0.1
+    """Weight of the complexity of a retrieved image beside its distance."""
+    terms: Terms = ()
+    """Further terms of the loss, of other packages: NAME, or NAME=WEIGHT; `wmdd list losses` names them."""
 
     @property
     def shared_view(self) -> bool:
         """Whether all images of a group have the same crop and flip in a step, as in the reference code."""
         return self.form == "reference"
+
+    @model_validator(mode="after")
+    def _steps_between_residuals(self) -> "InversionSettings":
+        if self.residuals >= self.iterations:
+            raise ValueError(
+                f"residuals: steps are needed before and after each; got {self.residuals} in {self.iterations} "
+                "iterations; set fewer residuals"
+            )
+        return self
+
+    @property
+    def pooled(self) -> bool:
+        """Whether the moments of all images of a group are taken together, whatever their class."""
+        return self.bn in ("global", "running")
 
 
 class FeatureMatchingSettings(InversionSettings):
@@ -204,8 +235,15 @@ class FeatureMatchingSettings(InversionSettings):
 class RecoverSettings(FeatureMatchingSettings):
     """Stage 4: optimise images until their features match the atoms."""
 
-    feature_loss: Literal["wasserstein", "cross_entropy", "mmd_linear", "mmd_rbf", "none"] = "wasserstein"
-    """The loss that ties an image to its class; mmd_* takes both terms in units of their values at the start."""
+    feature_loss: Literal["wasserstein", "cross_entropy", "none"] = "wasserstein"
+    """The loss that ties an image to its class; the kernels of MMD have a method of their own, mmd."""
+
+
+class KernelSettings(FeatureMatchingSettings):
+    """Stage 4: optimise images without atoms."""
+
+    feature_loss: Literal["cross_entropy", "mmd_linear", "mmd_rbf", "none"] = "cross_entropy"
+    """The loss that ties an image to its class: the teacher's answer, or MMD between features, or nothing."""
 
 
 class RelabelSettings(Section):
@@ -252,6 +290,8 @@ class EvaluateSettings(Section):
     images nearest to the barycenter's atoms; all real images, in as many steps."""
     epochs: PositiveInt | None = None
     """Epochs instead of the protocol's own."""
+    batch: PositiveInt | None = None
+    """Images in a batch instead of the protocol's own number; fewer are more steps at the same cost."""
     tests: PositiveInt = 5
     """Tests during training, the last one after the last epoch."""
     full_data: bool = False

@@ -1,6 +1,6 @@
 """Settings of the real images, and of random views of images."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
@@ -33,6 +33,10 @@ class DataSettings(Section):
     """Decoded sets up to this size are kept in memory; larger ones are read as needed."""
     workers: NonNegativeInt = 2
     """Processes that decode images of sets that are not kept in memory."""
+
+
+Whitening = Literal["none", "pixels", "standardised"]
+"""ZCA of what networks see: none; ridge in units of pixels, as in MTT; in units of the mean variance, as in KIP."""
 
 
 class ViewSettings(Section):

@@ -8,9 +8,29 @@ from wmdd.settings.recipe import Recipe, dotted, nested
 
 _Flat = Mapping[str, Any]
 _TEACHER = tuple(f"squeeze.{name}" for name in (*TrainSettings.model_fields, "pretrained", "crop_min", "flip", "seed"))
+_RECOVERIES = ("recover", "sre2l", "cda", "scdd", "gvbsm")
+"""Sections of methods that optimise images under a teacher."""
+
+
+def _crops_shrink(section: str) -> Callable[[_Flat], bool]:
+    return lambda s: s[f"{section}.curriculum"] != "none" and not s.get(f"{section}.shift")
+
+
+def _blends(section: str) -> Callable[[_Flat], bool]:
+    return lambda s: s.get(f"{section}.residuals", 0) > 0
+
+
+def _retrieves(section: str) -> Callable[[_Flat], bool]:
+    return lambda s: _blends(section)(s) and s[f"{section}.residual_from"] == "retrieved"
+
+
+def _matches(section: str) -> Callable[[_Flat], bool]:
+    return lambda s: s[f"{section}.bn"] != "none"
+
+
 _WHERE: Mapping[str, Callable[[_Flat], bool]] = {
     **dict.fromkeys(
-        ("device", "save_every", "data.memory_gb", "data.workers", "statistics.batch"),  # speed alone
+        ("device", "threads", "save_every", "data.memory_gb", "data.workers", "statistics.batch"),  # speed alone
         lambda _: False,
     ),
     "ipc_at_most": lambda s: s["ipc_at_most"],
@@ -24,11 +44,16 @@ _WHERE: Mapping[str, Callable[[_Flat], bool]] = {
     "barycenter.weights": lambda s: s["barycenter.objective"] == "wasserstein",
     "barycenter.step": lambda s: (s["barycenter.objective"], s["barycenter.weights"]) == ("wasserstein", "learned"),
     "barycenter.iterations": lambda s: s["barycenter.objective"] in ("wasserstein", "sliced", "entropic", "mmd_rbf"),
-    "recover.curriculum_milestone": lambda s: s["recover.curriculum"] != "none",
-    "recover.curriculum_end": lambda s: s["recover.curriculum"] != "none",
-    "recover.bn_weight": lambda s: s["recover.bn"] != "none",
-    "recover.bn_first": lambda s: s["recover.bn"] != "none",
+    **{f"{name}.curriculum_milestone": _crops_shrink(name) for name in _RECOVERIES},
+    **{f"{name}.curriculum_end": _crops_shrink(name) for name in _RECOVERIES},
+    **{f"{name}.bn_weight": _matches(name) for name in _RECOVERIES},
+    **{f"{name}.bn_first": _matches(name) for name in _RECOVERIES},
+    **{f"{name}.residual_share": _blends(name) for name in _RECOVERIES},
+    **{f"{name}.residual_from": _blends(name) for name in _RECOVERIES},
+    **{f"{name}.residual_complexity": _retrieves(name) for name in _RECOVERIES},
+    **dict.fromkeys(("gvbsm.crop_min", "gvbsm.curriculum"), lambda s: s["gvbsm.shift"] == 0),
     "recover.shrinkage": lambda s: s["recover.statistics"] == "blend",
+    "plus.choose_by": lambda s: s["plus.candidates"] > 1,
     "recover.set_of": lambda s: s["recover.set_share"] > 0,
     "relabel.top_k": lambda s: s["relabel.store"] == "topk",
     "relabel.passes": lambda s: s["relabel.store"] != "online" and s["relabel.passes"] is not None,

@@ -39,6 +39,8 @@ class Recipe(Section):
     """auto = CUDA, else MPS, else CPU; or a torch device such as cuda:1."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """Type in which networks compute; auto = bf16 on CUDA and on CPUs that have it, else fp32."""
+    threads: Literal["auto"] | PositiveInt = "auto"
+    """Threads on CPUs; auto = one per processor of the quota and the affinity that no other process keeps busy."""
     save_every: NonNegativeFloat = 20.0
     """Seconds between saved states inside a stage."""
     data: DataSettings = DataSettings()

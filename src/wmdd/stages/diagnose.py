@@ -2,8 +2,9 @@
 
 Per class, in the teacher's feature space: W2² to the real features beside what k-means reaches and what random picks
 cost; W1; and the bound |E_real g − E_set g| ≤ Lip(g) · W1 for two functions g of the feature, the teacher's last layer
-and its cross-entropy against the class. The mathematics is `wmdd.ot`. Real features are those of the statistics stage;
-the images are not augmented; the teacher is in eval mode and in fp32, as it was for the real ones.
+and its cross-entropy against the class. Beside it the kernel's side: the distance of the means and MMD under Gaussians,
+and the bounds that they give for the same functions. The mathematics is `wmdd.ot`. Real features are those of the
+statistics stage; the images are not augmented; the teacher is in eval mode and in fp32, as it was for the real ones.
 """
 
 from dataclasses import dataclass
@@ -11,7 +12,6 @@ from functools import partial
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from wmdd import ot
@@ -21,14 +21,17 @@ from wmdd.errors import DataError
 from wmdd.evaluation.accuracy import BATCH
 from wmdd.models.building import build_teacher
 from wmdd.models.taps import features_and_logits, final_classifier
+from wmdd.ot.cost import Float64
 from wmdd.settings import NoSettings
-from wmdd.stages.barycenter import BARYCENTER
+from wmdd.stages.barycenter import BARYCENTER, class_problems
 from wmdd.stages.classes import classes_in_threads
 from wmdd.stages.stage import Stage
 from wmdd.values import ClassStatistics, Diagnosis, DistilledSet, Teacher
 
 DRAWS = 10
 """Random picks that a class's cost is averaged over."""
+KERNEL_POINTS = 1000
+"""Real features of a class, spread evenly over it, that the kernel's bound is measured on; all of a smaller class."""
 _ROUNDING = 1e-3
 """Largest difference, relative to the largest logit, at which logits count as an affine map of the features."""
 
@@ -45,6 +48,8 @@ class _Inputs:
     """The teacher's last layer; None if it does not map the features to the logits."""
     head_lipschitz: float
     """Of that layer; the only constant that all classes share."""
+    starts: int
+    """Of k-means."""
     ctx: Context
 
 
@@ -54,12 +59,13 @@ def diagnose(
     statistics: ClassStatistics,
     settings: NoSettings,
     *,
+    starts: int = 1,
     ctx: Context | None = None,
 ) -> Diagnosis:
     """Return how near `distilled` lies to the features in `statistics`, which are the same teacher's.
 
-    Classes are measured in threads, each with random streams of its own. Of the classes, memory holds those in flight
-    and the features of all images.
+    The k-means beside is the best of `starts` runs, from the starts of the barycenter stage. Classes are measured in
+    threads, each with random streams of its own. Of the classes, memory holds those in flight and all images' features.
 
     Raises:
         DataError: set, teacher and statistics disagree about the classes, or a class has no images or more than real
@@ -72,7 +78,13 @@ def diagnose(
     features, head = _features_and_head(build_teacher(teacher, ctx.device), distilled, ctx)
     lipschitz = 0.0 if head is None else ot.affine_lipschitz(head)
     inputs = _Inputs(
-        distilled=distilled, statistics=statistics, features=features, head=head, head_lipschitz=lipschitz, ctx=ctx
+        distilled=distilled,
+        statistics=statistics,
+        features=features,
+        head=head,
+        head_lipschitz=lipschitz,
+        starts=starts,
+        ctx=ctx,
     )
     if head is None:
         ctx.log(unit="bounds", left_out="the teacher's logits are not an affine map of its features")
@@ -130,7 +142,7 @@ def _as_affine(layer: nn.Linear) -> ot.Affine:
     return ot.Affine(matrix=parts["weight"], offset=parts.get("bias", np.zeros(layer.out_features)))
 
 
-def _array(values: Tensor) -> NDArray[np.float64]:
+def _array(values: Tensor) -> Float64:
     return values.detach().cpu().numpy().astype(np.float64)
 
 
@@ -139,29 +151,48 @@ def _measure_class(inputs: _Inputs, label: int) -> Saved:
     weights = _array(inputs.distilled.weights[members])
     weights /= weights.sum()  # float32 sums to 1 only nearly
     images, points = _array(inputs.features[members]), _array(inputs.statistics.of_class(label))
-    floor_seed, picks_seed = (
-        stream_seed(inputs.ctx.seed, stage, label) for stage in (BARYCENTER.name, inputs.ctx.stage)
+    # The starts that the barycenter stage takes: what is best known to it is this cost, or its own if that is lower.
+    problems = class_problems(
+        points, len(images), starts=inputs.starts, seed=inputs.ctx.seed, stage=BARYCENTER.name, label=label
     )
-    # The start that the barycenter stage takes: its floor is this one, or its own cost if that is lower.
-    start = ot.kmeans_plus_plus(points, len(images), np.random.default_rng(floor_seed))
+    picks_seed = stream_seed(inputs.ctx.seed, inputs.ctx.stage, label)
     random_cost, random_std = ot.random_cost(points, len(images), np.random.default_rng(picks_seed), draws=DRAWS)
     distance = ot.wasserstein1(images, points, weights).value
     figures = {
         "cost": ot.wasserstein2(images, points, weights).value,
-        "floor": ot.floor(ot.Problem.of(points, len(images), start=start)),
+        "kmeans_cost": min(ot.kmeans(problem).cost for problem in problems),
         "random_cost": random_cost,
         "random_std": random_std,
         "distance": distance,
+        "uniform": float((weights == weights[0]).all()),
     }
     head = inputs.head
+    figures["mean_distance"] = ot.mean_distance(images, points, weights)
     if head is not None:
         figures |= {
             "head_gap": ot.affine_gap(head, images, points, weights),
             "head_bound": inputs.head_lipschitz * distance,
             "loss_gap": ot.cross_entropy_gap(head, label, images, points, weights),
             "loss_bound": ot.cross_entropy_lipschitz(head, label) * distance,
+            "head_mean_bound": inputs.head_lipschitz * figures["mean_distance"],
+            **_kernel_figures(head, label, images, points, weights),
         }
     return Saved(tensors={name: torch.tensor(value, dtype=torch.float64) for name, value in figures.items()}, facts={})
 
 
-DIAGNOSE = Stage(name="diagnose", version=1, run=diagnose, output=Diagnosis, networks=False, workers="units")
+def _kernel_figures(
+    head: ot.Affine, label: int, images: Float64, points: Float64, weights: Float64
+) -> dict[str, float]:
+    """Return the kernel's side of the bound for the loss; all that it needs grows with the cube of the points."""
+    some = points[np.linspace(0, len(points) - 1, min(len(points), KERNEL_POINTS)).round().astype(int)]
+    values = (ot.cross_entropy_values(head, label, each) for each in (images, some))
+    found = ot.kernel_certificate(images, some, weights, *values)
+    return {
+        "mmd": found.discrepancy,
+        "kernel_norm": found.norm,
+        "kernel_gap": found.gap,
+        "kernel_bound": found.bound,
+    }
+
+
+DIAGNOSE = Stage(name="diagnose", version=3, run=diagnose, output=Diagnosis, networks=False, workers="units")

@@ -11,8 +11,6 @@ and `form="reference"` couple the classes of a group by definition). Views are d
 are in `recovery/terms.py`; docs/differences.md says what the reference code does instead.
 """
 
-from torch import Tensor
-
 from wmdd.context import Context
 from wmdd.models.batchnorm import require_batchnorm
 from wmdd.models.building import build_teacher
@@ -20,6 +18,7 @@ from wmdd.settings import RecoverSettings
 from wmdd.stages.recovery.descent import Recovery, recover_groups
 from wmdd.stages.recovery.forward import TeacherForward
 from wmdd.stages.recovery.groups import Group, barycenter_targets, class_groups, image_weights
+from wmdd.stages.recovery.residuals import residuals_of
 from wmdd.stages.recovery.terms import GroupLoss, recovery_loss
 from wmdd.stages.stage import Stage
 from wmdd.values import Barycenters, ClassStatistics, DistilledSet, ImageSet, Teacher
@@ -47,11 +46,12 @@ def recover(
     require_batchnorm(model, teacher.spec.arch)
     num_classes, ipc, _ = barycenters.atoms.shape
     groups = class_groups(num_classes, ipc, settings.batch)
-    recovery = Recovery(train=train, teacher=teacher, settings=settings, groups=groups, ctx=ctx)
+    residuals = residuals_of(train, teacher, model, statistics, settings, ctx=ctx)
+    recovery = Recovery(train=train, teacher=teacher, settings=settings, groups=groups, ctx=ctx, residuals=residuals)
 
-    def loss_of(group: Group, start: Tensor) -> GroupLoss[TeacherForward]:
+    def loss_of(group: Group) -> GroupLoss[TeacherForward]:
         targets = barycenter_targets(statistics, barycenters, group, settings, ctx.device)
-        return recovery_loss(model, targets, statistics, settings, start=start, ctx=ctx)
+        return recovery_loss(model, targets, statistics, settings, ctx=ctx)
 
     return recover_groups(recovery, method, loss_of, weights=image_weights(barycenters, settings))
 

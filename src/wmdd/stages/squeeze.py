@@ -20,7 +20,6 @@ from wmdd.errors import ConfigError
 from wmdd.evaluation.accuracy import accuracies
 from wmdd.models.building import build_model, network_spec
 from wmdd.models.foreign_facts import Moments, class_rows, stated_accuracy
-from wmdd.models.pretrained import pretrained_model
 from wmdd.models.taps import reorder_head
 from wmdd.settings import SqueezeSettings, ViewSettings
 from wmdd.stages.given_teacher import (
@@ -132,6 +131,8 @@ def _begin(train: ImageSet, spec: ModelSpec, settings: SqueezeSettings, ctx: Con
 
 
 def _pretrained(train: ImageSet, spec: ModelSpec, settings: SqueezeSettings, ctx: Context) -> Start:
+    from wmdd.models.pretrained import pretrained_model  # noqa: PLC0415 - timm is slow to import
+
     found, owner = pretrained_model(spec), f"pretrained {spec.arch}"
     if settings.classes and found.complete:
         reorder_head(found.model, class_rows(owner, settings.classes, train.classes))

@@ -59,8 +59,11 @@ class Descent:
     """How the variables of one unit of work are optimised."""
 
     unit: str
-    """Names the saved state and the rows of the log."""
+    """Names the rows of the log and, with the part, the saved state."""
     iterations: int
+    part: tuple[int, int] | None = None
+    """Iterations that are done now, from the first to before the last, where an optimisation has several parts, each
+    with an optimiser and averages of its own; None = all."""
     optimiser: Callable[[list[dict[str, Any]]], torch.optim.Optimizer]
     """Parameter groups (one for each variable, with its rate) → optimiser, such as `partial(SGD, momentum=0.5)`."""
     schedule: Callable[[int], float] = _constant
@@ -82,9 +85,14 @@ class Descent:
     total: int | None = None
     """Iterations of all its units; none = of this one."""
 
+    @property
+    def span(self) -> tuple[int, int]:
+        """The first iteration that is done, and the one before which it ends."""
+        return self.part or (0, self.iterations)
+
 
 def optimise(start: Mapping[str, Variable], loss: Loss, descent: Descent, *, ctx: Context) -> dict[str, Tensor]:
-    """Return the variables after `descent.iterations` steps, detached, on the device.
+    """Return the variables after the steps of `descent`, detached, on the device.
 
     With `descent.ema` they are averages over the steps.
 
@@ -98,29 +106,31 @@ def optimise(start: Mapping[str, Variable], loss: Loss, descent: Descent, *, ctx
     optimiser = descent.optimiser([{"params": [variables[name]], "lr": part.lr} for name, part in start.items()])
     rates = [part.lr for part in start.values()]
     fresh = {name: value.clone() for name, value in carried_tensors(descent.carried).items()}
-    saved = ctx.restore(descent.unit)
+    first, last = descent.span
+    name = descent.unit if descent.part is None else f"{descent.unit}, steps {first} to {last}"
+    saved = ctx.restore(name)
     averages = Averages(variables, descent.ema, beside=descent.carried) if descent.ema else None
     carried = averages or descent.carried
-    iteration = load_state(saved, variables, optimiser, carried)
+    iteration = max(first, load_state(saved, variables, optimiser, carried))
     ends: dict[str, float] = {} if saved is None else dict(saved.facts.get("ends", {}))
     seen: list[Seen] = []
-    while iteration < descent.iterations:
+    while iteration < last:
         for parameters, rate in zip(optimiser.param_groups, rates, strict=True):
             parameters["lr"] = rate * descent.schedule(iteration)
         seen.append(_step(iteration, variables, loss, optimiser, descent, seen=seen))
         iteration += 1
         if averages is not None:
-            averages.take(iteration)
-        if iteration == 1:
+            averages.take(iteration - first)
+        if iteration == first + 1:
             ends["first"] = float(seen[-1].loss)
         _report(seen, descent, ctx)
-        if iteration == descent.iterations:
+        if iteration == last:
             if averages is not None:
                 averages.put()
             ends["last"] = _loss_again(loss, variables, descent, fresh)
-            ctx.save(descent.unit, named_variables(variables), iteration=iteration, ends=ends)
+            ctx.save(name, named_variables(variables), iteration=iteration, ends=ends)
         elif ctx.due():
-            ctx.save(descent.unit, state(variables, optimiser, carried), iteration=iteration, ends=ends)
+            ctx.save(name, state(variables, optimiser, carried), iteration=iteration, ends=ends)
     say_rise(rise_of(descent.unit, ends), descent.rises, descent.advice, ctx)
     return {name: value.detach() for name, value in variables.items()}
 
@@ -167,7 +177,7 @@ def _report(seen: list[Seen], descent: Descent, ctx: Context) -> None:
     latest = seen[-1]
     done = latest.iteration
     ctx.progress(descent.before + done, descent.total or descent.iterations)
-    if done % max(1, descent.iterations // ROWS) != 0 and done != descent.iterations:
+    if done % max(1, descent.iterations // ROWS) != 0 and done != descent.span[1]:
         return
     loss, *terms = torch.stack([latest.loss, *latest.columns.values()]).tolist()  # one wait for the device
     if not math.isfinite(loss):
@@ -185,7 +195,7 @@ def _loss_again(loss: Loss, variables: Variables, descent: Descent, fresh: Mappi
     if descent.carried is not None and fresh:
         descent.carried.load(fresh)
     try:
-        addends, _ = _addends(loss(0, variables))
+        addends, _ = _addends(loss(descent.span[0], variables))
         value = float(torch.stack([addend.detach() for addend in addends]).sum())
     except LinAlgError:
         value = math.nan

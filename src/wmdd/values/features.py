@@ -111,13 +111,19 @@ class Barycenters:
     """float64 `(C, K)`; each row lies in the simplex."""
     costs: Tensor
     """float64 `(C,)`: W2² between the barycenter and the class's features."""
-    floors: Tensor
-    """float64 `(C,)`: lowest cost known, from k-means run to convergence from the same start or from the barycenter."""
+    best_known: Tensor
+    """float64 `(C,)`: lowest cost known, from k-means run to convergence from the same starts or from the barycenter.
+    No bound: other starts may find less."""
     traces: tuple[tuple[float, ...], ...]
     """Cost per iteration, class by class."""
     converged: tuple[bool, ...]
 
     __repr__ = short_repr
+
+    @property
+    def uniform(self) -> Tensor:
+        """Which classes `(C,)` have atoms of equal weight; `learned` ends so where it finds nothing that costs less."""
+        return (self.weights == self.weights[:, :1]).all(dim=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,5 +134,7 @@ class Trajectories:
     """Of all of them."""
     parameters: Tensor
     """float32 `(X, E + 1, P)`: all P parameters side by side, in the network's order. May be memory-mapped."""
+    whitening: Tensor | None = None
+    """ZCA of the images that they were trained on, as in `DistilledSet`."""
 
     __repr__ = short_repr

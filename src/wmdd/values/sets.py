@@ -30,10 +30,13 @@ class DistilledSet:
     """float32 `(M, C)`: fixed labels that were optimised together with the images or instead of them."""
     rates: Tensor | None = None
     """float32 `(T,)`: learned step sizes of a student, one, or one for each step of the method's own schedule."""
+    whitening: Tensor | None = None
+    """float32 `(P + 1, P)`: ZCA of normalised images as vectors of P numbers, its last row the offset: what students
+    see of these images and of those they are tested on (`wmdd.data.whitening`). Teachers see them without."""
 
     def __repr__(self) -> str:
         """Return what the set is in one line: the images themselves are in its fields."""
-        more = [name for name in ("exact", "targets", "rates") if getattr(self, name) is not None]
+        more = [name for name in ("exact", "targets", "rates", "whitening") if getattr(self, name) is not None]
         return (
             f"{type(self).__name__}(method={self.method!r}, {len(self.labels)} images of {len(self.classes)} classes, "
             f"ipc={self.ipc}, side={self.image_size}, channels={self.images.shape[1]}, "
@@ -64,20 +67,30 @@ class DistilledSet:
 class Diagnosis:
     """How near a distilled set lies to the real features of its classes, as the teacher sees both; float64 `(C,)` each.
 
-    W2² (costs) beside that of k-means (floors) and of random picks (mean and sample deviation over draws); W1; gaps
-    |E_real g − E_set g| and bounds Lip(g) · W1 of g, the last layer or its cross-entropy: None if it is not affine.
+    W2² (costs) beside that of k-means and of random picks (mean and sample deviation over draws); W1; 1 where the set's
+    weights are all the same, else 0; gaps |E_real g − E_set g| and bounds Lip(g) · W1 of g, the last layer or its
+    cross-entropy: None if it is not affine. Under kernels: the distance of the means and its bound for the last layer;
+    for the loss MMD under Gaussians, the least norm of a function with its values, gap and bound, on a part of a large
+    class (`stages/diagnose.py`).
     """
 
     set: str
     costs: Tensor
-    floors: Tensor
+    kmeans_costs: Tensor
     random_costs: Tensor
     random_stds: Tensor
     distances: Tensor
+    uniforms: Tensor
     head_gaps: Tensor | None = None
     head_bounds: Tensor | None = None
     loss_gaps: Tensor | None = None
     loss_bounds: Tensor | None = None
+    mean_distances: Tensor | None = None
+    head_mean_bounds: Tensor | None = None
+    mmds: Tensor | None = None
+    kernel_norms: Tensor | None = None
+    kernel_gaps: Tensor | None = None
+    kernel_bounds: Tensor | None = None
 
     __repr__ = short_repr
 

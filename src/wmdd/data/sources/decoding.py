@@ -23,6 +23,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from wmdd.data.sources.deep import Extent, White, depth_of, extent_of, in_eight_bits
 from wmdd.data.sources.listing import Payload, Rows, Store, in_one_line
 from wmdd.errors import DataError
+from wmdd.processors import processors
 
 UNREADABLE = (
     OSError,
@@ -237,9 +238,8 @@ def _quiet() -> Generator[None]:
 
 
 def threads_to_use() -> int:
-    """Return the number of processors that this process may run on, at most 16."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return min(16, len(affinity(0)) if affinity else os.cpu_count() or 1)
+    """Return the number of processors that this process may use, at most 16."""
+    return min(16, processors())
 
 
 def sniff(store: Store, rows: Rows) -> tuple[int, int]:

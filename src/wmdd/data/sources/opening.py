@@ -5,11 +5,13 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from wmdd.code_digest import code_digest
 from wmdd.data.sources.decoding import Canvas, Extents, canvas_side, check_all, decode_into, sniff, threads_to_use
 from wmdd.data.sources.deep import White, common_white, tell_range
 from wmdd.data.sources.duplicates import group_identical, tell_shared, tell_two_labels
@@ -17,7 +19,7 @@ from wmdd.data.sources.holdout import train_and_test, with_development
 from wmdd.data.sources.listing import Listing, NoLabelledImagesError, Source, Splits, require_any, require_classes
 from wmdd.data.sources.named import NAMED
 from wmdd.data.sources.pixels import DecodedImages, LazyImages
-from wmdd.data.sources.table import find_source, list_forms
+from wmdd.data.sources.table import PACKAGED, find_source, list_forms
 from wmdd.errors import ConfigError, DataError
 from wmdd.settings import DataSettings
 from wmdd.values import ImageSet
@@ -79,11 +81,15 @@ def _list_splits(source: str, settings: DataSettings) -> Splits:
     kind = find_source(source)
     _require_columns_of(kind, source, settings)
     try:
-        return kind.list_splits(source, settings)
+        splits: Any = kind.list_splits(source, settings)
     except NoLabelledImagesError as error:
         forms = "; ".join(f"{form} ({about})" for form, about in list_forms().items() if form not in NAMED.forms)
         folder = os.fspath(error.args[0])
         raise DataError(f"no labelled images found; got folder {folder!r}; give one of: {forms}") from None
+    if not isinstance(splits, Splits):  # of a package's source
+        owner = PACKAGED.owner(source.partition(":")[0])
+        raise DataError(f"data {source!r} of {owner} must be listed as Splits; got {type(splits).__name__}; mend it")
+    return splits
 
 
 def _require_columns_of(kind: Source, source: str, settings: DataSettings) -> None:
@@ -206,7 +212,8 @@ def _fingerprint(listing: Listing, canvas: Canvas) -> str:
     """Hash the content of a set, regardless of its location, its name and its storage."""
     digest = hashlib.sha256()
     white = () if canvas.white == White() else (repr(canvas.white),)
-    form = (_FORMAT, *white, str(canvas.side), str(canvas.channels), *listing.classes)
+    code = code_digest(type(listing.store).__module__)  # of a package's own kind of store, which makes the pixels
+    form = (_FORMAT, *white, *([code] if code else []), str(canvas.side), str(canvas.channels), *listing.classes)
     digest.update("\0".join(form).encode() + b"\0")
     digest.update(listing.labels.astype("<i8").tobytes())
     for part in listing.store.identity(listing.rows):

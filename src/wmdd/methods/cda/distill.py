@@ -1,5 +1,5 @@
-"""CDA's wiring is SRe2L's: the curriculum of crops is among its settings."""
+"""CDA's wiring is that of inversion: the curriculum of crops is among its settings."""
 
-from wmdd.methods.sre2l.distill import ALGORITHM
+from wmdd.methods.inversion.distill import ALGORITHM
 
 __all__ = ["ALGORITHM"]

@@ -5,28 +5,22 @@ iteration, the same for both sides:
 
     L = sum_c || mean_b f(A(real_cb)) - mean_i f(A(X_ci)) ||²,   summed over features
 
-Zhao and Bilen, WACV 2023 (arXiv:2110.04181). The network is never trained, and each iteration has a new one. Differs
-from the reference code: every draw has a stream of its own, and BatchNorm layers are recalibrated on real images as in
-gradient matching (`kits/matching.py`), where the reference code runs them over all classes in train mode.
+Zhao and Bilen, WACV 2023 (arXiv:2110.04181). Differs from the reference code: every draw has a stream of its own, and
+BatchNorm layers are recalibrated on real images as in gradient matching (`kits/matching.py`), where the reference code
+runs them over all classes in train mode. The loop is `kits/means.py`.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Sequence
 
-import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from wmdd.context import Context, seeded, stream_seed
-from wmdd.methods.algorithm import Algorithm, Result, Size, Stages, Work
+from wmdd.context import Context
+from wmdd.methods.algorithm import Algorithm, Result, Stages
 from wmdd.methods.dm import DmSettings
-from wmdd.methods.kits.matching import SiameseBatches
-from wmdd.models.building import fresh_network
+from wmdd.methods.kits.means import match_statistics, mean_work
 from wmdd.models.taps import features_and_logits
 from wmdd.settings import Recipe
 from wmdd.stages.stage import Stage
-from wmdd.training.images import Descent, Variable, Variables, optimise
-from wmdd.training.pixels import start_images, unbounded_set
 from wmdd.values import DistilledSet, ImageSet, Teacher
 
 
@@ -41,39 +35,21 @@ def match_means(
         ConfigError: the architecture is unknown, or the images do not suit it.
         NumericsError: the loss is not finite any more.
     """
-    ctx = ctx or Context()
-    teacher.require_classes(train.classes)
-    loss = _MeanLoss(batches=SiameseBatches.of(train, teacher, settings, ctx), ctx=ctx)
-    start = start_images(train, teacher, range(len(train.classes)), ipc, start=settings.start, ctx=ctx)
-    descent = Descent(
-        unit="images",
-        iterations=settings.iterations,
-        optimiser=partial(torch.optim.SGD, momentum=settings.momentum),
-        advice="lower dm.lr",
+    return match_statistics(
+        train,
+        teacher,
+        settings,
+        ipc=ipc,
+        method="dm",
+        statistics=mean_features,
+        weights=lambda _: (1.0,),
+        ctx=ctx or Context(),
     )
-    images = optimise({"images": Variable(start=start, lr=settings.rate(ipc))}, loss, descent, ctx=ctx)["images"]
-    return unbounded_set("dm", images, teacher)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _MeanLoss:
-    """The loss of an iteration, class by class."""
-
-    batches: SiameseBatches
-    ctx: Context
-
-    def __call__(self, iteration: int, variables: Variables) -> Iterator[Tensor]:
-        """Yield the squared distance of each class's mean features."""
-        model = fresh_network(self.batches.spec, self.ctx, "network", iteration).requires_grad_(False)
-        self.batches.recalibrate(model, iteration)
-        for label, images in enumerate(variables["images"].chunk(self.batches.spec.num_classes)):
-            real, distilled = self.batches.pair(images, label, iteration)
-            with seeded(stream_seed(self.ctx.seed, self.ctx.stage, "dropout", iteration, label), self.ctx.device):
-                with torch.no_grad(), self.ctx.autocast():
-                    wanted = features_and_logits(model, real)[0].float().mean(0)
-                with self.ctx.autocast():
-                    found = features_and_logits(model, distilled)[0].float().mean(0)
-            yield (found - wanted).square().sum()
+def mean_features(model: nn.Module, images: Tensor) -> Sequence[Tensor]:
+    """Return the mean of the features of images `(B, ch, R, R)`, one tensor `(D,)`."""
+    return (features_and_logits(model, images)[0].float().mean(0),)
 
 
 MATCH_MEANS = Stage(name="match_means", version=1, run=match_means, output=DistilledSet)
@@ -84,11 +60,4 @@ def distill(stages: Stages, train: Result, teachers: tuple[Result, ...], recipe:
     return stages.run(MATCH_MEANS, train, teachers[0], settings=recipe.of(DmSettings), ipc=recipe.ipc)
 
 
-def work(recipe: Recipe, size: Size) -> tuple[Work, ...]:
-    """Count real images forward, distilled ones forward and backward."""
-    settings = recipe.of(DmSettings)
-    real, distilled = settings.batch_real * size.classes, recipe.ipc * size.classes
-    return (Work(arch=settings.arch, forward=settings.iterations * real, both=settings.iterations * distilled),)
-
-
-ALGORITHM = Algorithm(distill=distill, work=work)
+ALGORITHM = Algorithm(distill=distill, work=mean_work(DmSettings))

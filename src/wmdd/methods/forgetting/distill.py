@@ -7,9 +7,10 @@ import torch
 
 from wmdd.context import Context
 from wmdd.data.loading import require_images
+from wmdd.data.real_sets import real_set
 from wmdd.methods.algorithm import Algorithm, Result, Size, Stages, Work, squeezing_of
 from wmdd.methods.forgetting import ForgettingSettings
-from wmdd.methods.kits.coresets import Rows, real_set
+from wmdd.methods.kits.coresets import Rows, leading_rows
 from wmdd.settings import Recipe
 from wmdd.stages.dynamics import DYNAMICS
 from wmdd.stages.stage import Stage
@@ -50,14 +51,11 @@ def pick_by_forgetting(
     require_images(train, ipc)
     dynamics.require_labels(train.labels)
     order = torch.from_numpy(forgetting_order(dynamics, settings.keep))
-    ordered, events, learned = train.labels[order], dynamics.events, dynamics.learned
-    chosen: list[int] = []
-    for label in range(len(train.classes)):
-        rows = order[ordered == label][:ipc]
+    chosen, events, learned = leading_rows(order, train, ipc), dynamics.events, dynamics.learned
+    for label, rows in enumerate(chosen):
         facts = {"positions": rows, "events": events[rows], "learned": learned[rows]}
         ctx.log(unit=f"class {label}", **{name: values.tolist() for name, values in facts.items()})
-        chosen += rows.tolist()
-    return real_set("forgetting", train, teacher, chosen, ipc)
+    return real_set("forgetting", train, teacher, chosen.flatten().tolist(), ipc)
 
 
 FORGETTING = Stage(

@@ -2,18 +2,27 @@
 
 from typing import Annotated, ClassVar
 
-from pydantic import Field, NonNegativeFloat
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from wmdd.methods.method import Method
-from wmdd.settings import OptimisationSettings, Section, StatisticsSettings
+from wmdd.settings import OptimisationSettings, StatisticsSettings
 
 
-class GvbsmSettings(Section):
-    """Method gvbsm: several teachers, statistics of convolutions, images of a class kept apart."""
+class GvbsmSettings(OptimisationSettings):
+    """Method gvbsm: several teachers, statistics of convolutions, images of a class kept apart; values for ImageNet."""
 
     section: ClassVar[str] = "gvbsm"
 
-    teachers: tuple[str, ...] = ("convnet3_bn", "mobilenetv2", "shufflenetv2")
+    iterations: PositiveInt = 4000
+    """Adam steps."""
+    lr: PositiveFloat = 0.1
+    """Learning rate in normalised pixels; cosine to zero."""
+    roll: NonNegativeInt = 32
+    """Largest cyclic shift of a step's views in pixels, down and to the right."""
+    shift: Annotated[float, Field(ge=0, le=0.5)] = 0.0
+    """Largest shift of a view in shares of its side, over a margin of zeros, in place of crops; the authors' views of
+    CIFAR have 1/8. 0 = crops."""
+    teachers: tuple[str, ...] = ("mobilenetv2", "efficientnet_b0", "shufflenetv2_x0_5")
     """Further networks beside squeeze.arch, trained as it is; all of them take turns and label together."""
     weight: NonNegativeFloat = 0.01
     """Weight of the term of the statistics."""
@@ -28,16 +37,10 @@ class GvbsmSettings(Section):
     temperature: Annotated[float, Field(gt=1)] = 4.0
     """Temperature tau of data densification."""
 
-
-class GvbsmRecoverSettings(Section):
-    """What gvbsm's recovery reads: its own settings, and those that it shares with other methods."""
-
-    section: ClassVar[str] = "gvbsm"
-
-    gvbsm: GvbsmSettings
-    """Losses."""
-    recover: OptimisationSettings
-    """Optimisation and views."""
+    @property
+    def shared_view(self) -> bool:
+        """Whether all images of a group have the same crop and flip in a step: yes, as in the authors' code."""
+        return True
 
 
 METHOD = Method(
@@ -47,7 +50,7 @@ METHOD = Method(
     source="Generalized Large-Scale Data Condensation via Various Backbone and Statistical Matching, CVPR 2024, "
     "arXiv:2311.17950",
     algorithm="wmdd.methods.gvbsm.distill",
-    settings=(StatisticsSettings, OptimisationSettings, GvbsmSettings),
+    settings=(StatisticsSettings, GvbsmSettings),
     stages=("layer_statistics", "gvbsm"),
     losses={"loss": "total", "ce_loss": "cross-entropy", "bn_loss": "statistics", "density_loss": "densification"},
     networks=("gvbsm.teachers",),

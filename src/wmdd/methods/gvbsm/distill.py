@@ -8,15 +8,14 @@ l goes over the moments of what enters each BatchNorm and each convolution (chan
 `gvbsm.first` for the first layer and 1 for the others; a convolution sits a step out with probability `gvbsm.drop`.
 Moving averages belong to a group and a teacher; they have the value of many steps and the gradient of the latest
 (`MovingAverage`). DD is data densification. The terms are in `terms.py`. A group is as many whole
-classes as fit in `recover.batch`, with moments over all its images.
+classes as fit in `gvbsm.batch`, with moments over all its images.
 
-Of `recover` it reads iterations, lr, start, batch and the views; the losses are its own.
+All images of a group share crop, flip and roll of a step, as in the authors' code.
 """
 
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
 
 from wmdd.context import Context
 from wmdd.methods.algorithm import (
@@ -30,24 +29,26 @@ from wmdd.methods.algorithm import (
     squeezing,
     squeezing_of,
 )
-from wmdd.methods.gvbsm import GvbsmRecoverSettings, GvbsmSettings
+from wmdd.methods.gvbsm import GvbsmSettings
 from wmdd.methods.gvbsm.layer_statistics import LAYER_STATISTICS
 from wmdd.methods.gvbsm.terms import CommitteeForward, committee_loss, layer_targets
 from wmdd.methods.kits.inversion import MATCHING
 from wmdd.models.committee import Committee
-from wmdd.settings import OptimisationSettings, Recipe, StatisticsSettings
+from wmdd.settings import Recipe, StatisticsSettings
 from wmdd.stages.recovery.descent import Recovery, recover_groups
 from wmdd.stages.recovery.groups import Group, class_groups
 from wmdd.stages.recovery.terms import GroupLoss
 from wmdd.stages.stage import Stage
 from wmdd.values import DistilledSet, ImageSet, LayerStatistics, Teacher
 
+ADVICE = "lower gvbsm.lr or gvbsm.weight"
+
 
 def recover_gvbsm(
     train: ImageSet,
     teachers: Sequence[Teacher],
     statistics: Sequence[LayerStatistics],
-    settings: GvbsmRecoverSettings,
+    settings: GvbsmSettings,
     *,
     ipc: int,
     ctx: Context | None = None,
@@ -64,18 +65,17 @@ def recover_gvbsm(
     for teacher in teachers:
         teacher.require_classes(train.classes)
     committee = Committee(teachers, ctx.device).eval()
-    targets = [layer_targets(each, settings.gvbsm.first, ctx.device) for each in statistics]
-    groups = class_groups(len(train.classes), ipc, settings.recover.batch)
-    recovery = Recovery(train=train, teacher=teachers[0], settings=settings.recover, groups=groups, ctx=ctx)
+    targets = [layer_targets(each, settings.first, ctx.device) for each in statistics]
+    groups = class_groups(len(train.classes), ipc, settings.batch)
+    recovery = Recovery(train=train, teacher=teachers[0], settings=settings, groups=groups, ctx=ctx, advice=ADVICE)
 
-    def loss_of(group: Group, start: Tensor) -> GroupLoss[CommitteeForward]:
-        del start
+    def loss_of(group: Group) -> GroupLoss[CommitteeForward]:
         return committee_loss(committee, targets, group, settings, ctx)
 
     return recover_groups(recovery, "gvbsm", loss_of, weights=torch.full((len(train.classes), ipc), 1 / ipc))
 
 
-GVBSM = Stage(name="gvbsm", version=1, run=recover_gvbsm, output=DistilledSet, workers="units")
+GVBSM = Stage(name="gvbsm", version=2, run=recover_gvbsm, output=DistilledSet, workers="units")
 
 
 def teach(stages: Stages, train: Result, val: Result, recipe: Recipe) -> tuple[Result, ...]:
@@ -92,8 +92,7 @@ def distill(stages: Stages, train: Result, teachers: tuple[Result, ...], recipe:
         stages.run(LAYER_STATISTICS, train, each, settings=settings, of=arch)
         for each, arch in zip(teachers, archs, strict=True)
     )
-    own = GvbsmRecoverSettings(gvbsm=recipe.of(GvbsmSettings), recover=recipe.of(OptimisationSettings))
-    return stages.run(GVBSM, train, teachers, statistics, settings=own, ipc=recipe.ipc)
+    return stages.run(GVBSM, train, teachers, statistics, settings=recipe.of(GvbsmSettings), ipc=recipe.ipc)
 
 
 def teach_work(recipe: Recipe, size: Size) -> tuple[Work, ...]:
@@ -104,7 +103,7 @@ def teach_work(recipe: Recipe, size: Size) -> tuple[Work, ...]:
 def work(recipe: Recipe, size: Size) -> tuple[Work, ...]:
     """Count statistics under every teacher, and recovery, in which they take turns."""
     archs = (recipe.squeeze.arch, *_others(recipe))
-    steps = recipe.of(OptimisationSettings).iterations * size.classes * recipe.ipc / len(archs)
+    steps = recipe.of(GvbsmSettings).iterations * size.classes * recipe.ipc / len(archs)
     return tuple(Work(arch=arch, forward=size.images, both=MATCHING * steps) for arch in archs)
 
 

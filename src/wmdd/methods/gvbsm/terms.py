@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from wmdd.context import Context, sent
-from wmdd.methods.gvbsm import GvbsmRecoverSettings, GvbsmSettings
+from wmdd.methods.gvbsm import GvbsmSettings
 from wmdd.methods.gvbsm.layer_statistics import as_channels, statistic_layers
 from wmdd.models.committee import Committee
 from wmdd.models.differentiable_moments import class_moments
@@ -69,18 +69,28 @@ def committee_loss(
     committee: Committee,
     targets: Sequence[LayerTargets],
     group: Group,
-    settings: GvbsmRecoverSettings,
+    settings: GvbsmSettings,
     ctx: Context,
 ) -> GroupLoss[CommitteeForward]:
     """Return the loss of a group, for which the teachers take turns; it carries the moving averages."""
 
     def forward(images: Tensor, step: int) -> CommitteeForward:
         number = step % len(targets)
-        views = step_views(images, group, step, settings.recover, ctx)
+        views = _views(images, group, step, settings, ctx)
         return committee_forward(committee, number, views, targets[number], step=step, ctx=ctx)
 
-    statistics = LayerDistance(targets, group, settings.gvbsm, ctx)
-    return GroupLoss(forward=forward, terms=gvbsm_terms(group, statistics, settings.gvbsm), carried=statistics)
+    statistics = LayerDistance(targets, group, settings, ctx)
+    return GroupLoss(forward=forward, terms=gvbsm_terms(group, statistics, settings), carried=statistics)
+
+
+def _views(images: Tensor, group: Group, step: int, settings: GvbsmSettings, ctx: Context) -> Tensor:
+    """Return the views of a step: `step_views`, or with `shift` whole images moved over a margin of zeros."""
+    if settings.shift == 0:
+        return step_views(images, group, step, settings, ctx)
+    most, size = round(settings.shift * images.shape[-1]), images.shape[-1]
+    top, left = torch.randint(2 * most + 1, (2,), generator=ctx.generator("shift", step)).tolist()
+    moved = F.pad(images, (most,) * 4)[..., top : top + size, left : left + size]
+    return step_views(moved, group, step, settings.with_(crop_min=1.0, curriculum="none"), ctx)
 
 
 def gvbsm_terms(group: Group, statistics: "LayerDistance", settings: GvbsmSettings) -> list[Term[CommitteeForward]]:

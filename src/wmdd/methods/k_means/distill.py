@@ -13,16 +13,20 @@ from wmdd.values import ClassStatistics, DistilledSet, ImageSet, Teacher
 def k_means(points: Points, count: int, seeds: Iterable[int]) -> Rows:
     """Return the `count` rows nearest to the centres of k-means, one for each centre, in the order of the centres.
 
-    Of one run a seed the one of lowest cost is taken, the first of equals. Where two centres have the same nearest row,
-    rows are assigned so that the sum of squared distances is least; else that is every centre's nearest row.
+    Where two centres have the same nearest row, rows are assigned so that the sum of squared distances is least; else
+    that is every centre's nearest row.
 
     Args:
         points: `(n, D)`.
         count: K, at most n.
         seeds: at least one.
     """
-    best = min((ot.kmeans(ot.Problem.of(points, count, seed=seed)) for seed in seeds), key=lambda run: run.cost)
-    return nearest_rows(best.atoms, points)
+    return nearest_rows(best_k_means(points, count, seeds), points)
+
+
+def best_k_means(points: Points, count: int, seeds: Iterable[int]) -> Points:
+    """Return the `count` centres `(K, D)` of the k-means of lowest cost of one run a seed, the first of equals."""
+    return min((ot.kmeans(ot.Problem.of(points, count, seed=seed)) for seed in seeds), key=lambda run: run.cost).atoms
 
 
 def pick_k_means(

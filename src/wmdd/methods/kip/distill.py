@@ -2,8 +2,8 @@
 
 Nguyen et al. 2021 (arXiv:2011.00050, 2107.13034), fully connected kernel with one hidden layer. `kip` optimises the
 images, and the labels with `learn_labels`, so that kernel regression on them predicts batches of real images. The
-mathematics is in `training/ntk.py`. Inputs are standardised channel by channel; the papers' best figures use ZCA and
-convolutional kernels, which are not here.
+mathematics is in `training/ntk.py`. Inputs are standardised channel by channel, and with `zca` whitened; images are
+optimised as networks see them. The second paper's best figures use convolutional kernels, which are not here.
 """
 
 from dataclasses import dataclass, replace
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from wmdd.context import Context, sent
 from wmdd.data.class_batches import ClassBatches
+from wmdd.data.whitening import fit_whitening, unwhitened, whitened
 from wmdd.methods.algorithm import Algorithm, Result, Stages
 from wmdd.methods.kip import KipSettings
 from wmdd.settings import Recipe
@@ -39,18 +40,24 @@ def kip(
     require_float64(ctx.device)
     num_classes = len(train.classes)
     targets = centred_classes(class_labels(num_classes, ipc), num_classes).to(ctx.device)
-    real = ClassBatches(images=train, form=teacher, device=ctx.device)
+    whitening = fit_whitening(train, teacher, settings.zca, ctx)
     loss = _RegressionLoss(
-        real=real, num_classes=num_classes, targets=targets, each=max(1, settings.batch // num_classes), ctx=ctx
+        real=ClassBatches(images=train, form=teacher, device=ctx.device),
+        whitening=None if whitening is None else sent(whitening, ctx.device),
+        num_classes=num_classes,
+        targets=targets,
+        each=max(1, settings.batch // num_classes),
+        ctx=ctx,
     )
-    images = start_images(train, teacher, range(num_classes), ipc, start="real", ctx=ctx).double()
-    start = {"images": Variable(start=images, lr=settings.lr)}
+    images = start_images(train, teacher, range(num_classes), ipc, start="real", ctx=ctx)
+    start = {"images": Variable(start=whitened(images, whitening).double(), lr=settings.lr)}
     if settings.learn_labels:
         start["targets"] = Variable(start=targets, lr=settings.lr)
     descent = Descent(unit="images", iterations=settings.iterations, optimiser=torch.optim.Adam, advice="lower kip.lr")
     found = optimise(start, loss, descent, ctx=ctx)
     targets = found["targets"].float().cpu() if settings.learn_labels else None
-    return replace(unbounded_set("kip", found["images"], teacher), targets=targets)
+    images = unwhitened(found["images"].cpu(), whitening)
+    return replace(unbounded_set("kip", images, teacher), targets=targets, whitening=whitening)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +65,8 @@ class _RegressionLoss:
     """The error of kernel regression on a batch with as many real images of each class."""
 
     real: ClassBatches
+    whitening: Tensor | None
+    """On the device; what is optimised is whitened already."""
     num_classes: int
     targets: Tensor
     """Labels of the distilled images where they are not optimised, float64 `(M, C)` on the device."""
@@ -74,7 +83,8 @@ class _RegressionLoss:
         labels = torch.repeat_interleave(torch.tensor([len(batch) for batch in batches]))
         answers = sent(centred_classes(labels, self.num_classes), self.ctx.device)
         targets = variables.get("targets", self.targets)
-        return regression_loss(variables["images"], targets, torch.cat(batches), answers)
+        queries = whitened(torch.cat(batches), self.whitening)
+        return regression_loss(variables["images"], targets, queries, answers)
 
 
 KIP = Stage(name="kip", version=1, run=kip, output=DistilledSet, networks=False)

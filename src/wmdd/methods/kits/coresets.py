@@ -8,15 +8,14 @@ class, `D` features, `K` chosen rows, all different.
 from collections.abc import Callable
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from wmdd import ot
 from wmdd.context import Context, Saved
-from wmdd.data.loading import class_counts, require_images
+from wmdd.data.loading import require_images, require_same_images
 from wmdd.data.real_sets import real_set
-from wmdd.errors import DataError
 from wmdd.methods.algorithm import Algorithm, Result, Size, Stages, Work
 from wmdd.settings import NoSettings, Recipe, Section, StatisticsSettings
 from wmdd.stages.classes import classes_in_threads
@@ -40,8 +39,19 @@ def nearest_rows(atoms: Points, points: Points) -> Rows:
 
     They are assigned so that the sum of squared distances is least: each atom's nearest row, unless two have the same.
     """
+    from scipy.optimize import linear_sum_assignment  # noqa: PLC0415 - slow to import
+
     _, rows = linear_sum_assignment(ot.squared_distances(atoms, points))
     return rows.astype(np.int64)
+
+
+def leading_rows(order: Tensor, train: ImageSet, ipc: int) -> Tensor:
+    """Return the first `ipc` positions of each class in an order of all images, int64 `(C, ipc)`.
+
+    Each class must have so many images.
+    """
+    labels = train.labels[order]
+    return torch.stack([order[labels == label][:ipc] for label in range(len(train.classes))])
 
 
 def choose_by_features(
@@ -61,7 +71,7 @@ def choose_by_features(
     """
     teacher.require_classes(train.classes)
     require_images(train, ipc)
-    _require_same_images(train, statistics)
+    require_same_images(train, statistics.counts)
 
     def compute(label: int) -> Saved:
         rows = choose(label)
@@ -74,15 +84,6 @@ def choose_by_features(
         ctx=ctx,
     )
     return real_set(method, train, teacher, found.tensors["positions"].flatten().tolist(), ipc)
-
-
-def _require_same_images(train: ImageSet, statistics: ClassStatistics) -> None:
-    """Refuse statistics of other images: rows would name the wrong ones."""
-    if statistics.counts != class_counts(train):
-        raise DataError(
-            f"statistics and images do not belong together; got {sum(statistics.counts)} rows for {len(train)} images, "
-            "or other numbers in the classes; give the statistics of these images"
-        )
 
 
 def feature_coreset(method: str, choose: Callable[[Points, int], Rows]) -> Stage:

@@ -1,18 +1,17 @@
 """Images from a teacher alone, without atoms: SRe2L's form of recovery, and what differs from it in one term.
 
-For images x of a group, lambda = `recover.bn_weight` (SRe2L, NeurIPS 2023, arXiv:2306.13092):
+For images x of a group, lambda = `bn_weight` (SRe2L, NeurIPS 2023, arXiv:2306.13092):
 
-    L = CE(f(view(x)), y)  +  lambda * sum_l ( ||mu_l(x) - mu_l|| + ||var_l(x) - var_l|| )
+    L = CE(f(view(x)), y)  +  lambda * sum_l m_l ( ||mu_l(x) - mu_l|| + ||var_l(x) - var_l|| ),   m_1 = `bn_first`
 
-with the moments of each BatchNorm layer's input over the group and those of the whole training set (`bn="global"`),
-here squared unless `form="reference"`. With `mmd_*` the cross-entropy gives way to MMD² between the features of a
-class's images and those of its real images. All images weigh 1/IPC.
+with the moments of each BatchNorm layer's input over the group and the running ones of the teacher (`bn="running"`):
+averages over augmented batches from when its weights were still changing. `bn="global"` has exact moments of the
+training images as they are. Norms are squared unless `form="reference"`. With `mmd_*` the cross-entropy gives way to
+MMD² between the features of a class's images and those of its real images. All images weigh 1/IPC.
 
-Under global statistics a group is one image of as many classes as fit in `batch`, and more of each only if all classes
-fit: moments over many classes are what they are compared with. Else a group is as many whole classes as fit.
-
-Differs from the reference code: the targets are exact moments of the training images as they are, not the running
-buffers, which average augmented batches from when the weights were still changing.
+Where moments are pooled (`running`, `global`) a group is one image of as many classes as fit in `batch`, and more of
+each only if all classes fit: moments over many classes are what they are compared with. Else a group is as many whole
+classes as fit.
 """
 
 from dataclasses import replace
@@ -22,14 +21,14 @@ import torch
 from torch import Tensor
 
 from wmdd.context import Context
-from wmdd.errors import ConfigError
 from wmdd.methods.algorithm import Result, Size, Stages, Work
 from wmdd.models.batchnorm import require_batchnorm
 from wmdd.models.building import build_teacher
-from wmdd.settings import InversionSettings, OptimisationSettings, Recipe, RecoverSettings, StatisticsSettings
+from wmdd.settings import InversionSettings, KernelSettings, OptimisationSettings, Recipe, StatisticsSettings
 from wmdd.stages.recovery.descent import Recovery, recover_groups
 from wmdd.stages.recovery.forward import TeacherForward
 from wmdd.stages.recovery.groups import Group, class_groups, moment_targets
+from wmdd.stages.recovery.residuals import residuals_of
 from wmdd.stages.recovery.terms import GroupLoss, recovery_loss
 from wmdd.stages.stage import Stage
 from wmdd.stages.statistics import STATISTICS
@@ -40,32 +39,37 @@ def invert(
     train: ImageSet,
     teacher: Teacher,
     statistics: ClassStatistics,
-    settings: RecoverSettings,
+    settings: KernelSettings,
     *,
     ipc: int,
     method: str,
+    section: str = "recover",
     ctx: Context | None = None,
 ) -> DistilledSet:
     """Return `ipc` images of each class as a set named `method`; the unit of work is a group, a step inside it.
 
+    `section` is what the user calls these settings.
+
     Raises:
-        ConfigError: the teacher has no BatchNorm layer, or the feature loss needs atoms.
+        ConfigError: the teacher has no BatchNorm layer.
         DataError: teacher and images disagree about classes.
         NumericsError: the loss is not finite any more.
     """
     ctx = ctx or Context()
-    if settings.feature_loss == "wasserstein":
-        raise ConfigError("inversion has no atoms; got recover.feature_loss wasserstein; use method wmdd")
     teacher.require_classes(train.classes)
     model = build_teacher(teacher, ctx.device)
     require_batchnorm(model, teacher.spec.arch)
     groups = inversion_groups(len(train.classes), ipc, settings)
-    recovery = Recovery(train=train, teacher=teacher, settings=settings, groups=groups, ctx=ctx)
+    advice = f"lower {section}.lr or {section}.bn_weight"
+    residuals = residuals_of(train, teacher, model, statistics, settings, ctx=ctx)
+    recovery = Recovery(
+        train=train, teacher=teacher, settings=settings, groups=groups, ctx=ctx, advice=advice, residuals=residuals
+    )
 
-    def loss_of(group: Group, start: Tensor) -> GroupLoss[TeacherForward]:
+    def loss_of(group: Group) -> GroupLoss[TeacherForward]:
         weights = _equal(len(group.labels), group.ipc)
         targets = moment_targets(statistics, group, weights, settings, device=ctx.device)
-        return recovery_loss(model, targets, statistics, settings, start=start, ctx=ctx)
+        return recovery_loss(model, targets, statistics, settings, ctx=ctx)
 
     return recover_groups(recovery, method, loss_of, weights=_equal(len(train.classes), ipc))
 
@@ -74,9 +78,9 @@ def _equal(num_classes: int, ipc: int) -> Tensor:
     return torch.full((num_classes, ipc), 1 / ipc, dtype=torch.float64)
 
 
-def inversion_groups(num_classes: int, ipc: int, settings: RecoverSettings) -> tuple[Group, ...]:
-    """Return which images are optimised together, under per-class or under global statistics."""
-    if settings.bn != "global":
+def inversion_groups(num_classes: int, ipc: int, settings: InversionSettings) -> tuple[Group, ...]:
+    """Return which images are optimised together: whole classes, or where moments are pooled one image of many."""
+    if not settings.pooled:
         return class_groups(num_classes, ipc, settings.batch)
     each = max(1, settings.batch // num_classes)
     return tuple(
@@ -86,7 +90,7 @@ def inversion_groups(num_classes: int, ipc: int, settings: RecoverSettings) -> t
     )
 
 
-INVERT = Stage(name="invert", version=1, run=invert, output=DistilledSet, workers="units")
+INVERT = Stage(name="invert", version=2, run=invert, output=DistilledSet, workers="units")
 FeatureLoss = Literal["cross_entropy", "mmd_linear", "mmd_rbf"]
 MATCHING = 1.5
 """A step against statistics costs about this much of the bare forward and backward (see benchmarks/)."""
@@ -95,9 +99,10 @@ MATCHING = 1.5
 def invert_with(feature_loss: FeatureLoss, stages: Stages, train: Result, teacher: Result, recipe: Recipe) -> Result:
     """Wire statistics and inversion under a feature loss, for the methods that differ in that and in their settings."""
     own = recipe.of(InversionSettings)
-    settings = RecoverSettings(**own.model_dump(), feature_loss=feature_loss)
+    settings = KernelSettings(**own.model_dump(), feature_loss=feature_loss)
     statistics = stages.run(STATISTICS, train, teacher, settings=recipe.of(StatisticsSettings))
-    return stages.run(INVERT, train, teacher, statistics, settings=settings, ipc=recipe.ipc, method=recipe.method)
+    named = {"method": recipe.method, "section": own.section}
+    return stages.run(INVERT, train, teacher, statistics, settings=settings, ipc=recipe.ipc, **named)
 
 
 def recovery_work(recipe: Recipe, size: Size) -> tuple[Work, ...]:

@@ -1,4 +1,4 @@
-"""Settings of the methods that match gradients (DC, DSA) or mean features (DM) under fresh random networks."""
+"""Settings of the methods that match gradients (DC, DSA) or means (DM, DataDAM) under fresh random networks."""
 
 from typing import Annotated, Literal
 
@@ -10,7 +10,7 @@ _INNER = {30: 20, 40: 15}
 
 
 class MatchingSettings(Section):
-    """What DC, DSA and DM have in common."""
+    """What DC, DSA, DM and DataDAM have in common."""
 
     arch: str = "convnet3"
     """Network, initialised anew for each iteration; `wmdd list models` names them."""
@@ -45,3 +45,16 @@ class GradientSettings(MatchingSettings):
     def loops(self, ipc: int) -> tuple[int, int]:
         """Return image steps for each network, and epochs of its training between them, for `ipc` images a class."""
         return self.outer or ipc, self.inner or _INNER.get(ipc, max(1, 500 // ipc))
+
+
+class MeanSettings(MatchingSettings):
+    """What DM and DataDAM have in common."""
+
+    iterations: PositiveInt = 20_000
+    """Steps, each with a new random network."""
+    lr: PositiveFloat | None = None
+    """Learning rate of the images, in normalised pixels; none = the paper's: 1, and 10 from IPC 100 on."""
+
+    def rate(self, ipc: int) -> float:
+        """Return the learning rate for `ipc` images a class."""
+        return self.lr or (1.0 if ipc < 100 else 10.0)

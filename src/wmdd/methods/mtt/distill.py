@@ -9,7 +9,8 @@ with a fresh augmentation A for each step and image, and over images X and the r
     min ||w_N - t_{s+M}||² / ||t_s - t_{s+M}||²
 
 over all parameters side by side. Differs from the authors' code: alpha is kept positive by projection (theirs can turn
-negative); inputs are standardised channel by channel, there is no ZCA.
+negative). Inputs are standardised channel by channel, and whitened if the experts' were (`experts.zca`): images are
+optimised as networks see them.
 """
 
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 from wmdd.context import Context, sent
 from wmdd.data.dsa import apply_dsa, draw_dsa
 from wmdd.data.loading import shuffled
+from wmdd.data.whitening import unwhitened, whitened
 from wmdd.errors import ConfigError
 from wmdd.methods.algorithm import Algorithm, Result, Size, Stages, Work
 from wmdd.methods.mtt import ExpertsSettings, MttSettings
@@ -65,8 +67,10 @@ def mtt(
         settings=settings,
         ctx=ctx,
     )
+    whitening = trajectories.whitening
+    images = whitened(start_images(train, teacher, classes, ipc, start="real", ctx=ctx), whitening)
     start = {
-        "images": Variable(start=start_images(train, teacher, classes, ipc, start="real", ctx=ctx), lr=settings.lr),
+        "images": Variable(start=images, lr=settings.lr),
         "rate": Variable(start=torch.tensor([settings.rate]), lr=settings.rate_lr),
     }
     descent = Descent(
@@ -78,7 +82,8 @@ def mtt(
         advice_at_start="lower mtt.start_max, for experts hardly move that late",
     )
     found = optimise(start, loss, descent, ctx=ctx)
-    return replace(unbounded_set("mtt", found["images"], teacher), rates=found["rate"].cpu())
+    images = unwhitened(found["images"].cpu(), whitening)
+    return replace(unbounded_set("mtt", images, teacher), rates=found["rate"].cpu(), whitening=whitening)
 
 
 def require_long_trajectories(settings: MttSettings, epochs: int) -> None:

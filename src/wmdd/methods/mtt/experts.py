@@ -14,6 +14,7 @@ from wmdd.context import Context, every_unit, sent
 from wmdd.data.dsa import apply_dsa, draw_dsa
 from wmdd.data.inputs import network_inputs
 from wmdd.data.loading import batch_spans, fetch_batches, shuffled
+from wmdd.data.whitening import fit_whitening, whitened
 from wmdd.methods.mtt import ExpertsSettings
 from wmdd.models.building import fresh_network, network_spec
 from wmdd.settings import TrainSettings
@@ -40,7 +41,12 @@ def experts(
     spec = network_spec(settings.arch, train, teacher.spec.stem)
     width = sum(value.numel() for value in functional_network(spec, ctx).parameters())
     parameters = ctx.array("parameters", (settings.count, settings.epochs + 1, width))
-    made = [_Expert(number=n, train=train, teacher=teacher, settings=settings, ctx=ctx) for n in range(settings.count)]
+    whitening = fit_whitening(train, teacher, settings.zca, ctx)
+    on_device = None if whitening is None else sent(whitening, ctx.device)
+    made = [
+        _Expert(number=number, train=train, teacher=teacher, whitening=on_device, settings=settings, ctx=ctx)
+        for number in range(settings.count)
+    ]
     names = [f"{expert.name} done" for expert in made]
 
     def make(number: int) -> None:
@@ -50,7 +56,7 @@ def experts(
             ctx.save(names[number], {}, rows=trajectory)
 
     every_unit(names, make, ctx)
-    return Trajectories(spec=spec, parameters=parameters)
+    return Trajectories(spec=spec, parameters=parameters, whitening=whitening)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +66,8 @@ class _Expert:
     number: int
     train: ImageSet
     teacher: Teacher
+    whitening: Tensor | None
+    """On the device."""
     settings: ExpertsSettings
     ctx: Context
 
@@ -101,7 +109,7 @@ class _Expert:
         order = shuffled(len(train), settings.batch, ctx.generator("order", self.number, epoch))
         fetched = fetch_batches(train, order, workers=ctx.workers, device=ctx.device)
         for step, (index, pixels) in enumerate(fetched):
-            images = network_inputs(pixels, self.teacher)
+            images = whitened(network_inputs(pixels, self.teacher), self.whitening)
             generator = ctx.generator("dsa", self.number, epoch, step)
             drawn = draw_dsa(settings.strategy, train.image_size, len(index), generator)
             yield Batch(images=apply_dsa(images, drawn), targets=sent(train.labels[index], ctx.device))

@@ -5,14 +5,14 @@ from typing import Annotated, ClassVar
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from wmdd.methods.method import Method
-from wmdd.methods.sre2l import GlobalRecoverSettings
+from wmdd.methods.sre2l import Sre2lSettings
 from wmdd.settings import Fraction, Section, StatisticsSettings
 
 
-class ScddSettings(Section):
-    """Method scdd: how its teacher learns without labels, and the last layer with them."""
+class PretrainingSettings(Section):
+    """How the teacher of scdd learns without labels, and its last layer with them."""
 
-    section: ClassVar[str] = "scdd"
+    section: ClassVar[str] = "selfsupervised"
 
     epochs: PositiveInt = 200
     """Passes over the images without labels."""
@@ -38,10 +38,19 @@ class ScddSettings(Section):
     """Learning rate of the last layer (AdamW); cosine."""
 
 
+class ScddSettings(Sre2lSettings):
+    """Method scdd: recovery as sre2l has it, with the authors' number of steps for ImageNet-1K."""
+
+    section: ClassVar[str] = "scdd"
+
+    iterations: PositiveInt = 1000
+    """Adam steps."""
+
+
 class SelfSupervisedSettings(Section):
     """What the self-supervised squeeze reads: the network that `squeeze` names, and how scdd trains it."""
 
-    section: ClassVar[str] = "scdd"
+    section: ClassVar[str] = "selfsupervised"
 
     arch: str
     """Network."""
@@ -49,7 +58,7 @@ class SelfSupervisedSettings(Section):
     """First layers."""
     seed: int
     """Seed of the teacher, apart from the run's."""
-    training: ScddSettings
+    training: PretrainingSettings
     """Both trainings."""
 
 
@@ -59,7 +68,7 @@ METHOD = Method(
     summary="sre2l under a teacher whose backbone was trained without labels (2024)",
     source="Self-supervised Dataset Distillation: A Good Compression Is All You Need, 2024, arXiv:2404.07976",
     algorithm="wmdd.methods.scdd.distill",
-    settings=(StatisticsSettings, GlobalRecoverSettings, ScddSettings),
+    settings=(StatisticsSettings, PretrainingSettings, ScddSettings),
     stages=("selfsupervised", "statistics", "invert"),
     losses={"loss": "total", "ce_loss": "cross-entropy", "bn_loss": "BatchNorm term"},
     needs_batchnorm=True,

@@ -2,10 +2,10 @@
 
 from wmdd.errors import ConfigError
 from wmdd.methods.algorithm import Algorithm, Result, Size, Stages, Work
+from wmdd.methods.inversion.distill import distill
 from wmdd.methods.kits.inversion import recovery_work
-from wmdd.methods.scdd import ScddSettings, SelfSupervisedSettings
+from wmdd.methods.scdd import PretrainingSettings, SelfSupervisedSettings
 from wmdd.methods.scdd.selfsupervised import SELF_SUPERVISED
-from wmdd.methods.sre2l.distill import distill
 from wmdd.settings import Recipe
 
 
@@ -16,16 +16,18 @@ def teach(stages: Stages, train: Result, val: Result, recipe: Recipe) -> tuple[R
         given = "squeeze.pretrained" if squeeze.checkpoint is None else f"squeeze.checkpoint {squeeze.checkpoint}"
         raise ConfigError(f"scdd trains its teacher without labels; got {given}; leave it out, or use method sre2l")
     settings = SelfSupervisedSettings(
-        arch=squeeze.arch, stem=squeeze.stem, seed=squeeze.seed, training=recipe.of(ScddSettings)
+        arch=squeeze.arch, stem=squeeze.stem, seed=squeeze.seed, training=recipe.of(PretrainingSettings)
     )
     return (stages.run(SELF_SUPERVISED, train, val, settings=settings),)
 
 
 def teach_work(recipe: Recipe, size: Size) -> tuple[Work, ...]:
     """Count two views of each image."""
-    own = recipe.of(ScddSettings)
+    own = recipe.of(PretrainingSettings)
     batch = min(own.batch, size.images)
-    return (Work(arch=recipe.squeeze.arch, both=2 * own.epochs * size.images, batch=batch, setting="scdd.batch"),)
+    return (
+        Work(arch=recipe.squeeze.arch, both=2 * own.epochs * size.images, batch=batch, setting="selfsupervised.batch"),
+    )
 
 
 ALGORITHM = Algorithm(distill=distill, teach=teach, teach_work=teach_work, work=recovery_work)

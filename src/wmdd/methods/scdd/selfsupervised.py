@@ -22,7 +22,7 @@ from wmdd.data.inputs import InputForm, Normalisation, network_inputs
 from wmdd.data.loading import batch_spans, channel_moments, fetch_batches, in_order, shuffled, to_float
 from wmdd.data.views import crop_and_flip, draw_views
 from wmdd.evaluation.accuracy import BATCH, accuracies
-from wmdd.methods.scdd import ScddSettings, SelfSupervisedSettings
+from wmdd.methods.scdd import PretrainingSettings, SelfSupervisedSettings
 from wmdd.models.batchnorm import recalibrate_batchnorm
 from wmdd.models.building import build_model, network_spec
 from wmdd.models.stems import replace
@@ -43,7 +43,7 @@ class _Inputs:
     train: ImageSet
     spec: ModelSpec
     form: InputForm
-    settings: ScddSettings
+    settings: PretrainingSettings
     ctx: Context
 
     @property

@@ -1,13 +1,5 @@
-"""SRe2L's wiring: statistics → inversion under cross-entropy and global statistics."""
+"""SRe2L's wiring is that of inversion: what the authors' script does is in the settings."""
 
-from wmdd.methods.algorithm import Algorithm, Result, Stages
-from wmdd.methods.kits.inversion import invert_with, recovery_work
-from wmdd.settings import Recipe
+from wmdd.methods.inversion.distill import ALGORITHM
 
-
-def distill(stages: Stages, train: Result, teachers: tuple[Result, ...], recipe: Recipe) -> Result:
-    """Invert the teacher; CDA and SC-DD do the same with other crops, and with another teacher."""
-    return invert_with("cross_entropy", stages, train, teachers[0], recipe)
-
-
-ALGORITHM = Algorithm(distill=distill, work=recovery_work)
+__all__ = ["ALGORITHM"]

@@ -5,7 +5,7 @@ With every lever off it is WMDD. docs/methods/wmdd+.md says what each one does a
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from wmdd.methods.method import Method
 from wmdd.settings import BarycenterSettings, RecoverSettings, Section, StatisticsSettings
@@ -13,12 +13,17 @@ from wmdd.settings.section import Fraction
 
 
 class PlusSettings(Section):
-    """Method wmdd+: which real images are imitated."""
+    """Method wmdd+: which real images are imitated, and which recovered ones are kept."""
 
     section: ClassVar[str] = "plus"
 
     keep: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Share of each class's real images that is imitated: those that the teacher finds easiest; 1 = all."""
+    candidates: PositiveInt = 1
+    """Images recovered for each one that is kept, each with an atom of its own; 1 = all are kept."""
+    choose_by: Literal["batchnorm", "mmd"] = "batchnorm"
+    """Keep those whose BatchNorm moments together are nearest to the class's, or whose features have the least MMD² to
+    those of real images."""
 
 
 class PlusRecoverSettings(RecoverSettings):
@@ -65,7 +70,7 @@ METHOD = Method(
     "specification",
     algorithm="wmdd.methods.wmdd_plus.distill",
     settings=(StatisticsSettings, BarycenterSettings, PlusRecoverSettings, PlusSettings),
-    stages=("easy", "statistics", "barycenter", "cells", "cell_statistics", "recover_plus"),
+    stages=("easy", "statistics", "barycenter", "cells", "cell_statistics", "recover_plus", "choose"),
     losses={
         "loss": "total",
         "feature_loss": "feature term",

@@ -1,4 +1,4 @@
-"""WMDD+'s wiring: (easy images →) statistics → barycenter → cells (→ their statistics) → recovery."""
+"""WMDD+'s wiring: (easy images →) statistics → barycenter → cells (→ their statistics) → recovery (→ choice)."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -8,6 +8,7 @@ from wmdd.methods.algorithm import Algorithm, Result, Size, Stages, Work
 from wmdd.methods.kits.inversion import recovery_work
 from wmdd.methods.wmdd_plus import PlusRecoverSettings, PlusSettings
 from wmdd.methods.wmdd_plus.cells import CELL_STATISTICS, CELLS
+from wmdd.methods.wmdd_plus.choose import CHOOSE
 from wmdd.methods.wmdd_plus.easy import EASY
 from wmdd.methods.wmdd_plus.recover import RECOVER_PLUS
 from wmdd.settings import BarycenterSettings, NoSettings, Recipe, StatisticsSettings
@@ -38,23 +39,33 @@ def distill(stages: Stages, train: Result, teachers: tuple[Result, ...], recipe:
     """Summarise the part of each class that is imitated, and optimise each image in the cell of its atom."""
     teacher, settings, plus = teachers[0], recipe.of(PlusRecoverSettings), recipe.of(PlusSettings)
     batches = recipe.of(StatisticsSettings)
+    atoms = recipe.ipc * plus.candidates
     if plus.keep < 1:
-        train = ImagesOf(images=train, chosen=stages.run(EASY, train, teacher, settings=plus, ipc=recipe.ipc))
+        easy = stages.run(EASY, train, teacher, settings=PlusSettings(keep=plus.keep), ipc=atoms)
+        train = ImagesOf(images=train, chosen=easy)
     statistics = stages.run(STATISTICS, train, teacher, settings=batches)
-    barycenters = stages.run(BARYCENTER, statistics, settings=recipe.of(BarycenterSettings), ipc=recipe.ipc)
+    barycenters = stages.run(BARYCENTER, statistics, settings=recipe.of(BarycenterSettings), ipc=atoms)
     cells = stages.run(CELLS, train, statistics, barycenters, settings=NoSettings())
     shares = (barycenters, cells)
     if settings.statistics != "class":
         shares = (*shares, stages.run(CELL_STATISTICS, train, teacher, cells, settings=batches))
-    return stages.run(RECOVER_PLUS, train, teacher, statistics, shares, settings=settings)
+    found = stages.run(RECOVER_PLUS, train, teacher, statistics, shares, settings=settings)
+    if plus.candidates == 1:
+        return found
+    choice = PlusSettings(candidates=plus.candidates, choose_by=plus.choose_by)
+    return stages.run(CHOOSE, found, teacher, statistics, settings=choice, ipc=recipe.ipc)
 
 
 def work(recipe: Recipe, size: Size) -> tuple[Work, ...]:
-    """Count the passes over real images, of all where the easy ones are sought and of these after, and recovery."""
-    keep = recipe.of(PlusSettings).keep
+    """Count the passes over real images, of all where the easy ones are sought and of these after, and recovery.
+
+    Of recovery with candidates, all images count, and once more where some are chosen.
+    """
+    plus = recipe.of(PlusSettings)
+    keep, images = plus.keep, size.classes * recipe.ipc * plus.candidates
     kept = Size(images=round(keep * size.images), classes=size.classes)
-    found = recovery_work(recipe, kept)
-    further = size.images if keep < 1 else 0
+    found = recovery_work(recipe.with_settings({"ipc": recipe.ipc * plus.candidates}), kept)
+    further = (size.images if keep < 1 else 0) + (images if plus.candidates > 1 else 0)
     if recipe.of(PlusRecoverSettings).statistics != "class":
         further += kept.images
     return tuple(replace(part, forward=part.forward + further) for part in found)

@@ -9,17 +9,13 @@ which drops the mass farthest from the atoms, would trim by distance alone: it a
 import math
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from wmdd.context import Context, Saved
-from wmdd.data.inputs import network_inputs
-from wmdd.data.loading import fetch_batches
-from wmdd.evaluation.accuracy import BATCH
+from wmdd.methods.kits.answers import log_probabilities
 from wmdd.methods.wmdd_plus import PlusSettings
 from wmdd.models.building import build_teacher
 from wmdd.stages.classes import class_by_class
-from wmdd.stages.relabel import teacher_logits
 from wmdd.stages.stage import Stage
 from wmdd.values import ChosenImages, ImageSet, Teacher
 
@@ -40,7 +36,7 @@ def easy_images(
 
     def one_class(label: int) -> Saved:
         members = train.of_class(label)
-        scores = log_probabilities(model, train, teacher, members, ctx)
+        scores = log_probabilities(model, train, teacher, members, ctx=ctx)[:, label]
         count = max(math.ceil(settings.keep * len(members)), min(ipc, len(members)))
         kept = easiest_rows(scores, count)
         ctx.log(unit=f"class {label}", kept=count, ease=float(scores[kept].mean()), ease_of_all=float(scores.mean()))
@@ -49,16 +45,6 @@ def easy_images(
     found = class_by_class(one_class, len(train.classes), ctx=ctx)
     positions = [position for of_class in found.facts["positions"] for position in of_class]
     return ChosenImages(positions=torch.tensor(positions, dtype=torch.int64).sort().values)
-
-
-def log_probabilities(model: nn.Module, train: ImageSet, teacher: Teacher, positions: Tensor, ctx: Context) -> Tensor:
-    """Return the teacher's log-probability of the true class of images at `positions`, float64 `(n,)` on the CPU."""
-    parts = [
-        teacher_logits(model, network_inputs(pixels, teacher), ctx)
-        for _, pixels in fetch_batches(train, positions.split(BATCH), workers=ctx.workers, device=ctx.device)
-    ]
-    logits = F.log_softmax(torch.cat(parts).double(), dim=1)  # float64: easy images differ in the tenth digit
-    return logits.gather(1, train.labels[positions][:, None])[:, 0]
 
 
 def easiest_rows(scores: Tensor, count: int) -> Tensor:

@@ -29,6 +29,7 @@ from wmdd.models.building import build_teacher
 from wmdd.stages.recovery.descent import Recovery, recover_groups
 from wmdd.stages.recovery.forward import TeacherForward
 from wmdd.stages.recovery.groups import Group, Targets, barycenter_targets, class_groups, image_weights
+from wmdd.stages.recovery.residuals import residuals_of
 from wmdd.stages.recovery.terms import GroupLoss, recovery_loss
 from wmdd.stages.stage import Stage
 from wmdd.values import Barycenters, Cells, CellStatistics, ClassStatistics, DistilledSet, ImageSet, Teacher
@@ -72,14 +73,15 @@ def recover_plus(
         ctx=ctx,
         start_of=_starts(train, teacher, cells, settings),
         ema=settings.ema,
+        residuals=residuals_of(train, teacher, model, statistics, settings, ctx=ctx),
     )
 
-    def loss_of(group: Group, start: Tensor) -> GroupLoss[TeacherForward]:
+    def loss_of(group: Group) -> GroupLoss[TeacherForward]:
         targets = barycenter_targets(statistics, barycenters, group, settings, ctx.device)
         for each in moments:
             targets = cell_targets(targets, statistics, each, settings)
         spread = settings.border == "uniform"
-        loss = recovery_loss(model, targets, statistics, settings, start=start, ctx=ctx, spread=spread)
+        loss = recovery_loss(model, targets, statistics, settings, ctx=ctx, spread=spread)
         return replace(loss, terms=plus_terms(loss.terms, group, statistics, barycenters, settings=settings, ctx=ctx))
 
     return recover_groups(recovery, "wmdd+", loss_of, weights=image_weights(barycenters, settings))

@@ -22,8 +22,9 @@ def kmeans(problem: Problem, *, iterations: int = 300) -> Barycenter:
     """Return the k-means centres with the shares of their groups as weights: Lloyd's iteration to convergence.
 
     For one measure the barycenter with free weights *is* k-means: this is `wasserstein_barycenter(weights="exact")`
-    run to convergence, and its cost is `floor`. An iteration costs O(K n D) and solves no plan, so there may be more of
-    them than the 10 of the other objectives.
+    run to convergence: the yardstick for barycenters of the same problem. It is no bound: the optimum is the global
+    optimum of k-means, and a single start finds a local one. An iteration costs O(K n D) and solves no plan, so there
+    may be more of them than the 10 of the other objectives.
 
     Where it does not apply: where all atoms should count alike. Small groups get small weights.
     """

@@ -13,8 +13,6 @@ from collections.abc import Iterator
 from itertools import repeat
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.spatial.distance import squareform
 
 from wmdd.errors import DataError
 from wmdd.ot.alternatives.following import follow
@@ -64,7 +62,8 @@ def median_distance(points: Float64) -> float:
     """
     if len(points) == 1:
         return 1.0
-    median = float(np.median(squareform(squared_distances(points, points), checks=False)))
+    apart = squared_distances(points, points)[np.triu_indices(len(points), 1)]
+    median = float(np.median(apart))
     if median == 0.0:
         raise DataError(
             "the kernels' width is the median distance between points; got 0, because most pairs coincide; "
@@ -77,6 +76,8 @@ def _descent(problem: Problem, unit: float) -> Iterator[Float64]:
     """Yield the atoms after each iteration; lengths are in `unit` inside."""
     points, atoms = problem.points / unit, problem.atoms / unit
     options = {"maxiter": _STEPS, "ftol": 0.0, "gtol": _FLAT}
+    from scipy.optimize import minimize  # noqa: PLC0415 - slow to import
+
     while True:
         found = minimize(_flat_objective, atoms.ravel(), (points,), method="L-BFGS-B", jac=True, options=options)
         atoms = np.asarray(found.x).reshape(atoms.shape)

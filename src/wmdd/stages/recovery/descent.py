@@ -2,8 +2,9 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -12,14 +13,18 @@ from torch import Tensor
 from wmdd.context import Context, every_unit
 from wmdd.settings import OptimisationSettings
 from wmdd.stages.recovery.groups import Group
+from wmdd.stages.recovery.residuals import Residuals
 from wmdd.stages.recovery.terms import GroupLoss
 from wmdd.training.divergence import Rise, warn_of_rises
 from wmdd.training.images import Descent, Losses, Variable, Variables, optimise
 from wmdd.training.pixels import class_major_set, pixel_limits, start_images, to_pixels
 from wmdd.values import DistilledSet, ImageSet, Teacher
 
+LossOf = Callable[[Group], GroupLoss[Any]]
+"""Group → its loss."""
 BETAS = (0.5, 0.9)
 ADVICE = "lower recover.lr or recover.bn_weight"
+"""Against a loss that rises or is not finite, for those whose settings are called `recover`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,14 +39,23 @@ class Recovery:
     ctx: Context
     start_of: Callable[[Group], Tensor] | None = None
     """What a group starts from, normalised `(G·K, ch, R, R)`; None = as `settings.start` says."""
+    advice: str = ADVICE
+    """What to do if the loss rises or is not finite."""
     ema: float = 0.0
     """Decay of a moving average of the iterates, which is then the result; 0 = the last one is."""
+    residuals: Residuals | None = None
+    """Real images that are blended in on the way."""
+
+    @property
+    def parts(self) -> list[tuple[int, int]]:
+        """The steps between residuals: first, and before the last."""
+        count = 1 if self.residuals is None else self.residuals.count + 1
+        bounds = [number * self.settings.iterations // count for number in range(count + 1)]
+        return list(pairwise(bounds))
 
 
-def recover_groups(
-    recovery: Recovery, method: str, loss_of: Callable[[Group, Tensor], GroupLoss[Any]], *, weights: Tensor
-) -> DistilledSet:
-    """Return the set `method` that all groups make up, each a unit of work; `loss_of` takes a group and its start.
+def recover_groups(recovery: Recovery, method: str, loss_of: LossOf, *, weights: Tensor) -> DistilledSet:
+    """Return the set `method` that all groups make up, each a unit of work; `loss_of` gives the loss of each.
 
     `weights` are those of the images in their classes, `(C, K)`.
 
@@ -56,13 +70,13 @@ def recover_groups(
     def make(number: int) -> None:
         group = recovery.groups[number]
         start = _start(recovery, group)
-        pixels = _recover_group(recovery, number, loss_of(group, start), start, rises)
+        pixels = _recover_group(recovery, number, loss_of, start, rises)
         images[list(group.labels), group.first : group.first + group.ipc] = pixels.view(
             -1, group.ipc, *images.shape[2:]
         )
 
     every_unit([_name(group) for group in recovery.groups], make, recovery.ctx)
-    warn_of_rises(rises, len(recovery.groups), ADVICE, recovery.ctx)
+    warn_of_rises(rises, len(recovery.groups) * len(recovery.parts), recovery.advice, recovery.ctx)
     return class_major_set(method, images.flatten(0, 1), recovery.teacher, weights=weights.flatten().float())
 
 
@@ -88,29 +102,44 @@ def _start(recovery: Recovery, group: Group) -> Tensor:
     return images.to(recovery.ctx.device, memory_format=torch.channels_last)
 
 
-def _recover_group(recovery: Recovery, number: int, loss: GroupLoss[Any], start: Tensor, rises: list[Rise]) -> Tensor:
+def _recover_group(recovery: Recovery, number: int, loss_of: LossOf, start: Tensor, rises: list[Rise]) -> Tensor:
     """Return the images of group `number` as uint8 `(G·K, ch, R, R)`; `rises` takes up a loss that rose."""
+    group, images = recovery.groups[number], start
+    descent = _descent(recovery, number, rises)
+    for part in recovery.parts:
+        if part[0] > 0 and recovery.residuals is not None:
+            images = recovery.residuals.blend(group, start, images)
+        loss = loss_of(group)  # anew: what it carries from step to step ends with a part
+        descent = replace(descent, carried=loss.carried, part=part if len(recovery.parts) > 1 else None)
+        images = _optimise_images(recovery, images, loss, descent)
+    return to_pixels(images, recovery.teacher)
+
+
+def _descent(recovery: Recovery, number: int, rises: list[Rise]) -> Descent:
+    """Return how the images of group `number` are optimised."""
     group, settings = recovery.groups[number], recovery.settings
     black, white = pixel_limits(recovery.teacher, recovery.ctx.device)
-
-    def of_step(iteration: int, variables: Variables) -> Losses:
-        return loss(variables["images"], iteration)
 
     def clip(variables: Variables) -> None:
         torch.clamp_(variables["images"], black, white)
 
-    descent = Descent(
+    return Descent(
         unit=_name(group),
         iterations=settings.iterations,
         optimiser=partial(torch.optim.Adam, betas=BETAS),
         schedule=lambda step: (1 + math.cos(math.pi * step / settings.iterations)) / 2,
         project=clip,
         ema=recovery.ema,
-        carried=loss.carried,
-        advice=ADVICE,
+        advice=recovery.advice,
         rises=rises,
         before=number * settings.iterations,
         total=len(recovery.groups) * settings.iterations,
     )
-    images = optimise({"images": Variable(start=start, lr=settings.lr)}, of_step, descent, ctx=recovery.ctx)["images"]
-    return to_pixels(images, recovery.teacher)
+
+
+def _optimise_images(recovery: Recovery, images: Tensor, loss: GroupLoss[Any], descent: Descent) -> Tensor:
+    def of_step(iteration: int, variables: Variables) -> Losses:
+        return loss(variables["images"], iteration)
+
+    start = {"images": Variable(start=images, lr=recovery.settings.lr)}
+    return optimise(start, of_step, descent, ctx=recovery.ctx)["images"]

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from wmdd.context import Context
 from wmdd.models.differentiable_moments import MomentTap, batchnorm_moments
 from wmdd.models.taps import tap_features
-from wmdd.settings import RecoverSettings
+from wmdd.settings import InversionSettings
 from wmdd.stages.recovery.groups import Targets
 
 
@@ -38,7 +38,7 @@ class TeacherForward(Forward):
 
 
 def teacher_forward(
-    model: nn.Module, views: Tensor, targets: Targets, settings: RecoverSettings, *, step: int, ctx: Context
+    model: nn.Module, views: Tensor, targets: Targets, settings: InversionSettings, *, step: int, ctx: Context
 ) -> TeacherForward:
     """Pass the views `(G·K, ch, R, R)` of a group's images in a step through the teacher."""
     wanted = batchnorm_weight(settings) != 0
@@ -49,6 +49,6 @@ def teacher_forward(
     return TeacherForward(step=step, views=views, logits=logits, features=tap.features.float(), moments=moments)
 
 
-def batchnorm_weight(settings: RecoverSettings) -> float:
+def batchnorm_weight(settings: InversionSettings) -> float:
     """Return lambda, the weight of the BatchNorm term; 0 = the moments are not taken."""
     return 0.0 if settings.bn == "none" else settings.bn_weight

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from wmdd.context import sent
-from wmdd.settings import RecoverSettings
+from wmdd.settings import InversionSettings
+from wmdd.stages.recovery.mmd import RealFeatures
 from wmdd.training.finite import require_finite
 from wmdd.values import Barycenters, ClassStatistics
 
@@ -54,13 +55,15 @@ class Targets(Group):
     """`(G', F)`."""
     widths: tuple[int, ...]
     """Channels of each BatchNorm layer; they add up to F."""
+    real: tuple[RealFeatures, ...] = ()
+    """Features of each class's real images, where the feature loss compares with these and not with atoms."""
 
 
 def barycenter_targets(
     statistics: ClassStatistics,
     barycenters: Barycenters,
     group: Group,
-    settings: RecoverSettings,
+    settings: InversionSettings,
     device: torch.device,
 ) -> Targets:
     """Return the targets of a group of whole classes: atoms, and moments weighted as the atoms are."""
@@ -74,12 +77,14 @@ def moment_targets(
     statistics: ClassStatistics,
     group: Group,
     weights: Tensor,
-    settings: RecoverSettings,
+    settings: InversionSettings,
     *,
     device: torch.device,
     atoms: Tensor | None = None,
 ) -> Targets:
     """Return the targets of a group whose images weigh `weights` `(G, K)` in their class.
+
+    Where moments are pooled they are those of the whole set; `terms.recovery_loss` puts the teacher's in their place.
 
     Raises:
         NumericsError: a target is not finite, so no image could reach it.
@@ -90,7 +95,7 @@ def moment_targets(
     for label, *parts in zip(chosen, means, variances, weights, aims, strict=True):
         named: dict[str, Tensor] = dict(zip(("means", "variances", "weights", "atoms"), parts, strict=True))
         require_finite(f"the targets of class {label}", named, "make statistics and barycenters again")
-    if settings.bn == "global":
+    if settings.pooled:
         weights = weights.reshape(1, -1) / len(group.labels)
         means, variances = merged_moments(statistics)
     return Targets(
@@ -105,7 +110,7 @@ def moment_targets(
     )
 
 
-def image_weights(barycenters: Barycenters, settings: RecoverSettings) -> Tensor:
+def image_weights(barycenters: Barycenters, settings: InversionSettings) -> Tensor:
     """Return the weight of each image in its class, `(C, K)`: the barycenter's, or equal ones in the reference form."""
     if settings.form == "reference":
         return torch.full_like(barycenters.weights, 1 / barycenters.weights.shape[1])

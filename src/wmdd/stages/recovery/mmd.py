@@ -15,7 +15,7 @@ from wmdd.context import Context, sent
 from wmdd.values import ClassStatistics
 
 KERNELS = ("mmd_linear", "mmd_rbf")
-"""Values of `recover.feature_loss` that stand for MMD."""
+"""Values of `feature_loss` that stand for MMD."""
 ROWS = 512
 """Real features of a class that a step compares with."""
 
@@ -32,12 +32,16 @@ class RealFeatures:
     ctx: Context
 
     def discrepancy(self, features: Tensor, step: int) -> Tensor:
-        """Return MMD² between features `(K, D)` and rows drawn for this step."""
+        """Return MMD² between features `(K, D)` and rows drawn for this step, in squared features.
+
+        A kernel without a unit is multiplied by `feature_unit`, so that both kernels, like the distance to an atom, are
+        ||f - r||² for one image f near one real row r, and lambda means the same beside each.
+        """
         drawn = draw_rows(self.rows, ROWS, self.ctx.generator("real", self.label, step))
         real = sent(drawn, features.device)
         if self.median is None:
             return linear_discrepancy(features, real)
-        return rbf_discrepancy(features, real, self.median)
+        return feature_unit(self.median) * rbf_discrepancy(features, real, self.median)
 
 
 def real_features(
@@ -65,6 +69,15 @@ def linear_discrepancy(features: Tensor, real: Tensor) -> Tensor:
     return (features.mean(dim=0) - real.mean(dim=0)).square().sum()
 
 
+def feature_unit(median: float) -> float:
+    """Return how many squared features one unit of the Gaussian mixture's MMD² is worth: median / (2 sum_q 1/q).
+
+    Two points at a distance d that is small against the widths have MMD² = 2 sum_q (1 - exp(-d² / (q median))), which
+    is 2 d² / median · sum_q 1/q to first order.
+    """
+    return median / (2 * sum(1 / width for width in ot.KERNEL_WIDTHS))
+
+
 def rbf_discrepancy(features: Tensor, real: Tensor, median: float) -> Tensor:
     """Return MMD² = mean k(f, f) - 2 mean k(f, r) + mean k(r, r) under the mixture of Gaussians of `wmdd.ot`.
 
@@ -79,11 +92,15 @@ def rbf_discrepancy(features: Tensor, real: Tensor, median: float) -> Tensor:
 
 
 def _kernel(one: Tensor, other: Tensor, median: float) -> Tensor:
-    """Return the mean over pairs of sum_q exp(-d / (q median)), d the squared distance."""
+    return kernel_matrix(one, other, median).mean()
+
+
+def kernel_matrix(one: Tensor, other: Tensor, median: float) -> Tensor:
+    """Return sum_q exp(-d / (q median)) for pairs of rows `(m, D)`, `(n, D)`, d the squared distance: `(m, n)`."""
     norms = one.square().sum(dim=1)[:, None] + other.square().sum(dim=1)[None]
     distances = (norms - 2 * one @ other.T).clamp(min=0)
     widths = sent(torch.tensor(ot.KERNEL_WIDTHS, dtype=one.dtype) * median, one.device)
-    return torch.exp(-distances[..., None] / widths).sum(dim=-1).mean()
+    return torch.exp(-distances[..., None] / widths).sum(dim=-1)
 
 
 def draw_rows(rows: Tensor, most: int, generator: torch.Generator) -> Tensor:

@@ -2,13 +2,17 @@
 
 To add a term, write its function of a forward pass here and give it a row in `squared_terms`; in `reference_terms`
 too, if the reference form should have it. Its name is its column in the log. A term of weight 0 is neither computed nor
-logged.
+logged. Terms of other packages (`recover.terms`) join in `further_terms`.
 
 Equations: `stages/recover.py`. `recover.form` chooses the list; `forward.py` and `groups.py` say how views and weights
 follow it, docs/differences.md where each form comes from:
 
 - squared: every term is a sum over classes, so that a class's loss is its own;
 - reference: unsquared norms, the feature norm over the whole group, the other terms averaged over its classes.
+
+Units: the feature term is in squared features, whether it compares with atoms or, by a kernel, with real features (in
+features under `reference`); the BatchNorm term in squared entries of its layers' inputs; cross-entropy in nats. So one
+lambda weighs the same beside every feature term, and another beside cross-entropy.
 
 Shapes: `G` classes in a group, `K` images each (class-major, `G·K` in all), `D` features, `F` channels of all BatchNorm
 layers side by side; G' is the number of pools of images whose moments are taken together: G classes, or 1 under global
@@ -17,23 +21,32 @@ statistics, or each of the G·K images where it has targets of its own.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wmdd.context import Context
-from wmdd.settings import RecoverSettings
+from wmdd.errors import ConfigError
+from wmdd.models.batchnorm import running_moments
+from wmdd.settings import KernelSettings, RecoverSettings
+from wmdd.settings.terms import weighted
 from wmdd.stages.recovery.forward import Forward, TeacherForward, batchnorm_weight, teacher_forward
+from wmdd.stages.recovery.further import LOSSES
 from wmdd.stages.recovery.groups import Group, Targets
-from wmdd.stages.recovery.mmd import KERNELS, RealFeatures, class_discrepancies, real_features
+from wmdd.stages.recovery.mmd import KERNELS, class_discrepancies, real_features
 from wmdd.stages.recovery.views import step_views
 from wmdd.training.images import Losses
 from wmdd.training.saving import Carried
 from wmdd.values import ClassStatistics
+from wmdd.values.showing import shown_value
 
 ForwardT = TypeVar("ForwardT", bound=Forward)
+ObjectiveSettings = RecoverSettings | KernelSettings
+"""Settings of a loss with atoms, and of one without."""
+SMALLEST = 1e-12
+"""Below it a root is taken of this in its place, for its derivative has no bound at 0."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,34 +87,36 @@ def recovery_loss(
     model: nn.Module,
     targets: Targets,
     statistics: ClassStatistics,
-    settings: RecoverSettings,
+    settings: ObjectiveSettings,
     *,
-    start: Tensor,
     ctx: Context,
     spread: bool = False,
 ) -> GroupLoss[TeacherForward]:
-    """Return the loss of a group that starts from images `start` `(G·K, ch, R, R)`; `spread`: see `step_views`."""
+    """Return the loss of a group of images `(G·K, ch, R, R)`; `spread`: see `step_views`.
+
+    Running statistics are the teacher's own, and MMD compares with real features: both become part of the targets.
+    """
+    if settings.bn == "running":
+        means, variances = (moments.float()[None] for moments in running_moments(model))
+        targets = replace(targets, means=means, variances=variances)
+    if settings.feature_loss in KERNELS:
+        targets = replace(targets, real=real_features(statistics, targets.labels, settings.feature_loss, ctx))
 
     def forward(images: Tensor, step: int) -> TeacherForward:
         views = step_views(images, targets, step, settings, ctx, spread=spread)
         return replace(teacher_forward(model, views, targets, settings, step=step, ctx=ctx), images=images)
 
-    terms = LISTS[settings.form](targets, settings)
-    if settings.feature_loss in KERNELS:
-        with torch.no_grad():  # drawn as in the first step, so a resumed run finds the same units
-            first = forward(start, 0)
-        real = real_features(statistics, targets.labels, settings.feature_loss, ctx)
-        terms = mmd_terms(terms, real, targets, first)
+    terms = LISTS[settings.form](targets, settings) + further_terms(targets, statistics, settings)
     return GroupLoss(forward=forward, terms=terms)
 
 
-def squared_terms(targets: Targets, settings: RecoverSettings) -> list[Term[TeacherForward]]:
+def squared_terms(targets: Targets, settings: ObjectiveSettings) -> list[Term[TeacherForward]]:
     """Return the paper's terms: sums over classes, of squares."""
     classes = len(targets.labels)
     return [
         Term(
             name="feature_loss",
-            weight=float(settings.feature_loss == "wasserstein"),
+            weight=_feature_weight(settings),
             value=lambda forward: squared_feature_distance(forward, targets),
             classes=classes,
         ),
@@ -120,12 +135,12 @@ def squared_terms(targets: Targets, settings: RecoverSettings) -> list[Term[Teac
     ]
 
 
-def reference_terms(targets: Targets, settings: RecoverSettings) -> list[Term[TeacherForward]]:
+def reference_terms(targets: Targets, settings: ObjectiveSettings) -> list[Term[TeacherForward]]:
     """Return the reference code's terms: unsquared norms, and means over classes."""
     return [
         Term(
             name="feature_loss",
-            weight=float(settings.feature_loss == "wasserstein"),
+            weight=_feature_weight(settings),
             value=lambda forward: feature_norm(forward, targets),
         ),
         Term(
@@ -145,52 +160,62 @@ LISTS = {"squared": squared_terms, "reference": reference_terms}
 """Value of `recover.form` → list of terms."""
 
 
-def mmd_terms(
-    terms: Sequence[Term[TeacherForward]], real: Sequence[RealFeatures], targets: Targets, first: TeacherForward
+def further_terms(
+    targets: Targets, statistics: ClassStatistics, settings: ObjectiveSettings
 ) -> list[Term[TeacherForward]]:
-    """Return terms with MMD² for the feature term; it and the BatchNorm term in units of their values at the start.
+    """Return the terms of other packages that `recover.terms` names; they add up over classes as those of the form do.
 
-    L = sum_k [ MMD²_k / MMD²_k0 + lambda BN_k / BN_k0 ], so that neither the scale of the features nor the number of
-    channels decides which of the two counts; a class's loss is its own. With global statistics there is one BN term,
-    counted once for each class. Other terms are added as they are.
-
-    Args:
-        terms: those of `recover.form`.
-        real: of each class of the group.
-        targets: of the group.
-        first: forward pass of the images that the group starts from.
+    Raises:
+        ConfigError: a package cannot be loaded.
     """
-
-    def discrepancies(forward: TeacherForward) -> Tensor:
-        return class_discrepancies(forward.features, real, forward.step)
-
-    classes, given = len(targets.labels), {term.name: term for term in terms}
-    feature = replace(given.pop("feature_loss"), weight=1.0, value=discrepancies, classes=classes)
-    batchnorm = replace(given.pop("bn_loss"), classes=classes)
-    return [_relative(feature, first), _relative(batchnorm, first), *given.values()]
-
-
-def _relative(term: Term[TeacherForward], first: TeacherForward) -> Term[TeacherForward]:
-    """Return a term in units of its values in the pass `first`."""
-    if term.weight == 0:
-        return term
-    with torch.no_grad():
-        units = term.value(first).clamp(min=1e-12)
-    return replace(term, value=lambda forward: term.value(forward) / units)
+    classes = len(targets.labels) if settings.form == "squared" else 1
+    return [
+        Term(
+            name=f"{name}_loss",
+            weight=weight,
+            value=_checked(name, LOSSES.load(name).of_group(targets, statistics), len(targets.labels)),
+            classes=classes,
+        )
+        for name, weight in weighted(settings.terms).items()
+    ]
 
 
-def _entropy_weight(settings: RecoverSettings) -> float:
+def _checked(name: str, value: Callable[[TeacherForward], Tensor], classes: int) -> Callable[[TeacherForward], Tensor]:
+    """Return the value of another package's loss, refused in one line if it is no value of a loss."""
+
+    def found(forward: TeacherForward) -> Tensor:
+        loss: Any = value(forward)
+        if not isinstance(loss, Tensor) or loss.shape not in {(), (classes,)}:
+            got = shown_value(loss) if isinstance(loss, Tensor) else type(loss).__name__
+            raise ConfigError(
+                f"loss {name!r} of {LOSSES.owner(name)} must be a tensor with a value for each class ({classes}), or a "
+                f"single one; got {got}; mend that package"
+            )
+        return loss
+
+    return found
+
+
+def _feature_weight(settings: ObjectiveSettings) -> float:
+    return float(settings.feature_loss in ("wasserstein", *KERNELS))
+
+
+def _entropy_weight(settings: ObjectiveSettings) -> float:
     return 1.0 if settings.feature_loss == "cross_entropy" else settings.ce_weight
 
 
 def squared_feature_distance(forward: TeacherForward, targets: Targets) -> Tensor:
-    """Return (1/K) sum_j ||f(x_j) - b_j||² of each class, `(G,)`."""
+    """Return (1/K) sum_j ||f(x_j) - b_j||² of each class, `(G,)`; MMD² where it compares with real features."""
+    if targets.real:
+        return class_discrepancies(forward.features, targets.real, forward.step)
     assert targets.atoms is not None
     return (forward.features - targets.atoms).square().sum(dim=1).view(-1, targets.ipc).mean(dim=1)
 
 
 def feature_norm(forward: TeacherForward, targets: Targets) -> Tensor:
-    """Return the norm of f(x) - b over all images of the group at once, a scalar."""
+    """Return the norm of f(x) - b over all images of the group at once, a scalar; with real features MMD, `(G,)`."""
+    if targets.real:
+        return class_discrepancies(forward.features, targets.real, forward.step).clamp(min=SMALLEST).sqrt()
     assert targets.atoms is not None
     return torch.linalg.vector_norm(forward.features - targets.atoms)
 

@@ -1,0 +1,206 @@
+"""Draw the figures of the pages from the files of results: `make figures`.
+
+A page names what stands in it, between two marks:
+
+    <!-- figure: bench bench_testbed_2026-11-30.json -->
+    (drawn)
+    <!-- figure ends -->
+
+| figure | what is drawn |
+|---|---|
+| `bench FILE [PROTOCOL ...]` | the tables of a bench, as in its `bench.md`; of some protocols only |
+| `runs FILE NAME ...` | what some runs of a file of `metrics.json` found |
+| `losses FILE` | which losses of a bench predict what students reach |
+| `labels FILE DATA` | bytes of soft labels against accuracy: a file of `benchmarks/label_sizes.py` |
+| `method NAME` | what a method reached in every bench, random real images beside |
+| `search` | the table of `benchmarks/search` |
+
+python -m benchmarks.figures            # draw all pages again
+python -m benchmarks.figures --check    # exit 1 where a page and its files differ
+"""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+from benchmarks.search.state import read_states
+from benchmarks.search.table import draw as draw_search
+
+from wmdd.artifacts.files import write_bytes
+from wmdd.errors import ConfigError, WmddError
+from wmdd.evaluation.rows import BASELINE
+from wmdd.report import prediction
+from wmdd.report.bench import Bench, Panel, summary
+from wmdd.report.bench_page import panel_markdown
+from wmdd.report.tables import set_title, summary_rows
+from wmdd.report.templates import ABSENT
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks/results"
+FIGURE = re.compile(r"(<!-- figure: ([^\n]+?) -->\n).*?(<!-- figure ends -->)", re.DOTALL)
+OPEN = re.compile(r"<!-- figure: ")
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Carry out a command line and return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; exit 1 where a page is not as its files are"
+    )
+    given = parser.parse_args(words)
+    try:
+        stale = [page for page in pages() if redraw(page, write=not given.check)]
+    except WmddError as error:
+        print(f"figures: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    for page in stale:
+        print(f"{page.relative_to(ROOT)}: {'differs from its files; run make figures' if given.check else 'drawn'}")
+    return 1 if given.check and stale else 0
+
+
+def pages() -> list[Path]:
+    """Return the pages that may hold figures."""
+    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def redraw(page: Path, *, write: bool) -> bool:
+    """Draw the figures of a page; return whether it was not as its files are.
+
+    Raises:
+        ConfigError: a figure is unknown, its file does not exist, or a mark has no end.
+    """
+    text = page.read_text(encoding="utf-8")
+    if len(OPEN.findall(text)) != len(FIGURE.findall(text)):
+        raise ConfigError(
+            f"every figure of a page ends; got one in {page.name} that does not; add <!-- figure ends -->"
+        )
+    drawn = FIGURE.sub(lambda found: f"{found[1]}\n{figure(found[2])}\n{found[3]}", text)
+    if write and drawn != text:
+        write_bytes(page, drawn.encode())
+    return drawn != text
+
+
+def figure(words: str) -> str:
+    """Return the figure that a mark names, as Markdown with a line break at its end."""
+    kind, *given = words.split()
+    if kind not in FIGURES:
+        raise ConfigError(f"unknown figure; got {kind!r}; choose one of {', '.join(FIGURES)}")
+    return FIGURES[kind](*given)
+
+
+def read(name: str) -> dict[str, Any]:
+    """Read a file of results."""
+    path = RESULTS / name
+    if not path.is_file():
+        raise ConfigError(
+            f"a figure is drawn from a file of {RESULTS.relative_to(ROOT)}; got {name}, which is not there"
+        )
+    return dict(json.loads(path.read_bytes()))
+
+
+def benches() -> Iterator[tuple[str, Bench]]:
+    """Yield every bench among the results, by file name."""
+    for path in sorted(RESULTS.glob("bench_*.json")):
+        yield path.name, summary(read(path.name))
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
+    """Return a Markdown table whose first `left` columns are words."""
+    rule = ["---" if column < left else "---:" for column in range(len(head))]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in (head, rule, *rows))
+
+
+def draw_bench(name: str, *protocols: str) -> str:
+    """Return the tables of a bench; docs/bench.md says how to read them."""
+    bench = summary(read(name))
+    chosen = [panel for panel in bench.panels if not protocols or panel.protocol.partition(",")[0] in protocols]
+    parts = [f"**{panel.title}**\n\n{panel_markdown(panel, bench)}" for panel in chosen]
+    return "\n".join([*parts, f"{_origin(name, bench)}\n"])
+
+
+def _origin(name: str, bench: Bench) -> str:
+    run = bench.results["run"]
+    return f"`{run['command']}` at {run['commit'][:7]}, rows in `{name}`."
+
+
+def draw_runs(name: str, *chosen: str) -> str:
+    """Return what some runs found."""
+    found = {run["name"]: run for run in read(name)["runs"]}
+    rows = [
+        (f"`{run['run']['command']}`", set_title(row.set), f"{row.student}, protocol {row.protocol}", row.text)
+        for run in map(found.__getitem__, chosen)
+        for row in summary_rows(run)
+    ]
+    return table(("command", "set", "student, protocol", "top-1"), rows, left=3) + f"\nRows in `{name}`.\n"
+
+
+def draw_losses(name: str) -> str:
+    """Return which losses of a bench predict what students reach."""
+    found = prediction.of_results(read(name))
+    parts = [
+        f"**{prediction.setting(each)}**\n\n{table(prediction.columns(each), prediction.lines(each))}\n"
+        f"{prediction.sentence(each)}\n"
+        for each in found
+    ]
+    return "\n".join([*parts, f"{prediction.caption(found)}\n"])
+
+
+def draw_labels(name: str, data: str) -> str:
+    """Return bytes of soft labels against accuracy on one data set."""
+    (found,) = (each for each in read(name)["sets"] if each["data"] == data)
+    whole = found["rows"][0]["bytes"]
+    rows = [
+        (
+            row["row"],
+            f"{row['bytes']:,}",
+            f"1/{whole / row['bytes']:.3g}",
+            f"{mean(row['top1']):.1f} ± {stdev(row['top1']):.1f}",
+        )
+        for row in found["rows"]
+    ]
+    return table(("labels", "bytes", "share of `full`", "top-1"), rows)
+
+
+def draw_method(name: str) -> str:
+    """Return what a method reached in every bench, random real images beside."""
+    rows = [line for file, bench in benches() for panel in bench.panels for line in _reached(name, file, bench, panel)]
+    if not rows:
+        return "Not measured yet.\n"
+    head = ("data", "IPC", "student, protocol, labels", "settings", "top-1", "random real images", "rows in")
+    return table(head, rows, left=4)
+
+
+def _reached(name: str, file: str, bench: Bench, panel: Panel) -> Iterator[tuple[str, ...]]:
+    rows = {row.name: row.accuracies for row in panel.rows}
+    settings = next((row["settings"] for row in bench.results["rows"] if row["name"] == name), {})
+    said = ", ".join(f"{setting} {value}" for setting, value in settings.items()) or "the recipe's"
+    data = f"{bench.results['data']['name']}, {bench.results['data']['image_size']} px"
+    for ipc in bench.ipcs:
+        found, random = (rows.get(row, {}).get(ipc) for row in (name, BASELINE))
+        if found is not None:
+            beside = ABSENT if random is None or name == BASELINE else random.text
+            yield data, str(ipc), panel.title, said, found.text, beside, f"`{file}`"
+
+
+def draw_table_of_search() -> str:
+    """Return the table of the search, or that nothing is measured."""
+    states = read_states(RESULTS / "search")
+    return draw_search(states) if states else "Nothing is measured yet.\n"
+
+
+FIGURES: dict[str, Callable[..., str]] = {
+    "bench": draw_bench,
+    "runs": draw_runs,
+    "losses": draw_losses,
+    "labels": draw_labels,
+    "method": draw_method,
+    "search": draw_table_of_search,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,32 @@
+"""All tables of the paper as bench recipes, and their small forms: names ending in `_smoke`, and `testbed_...`."""
+
+from collections.abc import Callable
+
+from wmdd.pipeline.bench_recipe import BenchRecipe
+from wmdd.recipes import paper, paper_studies
+from wmdd.recipes.reduced import on_testbed, smoke
+
+_FULL = (*paper.MAIN_TABLES, *paper_studies.STUDIES)
+_SMOKE = (
+    *(paper.paper_main, paper.paper_ablation, paper.paper_cross, paper_studies.paper_lambda),
+    *(paper_studies.paper_metric, paper_studies.paper_metric_alone, paper_studies.paper_weights),
+    *(paper_studies.paper_iterations, paper_studies.paper_images),
+)
+"""One of each kind: the tables of other data sets have the same rows."""
+_OTHER_NETWORKS = ("convnet3_w64_bn", "resnet18", "mobilenetv2", "vit_tiny")
+_TESTBED = (
+    on_testbed(paper.paper_main, hours=6, sets=3, seeds=3),
+    on_testbed(paper.paper_ablation, hours=3, sets=3, seeds=3),
+    on_testbed(paper.paper_cross, hours=11, sets=1, seeds=1, students=_OTHER_NETWORKS),
+    on_testbed(paper_studies.paper_lambda, hours=3, sets=1, rows={"recover.roll": 4}),
+    on_testbed(paper_studies.paper_metric, hours=3),
+    on_testbed(paper_studies.paper_metric_alone, hours=3),
+    on_testbed(paper_studies.paper_weights, hours=2, sets=3),
+    on_testbed(paper_studies.paper_iterations, hours=2),
+    on_testbed(paper_studies.paper_images, hours=1, sets=1, seeds=1),
+)
+
+PAPER_TABLES: dict[str, Callable[[], BenchRecipe]] = {
+    make.__name__: make for make in (*_FULL, *map(smoke, _SMOKE), *_TESTBED)
+}
+"""Name → bench recipe."""
