@@ -8,11 +8,6 @@ from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveIn
 from wmdd.settings.chain import (
     BarycenterSettings,
     EvaluateSettings,
-    FeatureMatchingSettings,
-    InversionSettings,
-    KernelSettings,
-    OptimisationSettings,
-    RecoverSettings,
     RelabelSettings,
     SqueezeSettings,
     StatisticsSettings,
@@ -20,6 +15,13 @@ from wmdd.settings.chain import (
 )
 from wmdd.settings.data import DataSettings, ViewSettings, Whitening
 from wmdd.settings.recipe import Recipe
+from wmdd.settings.recovery import (
+    FeatureMatchingSettings,
+    InversionSettings,
+    KernelSettings,
+    OptimisationSettings,
+    RecoverSettings,
+)
 from wmdd.settings.section import Fraction, NoSettings, Section
 from wmdd.settings.strategy import DSA_GROUPS, FULL_DSA, NO_DSA, Strategy, strategy_groups
 
