@@ -6,27 +6,38 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 import torch
 from worker_processes import environment, files_of, results_of, run_workers, words_of
 
-from wmdd.artifacts.folder import ResultFolder
+from wmdd.artifacts.folder import ResultFolder, Store
 from wmdd.artifacts.locks import Claim, Claims, HeldError, locked
 from wmdd.cli.main import main
-from wmdd.context import Context, Saved
+from wmdd.context import Context, Saved, every_unit
 from wmdd.errors import ArtifactError, ConfigError
+from wmdd.methods.catalogue import complete
+from wmdd.pipeline.compiling import needs_compiling
+from wmdd.pipeline.fresh import Fresh
+from wmdd.pipeline.runner import GivenResult, Runner
 from wmdd.pipeline.shared_context import SharedContext
+from wmdd.pipeline.threads import threads_of
 from wmdd.pipeline.watchers import Watcher
 from wmdd.pipeline.workers import Worker, this_worker
-from wmdd.settings import StatisticsSettings
+from wmdd.settings import NoSettings, Section, StatisticsSettings
 from wmdd.stages.classes import classes_in_threads
+from wmdd.stages.stage import Stage
 from wmdd.stages.statistics import statistics
-from wmdd.values import ImageSet, Teacher
+from wmdd.values import Evaluation, ImageSet, Score, Teacher
 
+SCORE = Score(set="a", ipc=1, student="b", protocol="c", labels="soft", seed=0, top1=1.0, top5=2.0, top1_best=3.0)
 ARCH = "convnet1_w8_bn"
 SETTINGS = {
     "ipc": 1,
@@ -310,6 +321,96 @@ def test_units_are_shared_out_without_a_gap_or_an_overlap(make_context: Callable
     assert sorted(made[0] + made[1]) == list(range(9))
     assert made[0]
     assert made[1]
+
+
+class Chain:
+    """Two stages: `one` gives a number, `two` adds it to the number of each of its units; `two` may be killed."""
+
+    def __init__(self, place: Path) -> None:
+        self.store, self.out = Store(root=place / "store"), place / "out"
+        self.out.mkdir()
+        self.gives, self.killed = 1.0, False
+
+    def run(self, worker: Worker, *, fresh: str | None = None) -> list[float]:
+        """Return what the units of `two` gave this worker."""
+        recipe = complete({"device": "cpu", "precision": "fp32"})
+        places: dict[str, Any] = {"store": self.store, "out": self.out, "fresh": Fresh(stage=fresh)}
+        runner = Runner(recipe=recipe, watcher=Watcher(), worker=worker, **places)
+        images = GivenResult(key="images", record=None)
+        one = runner.run(self._stage("one", 1), images, settings=NoSettings())
+        return [score.top1 for score in runner.run(self._stage("two", 8), one, settings=NoSettings()).record.scores]
+
+    def run_together(self) -> list[list[float]]:
+        """Return what two workers found."""
+        with ThreadPoolExecutor(2) as pool:
+            return list(pool.map(self.run, (Worker(rank=rank, size=2) for rank in range(2))))
+
+    def _stage(self, name: str, units: int) -> Stage:
+        def run(before: Evaluation | None, settings: Section, *, ctx: Context) -> Evaluation:
+            del settings
+            start = self.gives if before is None else before.scores[0].top1
+
+            def make(number: int) -> Score:
+                saved = ctx.restore(f"unit {number}")
+                value = start + number if saved is None else float(saved.facts["value"])
+                time.sleep(0.02)
+                ctx.save(f"unit {number}", {}, value=value)
+                if name == "two" and self.killed and number == units // 2:
+                    raise KeyboardInterrupt
+                return replace(SCORE, seed=number, top1=value)
+
+            return Evaluation(scores=tuple(every_unit([f"unit {number}" for number in range(units)], make, ctx)))
+
+        return Stage(name=name, version=1, run=run, output=Evaluation, workers="units")
+
+
+@pytest.mark.timeout(60)
+def test_workers_make_again_what_was_made_from_another_result(tmp_path: Path) -> None:
+    chain = Chain(tmp_path)
+    expected = [1.0 + number for number in range(8)]
+    assert chain.run_together() == [expected] * 2
+    chain.gives = 10.0
+    assert chain.run(Worker(), fresh="one") == [10.0 + number for number in range(8)]
+    chain.gives = 1.0
+    shutil.rmtree(next(chain.store.root.glob("one-*")))
+    assert chain.run_together() == [expected] * 2
+    left = [path.name for path in chain.store.root.iterdir() if path.is_dir()]
+    assert sorted(name.split("-")[0] for name in left) == ["one", "two"]
+    assert not [name for name in left if "." in name]
+
+
+@pytest.mark.timeout(60)
+def test_workers_drop_units_that_were_made_from_another_result(tmp_path: Path) -> None:
+    chain = Chain(tmp_path)
+    chain.killed = True
+    with pytest.raises(KeyboardInterrupt):
+        chain.run(Worker())
+    shutil.rmtree(next(chain.store.root.glob("one-*")))
+    chain.killed, chain.gives = False, 10.0
+    assert chain.run_together() == [[10.0 + number for number in range(8)]] * 2
+
+
+def test_nothing_is_made_anew_by_several_workers(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    for command in ("distill", "bench"):
+        assert main([command, "digits", "--fresh", "squeeze"]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith("wmdd: error: --fresh under several workers: ")
+        assert said.endswith("; run it in one process\n")
+
+
+def test_a_worker_keeps_its_launchers_threads_and_the_first_alone_compiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wmdd.pipeline.threads.choose_threads", lambda *given: (given[1] + 1, "of this"))
+    monkeypatch.setattr("wmdd.pipeline.compiling.compiled_before", lambda: False)
+    before, plan = torch.get_num_threads(), MagicMock()
+    plan.method.stages, plan.references = ("statistics",), ()
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for rank, compiles in (("0", True), ("1", False)):
+        monkeypatch.setenv("RANK", rank)
+        with threads_of("auto", Watcher()):
+            assert torch.get_num_threads() == before
+        assert needs_compiling([plan]) is compiles
 
 
 def test_a_notebook_has_all_units_at_once() -> None:
