@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from wmdd.errors import ArtifactError
+from wmdd.mapped import in_memory
 
 Made = TypeVar("Made")
 Value = TypeVar("Value")
@@ -150,6 +151,10 @@ class Context:
         """Return a float32 tensor of `shape` to write rows into; what was written survives a kill."""
         del name
         return torch.zeros(*shape)
+
+    def scratch(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+        """Return zeros of `shape` to put a large result together in; what was written does not survive a kill."""
+        return in_memory(shape, dtype)
 
 
 def every_unit(names: Sequence[str], make: Callable[[int], Made], ctx: Context) -> list[Made]:

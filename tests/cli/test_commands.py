@@ -61,10 +61,13 @@ gvbsm.iterations gvbsm.lr gvbsm.start gvbsm.crop_min gvbsm.flip gvbsm.roll gvbsm
 gvbsm.curriculum_end gvbsm.batch
 sre2l.iterations sre2l.lr sre2l.start sre2l.crop_min sre2l.flip sre2l.roll sre2l.curriculum sre2l.curriculum_milestone
 sre2l.curriculum_end sre2l.batch sre2l.form sre2l.bn sre2l.bn_weight sre2l.bn_first
+sre2l.residuals sre2l.residual_share sre2l.residual_from sre2l.residual_complexity sre2l.terms
 cda.iterations cda.lr cda.start cda.crop_min cda.flip cda.roll cda.curriculum cda.curriculum_milestone
 cda.curriculum_end cda.batch cda.form cda.bn cda.bn_weight cda.bn_first
+cda.residuals cda.residual_share cda.residual_from cda.residual_complexity cda.terms
 scdd.iterations scdd.lr scdd.start scdd.crop_min scdd.flip scdd.roll scdd.curriculum scdd.curriculum_milestone
 scdd.curriculum_end scdd.batch scdd.form scdd.bn scdd.bn_weight scdd.bn_first
+scdd.residuals scdd.residual_share scdd.residual_from scdd.residual_complexity scdd.terms
 selfsupervised.epochs selfsupervised.batch selfsupervised.lr selfsupervised.weight_decay selfsupervised.temperature
 selfsupervised.projection selfsupervised.crop_min selfsupervised.flip selfsupervised.color selfsupervised.probe_epochs
 selfsupervised.probe_lr

@@ -139,7 +139,7 @@ WRONG: dict[str, tuple[Callable[[Path], list[str]], str]] = {
     "switch of another method": (words("distill digits --scdd.no-flip"), "scdd.flip: method wmdd does not read it"),
     "no number": (words("distill digits --recover.lr fast"), "recover.lr: not a number; got 'fast'; give a number"),
     "negative number": (words("distill digits --recover.lr -1"), "recover.lr"),
-    "no such choice": (words("distill digits --recover.bn per_clas"), "'per_clas'; give 'per_class', 'global' or"),
+    "no such choice": (words("distill digits --recover.bn per_clas"), "'per_clas'; give 'per_class', 'global',"),
     "setting without a value": (words("distill digits --recover.lr"), "recover.lr"),
     "setting before another without a value": (words("distill digits --ipc --seed 3"), "ipc"),
     "flag without a value": (words("distill digits --out"), "--out needs a value"),

@@ -20,7 +20,7 @@ from wmdd.models.committee import Committee
 from wmdd.models.taps import tap_inputs
 from wmdd.settings import StatisticsSettings
 from wmdd.stages.recovery.groups import Group
-from wmdd.stages.recovery.terms import GroupLoss
+from wmdd.stages.recovery.loss import GroupLoss
 from wmdd.values import ImageSet, LayerStatistics, Teacher
 
 CPU = torch.device("cpu")

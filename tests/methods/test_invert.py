@@ -18,8 +18,9 @@ from wmdd.models.taps import features_and_logits
 from wmdd.settings import KernelSettings, StatisticsSettings
 from wmdd.stages.recovery.forward import TeacherForward, teacher_forward
 from wmdd.stages.recovery.groups import Group, Targets, merged_moments, moment_targets
+from wmdd.stages.recovery.loss import GroupLoss
 from wmdd.stages.recovery.mmd import feature_unit, linear_discrepancy, rbf_discrepancy
-from wmdd.stages.recovery.terms import LISTS, GroupLoss, recovery_loss
+from wmdd.stages.recovery.terms import LISTS, recovery_loss
 from wmdd.stages.recovery.views import draw_step_views, smallest_crop, step_views
 from wmdd.stages.statistics import statistics
 from wmdd.training.images import Losses

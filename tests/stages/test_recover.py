@@ -18,7 +18,8 @@ from wmdd.settings import RecoverSettings, StatisticsSettings
 from wmdd.stages.recover import recover
 from wmdd.stages.recovery.forward import teacher_forward
 from wmdd.stages.recovery.groups import Group, Targets, barycenter_targets, class_groups, merged_moments
-from wmdd.stages.recovery.terms import LISTS, GroupLoss, recovery_loss
+from wmdd.stages.recovery.loss import GroupLoss
+from wmdd.stages.recovery.terms import LISTS, recovery_loss
 from wmdd.stages.recovery.views import draw_step_views
 from wmdd.stages.statistics import statistics
 from wmdd.training.images import Losses

@@ -11,8 +11,9 @@ from wmdd.settings import RecoverSettings
 from wmdd.stages.recover import recover
 from wmdd.stages.recovery.forward import Forward, TeacherForward
 from wmdd.stages.recovery.groups import Targets
+from wmdd.stages.recovery.loss import GroupLoss, Term
 from wmdd.stages.recovery.mmd import linear_discrepancy, rbf_discrepancy
-from wmdd.stages.recovery.terms import LISTS, GroupLoss, Term, layer_norms, squared_distance, squared_terms
+from wmdd.stages.recovery.terms import LISTS, layer_norms, squared_distance, squared_terms
 from wmdd.values import Barycenters, ClassStatistics, ImageSet, Teacher
 
 

@@ -17,8 +17,9 @@ from torch import Tensor
 from wmdd.artifacts.files import write_json
 from wmdd.artifacts.parsing import read_as
 from wmdd.artifacts.sums import damaged
-from wmdd.artifacts.tensors import mapped_tensor, read_tensors, write_tensors
+from wmdd.artifacts.tensors import map_tensors, mapped_tensor, write_tensors
 from wmdd.data.drawing import draw_again, labels_of, stored_tensors
+from wmdd.mapped import row_blocks, taken
 from wmdd.values import (
     ClassFeatures,
     ClassStatistics,
@@ -55,8 +56,9 @@ def write_record(record: Any, folder: Path, *, units: Path | None = None) -> Non
     if mapped is not None:
         values = tensors.pop(mapped)
         stored = mapped_tensor(folder / f"{mapped}.safetensors", mapped, tuple(values.shape))
-        if stored.data_ptr() != values.data_ptr() and not stored.equal(values):
-            stored.copy_(values)
+        for rows in row_blocks(stored):
+            if not stored[rows].equal(part := taken(values, rows)):  # made elsewhere, not in place
+                stored[rows] = part
         plain[mapped] = list(values.shape)
     if isinstance(record, SoftLabels):
         plain["epochs"] = len(record.epochs)
@@ -76,7 +78,7 @@ def read_record(kind: type[Record], folder: Path, *, check: Callable[[Path], Non
     def tensors_of(name: str) -> dict[str, Tensor]:
         path = folder / f"{name}.safetensors"
         check(path)
-        return read_tensors(path)[0]
+        return map_tensors(path)
 
     check(folder / "record.json")
     plain = read_as(_plain_fields(kind), folder / "record.json", advice=f"remove {folder} and run again")

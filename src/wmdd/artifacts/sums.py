@@ -63,10 +63,15 @@ def damaged(path: Path, got: str) -> ArtifactError:
 
 def sealed(data: bytes) -> bytes:
     """Return a file's content with the seal in place of the zeros of `UNSEALED`."""
+    place = seal_place(data)
+    return b"".join((data[: place.start], hashlib.sha256(data).hexdigest().encode(), data[place.stop :]))
+
+
+def seal_place(data: bytes) -> slice:
+    """Return where the zeros of `UNSEALED` stand in what a file begins with."""
     place = _SEAL.search(data, 0, _HEAD)
     assert place is not None, "sealed content must begin with UNSEALED"
-    start, stop = place.span(1)
-    return b"".join((data[:start], hashlib.sha256(data).hexdigest().encode(), data[stop:]))
+    return slice(*place.span(1))
 
 
 def seal_holds(path: Path) -> bool:

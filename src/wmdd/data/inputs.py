@@ -9,6 +9,7 @@ from torch import Tensor
 from wmdd.context import sent
 from wmdd.data.loading import centre_crop, to_float
 from wmdd.data.views import compose_views, has_cutmix, reorder_tiles
+from wmdd.mapped import taken
 from wmdd.values import DistilledSet, Views
 
 
@@ -51,8 +52,8 @@ def distilled_inputs(distilled: DistilledSet, rows: Tensor | slice, device: torc
     They are the exact ones where the set has them, else the pixels.
     """
     if distilled.exact is not None:
-        return sent(distilled.exact[rows], device)
-    return to_float(sent(distilled.images[rows], device), distilled.mean, distilled.std)
+        return sent(taken(distilled.exact, rows), device)
+    return to_float(sent(taken(distilled.images, rows), device), distilled.mean, distilled.std)
 
 
 def in_form_of(distilled: DistilledSet, form: InputForm) -> DistilledSet:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from wmdd.context import stream
 from wmdd.data.loading import centre_crop, fetch_batches, in_order, require_images
+from wmdd.mapped import Gathered, Make, in_memory
 from wmdd.values import DistilledSet, ImageSet, Teacher
 
 _BATCH = 250
@@ -30,18 +31,29 @@ def random_positions(train: ImageSet, per_class: int, seed: int) -> Tensor:
 
 
 def real_set(
-    method: str, train: ImageSet, teacher: Teacher, positions: Sequence[int], ipc: int, *, workers: int = 0
+    method: str,
+    train: ImageSet,
+    teacher: Teacher,
+    positions: Sequence[int],
+    ipc: int,
+    *,
+    workers: int = 0,
+    make: Make = in_memory,
 ) -> DistilledSet:
     """Return the images at `positions`, in this order, as a set of `ipc` images a class, all of equal weight.
 
-    Images that are not in memory are decoded by `workers` processes, or in this one if that is 0.
+    Images that are not in memory are decoded by `workers` processes, or in this one if that is 0. `make` gives the room
+    for those that were chosen.
     """
     chosen = torch.as_tensor(positions, dtype=torch.int64)
     batches = [chosen[rows] for rows in in_order(len(chosen), _BATCH)]
-    parts = [centre_crop(pixels, train.image_size) for _, pixels in fetch_batches(train, batches, workers=workers)]
+    room, start = Gathered(count=len(chosen), make=make), 0
+    for index, pixels in fetch_batches(train, batches, workers=workers):
+        room.put(start, {"images": centre_crop(pixels, train.image_size)})
+        start += len(index)
     return DistilledSet(
         method=method,
-        images=torch.cat(parts).contiguous(),
+        images=room.tensors["images"],
         labels=train.labels[chosen],
         weights=torch.full((len(chosen),), 1 / ipc),
         classes=train.classes,

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 import torch
 
 from wmdd.data.loading import batch_spans
+from wmdd.mapped import taken
 from wmdd.values import EpochLabels, SoftLabels
 
 
@@ -29,16 +30,25 @@ class Replay:
         turn, at = divmod(epoch, count)
         if turn == 0 or not self._labels.pooled:
             whole = self._labels.epochs[at]
-            yield from (whole.rows(span.start, span.stop) for span in batch_spans(len(whole.views), self._batch))
+            for span in batch_spans(len(whole.views), self._batch):
+                yield _rows(whole, span)
             return
         spans = batch_spans(len(self._labels.plain), self._batch)
         order = torch.randperm(count * len(spans), generator=self._generator(turn)).tolist()
         for chosen in order[at * len(spans) : (at + 1) * len(spans)]:
             stored, number = divmod(chosen, len(spans))
-            yield self._epoch(stored).rows(spans[number].start, spans[number].stop)
+            yield _rows(self._epoch(stored), spans[number])
 
     def _epoch(self, number: int) -> EpochLabels:
         """Return a stored epoch; of all, the views are kept in memory, and the answers where they are mapped from."""
         if number not in self._kept:
             self._kept[number] = self._labels.epochs[number]
         return self._kept[number]
+
+
+def _rows(epoch: EpochLabels, span: slice) -> EpochLabels:
+    """Return some rows of an epoch; of answers that are mapped, memory holds these rows alone."""
+    return EpochLabels.of(
+        {name: taken(values, span) for name, values in epoch.answers().items()},
+        epoch.views.rows(span.start, span.stop),
+    )

@@ -8,12 +8,12 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from hashlib import sha256
+from itertools import chain
 from typing import Any
-
-from torch import Tensor
 
 from wmdd.evaluation.protocol_names import find_protocol
 from wmdd.evaluation.students import Student
+from wmdd.mapped import byte_blocks
 from wmdd.settings import ViewSettings
 from wmdd.values import DistilledSet, Teacher
 
@@ -78,7 +78,8 @@ def _digest_of_teacher(teacher: Teacher) -> str:
     found = sha256(json.dumps([asdict(teacher.spec), teacher.mean, teacher.std], sort_keys=True).encode())
     for name, values in sorted(teacher.weights.items()):
         found.update(name.encode())
-        found.update(_bytes(values))
+        for block in byte_blocks(values.cpu()):
+            found.update(block)
     return found.hexdigest()
 
 
@@ -86,12 +87,11 @@ def digest_of_set(distilled: DistilledSet) -> str:
     """Return a digest of what a set teaches: images, weights, targets, rates, whitening; equal sets have equal ones."""
     fields = ("images", "labels", "weights", "exact", "targets", "rates", "whitening")
     named = {name: getattr(distilled, name) for name in fields}
-    return short_digest(
-        part for name, values in named.items() if values is not None for part in (name.encode(), _bytes(values))
-    )
+    given = {name: values.cpu() for name, values in named.items() if values is not None}
+    return short_digest(part for name, values in given.items() for part in chain([name.encode()], byte_blocks(values)))
 
 
-def short_digest(parts: Iterable[bytes]) -> str:
+def short_digest(parts: Iterable[bytes | memoryview]) -> str:
     """Return the digest by which scores name what they rest on: of these parts, one after the other."""
     found = sha256()
     for part in parts:
@@ -128,7 +128,3 @@ def _compact(student: Student) -> dict[str, int]:
     bits = {} if labels.epochs[0].scale is None else {"bits": 8}
     fewer = labels.pooled and len(labels.epochs) < student.protocol.soft_epochs(*2 * (student.training.epochs,))
     return bits | ({"stored epochs": len(labels.epochs)} if fewer else {})
-
-
-def _bytes(values: Tensor) -> bytes:
-    return values.detach().cpu().contiguous().numpy().tobytes()

@@ -18,6 +18,7 @@ from wmdd.data.views import cutmix_share, epoch_views
 from wmdd.data.whitening import whitened
 from wmdd.evaluation.own_temperature import OwnTemperature
 from wmdd.evaluation.students import Student
+from wmdd.mapped import taken
 from wmdd.models.batchnorm import batch_statistics
 from wmdd.product.labels import soft_targets
 from wmdd.training.loop import Batch
@@ -142,20 +143,21 @@ def fixed(distilled: DistilledSet) -> Supply:
 
 def mixed_classes(distilled: DistilledSet, views: Views) -> Tensor:
     """Return class probabilities `(B, C)` of views: the image's class, mixed with its partner's by the patch's area."""
-    return _mixed(F.one_hot(distilled.labels, len(distilled.classes)), distilled, views)
+    classes = len(distilled.classes)
+    return _mixed(lambda rows: F.one_hot(distilled.labels[rows], classes), distilled, views)
 
 
 def own_targets(distilled: DistilledSet, views: Views) -> Tensor:
     """Return the set's own labels of views, `(B, C)`: its fixed targets if it has some, else the classes."""
     if distilled.targets is None:
         return mixed_classes(distilled, views)
-    return _mixed(distilled.targets, distilled, views)
+    return _mixed(partial(taken, distilled.targets), distilled, views)
 
 
-def _mixed(targets: Tensor, distilled: DistilledSet, views: Views) -> Tensor:
-    """Mix the rows of `(M, C)` targets as the views mix the images."""
+def _mixed(targets: Callable[[Tensor], Tensor], distilled: DistilledSet, views: Views) -> Tensor:
+    """Mix targets, of images by their positions `(B, C)`, as the views mix the images."""
     share = cutmix_share(views, distilled.image_size)[:, None]
-    return (1 - share) * targets[views.index] + share * targets[views.partner]
+    return (1 - share) * targets(views.index) + share * targets(views.partner)
 
 
 def student_loss(student: Student, supervision: Supervision, fitted: OwnTemperature | None = None) -> Loss:

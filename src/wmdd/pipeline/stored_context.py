@@ -7,15 +7,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from wmdd.artifacts.files import append_text, write_json, writing
 from wmdd.artifacts.folder import ResultFolder
 from wmdd.artifacts.parsing import read_as
 from wmdd.artifacts.sums import seal_holds
-from wmdd.artifacts.tensors import digest_of, mapped_tensor, read_tensors, write_tensors
+from wmdd.artifacts.tensors import digest_of, mapped_tensor, read_tensors, scratch_tensor, write_tensors
 from wmdd.context import Context, Saved
 from wmdd.errors import ArtifactError
+from wmdd.mapped import give_back
 from wmdd.pipeline.watchers import Watcher
 from wmdd.warnings import RunWarning
 
@@ -93,7 +95,7 @@ class StoredContext(Context):
 
     def save(self, name: str, tensors: Mapping[str, Tensor], *, rows: Tensor | None = None, **facts: Any) -> bool:
         """Write the state; then stop if the watcher asks for it."""
-        write_tensors(self._file(name), tensors, facts | ({} if rows is None else {_ROWS: digest_of(rows)}))
+        write_tensors(self._file(name), tensors, facts | ({} if rows is None else {_ROWS: _digest(rows)}))
         self.clock.saved = time.monotonic()
         if self.clock.saved - self.clock.noted > 1:
             self._keep_seconds()
@@ -121,6 +123,10 @@ class StoredContext(Context):
         """Return a tensor in the result's own folder."""
         return mapped_tensor(self.folder.path / f"{name}.safetensors", name, tuple(shape))
 
+    def scratch(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+        """Return a tensor in a file without a name beside the saved state; memory holds what is being written."""
+        return scratch_tensor(shape, dtype, self.folder.work)
+
     def _keep_seconds(self) -> None:
         """Write how many seconds were spent so far."""
         write_json(self.folder.work / _SECONDS, self.clock.seconds())
@@ -131,7 +137,7 @@ class StoredContext(Context):
             return None
         tensors, facts = read_tensors(path)
         digest = facts.pop(_ROWS, None)
-        if rows is not None and digest_of(rows(facts)) != digest:
+        if rows is not None and _digest(rows(facts)) != digest:
             return None
         return Saved(tensors=tensors, facts=facts)
 
@@ -140,3 +146,10 @@ class StoredContext(Context):
 
     def _file(self, name: str) -> Path:
         return self.folder.work / f"{name.replace('/', '_').replace(' ', '_')}.safetensors"
+
+
+def _digest(rows: Tensor) -> str:
+    """Return the check sum of rows of an array; they need not stay in memory."""
+    found = digest_of(rows)
+    give_back(rows)
+    return found

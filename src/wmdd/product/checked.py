@@ -31,7 +31,7 @@ class CheckedFile:
     size: int
     sha256: str
     epochs: int = 0
-    """Number of epochs, one per row group."""
+    """Number of epochs, each of whole row groups."""
     checked: bool = field(default=False, init=False)
 
     @property

@@ -3,15 +3,22 @@
 Every function raises `Flaw` where a table is not what it should be; `checked.reading` adds the name of the file.
 """
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from wmdd.product.checked import Flaw
 
 _SHOWN = 60
+
+
+def opened_table(path: Path) -> pq.ParquetFile:
+    """Open a Parquet file to be read a part at a time: by default Arrow reads all row groups ahead."""
+    return pq.ParquetFile(path, pre_buffer=False)
 
 
 def numbers(table: pa.Table, name: str, kind: pa.DataType) -> NDArray[Any]:
@@ -34,8 +41,10 @@ def number_lists(table: pa.Table, name: str, kind: pa.DataType, width: int | Non
     return _array(flat, name).reshape(len(column), found.list_size)
 
 
-def require_rows(good: NDArray[np.bool_], column: str, values: NDArray[Any], rule: str) -> None:
+def require_rows(good: NDArray[np.bool_], column: str, values: NDArray[Any], rule: str, first: int = 0) -> None:
     """Refuse a column of n rows if `good`, `(n,)` or `(n, width)`, is not true everywhere: the first bad row is named.
+
+    `first` is the number of the first of these rows in its file.
 
     Raises:
         Flaw: a row breaks the `rule`, which the message quotes: "which is not ...".
@@ -44,7 +53,7 @@ def require_rows(good: NDArray[np.bool_], column: str, values: NDArray[Any], rul
     if not rows.all():
         row = int(rows.argmin())
         shown = str(values[row].tolist())
-        raise Flaw(f"{shown[:_SHOWN]} in row {row} of column {column}, which is not {rule}")
+        raise Flaw(f"{shown[:_SHOWN]} in row {first + row} of column {column}, which is not {rule}")
 
 
 def _column(table: pa.Table, name: str) -> pa.ChunkedArray:

@@ -4,7 +4,7 @@ Free of torch: `reading` makes tensors of them, the report draws them.
 """
 
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from wmdd.data.sources.decoding import UNREADABLE
 from wmdd.product.checked import CheckedFile, Flaw, damaged, reading
-from wmdd.product.columns import number_lists, numbers, require_rows
+from wmdd.product.columns import number_lists, numbers, opened_table, require_rows
 from wmdd.product.manifest import MANIFEST, Manifest, Product
 from wmdd.product.png import Pixels, decode_png
 
@@ -27,39 +27,43 @@ _SUM_TOLERANCE = 1e-3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageRows:
-    """What the table of images says of each of the M images."""
+    """What the table of images says of each of the M images, but for logits."""
 
     labels: NDArray[np.int64]
     """`(M,)`: K of each class, class by class."""
     weights: NDArray[np.float32]
     """`(M,)`: they sum to 1 in each class."""
-    plain: NDArray[np.float32] | None
-    """`(M, C)`: the teacher's logits; None if no teacher was asked."""
 
 
-def read_rows(product: Product) -> ImageRows:
-    """Return labels, weights and logits of the images of a set.
+Keep = Callable[[int, NDArray[np.float32]], object]
+"""Takes up the teacher's logits `(n, C)` of images from this position on."""
+
+
+def read_rows(product: Product, keep: Keep | None = None) -> ImageRows:
+    """Return labels and weights of the images of a set; their logits, if it has some, are given to `keep` in parts.
 
     Raises:
         ArtifactError: a file is not what was written, or its content is not that of a distilled set: the line names
             file, column and row.
     """
-    parts: list[ImageRows] = []
-    for file, start in _starts(product):
-        with reading(file.full_path):
-            parts.append(_rows_of(file, start, product.manifest))
-    kinds = {part.plain is None for part in parts}
-    with reading(product.folder / MANIFEST):
-        if len(kinds) > 1:
-            raise Flaw("files of images with and without soft labels")
-    whole = ImageRows(
-        labels=np.concatenate([part.labels for part in parts]),
-        weights=np.concatenate([part.weights for part in parts]),
-        plain=None if True in kinds else np.concatenate([part.plain for part in parts if part.plain is not None]),
-    )
+    labels, weights = np.empty(product.manifest.count, np.int64), np.empty(product.manifest.count, np.float32)
+    for file, first in _starts(product):
+        with reading(file.full_path), opened_table(file.full_path) as parquet:
+            names = [name for name in ("label", "weight", "soft_label") if name in parquet.schema_arrow.names]
+            _checked_rows(parquet.schema_arrow.empty_table(), first, first, product.manifest)  # has all columns
+            start = first
+            for batch in parquet.iter_batches(batch_size=_BATCH, columns=names):
+                rows = slice(start, start + batch.num_rows)
+                table = pa.Table.from_batches([batch])
+                labels[rows], weights[rows] = _checked_rows(table, start, first, product.manifest)
+                if product.manifest.store is not None:
+                    logits = _checked_logits(table, start - first, product.manifest)
+                    if keep is not None:
+                        keep(start, logits)
+                start += batch.num_rows
     with reading(product.images[0].full_path):
-        check_sums(whole.weights, product.manifest.ipc)
-    return whole
+        check_sums(weights, product.manifest.ipc)
+    return ImageRows(labels=labels, weights=weights)
 
 
 def read_pictures(product: Product, wanted: Collection[int] | None = None) -> Iterator[tuple[int, Pixels]]:
@@ -70,7 +74,7 @@ def read_pictures(product: Product, wanted: Collection[int] | None = None) -> It
     """
     decode = partial(_decoded, shape=product.manifest.shape)
     for file, first in _starts(product):
-        with reading(file.full_path), pq.ParquetFile(file.full_path) as parquet, ThreadPoolExecutor() as pool:
+        with reading(file.full_path), opened_table(file.full_path) as parquet, ThreadPoolExecutor() as pool:
             start = first
             for batch in parquet.iter_batches(batch_size=_BATCH, columns=["image"]):
                 here = [at for at in range(batch.num_rows) if wanted is None or start + at in wanted]
@@ -93,24 +97,33 @@ def _starts(product: Product) -> Iterator[tuple[CheckedFile, int]]:
     yield from zip(product.images, accumulate(counts, initial=0), strict=False)  # the last sum is the end
 
 
-def _rows_of(file: CheckedFile, start: int, manifest: Manifest) -> ImageRows:
-    with pq.ParquetFile(file.full_path) as parquet:
-        names = [name for name in ("label", "weight", "soft_label") if name in parquet.schema_arrow.names]
-        table = parquet.read(columns=names)
+def _checked_rows(
+    table: pa.Table, start: int, first: int, manifest: Manifest
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return labels and weights of the images from `start` on, in a file whose first image is `first`."""
     labels, weights = numbers(table, "label", pa.int64()), numbers(table, "weight", pa.float32())
-    check_rows(labels, weights, manifest.ipc, start)
-    plain = None
-    if manifest.store is not None:
-        plain = number_lists(table, "soft_label", pa.float32(), len(manifest.classes))
-        require_rows(np.isfinite(plain), "soft_label", plain, "finite")
-    return ImageRows(labels=labels, weights=weights, plain=plain)
+    check_rows(labels, weights, manifest.ipc, start, first)
+    return labels, weights
 
 
-def check_rows(labels: NDArray[np.int64], weights: NDArray[np.float32], ipc: int, start: int = 0) -> None:
-    """Refuse labels and weights `(n,)` of the images from `start` on, if they are not those of a set; raises `Flaw`."""
-    wanted = np.arange(start, start + len(labels)) // ipc
-    require_rows(labels == wanted, "label", labels, f"the next class: {ipc} images of each, in order")
-    require_rows((weights >= 0) & (weights <= 1 + _SUM_TOLERANCE), "weight", weights, "a share from 0 to 1")
+def _checked_logits(table: pa.Table, row: int, manifest: Manifest) -> NDArray[np.float32]:
+    """Return the logits in a part of a file that begins with its row `row`."""
+    logits = number_lists(table, "soft_label", pa.float32(), len(manifest.classes))
+    require_rows(np.isfinite(logits), "soft_label", logits, "finite", row)
+    return logits
+
+
+def check_rows(
+    labels: NDArray[np.int64], weights: NDArray[np.float32], ipc: int, start: int = 0, first: int = 0
+) -> None:
+    """Refuse labels and weights `(n,)` of the images from `start` on, if they are not those of a set.
+
+    Raises:
+        Flaw: a row, counted from image `first` on, is wrong.
+    """
+    wanted, row = np.arange(start, start + len(labels)) // ipc, start - first
+    require_rows(labels == wanted, "label", labels, f"the next class: {ipc} images of each, in order", row)
+    require_rows((weights >= 0) & (weights <= 1 + _SUM_TOLERANCE), "weight", weights, "a share from 0 to 1", row)
 
 
 def check_sums(weights: NDArray[np.float32], ipc: int) -> None:

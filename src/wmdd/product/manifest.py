@@ -24,8 +24,9 @@ EXACT = "exact.safetensors"
 """File with the set's `exact`, `targets`, `rates` and `whitening`, where it has them."""
 SHARD = ".safetensors"
 """Suffix of files of compact soft labels, one for each epoch; those of full ones are Parquet."""
-SCHEMA = 2
-"""Version of the folder's layout; newer ones are refused. Since 2, the manifest has a checksum of itself."""
+SCHEMA = 3
+"""Version of the folder's layout; newer ones are refused. Since 2, the manifest has a checksum of itself; since 3, an
+epoch of full labels may have several row groups."""
 _CHECKSUM = "sha256"
 _LARGEST_SIDE = 8192
 """Larger images would be refused by Pillow, as decompression bombs."""
@@ -43,7 +44,7 @@ class FileEntry:
     size: NonNegativeInt
     sha256: str
     epochs: NonNegativeInt = 0
-    """Of a file of soft labels: number of epochs, one per row group."""
+    """Of a file of soft labels: number of epochs, each of whole row groups; before layout 3, of one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

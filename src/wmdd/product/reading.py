@@ -13,6 +13,7 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from wmdd.artifacts.tensors import scratch_tensor
 from wmdd.context import stream
 from wmdd.data.inputs import view_inputs
 from wmdd.data.loading import batch_spans
@@ -20,11 +21,12 @@ from wmdd.data.replay import Replay
 from wmdd.data.views import cutmix_share
 from wmdd.data.whitening import whitened
 from wmdd.errors import ArtifactError, ConfigError
+from wmdd.mapped import Gathered, taken
 from wmdd.product.checked import Flaw, reading
 from wmdd.product.columns import require_rows
-from wmdd.product.image_rows import ImageRows, read_pictures, read_rows
+from wmdd.product.image_rows import read_pictures, read_rows
 from wmdd.product.labels import soft_targets
-from wmdd.product.manifest import EXACT, MANIFEST, Manifest, Product, open_product
+from wmdd.product.manifest import EXACT, Manifest, Product, open_product
 from wmdd.product.stored_epochs import stored_epochs
 from wmdd.values import DistilledSet, EpochLabels, SoftLabels
 
@@ -116,22 +118,28 @@ class Loader:
         if rows.logits is not None:
             return torch.softmax(soft_targets(rows, self.labels.num_classes) / temperature, dim=1)
         views = rows.views
-        own, other = (torch.softmax(self.labels.plain[i] / temperature, dim=1) for i in (views.index, views.partner))
+        own, other = (
+            torch.softmax(taken(self.labels.plain, i) / temperature, dim=1) for i in (views.index, views.partner)
+        )
         return torch.lerp(own, other, cutmix_share(views, self.source.image_size)[:, None])
 
 
 def load(path: str | Path) -> PortableSet:
     """Read a distilled set from its folder, or from the folder of the run that made it.
 
+    The decoded images and the logits of the plain ones lie in temporary files, which are gone when the set is.
+
     Raises:
         ArtifactError: the folder is missing, not a distilled set, of a newer version, or damaged: the line names file,
-            column and row.
+            column and row; or there is no room for temporary files.
     """
     product = open_product(Path(path))
     for file in product.files:
         if file not in product.epochs:
             file.check()
-    manifest, rows = product.manifest, read_rows(product)
+    manifest, room = product.manifest, Gathered(count=product.manifest.count, make=scratch_tensor)
+    # Room is made when rows come: only then are the tables known to have as many as the manifest says.
+    rows = read_rows(product, lambda start, logits: room.put(start, {"plain": torch.from_numpy(logits)}))
     return PortableSet(
         method=manifest.method,
         images=_pixels(product),
@@ -141,7 +149,7 @@ def load(path: str | Path) -> PortableSet:
         mean=manifest.mean,
         std=manifest.std,
         **_exact(product),
-        soft_labels=_soft_labels(product, rows),
+        soft_labels=_soft_labels(product, room.tensors.get("plain")),
         folder=product.folder,
     )
 
@@ -153,11 +161,10 @@ def exact_tensors(distilled: DistilledSet) -> dict[str, Tensor]:
 
 
 def _pixels(product: Product) -> Tensor:
-    with reading(product.folder / MANIFEST):
-        images = torch.empty(product.manifest.count, *product.manifest.shape, dtype=torch.uint8)
+    room = Gathered(count=product.manifest.count, make=scratch_tensor)
     for position, pixels in read_pictures(product):
-        images[position] = torch.from_numpy(pixels)
-    return images
+        room.put(position, {"images": torch.from_numpy(pixels)[None]})
+    return room.tensors["images"]
 
 
 def _exact(product: Product) -> dict[str, Tensor]:
@@ -188,9 +195,9 @@ def _check_exact(tensors: Mapping[str, Tensor], manifest: Manifest) -> None:
         require_rows(values.isfinite().reshape(len(values), -1).all(1).numpy(), name, values.numpy(), "finite")
 
 
-def _soft_labels(product: Product, rows: ImageRows) -> SoftLabels | None:
+def _soft_labels(product: Product, plain: Tensor | None) -> SoftLabels | None:
     manifest = product.manifest
-    if rows.plain is None or manifest.store is None or manifest.batch is None or manifest.temperature is None:
+    if plain is None or manifest.store is None or manifest.batch is None or manifest.temperature is None:
         return None
     return SoftLabels(
         store=manifest.store,
@@ -198,7 +205,7 @@ def _soft_labels(product: Product, rows: ImageRows) -> SoftLabels | None:
         temperature=manifest.temperature,
         num_classes=len(manifest.classes),
         epochs=stored_epochs(product),
-        plain=torch.from_numpy(rows.plain),
+        plain=plain,
         num_bytes=sum(file.size for file in product.epochs),
         drawn=manifest.drawn,
         redrawn=manifest.redrawn,

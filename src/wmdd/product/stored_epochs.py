@@ -1,5 +1,6 @@
 """Soft labels of a distilled set on disk: epochs are read one at a time, and checked before they are handed out."""
 
+from collections.abc import Iterator
 from itertools import accumulate
 from typing import Any
 
@@ -10,10 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from wmdd.artifacts.tensors import read_tensors
+from wmdd.artifacts.tensors import map_tensors, scratch_tensor
 from wmdd.data.drawing import draw_again, labels_of
+from wmdd.data.views import concatenate
+from wmdd.mapped import Gathered, row_blocks
 from wmdd.product.checked import CheckedFile, Flaw, reading
-from wmdd.product.columns import numbers, require_rows
+from wmdd.product.columns import numbers, opened_table, require_rows
 from wmdd.product.labels import epoch_from_table
 from wmdd.product.manifest import SHARD, Manifest, Product
 from wmdd.values import EpochLabels, LazyEpochs, Views
@@ -66,24 +69,51 @@ def check_epoch(epoch: EpochLabels, manifest: Manifest) -> None:
     _check_answers(epoch, manifest)
 
 
-def _read_epoch(file: CheckedFile, group: int, number: int, manifest: Manifest) -> EpochLabels:
-    with pq.ParquetFile(file.full_path) as parquet:
-        if parquet.num_row_groups != file.epochs:
-            raise Flaw(f"{parquet.num_row_groups} row groups, not {file.epochs}")
-        rows = parquet.metadata.row_group(group).num_rows
-        if rows != manifest.count:
-            raise Flaw(f"{rows} rows in epoch {number}, not {manifest.count}")
-        table = parquet.read_row_group(group)
-    epochs = numbers(table, "epoch", pa.int32())
-    require_rows(epochs == number, "epoch", epochs, f"the number of epoch {number}")
-    epoch = epoch_from_table(table)
+def _read_epoch(file: CheckedFile, at: int, number: int, manifest: Manifest) -> EpochLabels:
+    """Return epoch `number`, the one `at` in its file: of a long one, several row groups, the answers lie in a file."""
+    with opened_table(file.full_path) as parquet:
+        groups = _row_groups(parquet, file.epochs, manifest.count)[at]
+        parts = (_of_group(parquet, group, number) for group in groups)
+        epoch = next(parts) if len(groups) == 1 else _put_together(parts, manifest.count)
     check_epoch(epoch, manifest)
     return epoch
 
 
+def _row_groups(parquet: pq.ParquetFile, epochs: int, count: int) -> list[list[int]]:
+    """Return the row groups of each epoch in a file: whole ones, which have `count` rows together."""
+    found, rows = [list[int]()], 0
+    for group in range(parquet.num_row_groups):
+        if rows == count:
+            found, rows = [*found, []], 0
+        rows += parquet.metadata.row_group(group).num_rows
+        found[-1].append(group)
+        if rows > count:
+            raise Flaw(f"{rows} rows in an epoch, not {count}")
+    if len(found) != epochs or rows != count:
+        raise Flaw(f"{parquet.num_row_groups} row groups of {parquet.metadata.num_rows} rows, not {epochs} x {count}")
+    return found
+
+
+def _of_group(parquet: pq.ParquetFile, group: int, number: int) -> EpochLabels:
+    table = parquet.read_row_group(group)
+    epochs = numbers(table, "epoch", pa.int32())
+    require_rows(epochs == number, "epoch", epochs, f"the number of epoch {number}")
+    return epoch_from_table(table)
+
+
+def _put_together(parts: Iterator[EpochLabels], count: int) -> EpochLabels:
+    """Return the epoch that parts make up, whose answers are in a temporary file, since they are the larger share."""
+    room, views, start = Gathered(count=count, make=scratch_tensor), list[Views](), 0
+    for part in parts:
+        room.put(start, part.answers())
+        views.append(part.views)
+        start += len(part.views)
+    return EpochLabels.of(room.tensors, concatenate(views))
+
+
 def _read_shard(file: CheckedFile, views: Views | None, manifest: Manifest) -> EpochLabels:
     """Return the epoch of a file of tensors, which stay mapped until their rows are read."""
-    tensors, _ = read_tensors(file.full_path)
+    tensors = map_tensors(file.full_path)
     try:
         epoch = labels_of(tensors, views)
     except KeyError as error:
@@ -143,12 +173,15 @@ def _check_kept(kept: Tensor, logits: Tensor, classes: int) -> None:
     """Refuse classes of the largest logits that are unknown, or twice in a row."""
     if kept.shape != logits.shape:
         raise Flaw(f"column classes of {kept.shape[1]} entries for {logits.shape[1]} logits")
-    rows = kept.numpy()
-    require_rows((rows >= 0) & (rows < classes), "classes", rows, f"of {classes} classes")
-    ordered = np.sort(rows, axis=1)
-    require_rows(ordered[:, 1:] != ordered[:, :-1], "classes", rows, "a list of different classes")
+    for block in row_blocks(kept):
+        rows = kept[block].numpy()
+        require_rows((rows >= 0) & (rows < classes), "classes", rows, f"of {classes} classes", block.start)
+        ordered = np.sort(rows, axis=1)
+        different = ordered[:, 1:] != ordered[:, :-1]
+        require_rows(different, "classes", rows, "a list of different classes", block.start)
 
 
 def _require_finite(values: Tensor, column: str) -> None:
-    # torch's half precision is much faster than NumPy's.
-    require_rows(values.isfinite().numpy(), column, values.numpy(), "finite")
+    for rows in row_blocks(values):
+        part = values[rows]  # torch's half precision is much faster than NumPy's
+        require_rows(part.isfinite().numpy(), column, part.numpy(), "finite", rows.start)

@@ -7,12 +7,11 @@ if stored: full ones with their views as Parquet, compact ones as the very files
 """
 
 import json
-from collections import defaultdict
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from wmdd.artifacts.files import link_or_copy, writing
 from wmdd.artifacts.tensors import write_tensors
 from wmdd.data.drawing import stored_tensors
 from wmdd.errors import ArtifactError, ConfigError, DataError
+from wmdd.mapped import BLOCK, row_blocks, taken
 from wmdd.product.card import card, preview
 from wmdd.product.checked import Flaw
 from wmdd.product.folders import ExportFormat, folder_names, in_use, replace_folder, require_unused
@@ -37,9 +37,10 @@ from wmdd.values import DistilledSet, LazyEpochs, SoftLabels
 from wmdd.values.labels import epoch_name
 
 _FILE_BYTES = 200_000_000
-"""A file of soft labels that has reached this size is closed and the next one started."""
-_ROW_GROUP = 500
-"""Images encoded and written at a time."""
+"""Size of a shard: one of soft labels that has reached it is closed and the next one started; one of images holds as
+many as take so much before they are compressed."""
+_ROW_GROUP, _SMALLEST_GROUP = 500, 50
+"""Images encoded and written at a time, at most and at least: as many as take a `BLOCK` before they are compressed."""
 _VALUE_TYPES = {"halffloat": "float16", "float": "float32", "double": "float64"}
 
 
@@ -115,7 +116,7 @@ def _write_product(
     distilled: DistilledSet, soft_labels: SoftLabels | None, folder: Path, facts: Mapping[str, Any]
 ) -> None:
     plain = soft_labels.plain if soft_labels is not None else None
-    files = [file_entry(folder, _write_images(distilled, plain, folder))]
+    files = [file_entry(folder, path) for path in _write_images(distilled, plain, folder)]
     if exact := exact_tensors(distilled):
         (folder / EXACT).write_bytes(save(exact))
         files.append(file_entry(folder, folder / EXACT))
@@ -158,48 +159,56 @@ def _write_card(
     (folder / "preview.png").write_bytes(preview(distilled))
 
 
-def _write_images(distilled: DistilledSet, plain: Tensor | None, folder: Path) -> Path:
-    path = folder / "data" / "train-00000-of-00001.parquet"
-    path.parent.mkdir()
-    names = _file_names(distilled.labels)
-    spans = [slice(start, start + _ROW_GROUP) for start in range(0, len(names), _ROW_GROUP)]
-    schema = _described(_image_table(distilled, plain, names, slice(0, 0)).schema, distilled.classes)
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        for span in spans:
-            writer.write_table(_image_table(distilled, plain, names, span).cast(schema))
-    return path
+def _write_images(distilled: DistilledSet, plain: Tensor | None, folder: Path) -> list[Path]:
+    """Write `data/`, a few images in memory at a time; return its files in order."""
+    (folder / "data").mkdir()
+    schema = _described(_image_table(distilled, plain, slice(0, 0)).schema, distilled.classes)
+    size = math.prod(distilled.images.shape[1:]) + (0 if plain is None else 4 * plain.shape[1])
+    group = max(_SMALLEST_GROUP, min(_ROW_GROUP, BLOCK // size))
+    shards = _parts(slice(0, len(distilled.labels)), max(1, _FILE_BYTES // size // group) * group)
+    paths = [folder / "data" / f"train-{number:05d}-of-{len(shards):05d}.parquet" for number in range(len(shards))]
+    for path, shard in zip(paths, shards, strict=True):
+        # Pictures and logits are all different: dictionaries of them would take memory and save nothing.
+        with pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=["label", "weight"]) as writer:  # pyright: ignore[reportArgumentType] - pyarrow's stubs know bool alone
+            for rows in _parts(shard, group):
+                writer.write_table(_image_table(distilled, plain, rows).cast(schema))
+    return paths
 
 
-def _image_table(distilled: DistilledSet, plain: Tensor | None, names: Sequence[str], rows: slice) -> pa.Table:
+def _parts(rows: slice, size: int) -> list[slice]:
+    return [slice(start, min(start + size, rows.stop)) for start in range(rows.start, rows.stop, size)]
+
+
+def _image_table(distilled: DistilledSet, plain: Tensor | None, rows: slice) -> pa.Table:
     with ThreadPoolExecutor() as pool:
-        pngs = list(pool.map(encode_png, distilled.images[rows]))
-    pictures = [{"bytes": png, "path": name} for png, name in zip(pngs, names[rows], strict=True)]
+        pngs = list(pool.map(encode_png, taken(distilled.images, rows)))
+    labels = distilled.labels[rows]
+    names = (f"{label:05d}_{at % distilled.ipc:04d}.png" for at, label in enumerate(labels.tolist(), rows.start))
+    pictures = [{"bytes": png, "path": name} for png, name in zip(pngs, names, strict=True)]
     columns = {
         "image": pa.array(pictures, pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
-        "label": pa.array(distilled.labels[rows].numpy()),
+        "label": pa.array(labels.numpy()),
         "weight": pa.array(distilled.weights[rows].float().numpy()),
     }
     if plain is not None:
-        columns["soft_label"] = list_column(plain[rows].float())
+        columns["soft_label"] = list_column(taken(plain, rows).float())
     return pa.table(columns)
 
 
-def _file_names(labels: Tensor) -> list[str]:
-    numbers: defaultdict[int, count[int]] = defaultdict(count)
-    return [f"{label:05d}_{next(numbers[label]):04d}.png" for label in labels.tolist()]
-
-
 def _write_epochs(soft_labels: SoftLabels, distilled: DistilledSet, folder: Path) -> Iterator[tuple[Path, int]]:
-    """Write `fkd/`, one row group per epoch; yield each finished file with its number of epochs."""
+    """Write `fkd/`, whole row groups per epoch; yield each finished file with its number of epochs."""
     (folder / "fkd").mkdir()
-    schema = _described(epoch_table(0, soft_labels.epochs[0]).schema, distilled.classes)
+    schema = _described(epoch_table(0, soft_labels.epochs[0].rows(0, 1)).schema, distilled.classes)
     number, total = 0, len(soft_labels.epochs)
     while number < total:
         path, first = folder / "fkd" / f"train-{number:05d}.parquet", number
         with pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=False) as writer:
             while number == first or (number < total and path.stat().st_size < _FILE_BYTES):
-                table = epoch_table(number, soft_labels.epochs[number])
-                writer.write_table(table.cast(schema), row_group_size=len(table))
+                epoch = soft_labels.epochs[number]
+                answers = next(iter(epoch.answers().values()), epoch.views.index)
+                for rows in row_blocks(answers):
+                    table = epoch_table(number, epoch.rows(rows.start, rows.stop))
+                    writer.write_table(table.cast(schema), row_group_size=len(table))
                 number += 1
         yield path, number - first
 

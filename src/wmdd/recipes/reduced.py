@@ -16,7 +16,7 @@ Make = Callable[[], BenchRecipe]
 _SMALLEST = {
     "squeeze": {"arch": "convnet1_w8_bn", "epochs": 1},
     **dict.fromkeys(("recover", "sre2l", "cda", "scdd"), {"iterations": 2}),
-    "datadam": {"arch": "convnet1_w4_bn", "iterations": 2, "batch_real": 6},
+    "datadam": {"arch": "convnet2_w4_bn", "iterations": 2, "batch_real": 6},
     "dm": {"arch": "convnet1_w4", "iterations": 2, "batch_real": 6},
     "experts": {"arch": "convnet1_w4_in", "count": 1, "epochs": 2, "batch": 256},
     "mtt": {"iterations": 2, "steps": 2, "start_max": 1},

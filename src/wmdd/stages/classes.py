@@ -9,6 +9,7 @@ from torch import Tensor
 
 from wmdd import ot
 from wmdd.context import Context, Saved, every_unit
+from wmdd.mapped import Gathered
 
 
 def class_by_class(
@@ -29,17 +30,18 @@ def class_by_class(
     Returns:
         Tensors with the classes as their first axis, and lists of facts.
     """
-    names = _names(num_classes)
+    names, found = _names(num_classes), _Found(num_classes, ctx)
 
-    def make(label: int) -> Saved:
+    def make(label: int) -> None:
         result = ctx.restore(names[label], rows=partial(_of_label, rows, label))
         if result is None:
             result = compute(label)
             ctx.save(names[label], result.tensors, rows=rows(label), **result.facts)
+        found.put(label, result)
         ctx.progress(label + 1, num_classes)
-        return result
 
-    return _stacked(every_unit(names, make, ctx))
+    every_unit(names, make, ctx)
+    return found.all()
 
 
 def classes_in_threads(
@@ -62,15 +64,16 @@ def classes_in_threads(
     Returns:
         Tensors with the classes as their first axis, and lists of facts.
     """
-    names = _names(num_classes)
-    found: dict[int, Saved] = {}
+    names, found = _names(num_classes), _Found(num_classes, ctx)
 
     def make(labels: Sequence[int]) -> None:
-        saved = {label: ctx.restore(names[label]) for label in labels}
-        found.update({label: result for label, result in saved.items() if result is not None})
+        for label in labels:
+            saved = ctx.restore(names[label])
+            if saved is not None:
+                found.put(label, saved)
         missing = [label for label in labels if label not in found]
         for label, result in zip(missing, ot.in_threads(compute, missing, ctx.threads), strict=True):
-            found[label] = result
+            found.put(label, result)
             ctx.log(unit=f"class {label}", **row(result))
             ctx.save(names[label], result.tensors, **result.facts)
             ctx.progress(len(found), num_classes)
@@ -78,7 +81,7 @@ def classes_in_threads(
     for labels in ctx.share(names, many=ctx.threads or 1):
         make(labels)
     make([label for label in range(num_classes) if label not in found])
-    return _stacked([found[label] for label in range(num_classes)])
+    return found.all()
 
 
 def _names(num_classes: int) -> list[str]:
@@ -86,14 +89,30 @@ def _names(num_classes: int) -> list[str]:
     return [f"class-{label:05d}" for label in range(num_classes)]
 
 
+class _Found:
+    """What was found for each class; its tensors lie where `Gathered` puts them, not class by class in memory."""
+
+    def __init__(self, num_classes: int, ctx: Context) -> None:
+        self._rows = Gathered(count=num_classes, make=ctx.scratch)
+        self._facts: dict[int, Mapping[str, Any]] = {}
+
+    def __contains__(self, label: int) -> bool:
+        return label in self._facts
+
+    def __len__(self) -> int:
+        return len(self._facts)
+
+    def put(self, label: int, found: Saved) -> None:
+        """Take up a class."""
+        self._rows.put(label, {name: values[None] for name, values in found.tensors.items()})
+        self._facts[label] = found.facts
+
+    def all(self) -> Saved:
+        """Return all classes: tensors with the classes as their first axis, and lists of facts."""
+        facts = [self._facts[label] for label in range(len(self))]
+        return Saved(tensors=self._rows.tensors, facts={name: [each[name] for each in facts] for name in facts[0]})
+
+
 def _of_label(rows: Callable[[int], Tensor], label: int, facts: Mapping[str, Any]) -> Tensor:
     del facts
     return rows(label)
-
-
-def _stacked(classes: Sequence[Saved]) -> Saved:
-    first = classes[0]
-    return Saved(
-        tensors={name: torch.stack([each.tensors[name] for each in classes]) for name in first.tensors},
-        facts={name: [each.facts[name] for each in classes] for name in first.facts},
-    )

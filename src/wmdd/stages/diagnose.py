@@ -19,6 +19,7 @@ from wmdd.context import Context, Saved, stream_seed
 from wmdd.data.inputs import distilled_inputs
 from wmdd.errors import DataError
 from wmdd.evaluation.accuracy import BATCH
+from wmdd.mapped import Gathered, taken
 from wmdd.models.building import build_teacher
 from wmdd.models.taps import features_and_logits, final_classifier
 from wmdd.ot.cost import Float64
@@ -65,7 +66,7 @@ def diagnose(
     """Return how near `distilled` lies to the features in `statistics`, which are the same teacher's.
 
     The k-means beside is the best of `starts` runs, from the starts of the barycenter stage. Classes are measured in
-    threads, each with random streams of its own. Of the classes, memory holds those in flight and all images' features.
+    threads, each with random streams of its own. Memory holds the classes in flight.
 
     Raises:
         DataError: set, teacher and statistics disagree about the classes, or a class has no images or more than real
@@ -118,15 +119,15 @@ def _features_and_head(model: nn.Module, distilled: DistilledSet, ctx: Context) 
     """Return the features `(M, D)` of the images, and the last layer if it maps them to the logits."""
     layer = final_classifier(model)
     affine = True
-    found: list[Tensor] = []
+    found = Gathered(count=len(distilled.labels), make=ctx.scratch)
     exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)  # as the real features were computed
     with exact, torch.inference_mode():
         for at in range(0, len(distilled.labels), BATCH):
             images = distilled_inputs(distilled, slice(at, at + BATCH), ctx.device)
             features, logits = features_and_logits(model, images.contiguous(memory_format=torch.channels_last))
             affine = affine and _is_affine_head(layer, features, logits)
-            found.append(features.float().cpu())
-    return torch.cat(found), _as_affine(layer) if affine else None
+            found.put(at, {"features": features.float()})
+    return found.tensors["features"], _as_affine(layer) if affine else None
 
 
 def _is_affine_head(layer: nn.Linear, features: Tensor, logits: Tensor) -> bool:
@@ -150,7 +151,7 @@ def _measure_class(inputs: _Inputs, label: int) -> Saved:
     members = inputs.distilled.labels == label
     weights = _array(inputs.distilled.weights[members])
     weights /= weights.sum()  # float32 sums to 1 only nearly
-    images, points = _array(inputs.features[members]), _array(inputs.statistics.of_class(label))
+    images, points = _array(taken(inputs.features, members)), _array(inputs.statistics.of_class(label))
     # The starts that the barycenter stage takes: what is best known to it is this cost, or its own if that is lower.
     problems = class_problems(
         points, len(images), starts=inputs.starts, seed=inputs.ctx.seed, stage=BARYCENTER.name, label=label

@@ -18,8 +18,9 @@ from wmdd.settings import RecoverSettings
 from wmdd.stages.recovery.descent import Recovery, recover_groups
 from wmdd.stages.recovery.forward import TeacherForward
 from wmdd.stages.recovery.groups import Group, barycenter_targets, class_groups, image_weights
+from wmdd.stages.recovery.loss import GroupLoss
 from wmdd.stages.recovery.residuals import residuals_of
-from wmdd.stages.recovery.terms import GroupLoss, recovery_loss
+from wmdd.stages.recovery.terms import recovery_loss
 from wmdd.stages.stage import Stage
 from wmdd.values import Barycenters, ClassStatistics, DistilledSet, ImageSet, Teacher
 

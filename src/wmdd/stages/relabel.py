@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from wmdd.context import Context, every_unit
 from wmdd.data.drawing import draw_again, labels_of, stored_tensors
 from wmdd.data.inputs import distilled_inputs, view_inputs
+from wmdd.mapped import Gathered
 from wmdd.models.committee import build_teachers
 from wmdd.settings import RelabelSettings
 from wmdd.stages.stage import Stage
@@ -89,23 +90,32 @@ def relabel(
 
 def _plain(model: nn.Module, distilled: DistilledSet, ctx: Context) -> Tensor:
     """Return the teacher's logits of the images as they are, `(M, C)`."""
-    spans = [slice(at, at + TEACHER_BATCH) for at in range(0, len(distilled.labels), TEACHER_BATCH)]
-    return torch.cat([teacher_logits(model, distilled_inputs(distilled, span, ctx.device), ctx) for span in spans])
+    count = len(distilled.labels)
+    found = Gathered(count=count, make=ctx.scratch)
+    for span in _spans(count):
+        inputs = distilled_inputs(distilled, span, ctx.device)
+        found.put(span.start, {"logits": teacher_logits(model, inputs, ctx)})
+    return found.tensors["logits"]
 
 
 def _one_epoch(
     model: nn.Module, distilled: DistilledSet, settings: RelabelSettings, drawn: Views, ctx: Context
 ) -> EpochLabels:
     """Label the views of one epoch."""
-    logits = torch.cat(
-        [
-            teacher_logits(model, view_inputs(distilled, drawn.rows(start, start + TEACHER_BATCH), ctx.device), ctx)
-            for start in range(0, len(drawn), TEACHER_BATCH)
-        ]
-    )
-    if settings.store == "topk":
-        return keep_largest(drawn, logits, settings.top_k)
-    return EpochLabels(views=drawn, logits=logits.half())
+    found = Gathered(count=len(drawn), make=ctx.scratch)
+    for span in _spans(len(drawn)):
+        views = drawn.rows(span.start, span.stop)
+        logits = teacher_logits(model, view_inputs(distilled, views, ctx.device), ctx)
+        largest = settings.store == "topk"
+        kept = (
+            keep_largest(views, logits, settings.top_k) if largest else EpochLabels(views=views, logits=logits.half())
+        )
+        found.put(span.start, kept.answers())
+    return EpochLabels.of(found.tensors, drawn)
+
+
+def _spans(count: int) -> list[slice]:
+    return [slice(start, min(start + TEACHER_BATCH, count)) for start in range(0, count, TEACHER_BATCH)]
 
 
 def teacher_logits(model: nn.Module, images: Tensor, ctx: Context) -> Tensor:

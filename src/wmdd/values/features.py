@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from wmdd.mapped import taken
 from wmdd.values.classes import require_same_classes
 from wmdd.values.showing import short_repr
 
@@ -61,7 +62,7 @@ class ClassFeatures:
     def of_class(self, label: int) -> Tensor:
         """Return the features of class `label`, `(n_k, D)`."""
         start = sum(self.counts[:label])
-        return self.features[start : start + self.counts[label]]
+        return taken(self.features, slice(start, start + self.counts[label]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

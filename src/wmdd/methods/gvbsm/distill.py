@@ -37,7 +37,7 @@ from wmdd.models.committee import Committee
 from wmdd.settings import Recipe, StatisticsSettings
 from wmdd.stages.recovery.descent import Recovery, recover_groups
 from wmdd.stages.recovery.groups import Group, class_groups
-from wmdd.stages.recovery.terms import GroupLoss
+from wmdd.stages.recovery.loss import GroupLoss
 from wmdd.stages.stage import Stage
 from wmdd.values import DistilledSet, ImageSet, LayerStatistics, Teacher
 

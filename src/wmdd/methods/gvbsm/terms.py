@@ -18,7 +18,8 @@ from wmdd.models.differentiable_moments import class_moments
 from wmdd.models.taps import tap_inputs
 from wmdd.stages.recovery.forward import Forward
 from wmdd.stages.recovery.groups import Group
-from wmdd.stages.recovery.terms import GroupLoss, Term, cross_entropy
+from wmdd.stages.recovery.loss import GroupLoss, Term
+from wmdd.stages.recovery.terms import cross_entropy
 from wmdd.stages.recovery.views import step_views
 from wmdd.values import LayerStatistics
 

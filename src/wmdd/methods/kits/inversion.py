@@ -28,8 +28,9 @@ from wmdd.settings import InversionSettings, KernelSettings, OptimisationSetting
 from wmdd.stages.recovery.descent import Recovery, recover_groups
 from wmdd.stages.recovery.forward import TeacherForward
 from wmdd.stages.recovery.groups import Group, class_groups, moment_targets
+from wmdd.stages.recovery.loss import GroupLoss
 from wmdd.stages.recovery.residuals import residuals_of
-from wmdd.stages.recovery.terms import GroupLoss, recovery_loss
+from wmdd.stages.recovery.terms import recovery_loss
 from wmdd.stages.stage import Stage
 from wmdd.stages.statistics import STATISTICS
 from wmdd.values import ClassStatistics, DistilledSet, ImageSet, Teacher

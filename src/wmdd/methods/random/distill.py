@@ -15,7 +15,7 @@ def pick_random(
     del settings
     ctx = ctx or Context()
     chosen = random_positions(train, ipc, ctx.seed)
-    return real_set("random", train, teacher, chosen.tolist(), ipc, workers=ctx.workers)
+    return real_set("random", train, teacher, chosen.tolist(), ipc, workers=ctx.workers, make=ctx.scratch)
 
 
 RANDOM = Stage(name="random", version=1, run=pick_random, output=DistilledSet, networks=False)

@@ -29,8 +29,9 @@ from wmdd.models.building import build_teacher
 from wmdd.stages.recovery.descent import Recovery, recover_groups
 from wmdd.stages.recovery.forward import TeacherForward
 from wmdd.stages.recovery.groups import Group, Targets, barycenter_targets, class_groups, image_weights
+from wmdd.stages.recovery.loss import GroupLoss
 from wmdd.stages.recovery.residuals import residuals_of
-from wmdd.stages.recovery.terms import GroupLoss, recovery_loss
+from wmdd.stages.recovery.terms import recovery_loss
 from wmdd.stages.stage import Stage
 from wmdd.values import Barycenters, Cells, CellStatistics, ClassStatistics, DistilledSet, ImageSet, Teacher
 

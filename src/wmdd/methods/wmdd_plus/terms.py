@@ -10,8 +10,8 @@ from wmdd.context import Context
 from wmdd.methods.wmdd_plus import PlusRecoverSettings
 from wmdd.stages.recovery.forward import TeacherForward
 from wmdd.stages.recovery.groups import Group, image_weights
+from wmdd.stages.recovery.loss import Term
 from wmdd.stages.recovery.mmd import draw_rows
-from wmdd.stages.recovery.terms import Term
 from wmdd.stages.recovery.transport import set_discrepancy
 from wmdd.values import Barycenters, ClassStatistics
 

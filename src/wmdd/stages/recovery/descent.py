@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from wmdd.context import Context, every_unit
+from wmdd.mapped import give_back
 from wmdd.settings import OptimisationSettings
 from wmdd.stages.recovery.groups import Group
+from wmdd.stages.recovery.loss import GroupLoss
 from wmdd.stages.recovery.residuals import Residuals
-from wmdd.stages.recovery.terms import GroupLoss
 from wmdd.training.divergence import Rise, warn_of_rises
 from wmdd.training.images import Descent, Losses, Variable, Variables, optimise
 from wmdd.training.pixels import class_major_set, pixel_limits, start_images, to_pixels
@@ -64,7 +65,8 @@ def recover_groups(recovery: Recovery, method: str, loss_of: LossOf, *, weights:
     """
     num_classes, ipc = weights.shape
     spec = recovery.teacher.spec
-    images = torch.empty(num_classes, ipc, spec.channels, spec.image_size, spec.image_size, dtype=torch.uint8)
+    shape = (num_classes, ipc, spec.channels, spec.image_size, spec.image_size)
+    images = recovery.ctx.scratch(shape, torch.uint8)
     rises: list[Rise] = []
 
     def make(number: int) -> None:
@@ -74,6 +76,7 @@ def recover_groups(recovery: Recovery, method: str, loss_of: LossOf, *, weights:
         images[list(group.labels), group.first : group.first + group.ipc] = pixels.view(
             -1, group.ipc, *images.shape[2:]
         )
+        give_back(images)
 
     every_unit([_name(group) for group in recovery.groups], make, recovery.ctx)
     warn_of_rises(rises, len(recovery.groups) * len(recovery.parts), recovery.advice, recovery.ctx)

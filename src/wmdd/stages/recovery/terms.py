@@ -20,67 +20,27 @@ statistics, or each of the G·K images where it has targets of its own.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wmdd.context import Context
-from wmdd.errors import ConfigError
 from wmdd.models.batchnorm import running_moments
 from wmdd.settings import KernelSettings, RecoverSettings
-from wmdd.settings.terms import weighted
 from wmdd.stages.recovery.forward import Forward, TeacherForward, batchnorm_weight, teacher_forward
-from wmdd.stages.recovery.further import LOSSES
+from wmdd.stages.recovery.further_terms import further_terms
 from wmdd.stages.recovery.groups import Group, Targets
+from wmdd.stages.recovery.loss import GroupLoss, Term
 from wmdd.stages.recovery.mmd import KERNELS, class_discrepancies, real_features
 from wmdd.stages.recovery.views import step_views
-from wmdd.training.images import Losses
-from wmdd.training.saving import Carried
 from wmdd.values import ClassStatistics
-from wmdd.values.showing import shown_value
 
-ForwardT = TypeVar("ForwardT", bound=Forward)
 ObjectiveSettings = RecoverSettings | KernelSettings
 """Settings of a loss with atoms, and of one without."""
 SMALLEST = 1e-12
 """Below it a root is taken of this in its place, for its derivative has no bound at 0."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Term(Generic[ForwardT]):
-    """One term of a loss."""
-
-    name: str
-    """Its column in the log."""
-    weight: float
-    value: Callable[[ForwardT], Tensor]
-    """Forward pass → the value of each class, `(G',)`, or a scalar for the whole group; called once a step."""
-    classes: int = 1
-    """What the mean of the value is multiplied by: G where classes add up, 1 where their mean counts."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GroupLoss(Generic[ForwardT]):
-    """The loss of a group of images: the weighted sum of its terms, whose forward pass is made once."""
-
-    forward: Callable[[Tensor, int], ForwardT]
-    """Images `(G·K, ch, R, R)`, step from 0 → forward pass."""
-    terms: Sequence[Term[ForwardT]]
-    carried: Carried | None = None
-    """What terms carry from one step to the next."""
-
-    def __call__(self, images: Tensor, step: int) -> Losses:
-        """Return the loss of images `(G·K, ch, R, R)` in a step, counted from 0."""
-        forward = self.forward(images, step)
-        terms = [term for term in self.terms if term.weight != 0]
-        values = [term.value(forward).mean() * term.classes for term in terms]
-        weighted = [term.weight * value for term, value in zip(terms, values, strict=True)]
-        total = torch.stack(weighted or [0 * images.sum()]).sum()  # without any term the images stay as they are
-        columns = {term.name: value.detach() for term, value in zip(terms, values, strict=True)}
-        return Losses(total=total, columns=columns)
 
 
 def recovery_loss(
@@ -158,42 +118,6 @@ def reference_terms(targets: Targets, settings: ObjectiveSettings) -> list[Term[
 
 LISTS = {"squared": squared_terms, "reference": reference_terms}
 """Value of `recover.form` → list of terms."""
-
-
-def further_terms(
-    targets: Targets, statistics: ClassStatistics, settings: ObjectiveSettings
-) -> list[Term[TeacherForward]]:
-    """Return the terms of other packages that `recover.terms` names; they add up over classes as those of the form do.
-
-    Raises:
-        ConfigError: a package cannot be loaded.
-    """
-    classes = len(targets.labels) if settings.form == "squared" else 1
-    return [
-        Term(
-            name=f"{name}_loss",
-            weight=weight,
-            value=_checked(name, LOSSES.load(name).of_group(targets, statistics), len(targets.labels)),
-            classes=classes,
-        )
-        for name, weight in weighted(settings.terms).items()
-    ]
-
-
-def _checked(name: str, value: Callable[[TeacherForward], Tensor], classes: int) -> Callable[[TeacherForward], Tensor]:
-    """Return the value of another package's loss, refused in one line if it is no value of a loss."""
-
-    def found(forward: TeacherForward) -> Tensor:
-        loss: Any = value(forward)
-        if not isinstance(loss, Tensor) or loss.shape not in {(), (classes,)}:
-            got = shown_value(loss) if isinstance(loss, Tensor) else type(loss).__name__
-            raise ConfigError(
-                f"loss {name!r} of {LOSSES.owner(name)} must be a tensor with a value for each class ({classes}), or a "
-                f"single one; got {got}; mend that package"
-            )
-        return loss
-
-    return found
 
 
 def _feature_weight(settings: ObjectiveSettings) -> float:
