@@ -5,16 +5,19 @@ plain function. The runner supplies one that writes (`wmdd.pipeline.stored_conte
 """
 
 import hashlib
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from wmdd.errors import ArtifactError
 from wmdd.mapped import in_memory
+
+Made = TypeVar("Made")
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +26,43 @@ class Saved:
 
     tensors: Mapping[str, Tensor]
     facts: Mapping[str, Any]
+
+
+class Team:
+    """Workers that take every step of a training together; this base class is one process alone.
+
+    `wmdd.training.data_parallel` has the team of several processes.
+    """
+
+    rank: int = 0
+    """This worker's number."""
+    size: int = 1
+    """Number of workers."""
+
+    def rows(self, count: int) -> slice:
+        """Return which rows of a batch of `count` are this worker's."""
+        return slice(count * self.rank // self.size, count * (self.rank + 1) // self.size)
+
+    def weight(self, count: int) -> float:
+        """Return the factor on the mean loss over this worker's rows under which the workers' mean is the batch's."""
+        own = self.rows(count)
+        return (own.stop - own.start) * self.size / count
+
+    def agree(self, value: Value) -> Value:
+        """Return the first worker's value; every worker asks."""
+        return value
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Return the mean of a tensor over the workers; every worker asks."""
+        return values
+
+    def parallel(self, model: nn.Module) -> nn.Module:
+        """Return a network with the parameters of `model` whose gradients are means over the workers."""
+        return model
+
+    def step(self) -> AbstractContextManager[object]:
+        """Return the context of a forward pass in training: in it BatchNorm layers see the rows of all workers."""
+        return nullcontext()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +76,10 @@ class Context:
     """`"fp32"` or `"bf16"`: type in which networks compute; losses and statistics stay in fp32."""
     workers: int = 0
     """Processes that decode images which are not in memory."""
+    threads: int | None = None
+    """Threads in which classes are solved; None = one per processor."""
+    team: Team = field(default_factory=Team)
+    """Who takes every step of a training together."""
 
     def generator(self, *names: str | int) -> torch.Generator:
         """Return the random stream of one unit of work: a CPU generator that depends on (seed, stage, names) alone."""
@@ -94,6 +138,15 @@ class Context:
             raise ArtifactError(f"saved state is gone; got no {name!r}; run the same command again")
         return saved
 
+    def share(self, names: Sequence[str], *, many: int = 1) -> Iterator[Sequence[int]]:
+        """Yield the numbers of the units of work that this process is to make, out of those with these names.
+
+        Here they are all units at once. Where workers share them, up to `many` at a time that nobody else is making,
+        until every unit is made by someone; those that were yielded are made and saved when the next are asked for.
+        """
+        del many
+        yield range(len(names))
+
     def array(self, name: str, shape: Sequence[int]) -> Tensor:
         """Return a float32 tensor of `shape` to write rows into; what was written survives a kill."""
         del name
@@ -102,6 +155,15 @@ class Context:
     def scratch(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
         """Return zeros of `shape` to put a large result together in; what was written does not survive a kill."""
         return in_memory(shape, dtype)
+
+
+def every_unit(names: Sequence[str], make: Callable[[int], Made], ctx: Context) -> list[Made]:
+    """Return `make(number)` of all units of work with these names, in order, most of them made by other workers if any.
+
+    `make` saves what it makes, and restores what is saved: so what others have made is read.
+    """
+    made = {number: make(number) for numbers in ctx.share(names) for number in numbers}
+    return [made.pop(number) if number in made else make(number) for number in range(len(names))]
 
 
 def stream(seed: int, *names: str | int) -> torch.Generator:

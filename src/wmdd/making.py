@@ -11,6 +11,7 @@ from wmdd.pipeline.run import Run
 from wmdd.pipeline.run import distill as run_distill
 from wmdd.pipeline.run_evaluation import evaluate_run
 from wmdd.pipeline.watchers import Watcher
+from wmdd.pipeline.workers import this_worker
 from wmdd.pipeline.worth import measure_worth
 from wmdd.product.conversion import export_with_labels
 from wmdd.product.reading import load
@@ -44,7 +45,8 @@ def make_run(request: DistillRequest, *, watcher: Watcher | None = None, command
 def make_scores(request: EvaluateRequest, *, watcher: Watcher | None = None) -> Evaluation:
     """Carry out an evaluation and write the run's report again."""
     scores = evaluate_run(request.run, request.data, request.changes, fresh=request.fresh, watcher=watcher)
-    write_report(request.run)
+    if this_worker().first:
+        write_report(request.run)
     return scores
 
 
@@ -60,7 +62,8 @@ def make_worth(request: WorthRequest, *, watcher: Watcher | None = None) -> tupl
         fresh=asked.fresh,
         watcher=watcher,
     )
-    write_report(asked.run)
+    if this_worker().first:
+        write_report(asked.run)
     return found
 
 
@@ -68,7 +71,8 @@ def make_bench(request: BenchRequest, *, watcher: Watcher | None = None, command
     """Carry out a bench and write its tables and its page."""
     places = {"out": request.out, "store": request.store}
     run = run_bench(request.data, request.recipe, **places, fresh=request.fresh, watcher=watcher, command=command)
-    write_bench(run.out)
+    if this_worker().first:
+        write_bench(run.out)
     return run
 
 

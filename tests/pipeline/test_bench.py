@@ -15,7 +15,7 @@ from wmdd.cli.bench import BenchFlags
 from wmdd.errors import ConfigError
 from wmdd.evaluation.loss_cards import LOSSES
 from wmdd.methods.catalogue import complete
-from wmdd.pipeline import bench as bench_module
+from wmdd.pipeline import bench_cells as bench_module
 from wmdd.pipeline.bench_recipe import BenchRecipe, Cell, cells
 from wmdd.pipeline.status import run_status
 from wmdd.pipeline.watchers import Watcher

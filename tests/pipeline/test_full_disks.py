@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from platform import node
 
 import pytest
 import torch
@@ -91,10 +92,11 @@ def test_what_a_killed_process_was_writing_is_removed(result: ResultFolder, tmp_
         pass
     result.work.mkdir(parents=True)
     stale = [
-        result.path / f"tensors.safetensors.{ended.pid}.tmp",
-        result.work / f"class-00000.safetensors.{ended.pid}.tmp",
+        result.path / f"tensors.safetensors.{node()}.{ended.pid}.tmp",
+        result.work / f"class-00000.safetensors.{node()}.{ended.pid}.tmp",
     ]
-    others = [result.path / "mine.tmp", result.path / "1.tmp", result.path / "a.0.tmp", result.path / "tensors.1.tmp"]
+    names = ("mine.tmp", "1.tmp", f"a.{node()}.0.tmp", f"tensors.{node()}.1.tmp", f"a.elsewhere.{ended.pid}.tmp")
+    others = [result.path / name for name in names]
     for path in (*stale, *others):
         path.write_bytes(b"torn")
     with result.claimed(), replacing(result.path / "now") as temporary:

@@ -7,11 +7,13 @@ import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from platform import node
 from typing import Any
 
 from wmdd.errors import ArtifactError
 
-_LEFTOVER = re.compile(r".+\.([1-9]\d*)\.tmp")
+_LEFTOVER = re.compile(rf".+\.{re.escape(node())}\.([1-9]\d*)\.tmp")
+"""What a process of this machine writes to; whether one of another machine still runs is not known here."""
 
 
 @contextmanager
@@ -36,7 +38,7 @@ def writing(
 @contextmanager
 def replacing(path: Path) -> Generator[Path]:
     """Yield the name of a neighbour to write to, then rename it to `path`; a failure leaves nothing behind."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f"{path.name}.{node()}.{os.getpid()}.tmp")
     with writing(path):
         try:
             yield temporary
@@ -47,7 +49,7 @@ def replacing(path: Path) -> Generator[Path]:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what killed processes were writing in `folder` with `replacing`; raises what `writing` raises."""
+    """Remove what dead processes of this machine were writing in `folder` with `replacing`; raises as `writing`."""
     with writing(folder):
         for path in folder.glob("*.tmp"):
             writer = _LEFTOVER.fullmatch(path.name)

@@ -8,19 +8,18 @@ is written, the next one to claim the folder moves them back.
 A finished result that is made anew is made in a folder beside it, which takes its place once it is finished.
 """
 
-import fcntl
 import os
 import shutil
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO, TypeVar
+from typing import Any, TypeVar
 
 from wmdd.artifacts.files import fsync_folder, make_folder, remove_leftovers, writing
 from wmdd.artifacts.formats import read_record, take_back, write_record
+from wmdd.artifacts.locks import locked
 from wmdd.artifacts.manifest import MANIFEST, Manifest, check_listed, read_manifest, write_manifest
-from wmdd.errors import ArtifactError
 
 LOG = "log.jsonl"
 WORK = "work"
@@ -100,24 +99,26 @@ class ResultFolder:
         shutil.rmtree(old, ignore_errors=True)
 
     @contextmanager
-    def claimed(self, *, anew: bool = False) -> Generator["ResultFolder"]:
-        """Hold the folder for this process, and yield the one in which the result is to be made.
+    def claimed(self) -> Generator[None]:
+        """Hold the folder for this process, and `anew` with it; it is ready for its stage if it is unfinished.
 
         Raises:
-            ArtifactError: another process is working on the same result, or the folder is not writable.
+            HeldError: another process is working on the same result.
+            ArtifactError: the folder is not writable.
         """
         make_folder(self.path.parent)
         lock = self.path.with_name(f".{self.path.name}.lock")
-        with writing(lock):
-            file = lock.open("w")
-        with file:
-            self._lock(file, lock)
+        held = f"another process is working on this result; got {self.path}; wait for it, or use another --store"
+        with locked(lock, held) as file:
+            with writing(lock):
+                file.truncate(0)
+                file.write(str(os.getpid()).encode())
+                file.flush()
             if not self.finished and self.anew.finished:
                 self.take_anew()
-            made = self.anew if anew else self
-            if not made.finished:
-                made.prepare()
-            yield made
+            if not self.finished:
+                self.prepare()
+            yield
 
     def remove(self) -> None:
         """Remove the folder with all that is in it; raises what `writing` raises."""
@@ -131,17 +132,6 @@ class ResultFolder:
             remove_leftovers(folder)
         with writing(self.path):
             take_back(self.path, self.work)
-
-    def _lock(self, file: TextIO, path: Path) -> None:
-        with writing(path):
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise ArtifactError(
-                    f"another process is working on this result; got {self.path}; wait for it, or use another --store"
-                ) from error
-            file.write(str(os.getpid()))
-            file.flush()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from wmdd.cli.arguments import Action, asks_help, read_settings, show_settings, take_flags, target_of, without_help
 from wmdd.cli.render import ListeningScreen, say
 from wmdd.pipeline.bench_recipe import BenchRecipe
+from wmdd.pipeline.workers import this_worker
 from wmdd.requests.bench import BenchFlags, BenchRequest, bench_request, bench_table
 from wmdd.requests.given import method_settings, require_settings, sort_given
 from wmdd.settings import Section
@@ -25,6 +26,8 @@ def bench(words: Sequence[str]) -> Action:
 
         with ListeningScreen().listening() as screen:
             run = api.make_bench(request, watcher=screen, command=command)
+        if not this_worker().first:
+            return 0
         say((run.out / "bench.md").read_text(encoding="utf-8").rstrip())
         say(f"\nreport: {run.out / 'bench.html'}")
         return 1 if any(cell["state"] == "failed" for cell in run.results["cells"]) else 0

@@ -1,12 +1,19 @@
 """`wmdd`: a few verbs, each a function in a table. Torch is imported only by commands that compute."""
 
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from io import TextIOWrapper
 
 from wmdd.cli.stopping import Stop, answering, stop
 from wmdd.errors import ConfigError, WmddError, did_you_mean
+from wmdd.pipeline.workers import Worker, this_worker
+
+FIRST_SPEAKS = 10.0
+"""Seconds that other workers wait with an error line."""
 
 USAGE = """\
 wmdd shrinks an image-classification data set to a few synthetic images per class.
@@ -32,6 +39,7 @@ wmdd shrinks an image-classification data set to a few synthetic images per clas
 DATA is digits, a torchvision name such as cifar10, a folder of class folders, Parquet files, or hf:owner/name
 (`wmdd list data`). Running the same command again resumes; --fresh STAGE makes that stage's results anew.
 `wmdd COMMAND --help` shows every setting with its default.
+With several GPUs or machines: `torchrun --standalone --nproc-per-node N -m wmdd COMMAND ...`.
 To begin: `wmdd distill digits --ipc 1`.
 Exit codes: 0 done; 2 something in the input is wrong (one line says what); 1 a bug, or a failed cell of a bench;
 130 interrupted (Ctrl-C) and 143 terminated (SIGTERM), with the state saved.
@@ -69,7 +77,7 @@ def _help(command: str = "") -> int:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run a command line; return the exit code."""
+    """Run a command line; return the exit code. Of several workers only the first prints the answer."""
     # libgomp's threads spin for milliseconds at a barrier before they sleep, unless it knows that others want their
     # processors, which it cannot know of other processes; this is the count that it then takes itself.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
@@ -77,15 +85,41 @@ def main(words: Sequence[str] | None = None) -> int:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        with answering(stop):
+        worker = this_worker()
+        with answering(stop), nullcontext() if worker.first else _without_answer():
             return parse(sys.argv[1:] if words is None else words)()
     except WmddError as error:
-        sys.stderr.write(f"wmdd: error: {' '.join(str(error).split())}\n")
-        return 2
+        return _say_error(" ".join(str(error).split()))
     except KeyboardInterrupt as error:
         stopped = error if isinstance(error, Stop) else Stop()
-        sys.stderr.write(stopped.line)
+        if this_worker().first:
+            sys.stderr.write(stopped.line)
         return stopped.code
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+
+
+@contextmanager
+def _without_answer() -> Generator[None]:
+    """Print nothing to stdout."""
+    with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):
+        yield
+
+
+def _say_error(reason: str) -> int:
+    """Print what is wrong; return the exit code.
+
+    What is wrong with one worker is mostly wrong with all, so others give the first one time to say it: the launcher
+    then ends them.
+    """
+    try:
+        worker = this_worker()
+    except ConfigError:  # which is the error
+        worker = Worker()
+    if not worker.first:
+        with answering(signal.SIG_DFL):
+            time.sleep(FIRST_SPEAKS)
+        reason = f"worker {worker.rank + 1} of {worker.size}: {reason}"
+    sys.stderr.write(f"wmdd: error: {reason}\n")
+    return 2

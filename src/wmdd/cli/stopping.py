@@ -23,7 +23,7 @@ class Stop(KeyboardInterrupt):
 
 
 @contextmanager
-def answering(answer: Callable[[int, FrameType | None], None]) -> Generator[None]:
+def answering(answer: "Callable[[int, FrameType | None], None] | signal.Handlers") -> Generator[None]:
     """Let `answer` handle both signals, and afterwards whoever did before; outside the main thread, change nothing."""
     if threading.current_thread() is not threading.main_thread():  # Python gives signals to the main thread alone
         yield

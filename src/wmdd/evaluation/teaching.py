@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from wmdd.context import Context
+from wmdd.context import Context, every_unit
 from wmdd.data.whitening import whitened
 from wmdd.evaluation.accuracy import accuracies
 from wmdd.evaluation.fingerprints import departures, fingerprint
@@ -23,7 +23,14 @@ def teach_and_test(students: Sequence[Student], supervision: Supervision, val: I
         network = model if whitening is None else Whitened(model, whitening)
         return accuracies(network, val, supervision.distilled, ctx)
 
-    return Evaluation(scores=tuple(_score(student, supervision, test, ctx) for student in students))
+    names = [_saved_name(student) for student in students]
+    scores = every_unit(names, lambda number: _score(students[number], supervision, test, ctx), ctx)
+    return Evaluation(scores=tuple(scores))
+
+
+def _saved_name(student: Student) -> str:
+    """Return under which name the score of a student is saved."""
+    return f"{student.name} score"
 
 
 class Whitened(nn.Module):
@@ -41,7 +48,7 @@ class Whitened(nn.Module):
 
 
 def _score(student: Student, supervision: Supervision, test: Test, ctx: Context) -> Score:
-    saved = ctx.restore(f"{student.name} score")
+    saved = ctx.restore(_saved_name(student))
     if saved is not None:
         return Score(**saved.facts)
     history = PROCEDURES[student.procedure](student, supervision, test, ctx)
@@ -64,5 +71,5 @@ def _score(student: Student, supervision: Supervision, test: Test, ctx: Context)
         top5=history[-1]["top5"],
         top1_best=max(row["top1"] for row in history),
     )
-    ctx.save(f"{student.name} score", {}, **{field: getattr(score, field) for field in Score.__slots__})
+    ctx.save(_saved_name(student), {}, **{field: getattr(score, field) for field in Score.__slots__})
     return score

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from wmdd.methods.algorithm import Result, Work
+from wmdd.pipeline.obtaining import StoredResult
 from wmdd.pipeline.plan import RunPlan
-from wmdd.pipeline.runner import Runner, StoredResult, given_images
+from wmdd.pipeline.runner import Runner, given_images
 from wmdd.settings import StatisticsSettings, ViewSettings
 from wmdd.stages.losses import LOSSES, NETWORKS, REAL, VIEWS
 from wmdd.stages.statistics import STATISTICS

@@ -8,6 +8,7 @@ from wmdd.evaluation.protocol_names import find_protocol
 from wmdd.evaluation.references import reference_methods, with_ceiling
 from wmdd.methods.catalogue import find_method
 from wmdd.models.names import check_name
+from wmdd.pipeline.workers import this_worker
 from wmdd.settings import InversionSettings, Recipe
 from wmdd.stages.recovery.further import require_losses
 
@@ -99,12 +100,19 @@ def require_stage(until: str | None, recipe: Recipe) -> None:
 def require_fresh(stage: str | None, stages: Iterable[str], until: str | None = None) -> None:
     """Refuse a stage that the command does not run, or that comes after the last one that it runs.
 
+    Under several workers there is none: each would make the results anew.
+
     Raises:
-        ConfigError: it is no such stage; the message lists those there are.
+        ConfigError: it is no such stage, and the message lists those there are; or there are several workers.
     """
     known = list(dict.fromkeys(stages))
     if stage is None:
         return
+    if not this_worker().alone:
+        raise ConfigError(
+            f"--fresh under several workers: each would make the results anew; got {stage!r} and "
+            f"{this_worker().size} workers; run it in one process"
+        )
     if stage not in known:
         near = did_you_mean(stage, known)
         listed = "" if "choose" in near else f" It runs {', '.join(known)}"

@@ -7,11 +7,17 @@ from contextlib import contextmanager
 
 from wmdd.ot.compiled import compiled_before
 from wmdd.pipeline.plan import RunPlan
+from wmdd.pipeline.workers import this_worker
 from wmdd.processors import processors
 
 
 def needs_compiling(plans: Sequence[RunPlan]) -> bool:
-    """Return whether this is the first time on this machine that a run measures transport."""
+    """Return whether this is the first time on this machine that a run measures transport.
+
+    Of several workers only the first asks for it.
+    """
+    if not this_worker().first:
+        return False
     methods = [method for plan in plans for method in (plan.method, *(each.method for each in plan.references))]
     return any("statistics" in method.stages for method in methods) and not compiled_before()
 

@@ -7,22 +7,38 @@ import torch
 from wmdd.errors import ConfigError
 
 
-def choose_device(wanted: str) -> torch.device:
-    """Return the device that `wanted` names; auto = CUDA, else MPS, else CPU.
+def choose_device(wanted: str, local_rank: int = 0) -> torch.device:
+    """Return the device that `wanted` names; auto = CUDA, else MPS, else CPU. Each worker of a machine has its own GPU.
 
     Raises:
         ConfigError: no such device here.
     """
     if wanted == "auto":
         if torch.cuda.is_available():
-            return torch.device("cuda")
+            return _own_gpu(local_rank)
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(wanted)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(f"device: cannot be used here; got {wanted!r}; use auto or cpu") from error
+    if device == torch.device("cuda") and local_rank:
+        return _own_gpu(local_rank)
     return device
+
+
+def _own_gpu(local_rank: int) -> torch.device:
+    """Return the GPU of a worker, which becomes torch's current one: a GPU of several workers would only slow them."""
+    if local_rank == 0:
+        return torch.device("cuda")
+    count = torch.cuda.device_count()
+    if local_rank >= count:
+        raise ConfigError(
+            f"device: each worker of a machine needs a GPU; got {count} for worker {local_rank + 1}; "
+            f"start torchrun with --nproc-per-node {count}, or give --device cpu"
+        )
+    torch.cuda.set_device(local_rank)
+    return torch.device("cuda", local_rank)
 
 
 def choose_precision(wanted: str, device: torch.device) -> str:

@@ -14,11 +14,13 @@ from wmdd.methods.algorithm import Result
 from wmdd.methods.catalogue import complete, read_recipe
 from wmdd.pipeline.doubts import few_test_images
 from wmdd.pipeline.fresh import Fresh
+from wmdd.pipeline.group import first_goes_first
 from wmdd.pipeline.plan import RunPlan, plan_run
 from wmdd.pipeline.run_files import METRICS_FILE, RECIPE_FILE, RUN_ADVICE, RUN_FILE, RunFile, read_metrics
 from wmdd.pipeline.runner import GivenResult, Runner
 from wmdd.pipeline.set_evaluation import labelling_teachers
 from wmdd.pipeline.watchers import Watcher
+from wmdd.pipeline.workers import this_worker
 from wmdd.product.manifest import open_product
 from wmdd.product.reading import PortableSet, load
 from wmdd.settings import DataSettings, Recipe
@@ -145,7 +147,7 @@ def _plan(recipe: Recipe, product: PortableSet, data: str) -> RunPlan:
     """Return the plan of an evaluation on the data that the set was distilled from; the teachers are there already."""
     of_set = {"ipc": product.ipc, "data.image_size": product.image_size, "data.channels": int(product.images.shape[1])}
     recipe = recipe.with_settings({**of_set, "squeeze.checkpoint": None, "squeeze.classes": ()})
-    train, val = open_data(data, recipe.data)
+    train, val = first_goes_first(this_worker(), lambda: open_data(data, recipe.data))
     if product.classes != train.classes:
         raise DataError(
             f"the set and the data disagree about the classes; got {len(product.classes)} and {len(train.classes)}; "

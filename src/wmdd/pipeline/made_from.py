@@ -22,14 +22,18 @@ def contents(inputs: Iterable[Result | tuple[Result, ...]]) -> dict[str, str]:
     return {result.key: content for result in each if (content := getattr(result, "content", ""))}
 
 
+def has_begun(folder: ResultFolder, read: Mapping[str, str]) -> bool:
+    """Return whether a stage that reads these contents has begun in an unfinished result's folder."""
+    try:
+        return read_as(dict[str, str], folder.work / _READ) == read
+    except ArtifactError:
+        return False
+
+
 def begin(folder: ResultFolder, read: Mapping[str, str]) -> None:
     """Make an unfinished result's folder ready for a stage that reads these contents, without state of other ones."""
     begun = folder.work / _READ
-    try:
-        sound = not begun.exists() or read_as(dict[str, str], begun) == read
-    except ArtifactError:
-        sound = False
-    if not sound:
+    if begun.exists() and not has_begun(folder, read):
         folder.remove()
         folder.prepare()
     write_json(begun, read)

@@ -12,10 +12,11 @@ from wmdd.artifacts.parsing import read_as
 from wmdd.evaluation.ranking import ranking_rows
 from wmdd.evaluation.real_names import CEILING_SET
 from wmdd.evaluation.rows import BASELINE, Scores
+from wmdd.pipeline.obtaining import StoredResult
 from wmdd.pipeline.plan import RunPlan
 from wmdd.pipeline.provenance import versions
 from wmdd.pipeline.run_files import METRICS_FILE, RUN_ADVICE, RUN_FILE, SCHEMA, JoinedScores, RunFile, read_metrics
-from wmdd.pipeline.runner import Runner, StoredResult
+from wmdd.pipeline.runner import Runner
 from wmdd.pipeline.set_evaluation import EvaluatedSets
 from wmdd.product.manifest import EXACT
 from wmdd.stages.barycenter import BARYCENTER

@@ -14,6 +14,7 @@ from wmdd.pipeline.compiling import compiling_ahead, needs_compiling
 from wmdd.pipeline.doubts import below_random, few_test_images, saturation, seen_development
 from wmdd.pipeline.estimate import announce
 from wmdd.pipeline.fresh import Fresh
+from wmdd.pipeline.group import first_goes_first
 from wmdd.pipeline.metrics import joined_scores, product_bytes, run_metrics, with_scores
 from wmdd.pipeline.plan import RunPlan, plan_run
 from wmdd.pipeline.run_files import METRICS_FILE, RECIPE_FILE, read_metrics
@@ -22,6 +23,7 @@ from wmdd.pipeline.runner import Runner, Stopped, given_images
 from wmdd.pipeline.set_evaluation import evaluate_sets, full_data_scores, labelling_teachers, reference_sets
 from wmdd.pipeline.threads import threads_of
 from wmdd.pipeline.watchers import Watcher
+from wmdd.pipeline.workers import this_worker
 from wmdd.product.writing import write_product
 from wmdd.settings import Recipe
 from wmdd.settings.recipe import write_recipe
@@ -39,7 +41,8 @@ class Run:
 
     out: Path
     metrics: dict[str, Any]
-    """Contents of `metrics.json`; empty if the run was stopped on purpose before its end."""
+    """Contents of `metrics.json`; empty if the run was stopped on purpose before its end, or if this worker is not the
+    one that writes them."""
 
     __repr__ = short_repr
 
@@ -97,23 +100,25 @@ def distill(
     watcher = watcher or Watcher()
     require_stage(until, recipe)
     require_fresh(fresh, stage_names(recipe), until)
-    plan = plan_run(recipe, *open_data(data, recipe.data))
+    plan = first_goes_first(this_worker(), lambda: plan_run(recipe, *open_data(data, recipe.data)))
     make_folder(out)
     make_folder(store)
-    write_bytes(out / RECIPE_FILE, write_recipe(plan.recipe).encode())
     runner = Runner(
         recipe=plan.recipe, store=Store(root=store), out=out, watcher=watcher, until=until, fresh=Fresh(stage=fresh)
     )
+    if runner.writes:
+        write_bytes(out / RECIPE_FILE, write_recipe(plan.recipe).encode())
     try:
         with threads_of(plan.recipe.threads, watcher):
-            announce(plan, runner)
+            if runner.writes:
+                announce(plan, runner)
             return Run(out=out, metrics=run_stages(runner, plan, command))
     except Stopped:
         return Run(out=out, metrics={})
 
 
 def run_stages(runner: Runner, plan: RunPlan, command: str) -> dict[str, Any]:
-    """Run all stages and write the run's files."""
+    """Run all stages and write the run's files; return nothing if another worker writes them."""
     train, val, recipe = given_images(plan.train), given_images(plan.val), plan.recipe
     doubts = (*seen_development(plan.val, recipe.squeeze), *few_test_images(plan.val))
     runner.warn((*plan.train.warnings, *plan.val.warnings, *doubts))
@@ -126,7 +131,10 @@ def run_stages(runner: Runner, plan: RunPlan, command: str) -> dict[str, Any]:
     runner.name_roles(sets=distilled, teachers=teachers, labelling=labelling)
     evaluated = evaluate_sets(runner, plan, distilled, labelling)
     runner.warn(below_random(map(asdict, evaluated.scores), plan.method, tested=len(plan.val)))
-    metrics = run_metrics(runner, plan, evaluated, full_data=full_data_scores(runner, plan), command=command)
+    full_data = full_data_scores(runner, plan)
+    if not runner.writes:
+        return {}
+    metrics = run_metrics(runner, plan, evaluated, full_data=full_data, command=command)
     product, first = runner.out / "distilled", evaluated.sets[0]
     facts = card_facts(metrics, plan, first)
     write_product(first.distilled.record, first.labels[0].record, product, facts=facts)

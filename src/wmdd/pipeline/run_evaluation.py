@@ -34,5 +34,6 @@ def evaluate_run(
         scores = evaluate_sets(runner, plan, sets, labelling).scores
     rows = [asdict(score) for score in scores]
     runner.warn(below_random(rows, plan.method, tested=len(plan.val)))
-    join_scores(run, rows, runner.warnings)
+    if runner.writes:
+        join_scores(run, rows, runner.warnings)
     return Evaluation(scores=scores)

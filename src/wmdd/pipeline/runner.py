@@ -1,32 +1,28 @@
 """The runner: gives stages identity, storage and resume, of which they know nothing.
 
 A stage's result is a folder named by stage and key (`artifacts/folder.py`). If it is finished it is reused; else the
-stage runs, from its saved state if it was stopped.
+stage runs, from its saved state if it was stopped (`obtaining.py`: alone, or shared with other workers).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
 from pathlib import Path
-from platform import node
 from typing import Any
 
-import torch
-
 from wmdd.artifacts.files import remove_leftovers, write_bytes, write_json
-from wmdd.artifacts.folder import ResultFolder, Store
+from wmdd.artifacts.folder import LOG, ResultFolder, Store
 from wmdd.artifacts.keys import InputKeys, result_key
 from wmdd.errors import ArtifactError
 from wmdd.methods.algorithm import Result
 from wmdd.pipeline.devices import choose_device, choose_precision
 from wmdd.pipeline.fresh import Fresh
-from wmdd.pipeline.made_from import begin, contents
-from wmdd.pipeline.memory import forget_peak, peak_memory
+from wmdd.pipeline.made_from import contents
+from wmdd.pipeline.obtaining import Job, Obtaining, StoredResult
 from wmdd.pipeline.package_code import code_of, packaged_names
-from wmdd.pipeline.provenance import versions
 from wmdd.pipeline.run_files import RUN_FILE
-from wmdd.pipeline.stored_context import StoredContext
 from wmdd.pipeline.watchers import Watcher
+from wmdd.pipeline.workers import Worker, this_worker
 from wmdd.settings import Recipe, Section, SqueezeSettings
 from wmdd.stages.squeeze import checkpoint_digest
 from wmdd.stages.stage import Stage
@@ -36,25 +32,6 @@ from wmdd.warnings import RunWarning
 
 class Stopped(Exception):  # noqa: N818 - not an error: the user asked for it with --until
     """The stage that `--until` names is finished."""
-
-
-class StoredResult:
-    """A finished result in the store, read when needed."""
-
-    def __init__(self, key: str, stage: Stage, folder: ResultFolder) -> None:
-        self.key = key
-        self.stage = stage
-        self.folder = folder
-
-    @cached_property
-    def record(self) -> Any:
-        """The record, read once."""
-        return self.folder.read(self.stage.output)
-
-    @cached_property
-    def content(self) -> str:
-        """Digest of the record."""
-        return self.folder.manifest().content
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,13 +64,31 @@ class Runner:
     """Every result of the run, in the order of the requests."""
     warnings: list[RunWarning] = field(default_factory=list)
     """All that was said, each once."""
+    worker: Worker = field(default_factory=this_worker)
+    writes: bool | None = None
+    """Whether this worker writes the files in `out`; None = the first one does."""
+    together: bool = True
+    """Whether all workers run the same stages in the same order, so that they can take steps together."""
 
     def __post_init__(self) -> None:
-        self.device = choose_device(self.recipe.device)
+        self.device = choose_device(self.recipe.device, self.worker.local_rank)
         self.precision = choose_precision(self.recipe.precision, self.device)
+        self.writes = self.worker.first if self.writes is None else self.writes
         self._packaged = packaged_names(self.recipe)
         self._roles: dict[str, list[str]] = {}
-        remove_leftovers(self.out)
+        self._obtaining = Obtaining(
+            worker=self.worker,
+            watcher=self.watcher,
+            device=self.device,
+            precision=self.precision,
+            decoders=self.recipe.data.workers,
+            save_every=self.recipe.save_every,
+            run_log=self.out / LOG if self.writes else None,
+            begun=self._tell,
+            together=self.together,
+        )
+        if self.writes:
+            remove_leftovers(self.out)
 
     def run(
         self,
@@ -111,35 +106,38 @@ class Runner:
             Stopped: this was the last stage to run.
             WmddError: the stage failed; its saved state is kept.
         """
-        keys = [[each.key for each in part] if isinstance(part, tuple) else part.key for part in inputs]
-        key = self._key(stage, settings, facts, keys)
-        result = StoredResult(key, stage, self.store.folder(stage.name, key))
-        read, title = contents(inputs), f"{stage.name} {of}".strip()
-        anew = self._is_made_anew(result, read, title)
-        reused = result.folder.finished and not anew
+        job = self._job(stage, inputs, settings, facts, of)
+        reused = self._obtaining.finished(job)
         if not reused:
-            with result.folder.claimed(anew=anew) as folder:
-                if anew and folder.finished and not folder.manifest().is_of(read):
-                    folder.remove()
-                    folder.prepare()
-                if not folder.finished:  # by another process, which held it until now; or just before it was killed
-                    self._make(result, folder, inputs, settings, facts, keys=keys, title=title)
-                if anew:
-                    result.folder.take_anew()
-            self.fresh.note(result.folder)
+            self._obtaining.obtain(job)
+            self.fresh.note(job.folder)
+        result = job.result
         self.results.append(result)
         self._copy_log()
         manifest = result.folder.manifest()
-        self.watcher.end(title, manifest.seconds, reused)
+        self.watcher.end(job.title, manifest.seconds, reused)
         if stage.output is Teacher:
             arch, top1 = result.record.spec.arch, result.record.top1
             kind = "validation" if self.recipe.data.development is None else "development"
             self.watcher.note(f"teacher {arch}: {top1:.1f} % of the {kind} images right")
         self.warn(manifest.warnings)
-        self._tell(current=None)
+        self._tell()
         if stage.name == self.until:
             raise Stopped
         return result
+
+    def take(self, stage: Stage, *inputs: Result, settings: Section, of: str = "") -> None:
+        """Make a result if it is not there and no other worker is at it."""
+        self._obtaining.take(self._job(stage, inputs, settings, {}, of))
+
+    @contextmanager
+    def apart(self) -> Generator[None]:
+        """Let workers run stages in orders of their own inside the `with`."""
+        self._obtaining.together = False
+        try:
+            yield
+        finally:
+            self._obtaining.together = self.together
 
     def warn(self, warnings: Iterable[RunWarning]) -> None:
         """Tell the watcher what it was not told before, and remember it for the run's metrics."""
@@ -152,7 +150,7 @@ class Runner:
         """Write into `run.json` which results are the run's `sets`, its `teachers`, and who is `labelling`."""
         folders = {result.key: result.folder.path.name for result in self.results}
         self._roles = {role: [folders[each.key] for each in results] for role, results in roles.items()}
-        self._tell(current=None)
+        self._tell()
 
     def of_role(self, role: str) -> list[StoredResult]:
         """Return the results that `name_roles` gave a role."""
@@ -178,67 +176,33 @@ class Runner:
         own = stage.output is Teacher or isinstance(settings, SqueezeSettings)
         return int(getattr(settings, "seed", self.recipe.seed)) if own else self.recipe.seed
 
-    def _is_made_anew(self, result: StoredResult, read: Mapping[str, str], title: str) -> bool:
-        """Return whether a finished result is made anew: since it is asked for, or made from what is another now."""
-        if not result.folder.finished:
-            return False
-        if self.fresh.wants(result.stage.name, result.folder):
-            return True
-        if result.folder.manifest().is_of(read):
-            return False
-        self.watcher.note(f"{title}: made again, for what it was made from is another now")
-        return True
-
-    def _make(
+    def _job(
         self,
-        result: StoredResult,
-        folder: ResultFolder,
+        stage: Stage,
         inputs: Sequence[Result | tuple[Result, ...]],
         settings: Section,
         facts: dict[str, Any],
-        *,
-        keys: InputKeys,
-        title: str,
-    ) -> None:
-        self.watcher.begin(title)
-        begin(folder, contents(inputs))
-        self._tell(current=folder)
-        ctx = StoredContext(
-            stage=result.stage.name,
-            title=title,
-            seed=self._seed(result.stage, settings),
-            device=self.device,
-            precision=self.precision,
-            workers=self.recipe.data.workers,
-            folder=folder,
-            run_log=self.out / "log.jsonl",
-            watcher=self.watcher,
-            save_every=self.recipe.save_every,
+        of: str,
+    ) -> Job:
+        keys = [[each.key for each in part] if isinstance(part, tuple) else part.key for part in inputs]
+        key = self._key(stage, settings, facts, keys)
+        result = StoredResult(key, stage, self.store.folder(stage.name, key))
+        return Job(
+            result=result,
+            inputs=inputs,
+            keys=keys,
+            read=contents(inputs),
+            settings=settings,
+            facts=facts,
+            seed=self._seed(stage, settings),
+            title=f"{stage.name} {of}".strip(),
+            fresh=self.fresh.wants(stage.name, result.folder),
         )
-        forget_peak(self.device)
-        records = [tuple(each.record for each in part) if isinstance(part, tuple) else part.record for part in inputs]
-        record = result.stage.run(*records, settings, ctx=ctx, **facts)
-        provenance = {
-            "stage": result.stage.name,
-            "version": result.stage.version,
-            "key": result.key,
-            "settings": settings.model_dump(mode="json"),
-            "facts": facts,
-            "inputs": keys,
-            "read": contents(inputs),
-            "seed": ctx.seed,
-            "device": _device_name(self.device),
-            "precision": self.precision,
-            "host": node(),
-            "versions": versions(),
-            "seconds": round(ctx.clock.seconds(), 3),
-            "peak_memory": peak_memory(self.device),
-            "warnings": [asdict(warning) for warning in ctx.warnings],
-        }
-        folder.commit(record, provenance)
 
-    def _tell(self, current: ResultFolder | None) -> None:
+    def _tell(self, current: ResultFolder | None = None) -> None:
         """Write `run.json`: results, the current one and warnings, for `wmdd status`; roles, for `wmdd evaluate`."""
+        if not self.writes:
+            return
         write_json(
             self.out / RUN_FILE,
             {
@@ -255,7 +219,9 @@ class Runner:
 
     def _copy_log(self) -> None:
         """Write the run's log as the logs of its results, in order, so that those of reused results are in it."""
-        write_bytes(self.out / "log.jsonl", b"".join(map(self._log_of, self.results)))
+        if not self.writes:
+            return
+        write_bytes(self.out / LOG, b"".join(map(self._log_of, self.results)))
 
     def _log_of(self, result: StoredResult) -> bytes:
         """Return the log of a result; only curves are lost with a damaged one, so that the run goes on."""
@@ -264,7 +230,3 @@ class Runner:
         except ArtifactError as error:
             self.warn([RunWarning(kind="damaged log", text=f"its curves are left out: {error}")])
             return b""
-
-
-def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from wmdd.pipeline.watchers import Watcher
+from wmdd.pipeline.workers import this_worker
 
 LINE_EVERY = 30.0
 _WIDTH = 17
@@ -19,10 +20,13 @@ _WIDTH = 17
 
 
 class Screen(Watcher):
-    """Shows the progress of a run on stderr, or below the cell of a notebook."""
+    """Shows the progress of a run on stderr, or below the cell of a notebook.
+
+    Of several workers only the first one's shows anything.
+    """
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True, soft_wrap=True, highlight=False)
+        self._console = Console(stderr=True, soft_wrap=True, highlight=False, quiet=not this_worker().first)
         self._progress: Progress | None = None
         self._task: TaskID | None = None
         # In a notebook rich draws bars as a widget, for which it needs another package.

@@ -8,9 +8,10 @@ from wmdd.evaluation.real_names import pool_set
 from wmdd.evaluation.rows import BASELINE
 from wmdd.methods.algorithm import Result, further_teachers
 from wmdd.methods.catalogue import find_method
+from wmdd.pipeline.obtaining import StoredResult
 from wmdd.pipeline.plan import RunPlan
-from wmdd.pipeline.runner import Runner, StoredResult, given_images
-from wmdd.settings import BarycenterSettings, NoSettings, Recipe
+from wmdd.pipeline.runner import Runner, given_images
+from wmdd.settings import BarycenterSettings, NoSettings, Recipe, SqueezeSettings
 from wmdd.stages.diagnose import DIAGNOSE
 from wmdd.stages.evaluate import EVALUATE
 from wmdd.stages.full_data import FULL_DATA
@@ -132,13 +133,32 @@ def full_data_scores(runner: Runner, plan: RunPlan) -> tuple[Score, ...]:
     if not recipe.evaluate.full_data:
         return ()
     training = recipe.squeeze.without_checkpoint().with_(pretrained=False)
+    students = [
+        (training.with_(arch=student, seed=training.seed + seed), seed)
+        for student, seed in product(recipe.evaluate.students, range(recipe.evaluate.seeds))
+    ]
+    if len(students) < runner.worker.size:
+        return _full_data_of(runner, train, val, students)
+    with runner.apart():  # one student a worker
+        for settings, _ in () if runner.worker.alone else students:
+            runner.take(SQUEEZE, train, val, settings=settings, of=_name_of(settings))
+        return _full_data_of(runner, train, val, students)
+
+
+def _full_data_of(
+    runner: Runner, train: Result, val: Result, students: Sequence[tuple[SqueezeSettings, int]]
+) -> tuple[Score, ...]:
+    """Return the scores of students that are trained as teachers are, given their settings and their numbers."""
     scores: list[Score] = []
-    for student, seed in product(recipe.evaluate.students, range(recipe.evaluate.seeds)):
-        settings = training.with_(arch=student, seed=training.seed + seed)
-        of = f"{student} seed {settings.seed}"
+    for settings, seed in students:
+        of = _name_of(settings)
         trained = runner.run(SQUEEZE, train, val, settings=settings, of=of)
         scores += runner.run(FULL_DATA, trained, val, settings=NoSettings(), of=of, seed=seed).record.scores
     return tuple(scores)
+
+
+def _name_of(student: SqueezeSettings) -> str:
+    return f"{student.arch} seed {student.seed}"
 
 
 def _diagnosed(

@@ -27,6 +27,11 @@ _ROWS = "rows"
 """Fact of a saved state: check sum of the rows that belong to it."""
 
 
+def log_line(stage: str, row: Mapping[str, Any]) -> str:
+    """Return a row of a log as its line."""
+    return json.dumps({"stage": stage, **row}, ensure_ascii=False) + "\n"
+
+
 @dataclass(slots=True)
 class _Clock:
     """Seconds spent on a result over all attempts, and when its state was last saved."""
@@ -49,7 +54,8 @@ class StoredContext(Context):
     """A context that keeps its state in the folder of the result."""
 
     folder: ResultFolder
-    run_log: Path
+    run_log: Path | None
+    """The log of the run; None for a worker that has no part in its files."""
     watcher: Watcher
     title: str
     """What the watcher is told of: the stage, and of which of its runs."""
@@ -68,9 +74,9 @@ class StoredContext(Context):
 
     def log(self, **row: Any) -> None:
         """Append the row to the result's log and to the run's."""
-        line = json.dumps({"stage": self.stage, **row}, ensure_ascii=False) + "\n"
         for path in (self.folder.log, self.run_log):
-            append_text(path, line)
+            if path is not None:
+                append_text(path, log_line(self.stage, row))
 
     def warn(self, kind: str, text: str, count: int = 1) -> None:
         """Keep the warning for the result's manifest."""
@@ -92,7 +98,7 @@ class StoredContext(Context):
         write_tensors(self._file(name), tensors, facts | ({} if rows is None else {_ROWS: _digest(rows)}))
         self.clock.saved = time.monotonic()
         if self.clock.saved - self.clock.noted > 1:
-            write_json(self.folder.work / _SECONDS, self.clock.seconds())
+            self._keep_seconds()
             self.clock.noted = self.clock.saved
         if self.watcher.stop_asked():
             raise KeyboardInterrupt
@@ -120,6 +126,10 @@ class StoredContext(Context):
     def scratch(self, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
         """Return a tensor in a file without a name beside the saved state; memory holds what is being written."""
         return scratch_tensor(shape, dtype, self.folder.work)
+
+    def _keep_seconds(self) -> None:
+        """Write how many seconds were spent so far."""
+        write_json(self.folder.work / _SECONDS, self.clock.seconds())
 
     def _read(self, path: Path, rows: Callable[[Mapping[str, Any]], Tensor] | None) -> Saved | None:
         """Return the state that a file holds if it is what was saved, with its rows."""

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import torch
 
 from wmdd.pipeline.watchers import Watcher
+from wmdd.pipeline.workers import this_worker
 from wmdd.processors import processors, taken_by_others
 
 
@@ -16,9 +17,12 @@ def threads_of(wanted: int | str, watcher: Watcher) -> Generator[None]:
 
     Threads meet at a barrier after every operation, so that one whose processor is taken by another process makes all
     wait: on a busy machine two threads can be fifty times slower than one (docs/lab-book.md, 2026-11-30).
+
+    One of several workers keeps the threads that its launcher gave it, unless a number is wanted.
     """
     before = torch.get_num_threads()
-    chosen, reason = choose_threads(wanted, before)
+    given = not isinstance(wanted, int) and not this_worker().alone
+    chosen, reason = (before, "") if given else choose_threads(wanted, before)
     if reason:
         word = "thread" if chosen == 1 else "threads"
         watcher.note(f"Computing in {chosen} {word} of {before}: {reason}. `--threads N` decides otherwise.")

@@ -63,7 +63,8 @@ def measure_worth(
         raise DataError(f"worth: {left_out[0].text}; give fewer (--multiples), or a set of fewer images a class")
     runner.warn(left_out)
     with threads_of(plan.recipe.threads, finished.watcher):
-        announce_pools(plan, runner, pools=len(possible), draws=draws)
+        if runner.writes:
+            announce_pools(plan, runner, pools=len(possible), draws=draws)
         made = list(_draw(finished, plan, runner, possible))
         for seed in range(plan.recipe.seed + 1, plan.recipe.seed + draws):
             drawn = plan_run(plan.recipe.with_settings({"seed": seed}), plan.train, plan.val)
@@ -86,7 +87,8 @@ def _draw(finished: FinishedRun, plan: RunPlan, runner: Runner, multiples: Seque
     scores = (*beside, *pools)
     if plan is finished.plan and _lacks(finished.folder, plan.method.name, beside):
         scores = (*evaluate_set(runner, plan, finished.distilled(), teachers).evaluation.record.scores, *scores)
-    join_scores(finished.folder, map(asdict, scores), runner.warnings)
+    if runner.writes:
+        join_scores(finished.folder, map(asdict, scores), runner.warnings)
     return scores
 
 

@@ -56,7 +56,6 @@ def barycenter(
     found = classes_in_threads(
         lambda label: _one_class(statistics, settings, label, ipc, ctx),
         len(statistics.counts),
-        name="classes",
         row=_row,
         ctx=ctx,
     )
@@ -110,4 +109,4 @@ def class_problems(
         yield ot.Problem.of(points, count, start=start, seed=own)
 
 
-BARYCENTER = Stage(name="barycenter", version=3, run=barycenter, output=Barycenters, networks=False)
+BARYCENTER = Stage(name="barycenter", version=3, run=barycenter, output=Barycenters, networks=False, workers="units")

@@ -92,7 +92,6 @@ def diagnose(
     found = classes_in_threads(
         partial(_measure_class, inputs),
         len(statistics.counts),
-        name="classes",
         row=lambda measured: {name: float(value) for name, value in measured.tensors.items()},
         ctx=ctx,
     )
@@ -197,4 +196,4 @@ def _kernel_figures(
     }
 
 
-DIAGNOSE = Stage(name="diagnose", version=3, run=diagnose, output=Diagnosis, networks=False)
+DIAGNOSE = Stage(name="diagnose", version=3, run=diagnose, output=Diagnosis, networks=False, workers="units")

@@ -57,4 +57,4 @@ def evaluate(
     return teach_and_test(students, supervision, val, ctx)
 
 
-EVALUATE = Stage(name="evaluate", version=4, run=evaluate, output=Evaluation)
+EVALUATE = Stage(name="evaluate", version=4, run=evaluate, output=Evaluation, workers="units")

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from wmdd import ot
-from wmdd.context import Context, Saved, sent
+from wmdd.context import Context, Saved, every_unit, sent
 from wmdd.data.class_batches import ClassBatches
 from wmdd.data.inputs import distilled_inputs, in_form_of
 from wmdd.errors import DataError
@@ -102,7 +102,6 @@ def losses(
     found = classes_in_threads(
         partial(_feature_losses, inputs, seen["whole"], seen["features"]),
         len(distilled.classes),
-        name="classes",
         row=lambda measured: {name: float(value) for name, value in measured.tensors.items()},
         ctx=ctx,
     )
@@ -123,15 +122,17 @@ def _require_as_many(classes: int, *real: ClassFeatures) -> None:
 def _gradient_losses(distilled: DistilledSet, teacher: Teacher, train: ImageSet, ctx: Context) -> Tensor:
     """Return the distance of each class's gradients, `(C,)`, mean over networks; a network that is saved is done."""
     real = ClassBatches(images=train, form=teacher, device=ctx.device)
-    found: list[Tensor] = []
-    for number in range(NETWORKS):
-        saved = ctx.restore(f"network-{number}")
+    names = [f"network-{number}" for number in range(NETWORKS)]
+
+    def make(number: int) -> Tensor:
+        saved = ctx.restore(names[number])
         rows = saved.tensors["distances"] if saved else _under_network(distilled, teacher, real, number, ctx)
         if saved is None:
-            ctx.save(f"network-{number}", {"distances": rows})
-        found.append(rows)
+            ctx.save(names[number], {"distances": rows})
         ctx.progress(number + 1, NETWORKS)
-    return torch.stack(found).mean(0)
+        return rows
+
+    return torch.stack(every_unit(names, make, ctx)).mean(0)
 
 
 def _under_network(distilled: DistilledSet, teacher: Teacher, real: ClassBatches, number: int, ctx: Context) -> Tensor:
@@ -240,4 +241,4 @@ def _batchnorm_losses(inputs: _Inputs, seen: Mapping[str, Tensor]) -> dict[str, 
     }
 
 
-LOSSES = Stage(name="losses", version=1, run=losses, output=SetLosses, networks=False)
+LOSSES = Stage(name="losses", version=1, run=losses, output=SetLosses, networks=False, workers="units")

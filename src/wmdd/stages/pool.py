@@ -86,4 +86,4 @@ def _views_alone(labels: SoftLabels) -> SoftLabels:
     return replace(labels, epochs=LazyEpochs(len(labels.epochs), read))
 
 
-POOL = Stage(name="pool", version=1, run=evaluate_pool, output=Evaluation)
+POOL = Stage(name="pool", version=1, run=evaluate_pool, output=Evaluation, workers="units")

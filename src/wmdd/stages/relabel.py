@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from wmdd.context import Context
+from wmdd.context import Context, every_unit
 from wmdd.data.drawing import draw_again, labels_of, stored_tensors
 from wmdd.data.inputs import distilled_inputs, view_inputs
 from wmdd.mapped import Gathered
@@ -55,13 +55,15 @@ def relabel(
     def views(epoch: int) -> Views:
         return draw_again(drawn, epoch, count=len(distilled.labels), batch=batch)
 
-    for epoch in range(0 if online else epochs):
+    def make(epoch: int) -> None:
         if ctx.restore(epoch_name(epoch)) is None:
             labels = _one_epoch(model, distilled, settings, views(epoch), ctx)
             tensors = stored_tensors(labels, redrawn=redrawn)
             if not ctx.save(epoch_name(epoch), tensors):
                 kept[epoch] = tensors
         ctx.progress(epoch + 1, epochs)
+
+    every_unit([epoch_name(epoch) for epoch in range(0 if online else epochs)], make, ctx)
 
     def stored(epoch: int) -> Mapping[str, Tensor]:
         return kept[epoch] if epoch in kept else ctx.restored(epoch_name(epoch)).tensors
@@ -122,4 +124,4 @@ def teacher_logits(model: nn.Module, images: Tensor, ctx: Context) -> Tensor:
         return model(images.contiguous(memory_format=torch.channels_last)).float().cpu()
 
 
-RELABEL = Stage(name="relabel", version=4, run=relabel, output=SoftLabels)
+RELABEL = Stage(name="relabel", version=4, run=relabel, output=SoftLabels, workers="units")

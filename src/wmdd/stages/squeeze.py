@@ -16,6 +16,7 @@ from wmdd.context import Context, seeded, sent, stream_seed
 from wmdd.data.inputs import InputForm, Normalisation
 from wmdd.data.loading import fetch_batches, shuffled, to_float
 from wmdd.data.views import crop_and_flip, draw_views
+from wmdd.errors import ConfigError
 from wmdd.evaluation.accuracy import accuracies
 from wmdd.models.building import build_model, network_spec
 from wmdd.models.foreign_facts import Moments, class_rows, stated_accuracy
@@ -57,6 +58,7 @@ def squeeze(train: ImageSet, val: ImageSet, settings: SqueezeSettings, *, ctx: C
         top1 = accuracies(model, val, form, ctx)["top1"]
         require_accuracy(given, trial, val, top1, settings, ctx=ctx)
     else:
+        require_rows(settings, train, ctx)
         mean, std = moments_for(start.given, train)
         form = Normalisation(image_size=spec.image_size, mean=mean, std=std)
         task = replace(
@@ -69,6 +71,16 @@ def squeeze(train: ImageSet, val: ImageSet, settings: SqueezeSettings, *, ctx: C
         warn_of_chance(spec.arch, val, top1, ctx)
     ctx.log(unit="teacher", top1=top1)
     return as_teacher(model, spec, train, form, top1=top1)
+
+
+def require_rows(settings: SqueezeSettings, train: ImageSet, ctx: Context) -> None:
+    """Raise `ConfigError` if a batch has no image for one of the workers that take steps together."""
+    batch = min(settings.batch, len(train))
+    if batch < ctx.team.size:
+        raise ConfigError(
+            f"every worker needs an image of each batch; got squeeze.batch {batch} for {ctx.team.size} workers; "
+            "raise it, or start fewer workers"
+        )
 
 
 def as_teacher(model: nn.Module, spec: ModelSpec, train: ImageSet, form: InputForm, *, top1: float) -> Teacher:
@@ -146,18 +158,24 @@ def teacher_task(train: ImageSet, form: InputForm, settings: SqueezeSettings, ct
 
 
 def _epoch(train: ImageSet, form: InputForm, settings: SqueezeSettings, epoch: int, *, ctx: Context) -> Iterator[Batch]:
-    """Yield the batches of one epoch: shuffled, cropped, flipped; a last short batch is dropped."""
+    """Yield the batches of one epoch: shuffled, cropped, flipped; a last short batch is dropped.
+
+    Of several workers that take steps together each has its rows of every batch; views do not depend on who has them.
+    """
     chosen = ViewSettings(crop_min=settings.crop_min, flip=settings.flip)
     batch = min(settings.batch, len(train))
     order = shuffled(len(train), batch, ctx.generator("order", epoch), drop_last=True)
-    fetched = fetch_batches(train, order, workers=ctx.workers, device=ctx.device)
-    for step, (index, images) in enumerate(fetched):
-        drawn = draw_views(index, train.canvas, train.image_size, chosen, ctx.generator("views", epoch, step))
+    own, share = ctx.team.rows(batch), ctx.team.weight(batch)
+    fetched = fetch_batches(train, [whole[own] for whole in order], workers=ctx.workers, device=ctx.device)
+    for step, (whole, (index, images)) in enumerate(zip(order, fetched, strict=True)):
+        drawn = draw_views(whole, train.canvas, train.image_size, chosen, ctx.generator("views", epoch, step))
+        drawn = drawn.rows(own.start, own.stop)
         views = crop_and_flip(to_float(images, form.mean, form.std), drawn.crop, drawn.flip, train.image_size)
         yield Batch(
             images=views.contiguous(memory_format=torch.channels_last),
             targets=sent(train.labels[index], ctx.device),
             positions=index,
+            share=share,
         )
         ctx.progress(epoch * len(order) + step + 1, settings.epochs * len(order))
 
@@ -168,4 +186,4 @@ def checkpoint_digest(path: str) -> str:
         return f"{hashlib.file_digest(file, 'sha256').hexdigest()}-{RULES}"
 
 
-SQUEEZE = Stage(name="squeeze", version=1, run=squeeze, output=Teacher)
+SQUEEZE = Stage(name="squeeze", version=1, run=squeeze, output=Teacher, workers="steps")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,3 +23,5 @@ class Stage:
     """Whether it draws random numbers; if so the seed counts towards the key."""
     networks: bool = True
     """Whether networks compute at the chosen precision, which then counts towards the key."""
+    workers: Literal["one", "units", "steps"] = "one"
+    """How several workers make it: one of them does; they share its units of work; they take its steps together."""

@@ -110,4 +110,6 @@ def feature_width(model: nn.Module, teacher: Teacher) -> int:
         return features_and_logits(model, image)[0].shape[1]
 
 
-STATISTICS = Stage(name="statistics", version=1, run=statistics, output=ClassStatistics, seeded=False, networks=False)
+STATISTICS = Stage(
+    name="statistics", version=1, run=statistics, output=ClassStatistics, seeded=False, networks=False, workers="units"
+)

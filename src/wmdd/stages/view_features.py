@@ -76,4 +76,6 @@ def _of_class(
     return torch.cat(found).cpu()
 
 
-VIEW_FEATURES = Stage(name="view_features", version=1, run=view_features, output=ClassFeatures, networks=False)
+VIEW_FEATURES = Stage(
+    name="view_features", version=1, run=view_features, output=ClassFeatures, networks=False, workers="units"
+)

@@ -5,7 +5,7 @@ every epoch draws its batches and its dropout from a stream of its own.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -35,6 +35,8 @@ class Batch:
     positions: Tensor | None = None
     temperature: float | None = None
     """Of the teacher's logits; None = that of the student's rules."""
+    share: float = 1.0
+    """Weight of its mean loss beside those of the other workers of a team, whose rows are others of the same step."""
     stretch: bool = False
     """Whether the targets are classes in place of the teacher's logits, see `EvaluationProtocol.stretch`."""
 
@@ -81,6 +83,8 @@ class _Training:
         self.average = WeightAverage(model, settings.ema) if settings.ema else None
         self.epoch = 0
         self.history: list[Mapping[str, float]] = []
+        self.forward = model
+        """What batches pass through: the model, with those of the other workers of a team if there are any."""
         self.last: tuple[Tensor, Batch] | None = None
         """Logits and batch of the last step, where the task asks for them."""
 
@@ -118,7 +122,7 @@ def fit(model: nn.Module, task: Task, settings: TrainSettings, *, ctx: Context) 
             was not finite first.
     """
     training = _Training(model, settings)
-    saved = ctx.restore(task.name, rows=lambda facts: task.rows(facts["epoch"]))
+    saved = ctx.team.agree(ctx.restore(task.name, rows=lambda facts: task.rows(facts["epoch"])))
     if saved is not None:
         training.load(saved)
         task.carried.update(saved.facts.get("carried", {}))
@@ -127,9 +131,10 @@ def fit(model: nn.Module, task: Task, settings: TrainSettings, *, ctx: Context) 
         training.model.state_dict(),
         "give sound weights, or lower the learning rate if they were trained here",
     )
+    training.forward = ctx.team.parallel(model)
     while training.epoch < settings.epochs:
         _epoch(training, task, ctx)
-        if ctx.due() and training.epoch < settings.epochs:
+        if ctx.team.agree(ctx.due()) and training.epoch < settings.epochs:
             rows = task.rows(training.epoch)
             carried = {"carried": task.carried} if task.carried else {}
             ctx.save(
@@ -143,12 +148,14 @@ def _epoch(training: _Training, task: Task, ctx: Context) -> None:
     training.model.train()
     if training.settings.schedule == "step" and epoch == cut_epoch(training.settings):
         training.optimiser = build_optimiser(training.model, training.settings)  # without momentum, as in DC's code
-    with seeded(stream_seed(ctx.seed, ctx.stage, task.name, epoch), ctx.device):
-        losses = [
+    own = (ctx.team.rank,) if ctx.team.rank else ()  # of dropout: every worker of a team has other rows
+    with seeded(stream_seed(ctx.seed, ctx.stage, task.name, epoch, *own), ctx.device):
+        steps = [
             _step(training, task, batch, epoch + (step + 1) / task.steps, ctx)
             for step, batch in enumerate(task.batches(epoch))
         ]
-    loss = float(torch.stack(losses).mean())
+    losses = ctx.team.mean(torch.stack(steps))
+    loss = float(losses.mean())
     if not math.isfinite(loss):
         raise _diverged(task, epoch, losses)
     if task.after is not None and training.last is not None:
@@ -165,9 +172,9 @@ def _step(training: _Training, task: Task, batch: Batch, done: float, ctx: Conte
     rate = learning_rate(training.settings, training.epoch, done)
     for group in training.optimiser.param_groups:
         group["lr"] = rate
-    with ctx.autocast():
-        logits = training.model(batch.images)
-    loss = task.loss(logits.float(), batch)
+    with ctx.team.step(), ctx.autocast():
+        logits = training.forward(batch.images)
+    loss = task.loss(logits.float(), batch) * batch.share
     if task.after is not None:
         training.last = (logits.detach().float(), batch)
     training.optimiser.zero_grad(set_to_none=True)
@@ -178,7 +185,7 @@ def _step(training: _Training, task: Task, batch: Batch, done: float, ctx: Conte
     return loss.detach()
 
 
-def _diverged(task: Task, epoch: int, losses: Sequence[Tensor]) -> NumericsError:
+def _diverged(task: Task, epoch: int, losses: Tensor) -> NumericsError:
     """Return the error of an epoch, counted from 0, in which a loss was not finite: in which step, and what was first.
 
     Batches are made again, as they were, up to that step.

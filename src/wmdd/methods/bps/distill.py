@@ -101,7 +101,7 @@ def balanced_rows(points: Points, entropies: Entropies, count: int, settings: Bp
     return np.concatenate([near[:central], rest[outer]]).astype(np.int64)
 
 
-BPS = Stage(name="bps", version=1, run=pick_patterns, output=DistilledSet)
+BPS = Stage(name="bps", version=1, run=pick_patterns, output=DistilledSet, workers="units")
 
 
 def distill(stages: Stages, train: Result, teachers: tuple[Result, ...], recipe: Recipe) -> Result:

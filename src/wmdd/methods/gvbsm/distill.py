@@ -75,7 +75,7 @@ def recover_gvbsm(
     return recover_groups(recovery, "gvbsm", loss_of, weights=torch.full((len(train.classes), ipc), 1 / ipc))
 
 
-GVBSM = Stage(name="gvbsm", version=2, run=recover_gvbsm, output=DistilledSet)
+GVBSM = Stage(name="gvbsm", version=2, run=recover_gvbsm, output=DistilledSet, workers="units")
 
 
 def teach(stages: Stages, train: Result, val: Result, recipe: Recipe) -> tuple[Result, ...]:

@@ -89,5 +89,11 @@ def as_channels(x: Tensor, kind: str) -> Tensor:
 
 
 LAYER_STATISTICS = Stage(
-    name="layer_statistics", version=1, run=layer_statistics, output=LayerStatistics, seeded=False, networks=False
+    name="layer_statistics",
+    version=1,
+    run=layer_statistics,
+    output=LayerStatistics,
+    seeded=False,
+    networks=False,
+    workers="units",
 )

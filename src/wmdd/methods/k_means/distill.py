@@ -52,6 +52,6 @@ def pick_k_means(
     return choose_by_features("k-means", train, teacher, statistics, ipc, choose=choose, ctx=ctx)
 
 
-K_MEANS = Stage(name="k-means", version=1, run=pick_k_means, output=DistilledSet, networks=False)
+K_MEANS = Stage(name="k-means", version=1, run=pick_k_means, output=DistilledSet, networks=False, workers="units")
 
 ALGORITHM = choosing(K_MEANS, lambda recipe: recipe.of(KMeansSettings))

@@ -47,7 +47,9 @@ def pick_medoids(
     return choose_by_features("k-medoids", train, teacher, statistics, ipc, choose=choose, ctx=ctx or Context())
 
 
-K_MEDOIDS = Stage(name="k-medoids", version=1, run=pick_medoids, output=DistilledSet, seeded=False, networks=False)
+K_MEDOIDS = Stage(
+    name="k-medoids", version=1, run=pick_medoids, output=DistilledSet, seeded=False, networks=False, workers="units"
+)
 
 
 def distill(stages: Stages, train: Result, teachers: tuple[Result, ...], recipe: Recipe) -> Result:

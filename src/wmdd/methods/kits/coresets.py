@@ -80,7 +80,6 @@ def choose_by_features(
     found = classes_in_threads(
         compute,
         len(train.classes),
-        name="chosen",
         row=lambda chosen: {"positions": chosen.tensors["positions"].tolist()},
         ctx=ctx,
     )
@@ -106,7 +105,7 @@ def feature_coreset(method: str, choose: Callable[[Points, int], Rows]) -> Stage
 
         return choose_by_features(method, train, teacher, statistics, ipc, choose=rows, ctx=ctx or Context())
 
-    return Stage(name=method, version=1, run=pick, output=DistilledSet, seeded=False, networks=False)
+    return Stage(name=method, version=1, run=pick, output=DistilledSet, seeded=False, networks=False, workers="units")
 
 
 def no_settings(recipe: Recipe) -> Section:

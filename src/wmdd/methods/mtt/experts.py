@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from wmdd.context import Context, sent
+from wmdd.context import Context, every_unit, sent
 from wmdd.data.dsa import apply_dsa, draw_dsa
 from wmdd.data.inputs import network_inputs
 from wmdd.data.loading import batch_spans, fetch_batches, shuffled
@@ -43,12 +43,19 @@ def experts(
     parameters = ctx.array("parameters", (settings.count, settings.epochs + 1, width))
     whitening = fit_whitening(train, teacher, settings.zca, ctx)
     on_device = None if whitening is None else sent(whitening, ctx.device)
-    for number in range(settings.count):
-        expert = _Expert(number=number, train=train, teacher=teacher, whitening=on_device, settings=settings, ctx=ctx)
+    made = [
+        _Expert(number=number, train=train, teacher=teacher, whitening=on_device, settings=settings, ctx=ctx)
+        for number in range(settings.count)
+    ]
+    names = [f"{expert.name} done" for expert in made]
+
+    def make(number: int) -> None:
         trajectory = parameters[number]
-        if ctx.restore(f"{expert.name} done", rows=lambda _, rows=trajectory: rows) is None:
-            expert.fit(fresh_network(spec, ctx, "network", number), trajectory)
-            ctx.save(f"{expert.name} done", {}, rows=trajectory)
+        if ctx.restore(names[number], rows=lambda _: trajectory) is None:
+            made[number].fit(fresh_network(spec, ctx, "network", number), trajectory)
+            ctx.save(names[number], {}, rows=trajectory)
+
+    every_unit(names, make, ctx)
     return Trajectories(spec=spec, parameters=parameters, whitening=whitening)
 
 
@@ -113,4 +120,4 @@ def _flat(model: nn.Module) -> Tensor:
     return flatten(dict(model.named_parameters())).detach().cpu()
 
 
-EXPERTS = Stage(name="experts", version=2, run=experts, output=Trajectories, networks=False)
+EXPERTS = Stage(name="experts", version=2, run=experts, output=Trajectories, networks=False, workers="units")

@@ -134,7 +134,7 @@ def easiest(losses: Tensor, count: int) -> tuple[Tensor, Tensor]:
     return order.T.flatten()[:count], crops.gather(0, order).T.flatten()[:count]
 
 
-RDED = Stage(name="rded", version=1, run=rded, output=DistilledSet)
+RDED = Stage(name="rded", version=1, run=rded, output=DistilledSet, workers="units")
 
 
 def distill(stages: Stages, train: Result, teachers: tuple[Result, ...], recipe: Recipe) -> Result:

@@ -60,7 +60,6 @@ def share_out(
     found = classes_in_threads(
         one_class,
         len(train.classes),
-        name="classes",
         row=lambda solved: {"images": np.bincount(solved.facts["owners"], minlength=ipc).tolist()},
         ctx=ctx,
     )
@@ -85,7 +84,7 @@ def rank_cells(points: Points, atoms: Points, owners: Rows) -> Rows:
     return order[:, np.arange(TILES) % len(points)]
 
 
-CELLS = Stage(name="cells", version=1, run=share_out, output=Cells, seeded=False, networks=False)
+CELLS = Stage(name="cells", version=1, run=share_out, output=Cells, seeded=False, networks=False, workers="units")
 
 
 def cell_statistics(
@@ -125,5 +124,11 @@ def cell_statistics(
 
 
 CELL_STATISTICS = Stage(
-    name="cell_statistics", version=1, run=cell_statistics, output=CellStatistics, seeded=False, networks=False
+    name="cell_statistics",
+    version=1,
+    run=cell_statistics,
+    output=CellStatistics,
+    seeded=False,
+    networks=False,
+    workers="units",
 )

@@ -125,4 +125,4 @@ def _others(chosen: Sequence[int], count: int) -> list[int]:
     return [row for row in range(count) if row not in chosen]
 
 
-CHOOSE = Stage(name="choose", version=1, run=choose_images, output=DistilledSet)
+CHOOSE = Stage(name="choose", version=1, run=choose_images, output=DistilledSet, workers="units")

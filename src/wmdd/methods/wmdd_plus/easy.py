@@ -52,4 +52,4 @@ def easiest_rows(scores: Tensor, count: int) -> Tensor:
     return scores.argsort(descending=True, stable=True)[:count].sort().values
 
 
-EASY = Stage(name="easy", version=1, run=easy_images, output=ChosenImages, seeded=False)
+EASY = Stage(name="easy", version=1, run=easy_images, output=ChosenImages, seeded=False, workers="units")

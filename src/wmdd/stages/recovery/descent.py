@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from wmdd.context import Context
+from wmdd.context import Context, every_unit
 from wmdd.mapped import give_back
 from wmdd.settings import OptimisationSettings
 from wmdd.stages.recovery.groups import Group
@@ -56,7 +56,7 @@ class Recovery:
 
 
 def recover_groups(recovery: Recovery, method: str, loss_of: LossOf, *, weights: Tensor) -> DistilledSet:
-    """Return the set `method` that all groups make up, one after the other; `loss_of` gives the loss of each.
+    """Return the set `method` that all groups make up, each a unit of work; `loss_of` gives the loss of each.
 
     `weights` are those of the images in their classes, `(C, K)`.
 
@@ -68,15 +68,25 @@ def recover_groups(recovery: Recovery, method: str, loss_of: LossOf, *, weights:
     shape = (num_classes, ipc, spec.channels, spec.image_size, spec.image_size)
     images = recovery.ctx.scratch(shape, torch.uint8)
     rises: list[Rise] = []
-    for number, group in enumerate(recovery.groups):
+
+    def make(number: int) -> None:
+        group = recovery.groups[number]
         start = _start(recovery, group)
         pixels = _recover_group(recovery, number, loss_of, start, rises)
         images[list(group.labels), group.first : group.first + group.ipc] = pixels.view(
             -1, group.ipc, *images.shape[2:]
         )
         give_back(images)
+
+    every_unit([_name(group) for group in recovery.groups], make, recovery.ctx)
     warn_of_rises(rises, len(recovery.groups) * len(recovery.parts), recovery.advice, recovery.ctx)
     return class_major_set(method, images.flatten(0, 1), recovery.teacher, weights=weights.flatten().float())
+
+
+def _name(group: Group) -> str:
+    """Return the name of a group's saved state and of its rows in the log."""
+    later = f", from image {group.first}" if group.first else ""
+    return f"classes {group.labels[0]} to {group.labels[-1]}{later}"
 
 
 def _start(recovery: Recovery, group: Group) -> Tensor:
@@ -116,9 +126,8 @@ def _descent(recovery: Recovery, number: int, rises: list[Rise]) -> Descent:
     def clip(variables: Variables) -> None:
         torch.clamp_(variables["images"], black, white)
 
-    later = f", from image {group.first}" if group.first else ""
     return Descent(
-        unit=f"classes {group.labels[0]} to {group.labels[-1]}{later}",
+        unit=_name(group),
         iterations=settings.iterations,
         optimiser=partial(torch.optim.Adam, betas=BETAS),
         schedule=lambda step: (1 + math.cos(math.pi * step / settings.iterations)) / 2,
