@@ -24,9 +24,9 @@ from wmdd.artifacts.parsing import read_as
 from wmdd.evaluation.real_names import CEILING_SET
 from wmdd.methods.algorithm import Work
 from wmdd.models.building import build_model
+from wmdd.pipeline.bench_file import BENCH_FILE
 from wmdd.pipeline.bench_recipe import BenchRecipe, Cell, cells
 from wmdd.pipeline.plan import RunPlan, plan_run
-from wmdd.pipeline.run_files import BENCH_FILE
 from wmdd.pipeline.screen import Screen
 from wmdd.recipes.digits import digits
 from wmdd.recipes.imagenette import imagenette

@@ -13,8 +13,8 @@ from benchmarks.search.variants import WMDD, Variant, read_variants, twins, vari
 
 from wmdd import api
 from wmdd.errors import ConfigError
+from wmdd.pipeline.bench_file import BENCH_FILE, read_bench
 from wmdd.pipeline.bench_recipe import BenchRecipe
-from wmdd.pipeline.run_files import BENCH_FILE, read_bench
 from wmdd.pipeline.watchers import Watcher
 from wmdd.recipes import choose_recipe
 from wmdd.settings.recipe import merged

@@ -13,8 +13,9 @@ from damage import json_text, or_one_line
 from mutations import damaged, damaged_json
 from wmdd.cli.main import main
 from wmdd.errors import ArtifactError, ConfigError
+from wmdd.pipeline.bench_file import read_bench
 from wmdd.pipeline.metrics import join_scores, joined_scores
-from wmdd.pipeline.run_files import read_bench, read_metrics
+from wmdd.pipeline.run_files import read_metrics
 from wmdd.pipeline.status import run_status
 from wmdd.recipes import choose_bench, choose_recipe
 from wmdd.report import write_bench, write_report

@@ -19,6 +19,7 @@ from wmdd.artifacts.locks import HeldError, locked
 from wmdd.artifacts.parsing import read_as
 from wmdd.errors import ArtifactError, WmddError
 from wmdd.evaluation.rows import BASELINE
+from wmdd.pipeline.bench_file import BENCH_FILE, BENCH_SCHEMA
 from wmdd.pipeline.bench_losses import Measures
 from wmdd.pipeline.bench_recipe import Cell
 from wmdd.pipeline.bench_results import cell_entry, finished_entry
@@ -30,7 +31,7 @@ from wmdd.pipeline.plan import RunPlan
 from wmdd.pipeline.pools import random_scores, with_room
 from wmdd.pipeline.provenance import versions
 from wmdd.pipeline.run import run_stages
-from wmdd.pipeline.run_files import BENCH_FILE, BENCH_SCHEMA, METRICS_FILE, read_metrics
+from wmdd.pipeline.run_files import METRICS_FILE, read_metrics
 from wmdd.pipeline.runner import Runner
 from wmdd.pipeline.shared_context import PAUSE
 from wmdd.pipeline.watchers import Watcher

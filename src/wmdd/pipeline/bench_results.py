@@ -2,11 +2,11 @@
 
 from typing import Any
 
+from wmdd.pipeline.bench_file import BENCH_SCHEMA
 from wmdd.pipeline.bench_recipe import BenchRecipe, Cell
 from wmdd.pipeline.metrics import data_facts, machine_facts, teacher_facts
 from wmdd.pipeline.obtaining import StoredResult
 from wmdd.pipeline.plan import RunPlan
-from wmdd.pipeline.run_files import BENCH_SCHEMA
 from wmdd.pipeline.runner import Runner
 from wmdd.stages.squeeze import SQUEEZE
 

@@ -1,4 +1,4 @@
-"""What the files of a run and of a bench hold, as they are read again: wholly or not at all. Free of torch.
+"""What the files of a run hold, as they are read again: wholly or not at all. Free of torch. A bench's: `bench_file`.
 
 Reports and tables work on the plain contents, in which newer versions may have more than is named here. What is named
 may be missing where it has a default: runs of older versions do not have all of it.
@@ -6,7 +6,7 @@ may be missing where it has a default: runs of older versions do not have all of
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, NonNegativeInt, PositiveInt
 
@@ -17,10 +17,8 @@ from wmdd.warnings import RunWarning
 RUN_FILE = "run.json"
 METRICS_FILE = "metrics.json"
 RECIPE_FILE = "recipe.yaml"
-BENCH_FILE = "bench.json"
 SCHEMA = 1
 """Of `metrics.json`."""
-BENCH_SCHEMA = 1
 RUN_ADVICE = "run the same command again to write it anew"
 
 Accuracy = Annotated[float, Field(ge=0, le=100)]
@@ -208,92 +206,13 @@ class JoinedScores:
     scores: tuple[ScoreRow, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BenchData:
-    """The real images of a bench."""
-
-    name: str
-    train: NonNegativeInt
-    val: NonNegativeInt
-    image_size: NonNegativeInt
-    channels: NonNegativeInt
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BenchTeacher:
-    """The teacher that all rows share."""
-
-    arch: str
-    top1: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BenchMachine:
-    """The machine, the code and the command of a bench."""
-
-    device: str
-    precision: str
-    command: str
-    version: str
-    commit: str
-    versions: dict[str, str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BenchRow:
-    """A row of a bench."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CellRow:
-    """A cell of a bench."""
-
-    row: str
-    method: str
-    ipc: NonNegativeInt
-    seed: int
-    state: Literal["waiting", "finished", "failed"]
-    error: str
-    folder: str
-    scores: tuple[ScoreRow, ...]
-    beside: tuple[ScoreRow, ...]
-    seconds: Amounts
-    memory: Amounts
-    bytes: Amounts
-    commits: dict[str, str] = field(default_factory=dict)
-    losses: Losses = field(default_factory=dict)
-    warnings: tuple[RunWarning, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BenchFile:
-    """`bench.json`."""
-
-    data: BenchData
-    teacher: BenchTeacher
-    rows: tuple[BenchRow, ...]
-    ipcs: Annotated[tuple[PositiveInt, ...], Field(min_length=1)]
-    students: tuple[str, ...]
-    protocols: tuple[str, ...]
-    seeds: int
-    distill_seeds: int
-    run: BenchMachine
-    cells: tuple[CellRow, ...]
-
-
 def read_metrics(run: Path) -> dict[str, Any]:
     """Return the contents of a run's `metrics.json`; raises `ArtifactError` if it is not there, foreign or damaged."""
-    return _read(run / METRICS_FILE, Metrics, SCHEMA, RUN_ADVICE)
+    return read_contents(run / METRICS_FILE, Metrics, SCHEMA, RUN_ADVICE)
 
 
-def read_bench(bench: Path) -> dict[str, Any]:
-    """Return the contents of a bench's `bench.json`; raises what `read_metrics` raises."""
-    return _read(bench / BENCH_FILE, BenchFile, BENCH_SCHEMA, "run `wmdd bench` again")
-
-
-def _read(path: Path, kind: type, schema: int, advice: str) -> dict[str, Any]:
+def read_contents(path: Path, kind: type, schema: int, advice: str) -> dict[str, Any]:
+    """Return the plain contents of a file that holds a `kind`; raises `ArtifactError` if it does not."""
     content = read_as(dict[str, Any], path, advice=advice)
     if content.get("schema") != schema:
         raise ArtifactError(

@@ -10,7 +10,8 @@ from pydantic import NonNegativeFloat
 
 from wmdd.artifacts.parsing import lines_as, read_as
 from wmdd.errors import ArtifactError
-from wmdd.pipeline.run_files import BENCH_FILE, METRICS_FILE, RUN_ADVICE, RUN_FILE, RunFile, read_bench, read_metrics
+from wmdd.pipeline.bench_file import BENCH_FILE, read_bench
+from wmdd.pipeline.run_files import METRICS_FILE, RUN_ADVICE, RUN_FILE, RunFile, read_metrics
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

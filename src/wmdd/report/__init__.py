@@ -11,7 +11,7 @@ import os
 from pathlib import Path
 
 from wmdd.evaluation.rows import Row
-from wmdd.pipeline.run_files import BENCH_FILE
+from wmdd.pipeline.bench_file import BENCH_FILE
 from wmdd.report.bench_page import write_bench
 from wmdd.report.page import write_report
 from wmdd.report.prediction import predict_bench

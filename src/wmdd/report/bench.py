@@ -11,7 +11,7 @@ from wmdd.evaluation.comparison import Block, blocks
 from wmdd.evaluation.real_names import CEILING_SET, FULL_DATA_SET, pool_multiple
 from wmdd.evaluation.rows import BASELINE, Conditions, Row, Scores, conditions_of, number, summarise
 from wmdd.methods.catalogue import title_of
-from wmdd.pipeline.run_files import read_bench as bench_file
+from wmdd.pipeline.bench_file import read_bench as bench_file
 from wmdd.report.collect import EVALUATION_STAGES
 from wmdd.report.tables import set_title, tested
 

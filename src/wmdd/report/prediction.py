@@ -8,7 +8,7 @@ from wmdd.errors import ArtifactError
 from wmdd.evaluation.loss_cards import LOSSES
 from wmdd.evaluation.prediction import FEWEST, SCOPES, Correlation, Prediction, predictions
 from wmdd.methods.catalogue import is_real
-from wmdd.pipeline.run_files import read_bench
+from wmdd.pipeline.bench_file import read_bench
 from wmdd.report.templates import ABSENT
 
 _SCOPES = dict(zip(SCOPES, ("all", "real", "optimised"), strict=True))
