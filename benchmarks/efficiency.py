@@ -39,8 +39,8 @@ from wmdd.stages.stage import Stage
 from wmdd.values import ImageSet, Teacher
 
 ITERATIONS = {
-    **dict.fromkeys(("wmdd", "sre2l", "cda", "mmd", "gvbsm"), "recover.iterations"),
-    **{name: f"{name}.iterations" for name in ("dm", "dc", "dsa", "mtt")},
+    **dict.fromkeys(("wmdd", "mmd"), "recover.iterations"),
+    **{name: f"{name}.iterations" for name in ("sre2l", "cda", "gvbsm", "dm", "dc", "dsa", "mtt")},
 }
 """Method → the setting that counts its iterations. DC and DSA take IPC steps on the images in each of theirs."""
 PER_CLASS = 300

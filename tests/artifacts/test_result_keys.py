@@ -24,8 +24,10 @@ SECTIONS = (
     EvaluateSettings,
 )
 OTHERS: dict[tuple[type[Section], str], Any] = {
+    (EvaluateSettings, "batch"): 3,
     (EvaluateSettings, "epochs"): 3,
     (EvaluateSettings, "references"): ("random",),
+    (RecoverSettings, "residual_share"): 0.3,
     (RelabelSettings, "passes"): 3,
     (SqueezeSettings, "mean"): ("imagenet",),
     (SqueezeSettings, "std"): ("imagenet",),

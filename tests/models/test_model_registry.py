@@ -155,7 +155,7 @@ def test_a_network_that_timm_cannot_build_is_one_line(monkeypatch: pytest.Monkey
     def fail(*_: object, **__: object) -> None:
         raise AssertionError("grid too\nsmall")
 
-    monkeypatch.setattr("wmdd.models.building.timm.create_model", fail)
+    monkeypatch.setattr("timm.create_model", fail)
     with pytest.raises(ConfigError, match="cannot be built for 3 x 32 x 32 images; timm says grid too small"):
         build_model(spec("resnet18"))
 
