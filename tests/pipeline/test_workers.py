@@ -24,6 +24,7 @@ from wmdd.cli.main import main
 from wmdd.context import Context, Saved, every_unit
 from wmdd.errors import ArtifactError, ConfigError
 from wmdd.methods.catalogue import complete
+from wmdd.pipeline import group
 from wmdd.pipeline.compiling import needs_compiling
 from wmdd.pipeline.fresh import Fresh
 from wmdd.pipeline.runner import GivenResult, Runner
@@ -250,6 +251,17 @@ def test_a_unit_is_claimed_once_and_is_free_again_when_it_is_given_back(tmp_path
     one.give_back()
     with pytest.raises(ArtifactError, match="cannot write"):
         Claims(tmp_path / "gone" / "claims").take("a")
+
+
+def test_workers_that_are_started_again_do_not_read_what_dead_ones_wrote() -> None:
+    launcher = torch.distributed.HashStore()
+    workers = [Worker(rank=rank, size=3) for rank in range(3)]
+    for attempt in range(3):
+        with ThreadPoolExecutor(3) as pool:
+            stores = list(pool.map(lambda worker: group.of_this_attempt(launcher, worker), workers))
+        assert not stores[1].check(["address"])
+        stores[0].set("address", str(attempt))
+        assert [store.get("address") for store in stores] == [str(attempt).encode()] * 3
 
 
 def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:
