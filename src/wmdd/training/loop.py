@@ -5,7 +5,7 @@ every epoch draws its batches and its dropout from a stream of its own.
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -144,11 +144,8 @@ def _epoch(training: _Training, task: Task, ctx: Context) -> None:
     if training.settings.schedule == "step" and epoch == cut_epoch(training.settings):
         training.optimiser = build_optimiser(training.model, training.settings)  # without momentum, as in DC's code
     with seeded(stream_seed(ctx.seed, ctx.stage, task.name, epoch), ctx.device):
-        losses = [
-            _step(training, task, batch, epoch + (step + 1) / task.steps, ctx)
-            for step, batch in enumerate(task.batches(epoch))
-        ]
-    loss = float(torch.stack(losses).mean())
+        losses = _losses(training, task, ctx)
+    loss = float(losses.mean())
     if not math.isfinite(loss):
         raise _diverged(task, epoch, losses)
     if task.after is not None and training.last is not None:
@@ -159,6 +156,21 @@ def _epoch(training: _Training, task: Task, ctx: Context) -> None:
         figures = dict(task.test(training.tested.eval()))
         training.history.append({"epoch": training.epoch, **figures})
     ctx.log(unit=task.name, epoch=training.epoch, loss=loss, **figures)
+
+
+def _losses(training: _Training, task: Task, ctx: Context) -> Tensor:
+    """Take the steps of an epoch and return their losses, `(steps,)`, on the device.
+
+    They are one tensor from the beginning: small ones that stay between large ones that go would keep the memory of
+    these from the system, more with every step.
+    """
+    losses = torch.empty(0, device=ctx.device)
+    for step, batch in enumerate(task.batches(training.epoch)):
+        loss = _step(training, task, batch, training.epoch + (step + 1) / task.steps, ctx)
+        if step == 0:
+            losses = loss.new_empty(task.steps)
+        losses[step] = loss
+    return losses
 
 
 def _step(training: _Training, task: Task, batch: Batch, done: float, ctx: Context) -> Tensor:
@@ -178,12 +190,12 @@ def _step(training: _Training, task: Task, batch: Batch, done: float, ctx: Conte
     return loss.detach()
 
 
-def _diverged(task: Task, epoch: int, losses: Sequence[Tensor]) -> NumericsError:
+def _diverged(task: Task, epoch: int, losses: Tensor) -> NumericsError:
     """Return the error of an epoch, counted from 0, in which a loss was not finite: in which step, and what was first.
 
     Batches are made again, as they were, up to that step.
     """
-    step = next(at for at, loss in enumerate(losses) if not math.isfinite(float(loss)))
+    step = int((~torch.isfinite(losses)).nonzero()[0, 0])
     batch = next(islice(task.batches(epoch), step, None))
     where = f"got loss {float(losses[step])} first in step {step + 1} of epoch {epoch + 1}"
     for name, values in (("images", batch.images), ("targets", batch.targets)):
