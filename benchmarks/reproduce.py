@@ -216,17 +216,24 @@ def reproduce(asked: Request) -> bool:
 def _rows(out: Path, ipc: int, effort: str) -> Iterator[dict[str, Any]]:
     """Yield the rows of a part as far as they are made; published figures only beside rows that have their settings."""
     path = out / f"ipc{ipc}" / BENCH_FILE
-    shorter = SHORTER.get(ipc, {}) if effort == "sized" else {}
-    published = {} if shorter or effort == "tiny" else PUBLISHED.get(ipc, {})
+    published = {} if effort == "tiny" else PUBLISHED.get(ipc, {})
     known = read_as(dict[str, Any], path) if path.exists() else {"cells": []}
     teacher = known.get("teacher", {}).get("top1")
     for cell in known["cells"]:
         row = {name: cell[name] for name in ("row", "ipc", "state", "seconds", "memory")}
-        row |= {"shorter": dict(shorter), "teacher": teacher, "published": published.get(cell["method"])}
+        shorter = _shorter(cell["method"], ipc) if effort == "sized" else {}
+        found = None if shorter else published.get(cell["method"])
+        row |= {"shorter": shorter, "teacher": teacher, "published": found}
         yield row | _accuracy(cell["scores"])
         beside = [score for score in cell["beside"] if score["set"] == CEILING_SET]
         if cell["row"] == "random" and beside:
             yield {"row": CEILING_SET, "ipc": cell["ipc"], "state": cell["state"], **_accuracy(beside)}
+
+
+def _shorter(method: str, ipc: int) -> Tree:
+    """Return what `sized` changes for a method; SRe2L's steps are its own."""
+    own = {"sre2l": "sre2l.iterations"}.get(method, "recover.iterations")
+    return {name: value for name, value in SHORTER[ipc].items() if name in (own, "evaluate.epochs")}
 
 
 def _accuracy(scores: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -186,14 +186,15 @@ def test_the_schema_of_metrics(digits: Digits) -> None:
 def test_both_sets_are_diagnosed(digits: Digits) -> None:
     metrics = digits.run.metrics
     figures = {"cost", "kmeans_cost", "random_cost", "random_std", "distance", "uniform"}
-    bounded = {"head_gap", "head_bound", "loss_gap", "loss_bound"}
+    figures |= {"mean_distance", "mmd", "kernel_norm"}
+    bounded = {"head_gap", "head_bound", "head_mean_bound", "loss_gap", "loss_bound", "kernel_gap", "kernel_bound"}
     assert list(metrics["diagnosis"]) == ["wmdd", "random"]
     for found in metrics["diagnosis"].values():
         assert set(found["mean"]) == set(found["classes"]) == figures | bounded
         for name, values in found["classes"].items():
             assert len(values) == 10
             assert found["mean"][name] == pytest.approx(sum(values) / 10)
-        for kind in ("head", "loss"):
+        for kind in ("head", "loss", "kernel"):
             pairs = zip(found["classes"][f"{kind}_gap"], found["classes"][f"{kind}_bound"], strict=True)
             assert all(gap <= bound for gap, bound in pairs)
     wmdd_, random = (found["mean"] for found in metrics["diagnosis"].values())

@@ -150,11 +150,7 @@ def _epoch(training: _Training, task: Task, ctx: Context) -> None:
         training.optimiser = build_optimiser(training.model, training.settings)  # without momentum, as in DC's code
     own = (ctx.team.rank,) if ctx.team.rank else ()  # of dropout: every worker of a team has other rows
     with seeded(stream_seed(ctx.seed, ctx.stage, task.name, epoch, *own), ctx.device):
-        steps = [
-            _step(training, task, batch, epoch + (step + 1) / task.steps, ctx)
-            for step, batch in enumerate(task.batches(epoch))
-        ]
-    losses = ctx.team.mean(torch.stack(steps))
+        losses = ctx.team.mean(_losses(training, task, ctx))
     loss = float(losses.mean())
     if not math.isfinite(loss):
         raise _diverged(task, epoch, losses)
@@ -166,6 +162,21 @@ def _epoch(training: _Training, task: Task, ctx: Context) -> None:
         figures = dict(task.test(training.tested.eval()))
         training.history.append({"epoch": training.epoch, **figures})
     ctx.log(unit=task.name, epoch=training.epoch, loss=loss, **figures)
+
+
+def _losses(training: _Training, task: Task, ctx: Context) -> Tensor:
+    """Take the steps of an epoch and return their losses, `(steps,)`, on the device.
+
+    They are one tensor from the beginning: small ones that stay between large ones that go would keep the memory of
+    these from the system, more with every step.
+    """
+    losses = torch.empty(0, device=ctx.device)
+    for step, batch in enumerate(task.batches(training.epoch)):
+        loss = _step(training, task, batch, training.epoch + (step + 1) / task.steps, ctx)
+        if step == 0:
+            losses = loss.new_empty(task.steps)
+        losses[step] = loss
+    return losses
 
 
 def _step(training: _Training, task: Task, batch: Batch, done: float, ctx: Context) -> Tensor:
@@ -190,7 +201,7 @@ def _diverged(task: Task, epoch: int, losses: Tensor) -> NumericsError:
 
     Batches are made again, as they were, up to that step.
     """
-    step = next(at for at, loss in enumerate(losses) if not math.isfinite(float(loss)))
+    step = int((~torch.isfinite(losses)).nonzero()[0, 0])
     batch = next(islice(task.batches(epoch), step, None))
     where = f"got loss {float(losses[step])} first in step {step + 1} of epoch {epoch + 1}"
     for name, values in (("images", batch.images), ("targets", batch.targets)):

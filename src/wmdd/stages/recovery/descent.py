@@ -63,19 +63,15 @@ def recover_groups(recovery: Recovery, method: str, loss_of: LossOf, *, weights:
     Raises:
         NumericsError: the loss is not finite any more.
     """
-    num_classes, ipc = weights.shape
     spec = recovery.teacher.spec
-    shape = (num_classes, ipc, spec.channels, spec.image_size, spec.image_size)
-    images = recovery.ctx.scratch(shape, torch.uint8)
+    images = recovery.ctx.scratch((*weights.shape, spec.channels, spec.image_size, spec.image_size), torch.uint8)
     rises: list[Rise] = []
 
     def make(number: int) -> None:
         group = recovery.groups[number]
         start = _start(recovery, group)
-        pixels = _recover_group(recovery, number, loss_of, start, rises)
-        images[list(group.labels), group.first : group.first + group.ipc] = pixels.view(
-            -1, group.ipc, *images.shape[2:]
-        )
+        pixels = _recover_group(recovery, number, loss_of, start, rises).view(-1, group.ipc, *images.shape[2:])
+        images[list(group.labels), group.first : group.first + group.ipc] = pixels
         give_back(images)
 
     every_unit([_name(group) for group in recovery.groups], make, recovery.ctx)
