@@ -307,7 +307,7 @@ BETWEEN_STEPS = {
     "models/streaming_moments:LayerMoments.tensors": "the moments of a class",
     "methods/scdd/selfsupervised:_features": "the features of a batch: no step follows before all are there",
     "stages/relabel:teacher_logits": "the answers to a batch: they go to the disk",
-    "mapped:Gathered.put": "rows that are gathered in a file: the features of a batch, for the CPU",
+    "stages/diagnose:_features_and_head": "the features of a batch, for the CPU",
     "stages/diagnose:_is_affine_head": "whether they are mapped to the logits, for each batch",
     "stages/diagnose:_array": "the last layer",
     "stages/losses:_under_network": "the distances of all classes",

@@ -118,7 +118,7 @@ class Gathered:
     tensors: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
 
     def put(self, start: int, rows: Mapping[str, Tensor]) -> None:
-        """Put in rows `(n, ...)` of every name, from row `start` on, whatever device they come from."""
+        """Put in rows `(n, ...)` of every name, which are on the CPU, from row `start` on."""
         for name, values in rows.items():
             if name not in self.tensors:
                 self.tensors[name] = self.make((self.count, *values.shape[1:]), values.dtype)

@@ -170,7 +170,7 @@ CASES: dict[str, Case] = {
     "diagnose": Case(
         lambda ctx: diagnose(distilled(), teacher(), real(), NoSettings(), ctx=ctx),
         "stages.diagnose:distilled_inputs",
-        {"Gathered.put": 1, "_is_affine_head": 2, "_array": 2},
+        {"_features_and_head": 1, "_is_affine_head": 2, "_array": 2},
     ),
     "losses": Case(
         lambda ctx: losses(distilled(), teacher(), (real(), real()), TRAIN, ViewSettings(), ctx=ctx),

@@ -39,6 +39,8 @@ from wmdd.values.labels import epoch_name
 _FILE_BYTES = 200_000_000
 """Size of a shard: one of soft labels that has reached it is closed and the next one started; one of images holds as
 many as take so much before they are compressed."""
+_LABEL_BYTES = BLOCK // 4
+"""Logits of a row group of soft labels: while it writes lists, Arrow takes a dozen times their memory."""
 _ROW_GROUP, _SMALLEST_GROUP = 500, 50
 """Images encoded and written at a time, at most and at least: as many as take a `BLOCK` before they are compressed."""
 _VALUE_TYPES = {"halffloat": "float16", "float": "float32", "double": "float64"}
@@ -169,10 +171,17 @@ def _write_images(distilled: DistilledSet, plain: Tensor | None, folder: Path) -
     paths = [folder / "data" / f"train-{number:05d}-of-{len(shards):05d}.parquet" for number in range(len(shards))]
     for path, shard in zip(paths, shards, strict=True):
         # Pictures and logits are all different: dictionaries of them would take memory and save nothing.
-        with pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=["label", "weight"]) as writer:  # pyright: ignore[reportArgumentType] - pyarrow's stubs know bool alone
+        encoded = ["label", "weight"]
+        with pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=encoded) as writer:  # pyright: ignore[reportArgumentType] - a list, too
             for rows in _parts(shard, group):
-                writer.write_table(_image_table(distilled, plain, rows).cast(schema))
+                _write_group(writer, _image_table(distilled, plain, rows))
     return paths
+
+
+def _write_group(writer: pq.ParquetWriter, table: pa.Table) -> None:
+    """Write a table as one row group, and give back what Arrow would keep of the memory that this took."""
+    writer.write_table(table.cast(writer.schema), row_group_size=max(1, len(table)))
+    pa.default_memory_pool().release_unused()
 
 
 def _parts(rows: slice, size: int) -> list[slice]:
@@ -206,9 +215,8 @@ def _write_epochs(soft_labels: SoftLabels, distilled: DistilledSet, folder: Path
             while number == first or (number < total and path.stat().st_size < _FILE_BYTES):
                 epoch = soft_labels.epochs[number]
                 answers = next(iter(epoch.answers().values()), epoch.views.index)
-                for rows in row_blocks(answers):
-                    table = epoch_table(number, epoch.rows(rows.start, rows.stop))
-                    writer.write_table(table.cast(schema), row_group_size=len(table))
+                for rows in row_blocks(answers, _LABEL_BYTES):
+                    _write_group(writer, epoch_table(number, epoch.rows(rows.start, rows.stop)))
                 number += 1
         yield path, number - first
 

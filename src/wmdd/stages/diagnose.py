@@ -126,7 +126,7 @@ def _features_and_head(model: nn.Module, distilled: DistilledSet, ctx: Context) 
             images = distilled_inputs(distilled, slice(at, at + BATCH), ctx.device)
             features, logits = features_and_logits(model, images.contiguous(memory_format=torch.channels_last))
             affine = affine and _is_affine_head(layer, features, logits)
-            found.put(at, {"features": features.float()})
+            found.put(at, {"features": features.float().cpu()})
     return found.tensors["features"], _as_affine(layer) if affine else None
 
 
