@@ -15,7 +15,6 @@ function of the classes, R² >= 0.98.
 
 import argparse
 import multiprocessing
-import sys
 import tempfile
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,7 +24,7 @@ from typing import Any
 
 import numpy as np
 from benchmarks.chain import BEYOND, CHAIN, CPU, STAGES, Scene, measure_here, write_images
-from benchmarks.rows import Row, machine, write_rows
+from benchmarks.rows import Row, command_of, machine, write_rows
 
 LIMIT, LINEAR = 1.2, 0.98
 FLAT = (*CHAIN[1:], *BEYOND)
@@ -101,8 +100,7 @@ def main() -> None:
         print(row, flush=True)
         table.append(row)
     if asked.out:
-        command = " ".join(["python -m benchmarks.memory", *map(str, sys.argv[1:])])
-        write_rows(asked.out, table, command, about, scene=asdict(scene))
+        write_rows(asked.out, table, command_of("memory"), about, scene=asdict(scene))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -56,6 +57,14 @@ def _processor() -> str:
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
     return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def command_of(module: str) -> str:
+    """Return the command line of a module of this folder, without the file it writes to, a path of this machine."""
+    words = sys.argv[1:]
+    if "--out" in words:
+        del words[words.index("--out") : words.index("--out") + 2]
+    return " ".join([f"python -m benchmarks.{module}", *words])
 
 
 def write_rows(path: Path, rows: Sequence[Row], command: str, about: Mapping[str, Any], **more: Any) -> None:

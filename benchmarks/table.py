@@ -15,13 +15,12 @@ part costs on its own is in its file. A module of `benchmarks` is a part if it h
 
 import argparse
 import importlib.util
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import torch
-from benchmarks.rows import Row, machine, write_rows
+from benchmarks.rows import Row, command_of, machine, write_rows
 
 from benchmarks import label_bytes, memory, ratios
 
@@ -74,10 +73,7 @@ def main() -> None:
     beyond = sum(not row.kept for row in table)
     print(f"{len(table)} figures, {beyond} beyond their limits")
     if asked.out:
-        words = list(sys.argv[1:])
-        if "--out" in words:  # a path of this machine
-            del words[words.index("--out") : words.index("--out") + 2]
-        write_rows(asked.out, table, " ".join(["python -m benchmarks.table", *words]), about)
+        write_rows(asked.out, table, command_of("table"), about)
 
 
 if __name__ == "__main__":

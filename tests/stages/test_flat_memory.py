@@ -36,7 +36,8 @@ from wmdd.values import (
 FEW, MANY, LIMIT = 10, 100, 1.2
 SIDE, IPC, PER_CLASS, BATCH = 32, 10, 40, 50
 ARCH = "convnet3_w8_bn"
-STORES = ("full", "topk", "online")
+STORES = ("full", "topk")
+pytestmark = pytest.mark.timeout(600)
 Record = TypeVar("Record")
 
 
