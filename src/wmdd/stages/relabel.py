@@ -41,14 +41,8 @@ def relabel(
     """
     ctx = ctx or Context()
     model = build_teachers(teachers, ctx.device)
-    drawn = DrawnViews(
-        crop_min=settings.crop_min,
-        flip=settings.flip,
-        cutmix=settings.cutmix,
-        side=distilled.image_size,
-        stage=ctx.stage,
-        seed=ctx.seed,
-    )
+    rules = {name: getattr(settings, name) for name in ("crop_min", "flip", "cutmix")}
+    drawn = DrawnViews(**rules, side=distilled.image_size, stage=ctx.stage, seed=ctx.seed)
     redrawn, online = settings.store != "full", settings.store == "online"
     kept: dict[int, dict[str, Tensor]] = {}
 
