@@ -10,11 +10,10 @@
 | labels | bytes of soft labels by how they are stored | `python -m benchmarks.label_bytes` |
 
 A row whose limit is not kept ends in BEYOND. The sizes are meant for two quiet cores and a quarter of an hour; what a
-part costs on its own is in its file. A module of `benchmarks` is a part if it has `rows`; one that is missing is said.
+part costs on its own is in its file.
 """
 
 import argparse
-import importlib.util
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from pathlib import Path
 import torch
 from benchmarks.rows import Row, command_of, machine, write_rows
 
-from benchmarks import label_bytes, memory, ratios
+from benchmarks import label_bytes, memory, ratios, workers
 
 Part = Callable[[argparse.Namespace], Iterable[Row]]
 
@@ -34,10 +33,7 @@ def _ratios(asked: argparse.Namespace) -> Iterable[Row]:
 
 def _workers(asked: argparse.Namespace) -> Iterable[Row]:
     del asked
-    if importlib.util.find_spec("benchmarks.workers") is None:
-        print("workers   are not measured: there is no benchmarks/workers.py", flush=True)
-        return ()
-    return importlib.import_module("benchmarks.workers").rows()
+    return workers.rows()
 
 
 def _memory(asked: argparse.Namespace) -> Iterable[Row]:

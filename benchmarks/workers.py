@@ -1,6 +1,6 @@
 """Two workers of one thread against one worker of one thread, stage by stage, as ratios of times.
 
-    python benchmarks/workers.py [--rounds 3] [--per-class 300] [--size 64] [--arch resnet18] [--steps 100] [--bench]
+    python -m benchmarks.workers [--rounds 3] [--per-class 300] [--size 64] [--arch resnet18] [--steps 100] [--bench]
 
 A whole run over generated pictures of ten classes, each time with a new store, by one worker and by two in turn, so
 that other load on the machine affects both; the figures are medians over the rounds. A stage's seconds are those
@@ -16,15 +16,18 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
 import numpy as np
+from benchmarks.rows import Row
 from PIL import Image
 
 CLASSES = 10
 WORKERS = (1, 2)
+WANTED = {"recover": 1.85, "barycenter": 1.85, "relabel": 1.85, "statistics": 1.7, "evaluate": 1.7}
+"""Times as fast as one that two workers should be."""
 LAUNCHER = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node")
 
 
@@ -47,6 +50,7 @@ def time_command(words: Sequence[str], workers: int) -> float:
         [*LAUNCHER, str(workers), "-m", "wmdd", *words],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
         check=True,
     )
     return time.perf_counter() - start
@@ -75,16 +79,8 @@ def show(rounds: Mapping[int, Sequence[Mapping[str, float]]]) -> None:
         print(f"{stage:<14}{one:>12.2f}{two:>14.2f}{one / two if two else float('nan'):>15.2f}")
 
 
-def main() -> None:
-    """Time one worker and two in turn."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--per-class", type=int, default=300)
-    parser.add_argument("--size", type=int, default=64)
-    parser.add_argument("--arch", default="resnet18")
-    parser.add_argument("--steps", type=int, default=100)
-    parser.add_argument("--bench", action="store_true")
-    given = parser.parse_args()
+def measure(given: argparse.Namespace) -> dict[int, list[dict[str, float]]]:
+    """Return the seconds of every stage, or of a whole bench, by number of workers and round; both take turns."""
     settings = {
         "device": "cpu",
         "precision": "fp32",
@@ -110,7 +106,41 @@ def main() -> None:
             for workers in WORKERS:
                 folder = place / f"{number}-{workers}"
                 rounds[workers].append(time_round([*command, *words], folder, workers, whole=given.bench))
-        show(rounds)
+        return rounds
+
+
+def rows(words: Sequence[str] = ("--rounds", "1", "--steps", "30")) -> Iterator[Row]:
+    """Yield a row of the table of benchmarks for every stage: how many times as fast two workers are."""
+    rounds = measure(_parser().parse_args(words))
+    for stage in rounds[1][0]:
+        one, two = (median(each[stage] for each in rounds[workers]) for workers in WORKERS)
+        if two:
+            about, wanted = f"{one:.1f} s against {two:.1f}", WANTED.get(stage)
+            yield Row(
+                part="workers",
+                name=stage,
+                value=one / two,
+                unit="times as fast",
+                limit=wanted,
+                more_is_better=True,
+                about=about,
+            )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--per-class", type=int, default=300)
+    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--arch", default="resnet18")
+    parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--bench", action="store_true")
+    return parser
+
+
+def main() -> None:
+    """Time one worker and two in turn."""
+    show(measure(_parser().parse_args()))
 
 
 if __name__ == "__main__":

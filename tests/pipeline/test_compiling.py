@@ -13,12 +13,12 @@ from wmdd.pipeline.compiling import compiling_ahead
 
 RUN = """
 import numpy as np
-from wmdd.ot import Problem, floor, kmeans_plus_plus, random_cost, wasserstein1, wasserstein_barycenter
+from wmdd.ot import Problem, kmeans, kmeans_plus_plus, random_cost, wasserstein1, wasserstein_barycenter
 draw = np.random.default_rng(1)
 points = draw.normal(size=(200, 16))
 problem = Problem.of(points, 5, start=kmeans_plus_plus(points, 5, draw), seed=0)
 found = wasserstein_barycenter(problem)
-floor(problem), random_cost(points, 5, draw, draws=2), wasserstein1(found.atoms, points, found.weights)
+kmeans(problem), random_cost(points, 5, draw, draws=2), wasserstein1(found.atoms, points, found.weights)
 """
 
 
