@@ -24,10 +24,12 @@ import json
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from benchmarks.markdown import table
 from benchmarks.search.state import read_states
 from benchmarks.search.table import draw as draw_search
 
@@ -103,21 +105,15 @@ def read(name: str) -> dict[str, Any]:
     return dict(json.loads(path.read_bytes()))
 
 
-def benches() -> Iterator[tuple[str, Bench]]:
-    """Yield every bench among the results, by file name."""
-    for path in sorted(RESULTS.glob("bench_*.json")):
-        yield path.name, summary(read(path.name))
-
-
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
-    """Return a Markdown table whose first `left` columns are words."""
-    rule = ["---" if column < left else "---:" for column in range(len(head))]
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in (head, rule, *rows))
+@cache
+def bench_of(name: str) -> Bench:
+    """Read a bench among the results, once for all figures."""
+    return summary(read(name))
 
 
 def draw_bench(name: str, *protocols: str) -> str:
     """Return the tables of a bench; docs/bench.md says how to read them."""
-    bench = summary(read(name))
+    bench = bench_of(name)
     chosen = [panel for panel in bench.panels if not protocols or panel.protocol.partition(",")[0] in protocols]
     parts = [f"**{panel.title}**\n\n{panel_markdown(panel, bench)}" for panel in chosen]
     return "\n".join([*parts, f"{_origin(name, bench)}\n"])
@@ -168,7 +164,10 @@ def draw_labels(name: str, data: str) -> str:
 
 def draw_method(name: str) -> str:
     """Return what a method reached in every bench, random real images beside."""
-    rows = [line for file, bench in benches() for panel in bench.panels for line in _reached(name, file, bench, panel)]
+    found = {path.name: bench_of(path.name) for path in sorted(RESULTS.glob("bench_*.json"))}
+    rows = [
+        line for file, bench in found.items() for panel in bench.panels for line in _reached(name, file, bench, panel)
+    ]
     if not rows:
         return "Not measured yet.\n"
     head = ("data", "IPC", "student, protocol, labels", "settings", "top-1", "random real images", "rows in")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import fmean
 
+from benchmarks.markdown import table
 from benchmarks.search.state import KINDS, Panel, RungState, Score, panels, tables
 from benchmarks.search.variants import WMDD
 
@@ -14,7 +15,7 @@ from wmdd.evaluation.gap import gap_share
 from wmdd.evaluation.prediction import correlate
 from wmdd.evaluation.real_names import CEILING_SET
 from wmdd.evaluation.rows import BASELINE, sets_of, summarise
-from wmdd.report.bench import summary
+from wmdd.report.bench import Bench, summary
 
 ENOUGH_SETS = 3
 """Sets of images, on both sides, without which a difference does not count."""
@@ -31,6 +32,8 @@ class Line:
     state: RungState
     scores: Mapping[Panel, Mapping[str, list[Score]]]
     """Of all rows of the rung."""
+    bench: Bench
+    """The rung's."""
 
     def gain(self, panel: Panel) -> Difference | None:
         """Return how far the row is above WMDD; None if one of the two is not measured."""
@@ -66,8 +69,7 @@ class Line:
 
     def seconds(self) -> str:
         """Return the mean seconds to make a set, at the largest number of images per class."""
-        costs = summary(self.state.bench).costs
-        own = {ipc: cost.seconds for (row, ipc), cost in costs.items() if row == self.name}
+        own = {ipc: cost.seconds for (row, ipc), cost in self.bench.costs.items() if row == self.name}
         return f"{own[max(own)]:.0f}" if own else UNKNOWN
 
 
@@ -87,29 +89,31 @@ def draw(states: Sequence[RungState]) -> str:
     Raises:
         ConfigError: nothing has been measured yet.
     """
-    lines = _lines(states)
+    benches = [summary(state.bench) for state in states]
+    lines = _lines(states, benches)
     if not lines:
         raise ConfigError("a table needs results; got none; run `python -m benchmarks.search run DATA` first")
     columns = sorted({panel for line in lines for panel in line.scores}, key=lambda panel: (-panel.ipc, *panel[1:]))
     head = ["variant", "idea", "predicted, soft / hard", "rung", "sets × students", *map(title, columns)]
     rows = [_cells(line, columns) for line in lines]
-    failed = [failure for state in states for failure in summary(state.bench).failures]
+    failed = [failure for bench in benches for failure in bench.failures]
     notes = [
         _made_from(states),
         *(f"`{name}` has the settings of `{other}`." for name, other in states[0].twins.items()),
         *(f"Failed: {name}: {reason}" for name, reason in failed),
         *map(_correlation, pairwise(states)),
     ]
-    return "\n\n".join([_markdown([*head, "differs from WMDD", "seconds a set"], rows), *notes]) + "\n"
+    head += ["differs from WMDD", "seconds a set"]
+    return "\n\n".join([table(head, rows, left=len(head)).rstrip(), *notes]) + "\n"
 
 
-def _lines(states: Sequence[RungState]) -> list[Line]:
+def _lines(states: Sequence[RungState], benches: Sequence[Bench]) -> list[Line]:
     """Return a line for each row in the last rung in which it was measured, last rungs and high gains first."""
     found: dict[str, Line] = {}
-    for state in states:
+    for state, bench in zip(states, benches, strict=True):
         scores = panels(state.bench)
         measured = {row for rows in scores.values() for row in rows if row != CEILING_SET}
-        found |= {row: Line(name=row, state=state, scores=scores) for row in measured}
+        found |= {row: Line(name=row, state=state, scores=scores, bench=bench) for row in measured}
     return sorted(found.values(), key=lambda line: (-line.state.rung, -line.mean_gain, line.name))
 
 
@@ -155,8 +159,3 @@ def _correlation(pair: tuple[RungState, RungState]) -> str:
             said.append(f"{kind} labels {found.rho:.2f} ({ends}; {len(both)} variants)".replace("-", "−"))
     first, second = (state.rung for state in pair)
     return f"Spearman's ρ of rungs {first} and {second}, with a 95 % interval: {', '.join(said)}."
-
-
-def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = (head, ["---"] * len(head), *rows)
-    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |" for cells in lines)

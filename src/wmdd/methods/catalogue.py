@@ -75,8 +75,11 @@ def is_real(name: str) -> bool:
 
 
 def _card_if_sound(name: str) -> Method | None:
+    card = builtin_methods().get(name)
+    if card is not None or name not in METHODS:
+        return card
     try:
-        return find_method(name)
+        return METHODS.load(name)
     except WmddError:
         return None
 

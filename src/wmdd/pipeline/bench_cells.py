@@ -31,9 +31,9 @@ from wmdd.pipeline.plan import RunPlan
 from wmdd.pipeline.pools import random_scores, with_room
 from wmdd.pipeline.provenance import versions
 from wmdd.pipeline.run import run_stages
-from wmdd.pipeline.run_files import METRICS_FILE, read_metrics
+from wmdd.pipeline.run_files import METRICS_FILE, RECIPE_FILE, read_metrics
 from wmdd.pipeline.runner import Runner
-from wmdd.pipeline.shared_context import PAUSE
+from wmdd.pipeline.shared_context import pause
 from wmdd.pipeline.watchers import Watcher
 from wmdd.pipeline.workers import this_worker
 from wmdd.settings import Recipe
@@ -154,7 +154,7 @@ def _help(bench: Bench, waiting: dict[int, tuple[Cell, RunPlan | Exception]], he
     """Have a part in a cell that another worker makes, once; wait a moment if there is none."""
     number = next((number for number in waiting if number not in helped), None)
     if number is None:
-        time.sleep(PAUSE)
+        pause(bench.watcher)
         return
     helped.add(number)
     cell, plan = waiting[number]
@@ -216,7 +216,7 @@ def _make(bench: Bench, cell: Cell, plan: RunPlan | Exception) -> dict[str, Any]
         (runner.out / _TRACEBACK).unlink(missing_ok=True)
     if isinstance(plan, Exception):
         raise plan
-    write_bytes(runner.out / "recipe.yaml", write_recipe(cell.recipe).encode())
+    write_bytes(runner.out / RECIPE_FILE, write_recipe(cell.recipe).encode())
     metrics = _evaluate(bench, cell, plan, runner)
     write_json(runner.out / METRICS_FILE, metrics)
     write_json(runner.out / _DONE, bench.identity(cell))
@@ -225,7 +225,7 @@ def _make(bench: Bench, cell: Cell, plan: RunPlan | Exception) -> dict[str, Any]
 
 def _evaluate(bench: Bench, cell: Cell, plan: RunPlan, runner: Runner) -> dict[str, Any]:
     """Run all stages of a cell, those of its pools and its losses among them; return its metrics."""
-    command = f"wmdd distill {bench.data} --recipe {runner.out / 'recipe.yaml'}"
+    command = f"wmdd distill {bench.data} --recipe {runner.out / RECIPE_FILE}"
     possible, left_out = with_room(bench.pools_of(cell), plan)
     runner.warn(left_out)
     metrics = run_stages(runner, plan, command)

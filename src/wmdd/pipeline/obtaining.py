@@ -4,7 +4,6 @@ One worker leads a result, by the lock of its folder: it alone commits it. The o
 its steps, or wait, as the stage allows. A result whose leader died is led by another worker.
 """
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -25,7 +24,7 @@ from wmdd.pipeline.group import lost_workers, team_of
 from wmdd.pipeline.made_from import begin, has_begun
 from wmdd.pipeline.memory import forget_peak, peak_memory
 from wmdd.pipeline.provenance import versions
-from wmdd.pipeline.shared_context import PAUSE, FollowingContext, SharedContext
+from wmdd.pipeline.shared_context import PAUSE, FollowingContext, SharedContext, pause
 from wmdd.pipeline.stored_context import StoredContext
 from wmdd.pipeline.watchers import Watcher
 from wmdd.pipeline.workers import Worker
@@ -163,7 +162,7 @@ class Obtaining:
                     self._help(job, place)
                     helped = True
                 else:
-                    self._pause()
+                    pause(self.watcher)
 
     def _lead(self, job: Job, team: Team | None = None) -> None:
         """Make a result and commit it; raises `HeldError` if another process is at it."""
@@ -252,16 +251,11 @@ class Obtaining:
         for _ in range(round(1 / PAUSE)):
             if job.ready or job.place.work.is_dir():
                 return
-            self._pause()
+            pause(self.watcher)
 
     def _wait_until_ready(self, job: Job) -> None:
         while not job.ready:
-            self._pause()
-
-    def _pause(self) -> None:
-        if self.watcher.stop_asked():
-            raise KeyboardInterrupt
-        time.sleep(PAUSE)
+            pause(self.watcher)
 
 
 def _device_name(device: torch.device) -> str:

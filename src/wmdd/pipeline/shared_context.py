@@ -19,11 +19,19 @@ from wmdd.artifacts.files import append_text
 from wmdd.artifacts.locks import Claim, Claims
 from wmdd.context import Saved
 from wmdd.pipeline.stored_context import StoredContext, log_line
+from wmdd.pipeline.watchers import Watcher
 
 PAUSE = 0.05
 """Seconds after which a worker that waits for others looks again."""
 _ROWS = "rows of an array"
 _LOGS = "log-*.jsonl"
+
+
+def pause(watcher: Watcher) -> None:
+    """Wait a moment for other workers; raises `KeyboardInterrupt` if the run is to stop."""
+    if watcher.stop_asked():
+        raise KeyboardInterrupt
+    time.sleep(PAUSE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +64,7 @@ class SharedContext(StoredContext):
                         self.claims.finish(stems[number])
                         waiting.remove(number)
                 elif waiting:
-                    self._pause()
+                    pause(self.watcher)
         finally:
             self.claims.give_back()
 
@@ -101,11 +109,6 @@ class SharedContext(StoredContext):
             if len(mine) == many:
                 break
         return mine
-
-    def _pause(self) -> None:
-        if self.watcher.stop_asked():
-            raise KeyboardInterrupt
-        time.sleep(PAUSE)
 
     def _own_log(self) -> Path:
         return self.folder.work / f"log-{node()}-{os.getpid()}.jsonl"

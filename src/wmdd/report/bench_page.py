@@ -28,6 +28,15 @@ from wmdd.report.figures import draw
 from wmdd.report.templates import render
 from wmdd.report.worth import curve_plot
 
+_TABLES: dict[str, Any] = {
+    "columns": COLUMNS,
+    "table_lines": table_lines,
+    "beside": beside,
+    "worth_columns": worth_columns,
+    "worth_lines": worth_lines,
+}
+"""What the tables of a panel are drawn with."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heatmap:
@@ -74,11 +83,7 @@ def render_bench(bench: Bench, images: Sequence[RowImages] = ()) -> dict[str, st
         "run": bench.results["run"],
         "finding": finding(bench),
         "notes": notes(bench),
-        "columns": COLUMNS,
-        "table_lines": table_lines,
-        "beside": beside,
-        "worth_columns": worth_columns,
-        "worth_lines": worth_lines,
+        **_TABLES,
         "title_of": title_of,
         "drawings": [draw(plot) for panel in bench.panels[:PANELS] for plot in plots(panel, bench)],
         "curves": [
@@ -98,13 +103,7 @@ def render_bench(bench: Bench, images: Sequence[RowImages] = ()) -> dict[str, st
 
 def panel_markdown(panel: Panel, bench: Bench) -> str:
     """Return the tables of one panel, as they stand in `bench.md`."""
-    tables = {
-        "table_lines": table_lines,
-        "beside": beside,
-        "worth_columns": worth_columns,
-        "worth_lines": worth_lines,
-    }
-    return render("panel.md.j2", panel=panel, bench=bench, columns=COLUMNS, **tables).strip() + "\n"
+    return render("panel.md.j2", panel=panel, bench=bench, **_TABLES).strip() + "\n"
 
 
 def plots(panel: Panel, bench: Bench) -> list[Plot]:

@@ -112,13 +112,15 @@ class _Sum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, own: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         del ctx
-        total = own.clone()
-        dist.all_reduce(total)
-        return total
+        return _total(own)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
         del ctx
-        total = gradient.clone()
-        dist.all_reduce(total)
-        return total
+        return _total(gradient)
+
+
+def _total(own: Tensor) -> Tensor:
+    total = own.clone()
+    dist.all_reduce(total)
+    return total

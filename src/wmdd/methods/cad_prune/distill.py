@@ -17,12 +17,10 @@ import torch
 from torch import Tensor
 
 from wmdd.context import Context
-from wmdd.data.loading import require_images
-from wmdd.data.real_sets import real_set
 from wmdd.errors import ConfigError
 from wmdd.methods.algorithm import Algorithm, Result, Size, Stages, Work, squeezing_of
 from wmdd.methods.cad_prune import CadSettings
-from wmdd.methods.kits.coresets import leading_rows
+from wmdd.methods.kits.coresets import choose_by_dynamics
 from wmdd.settings import Recipe, SqueezeSettings
 from wmdd.stages.dynamics import DYNAMICS
 from wmdd.stages.stage import Stage
@@ -79,15 +77,21 @@ def pick_by_difficulty(
         ConfigError: fewer epochs were recorded than the windows need.
         DataError: a class has fewer images than `ipc`, or teacher, images and dynamics do not belong together.
     """
-    ctx = ctx or Context()
-    teacher.require_classes(train.classes)
-    require_images(train, ipc)
-    dynamics.require_labels(train.labels)
-    require_epochs(len(dynamics.answers), settings)
-    chosen = leading_rows(difficulty_order(dynamics, settings), train, ipc)
-    for label, rows in enumerate(chosen):
-        ctx.log(unit=f"class {label}", positions=rows.tolist(), learned=dynamics.learned[rows].tolist())
-    return real_set("cad-prune", train, teacher, chosen.flatten().tolist(), ipc)
+
+    def order() -> Tensor:
+        require_epochs(len(dynamics.answers), settings)
+        return difficulty_order(dynamics, settings)
+
+    return choose_by_dynamics(
+        "cad-prune",
+        train,
+        teacher,
+        dynamics,
+        ipc,
+        order=order,
+        logged={"learned": dynamics.learned},
+        ctx=ctx or Context(),
+    )
 
 
 def require_epochs(epochs: int, settings: CadSettings) -> None:

@@ -6,11 +6,9 @@ import numpy as np
 import torch
 
 from wmdd.context import Context
-from wmdd.data.loading import require_images
-from wmdd.data.real_sets import real_set
 from wmdd.methods.algorithm import Algorithm, Result, Size, Stages, Work, squeezing_of
 from wmdd.methods.forgetting import ForgettingSettings
-from wmdd.methods.kits.coresets import Rows, leading_rows
+from wmdd.methods.kits.coresets import Rows, choose_by_dynamics
 from wmdd.settings import Recipe
 from wmdd.stages.dynamics import DYNAMICS
 from wmdd.stages.stage import Stage
@@ -46,16 +44,16 @@ def pick_by_forgetting(
     Raises:
         DataError: a class has fewer images than `ipc`, or teacher, images and dynamics do not belong together.
     """
-    ctx = ctx or Context()
-    teacher.require_classes(train.classes)
-    require_images(train, ipc)
-    dynamics.require_labels(train.labels)
-    order = torch.from_numpy(forgetting_order(dynamics, settings.keep))
-    chosen, events, learned = leading_rows(order, train, ipc), dynamics.events, dynamics.learned
-    for label, rows in enumerate(chosen):
-        facts = {"positions": rows, "events": events[rows], "learned": learned[rows]}
-        ctx.log(unit=f"class {label}", **{name: values.tolist() for name, values in facts.items()})
-    return real_set("forgetting", train, teacher, chosen.flatten().tolist(), ipc)
+    return choose_by_dynamics(
+        "forgetting",
+        train,
+        teacher,
+        dynamics,
+        ipc,
+        order=lambda: torch.from_numpy(forgetting_order(dynamics, settings.keep)),
+        logged={"events": dynamics.events, "learned": dynamics.learned},
+        ctx=ctx or Context(),
+    )
 
 
 FORGETTING = Stage(

@@ -5,7 +5,7 @@ weight. Ties go to the lowest row, so everything but random starts is a function
 class, `D` features, `K` chosen rows, all different.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from wmdd.settings import NoSettings, Recipe, Section, StatisticsSettings
 from wmdd.stages.classes import classes_in_threads
 from wmdd.stages.stage import Stage
 from wmdd.stages.statistics import STATISTICS
-from wmdd.values import ClassStatistics, DistilledSet, ImageSet, Teacher
+from wmdd.values import ClassStatistics, DistilledSet, ImageSet, Teacher, TrainingDynamics
 
 Points = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -43,6 +43,42 @@ def nearest_rows(atoms: Points, points: Points) -> Rows:
 
     _, rows = linear_sum_assignment(ot.squared_distances(atoms, points))
     return rows.astype(np.int64)
+
+
+def choose_by_dynamics(
+    method: str,
+    train: ImageSet,
+    teacher: Teacher,
+    dynamics: TrainingDynamics,
+    ipc: int,
+    *,
+    order: Callable[[], Tensor],
+    logged: Mapping[str, Tensor],
+    ctx: Context,
+) -> DistilledSet:
+    """Return the first `ipc` images of each class in an order of all images, all of equal weight, as a distilled set.
+
+    Args:
+        method: whose set it is.
+        train: the real images.
+        teacher: gives the normalisation alone.
+        dynamics: recorded on these images.
+        ipc: images a class.
+        order: gives the positions of all images, int64 `(N,)`; asked once all belongs together.
+        logged: values of all images, `(N,)`, that stand in the log beside the positions of those that are chosen.
+        ctx: environment.
+
+    Raises:
+        DataError: a class has fewer images than `ipc`, or teacher, images and dynamics do not belong together.
+    """
+    teacher.require_classes(train.classes)
+    require_images(train, ipc)
+    dynamics.require_labels(train.labels)
+    chosen = leading_rows(order(), train, ipc)
+    for label, rows in enumerate(chosen):
+        facts = {"positions": rows, **{name: values[rows] for name, values in logged.items()}}
+        ctx.log(unit=f"class {label}", **{name: values.tolist() for name, values in facts.items()})
+    return real_set(method, train, teacher, chosen.flatten().tolist(), ipc)
 
 
 def leading_rows(order: Tensor, train: ImageSet, ipc: int) -> Tensor:
