@@ -346,6 +346,33 @@ def test_the_set_has_its_share_of_the_feature_loss(
     assert sum(first) == pytest.approx(expected, rel=1e-4)
 
 
+def test_a_kernel_compares_the_set_with_real_features_as_method_mmd_does(
+    image_set: ImageSet, teacher: Teacher, class_statistics: ClassStatistics, barycenters: Barycenters, cells: Cells
+) -> None:
+    given, ctx = (image_set, teacher, class_statistics), MemoryContext()
+    whole: dict[str, Any] = {"start": "cell", "crop_min": 1.0, "flip": False, "lr": 1e-9}
+    recovered(given, (barycenters, cells), ctx=ctx, set_share=0.25, set_loss="mmd_rbf", **whole)
+    for row in ctx.rows:
+        terms = 0.75 * row["feature_loss"] + 0.25 * row["set_loss"] + 0.1 * row["bn_loss"]
+        assert row["loss"] == pytest.approx(terms, rel=1e-5)
+    expected = 0.0
+    for label in range(3):
+        real = class_statistics.of_class(label).double()
+        rows = [image_set.of_class(label).tolist().index(at) for at in cells.medoids[label].tolist()]
+        median = float(torch.pdist(real).square().median())
+        widths = [width * median for width in ot.KERNEL_WIDTHS]
+
+        def kernel(one: torch.Tensor, other: torch.Tensor, widths: list[float] = widths) -> torch.Tensor:
+            distances = torch.cdist(one, other).square()
+            return sum((torch.exp(-distances / width) for width in widths), torch.zeros(())).mean()
+
+        own = real[rows]
+        unit = median / (2 * sum(1 / width for width in ot.KERNEL_WIDTHS))
+        expected += unit * float(kernel(own, own) - 2 * kernel(own, real) + kernel(real, real))
+    first = [row["set_loss"] for row in ctx.rows if row["step"] == 1]
+    assert sum(first) == pytest.approx(expected, rel=2e-2)
+
+
 # Settings and work
 
 
@@ -358,6 +385,7 @@ def test_the_set_has_its_share_of_the_feature_loss(
         ),
         ({"set_share": 0.5, "feature_loss": "cross_entropy"}, "set_share is a share of the squared Wasserstein loss"),
         ({"set_share": 0.5, "form": "reference"}, "got feature_loss wasserstein and form reference"),
+        ({"set_share": 0.5, "set_loss": "mmd_rbf", "set_of": "atoms"}, "got set_loss mmd_rbf and set_of atoms; set"),
     ],
 )
 def test_settings_that_contradict_each_other_are_one_line(changes: dict[str, Any], line: str) -> None:

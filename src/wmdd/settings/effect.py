@@ -54,7 +54,7 @@ _WHERE: Mapping[str, Callable[[_Flat], bool]] = {
     **dict.fromkeys(("gvbsm.crop_min", "gvbsm.curriculum"), lambda s: s["gvbsm.shift"] == 0),
     "recover.shrinkage": lambda s: s["recover.statistics"] == "blend",
     "plus.choose_by": lambda s: s["plus.candidates"] > 1,
-    "recover.set_of": lambda s: s["recover.set_share"] > 0,
+    **dict.fromkeys(("recover.set_loss", "recover.set_of"), lambda s: s["recover.set_share"] > 0),
     "relabel.top_k": lambda s: s["relabel.store"] == "topk",
     "relabel.passes": lambda s: s["relabel.store"] != "online" and s["relabel.passes"] is not None,
 }

@@ -37,9 +37,11 @@ class PlusRecoverSettings(RecoverSettings):
     shrinkage: PositiveFloat = 50.0
     """Of statistics blend: a cell of this many images counts half, the class the other half."""
     set_share: Fraction = 0.0
-    """Share of the feature loss that is W2² between the views of a class's images, taken as a set, and set_of."""
+    """Share of the feature loss that compares the views of a class's images, taken as a set, with set_of."""
+    set_loss: Literal["wasserstein", "mmd_rbf"] = "wasserstein"
+    """How sets are compared: W2², or the MMD² of method mmd, which compares with real features alone."""
     set_of: Literal["real", "atoms"] = "real"
-    """What the set is compared with: features of up to 256 real images drawn in each step, or the weighted atoms."""
+    """What the set is compared with: features of real images drawn in each step, or the weighted atoms."""
     border: Literal["inside", "uniform"] = "inside"
     """Crops lie inside the image; or anywhere, mirrored beyond its border, so that each pixel is seen equally often."""
     tv: NonNegativeFloat = 0.0
@@ -59,6 +61,11 @@ class PlusRecoverSettings(RecoverSettings):
                 f"set_share is a share of the squared Wasserstein loss; got feature_loss {self.feature_loss} and form "
                 f"{self.form}; set recover.set_share 0, or leave these two at their defaults"
             )
+        if (self.set_loss, self.set_of) == ("mmd_rbf", "atoms"):
+            raise ValueError(
+                f"MMD compares a set with real features; got set_loss {self.set_loss} and set_of {self.set_of}; set "
+                "recover.set_of real"
+            )
         return self
 
 
@@ -74,7 +81,7 @@ METHOD = Method(
     losses={
         "loss": "total",
         "feature_loss": "feature term",
-        "set_loss": "W2² of the set of views",
+        "set_loss": "distance of the set of views",
         "ce_loss": "cross-entropy",
         "bn_loss": "BatchNorm term",
         "tv_loss": "total variation",

@@ -1,9 +1,10 @@
 """Stage recover of WMDD+: WMDD's recovery with other starts and targets, and further terms.
 
-    L_k = (1 - s) (1/K) sum_j ||f(view(x_kj)) - b_kj||²  +  s W2²( sum_j w_kj delta(f(view(x_kj))), nu_k )
+    L_k = (1 - s) (1/K) sum_j ||f(view(x_kj)) - b_kj||²  +  s D( sum_j w_kj delta(f(view(x_kj))), nu_k )
           + lambda BN_k  +  (tau/K) sum_j TV(x_kj)
 
-with s = `set_share`, nu_k some real features of the class or its atoms, tau = `tv`. Under statistics of the class, BN_k
+with s = `set_share`, D = W2², nu_k some real features of the class or its atoms, tau = `tv`; or D = MMD² of equal
+weights under Gaussians, as method `mmd` has it, nu_k real features. Under statistics of the class, BN_k
 is WMDD's: the w-weighted moments of the class's images together against those of the class. Under statistics of cells
 each image is compared alone, BN_k = (1/K) sum_j sum_l (||mu_l(x_kj) - m_kjl||² + ||var_l(x_kj) - v_kjl||²), where
 

@@ -1,6 +1,6 @@
 """The terms that WMDD+ adds to the recovery loss; equations in `recover.py`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
@@ -11,12 +11,12 @@ from wmdd.methods.wmdd_plus import PlusRecoverSettings
 from wmdd.stages.recovery.forward import TeacherForward
 from wmdd.stages.recovery.groups import Group, image_weights
 from wmdd.stages.recovery.loss import Term
-from wmdd.stages.recovery.mmd import draw_rows
+from wmdd.stages.recovery.mmd import class_discrepancies, draw_rows, real_features
 from wmdd.stages.recovery.transport import set_discrepancy
 from wmdd.values import Barycenters, ClassStatistics
 
 ROWS = 256
-"""Real features of a class that a step compares the set with."""
+"""Real features of a class that W2² compares the set with in a step."""
 
 
 def plus_terms(
@@ -30,22 +30,6 @@ def plus_terms(
 ) -> list[Term[TeacherForward]]:
     """Return the terms of recovery, the feature term at its share, with those of the set and of total variation."""
     classes, share = len(group.labels), settings.set_share
-    weights = image_weights(barycenters, settings)
-
-    def aims(label: int, step: int) -> tuple[Tensor, Tensor | None]:
-        """Return the points that the set of a class should match in a step, and their masses."""
-        if settings.set_of == "atoms":
-            return barycenters.atoms[label], barycenters.weights[label]
-        return draw_rows(statistics.of_class(label), ROWS, ctx.generator("real", label, step)), None
-
-    def of_sets(forward: TeacherForward) -> Tensor:
-        parts = zip(group.labels, forward.features.split(group.ipc), strict=True)
-        found = [
-            set_discrepancy(features, points, weights[label], masses)
-            for label, features in parts
-            for points, masses in [aims(label, forward.step)]
-        ]
-        return torch.stack(found)
 
     def of_images(forward: TeacherForward) -> Tensor:
         assert forward.images is not None
@@ -54,11 +38,37 @@ def plus_terms(
     shared = [
         replace(term, weight=(1 - share) * term.weight) if term.name == "feature_loss" else term for term in terms
     ]
-    return [
-        *shared,
-        Term(name="set_loss", weight=share, value=of_sets, classes=classes),
-        Term(name="tv_loss", weight=settings.tv, value=of_images, classes=classes),
-    ]
+    if share:
+        of_sets = set_distance(group, statistics, barycenters, settings=settings, ctx=ctx)
+        shared.append(Term(name="set_loss", weight=share, value=of_sets, classes=classes))
+    return [*shared, Term(name="tv_loss", weight=settings.tv, value=of_images, classes=classes)]
+
+
+def set_distance(
+    group: Group, statistics: ClassStatistics, barycenters: Barycenters, *, settings: PlusRecoverSettings, ctx: Context
+) -> Callable[[TeacherForward], Tensor]:
+    """Return the distance of each class's set of views, `(G,)`, in squared features: W2², or MMD² to real features."""
+    if settings.set_loss == "mmd_rbf":
+        real = real_features(statistics, group.labels, settings.set_loss, ctx)
+        return lambda forward: class_discrepancies(forward.features, real, forward.step)
+    weights = image_weights(barycenters, settings)
+
+    def aims(label: int, step: int) -> tuple[Tensor, Tensor | None]:
+        """Return the points that the set of a class should match in a step, and their masses."""
+        if settings.set_of == "atoms":
+            return barycenters.atoms[label], barycenters.weights[label]
+        return draw_rows(statistics.of_class(label), ROWS, ctx.generator("real", label, step)), None
+
+    def transported(forward: TeacherForward) -> Tensor:
+        parts = zip(group.labels, forward.features.split(group.ipc), strict=True)
+        found = [
+            set_discrepancy(features, points, weights[label], masses)
+            for label, features in parts
+            for points, masses in [aims(label, forward.step)]
+        ]
+        return torch.stack(found)
+
+    return transported
 
 
 def total_variation(images: Tensor) -> Tensor:

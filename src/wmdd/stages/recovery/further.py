@@ -19,7 +19,7 @@ BUILT_IN = {
     "feature": "distance of features to the atoms, or MMD² to real ones: `recover.feature_loss`",
     "ce": "cross-entropy under the teacher: `recover.ce_weight`",
     "bn": "distance of BatchNorm moments: `recover.bn_weight`",
-    "set": "W2² of the set of a class's views, in wmdd+: `recover.set_share`",
+    "set": "distance of the set of a class's views, in wmdd+: `recover.set_share`",
     "tv": "total variation, in wmdd+: `recover.tv`",
     "density": "data densification, in gvbsm: `gvbsm.density`",
 }
