@@ -72,8 +72,9 @@ def test_the_manifest_is_written_after_the_record_and_before_the_state_goes(
     )
     with result.claimed():
         result.commit(Evaluation(), {"seconds": 0})
-    record = {"record.json", "tensors.safetensors", "work"}
-    assert seen == [("manifest", record), ("rmtree", record | {"manifest.json"})]
+    record = {"record.json", "tensors.safetensors"}
+    assert seen == [("manifest", record | {"work"}), ("rmtree", record | {"manifest.json", "work.gone"})]
+    assert present() == record | {"manifest.json"}
 
 
 def test_units_that_a_killed_commit_moved_are_back_for_the_next_attempt(result: ResultFolder) -> None:

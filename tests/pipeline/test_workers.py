@@ -335,6 +335,32 @@ def test_units_are_shared_out_without_a_gap_or_an_overlap(make_context: Callable
     assert made[1]
 
 
+def test_a_helper_that_is_late_leaves_nothing_behind_while_the_saved_state_is_removed(
+    make_context: Callable[..., SharedContext], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lead, helper = make_context(leads=True), make_context(leads=False)
+    lead.save("unit", {"value": torch.zeros(1)})
+    rmtree, attempts = (
+        shutil.rmtree,
+        (
+            lambda: helper.restore("unit"),
+            lambda: helper.save("unit", {"value": torch.zeros(1)}),
+            lambda: helper.claims.take("unit"),
+            lambda: helper.scratch((2,), torch.float32),
+        ),
+    )
+
+    def slow(path: Path, **how: Any) -> None:
+        for attempt in attempts:
+            with pytest.raises(ArtifactError):
+                attempt()
+        rmtree(path, **how)
+
+    monkeypatch.setattr("wmdd.artifacts.folder.shutil.rmtree", slow)
+    lead.folder.commit(Evaluation(), {"stage": "statistics", "seconds": 0})
+    assert {path.name for path in lead.folder.path.iterdir()} == {"manifest.json", "record.json", "tensors.safetensors"}
+
+
 class Chain:
     """Two stages: `one` gives a number, `two` adds it to the number of each of its units; `two` may be killed."""
 

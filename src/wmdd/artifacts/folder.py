@@ -11,7 +11,7 @@ A finished result that is made anew is made in a folder beside it, which takes i
 import os
 import shutil
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -86,7 +86,7 @@ class ResultFolder:
             write_record(record, self.path, units=self.work)
             fsync_folder(self.path)
             write_manifest(self.path, facts)
-        shutil.rmtree(self.work, ignore_errors=True)
+        self._remove_work()
 
     def take_anew(self) -> None:
         """Put the finished result of `anew` in this one's place; killed in between, the next claim does the rest."""
@@ -97,6 +97,13 @@ class ResultFolder:
                 self.path.rename(old)
             self.anew.path.rename(self.path)
         shutil.rmtree(old, ignore_errors=True)
+
+    def _remove_work(self) -> None:
+        """Remove the saved state in one step: workers that still read there find all of it, or no folder at all."""
+        gone = self.path / f"{WORK}.gone"
+        with suppress(OSError):
+            self.work.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
 
     @contextmanager
     def claimed(self) -> Generator[None]:

@@ -18,6 +18,7 @@ from torch import Tensor
 from wmdd.artifacts.files import append_text
 from wmdd.artifacts.locks import Claim, Claims
 from wmdd.context import Saved
+from wmdd.errors import ArtifactError
 from wmdd.pipeline.stored_context import StoredContext, log_line
 from wmdd.pipeline.watchers import Watcher
 
@@ -73,9 +74,15 @@ class SharedContext(StoredContext):
         return super().save(name, tensors if rows is None else {**tensors, _ROWS: rows}, **facts)
 
     def restore(self, name: str, *, rows: Callable[[Mapping[str, Any]], Tensor] | None = None) -> Saved | None:
-        """Read the state; put its rows into the array if this worker leads."""
+        """Read the state; put its rows into the array if this worker leads.
+
+        Raises:
+            ArtifactError: this worker helps, and the result is finished: nothing is left to do.
+        """
         saved = super().restore(name)
         if saved is None:
+            if not (self.leads or self.folder.work.is_dir()):
+                raise ArtifactError(f"saved state is gone; got no {self.folder.work}; the result is finished")
             return None
         tensors = dict(saved.tensors)
         own = tensors.pop(_ROWS, None)
