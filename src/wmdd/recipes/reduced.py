@@ -49,9 +49,9 @@ def on_testbed(
     make: Make,
     *,
     hours: float,
-    sets: int = 2,
-    students: tuple[str, ...] = ("convnet3_w64_bn",),
-    seeds: int = 2,
+    sets: int = 3,
+    students: tuple[str, ...] | None = None,
+    seeds: int = 1,
     rows: dict[str, Any] | None = None,
 ) -> Make:
     """Return the rows of a table on the fast testbed at 10 images a class, under soft and hard labels.
@@ -60,15 +60,15 @@ def on_testbed(
         make: the table.
         hours: of one thread, estimated.
         sets: distilled for each row.
-        students: networks that are trained.
+        students: networks that are trained; None = the testbed's.
         seeds: students of each kind for each set.
         rows: settings in which variants differ from those of the table, such as a shift in pixels, where they have it.
     """
 
     def reduced() -> BenchRecipe:
         bench = make()
-        evaluation = {"students": students, "seeds": seeds, "references": bench.shared.evaluate.references}
-        base = merged(testbed(), {"evaluate": {**evaluation, "protocols": ("wmdd", "hard")}})
+        evaluation = {"seeds": seeds, "references": bench.shared.evaluate.references}
+        base = merged(testbed(), {"evaluate": evaluation if students is None else {**evaluation, "students": students}})
         changed = {
             row: {name: (rows or {}).get(name, value) for name, value in settings.items()}
             for row, settings in bench.variants.items()

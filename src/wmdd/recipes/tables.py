@@ -129,7 +129,7 @@ def testbed_methods() -> BenchRecipe:
         "wmdd-reta": {"recover.start": "real", "recover.residuals": 3, "recover.residual_from": "retrieved"},
     }
     real = ("random", "k-medoids", "forgetting", "cad-prune", "bps")
-    made = ("wmdd", "mmd", "sre2l", "inversion", "rded", "gvbsm", "dm", "datadam", "sre2l-fadrm", "wmdd-reta")
+    made = ("wmdd", "wmdd+", "mmd", "sre2l", "inversion", "rded", "gvbsm", "dm", "datadam", "sre2l-fadrm", "wmdd-reta")
     return BenchRecipe(base=dict(testbed()), methods=(*real, *made), ipcs=(10,), losses=True, variants=variants)
 
 
