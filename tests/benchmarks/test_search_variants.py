@@ -22,7 +22,12 @@ def test_the_shipped_variants_fit_the_shipped_base() -> None:
     variants = read_variants()
     base = dict(choose_recipe("cifar10", str(BASE)))
     assert len(variants) >= 40
-    assert twins(base, variants) == {"lambda-1": "wmdd", "steps-400": "wmdd", "crop-0.4": "wmdd", "mmd-lambda-0.6": "mmd"}
+    assert twins(base, variants) == {
+        "lambda-1": "wmdd",
+        "steps-400": "wmdd",
+        "crop-0.4": "wmdd",
+        "mmd-lambda-0.6": "mmd",
+    }
     assert len({variant.idea for variant in variants.values()}) == len(variants)
 
 

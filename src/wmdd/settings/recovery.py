@@ -48,7 +48,7 @@ class InversionSettings(OptimisationSettings):
     bn: Literal["per_class", "global", "running", "none"] = "per_class"
     """BatchNorm statistics that the images should match: exact ones of their class or of the whole set, or the running
     ones that the teacher has stored."""
-    bn_weight: NonNegativeFloat = 0.1
+    bn_weight: NonNegativeFloat = 1.0
     """Weight lambda of the BatchNorm term; the feature term's unit is a squared feature, cross-entropy's a nat."""
     bn_first: NonNegativeFloat = 1.0
     """Factor on the term of the first BatchNorm layer; SRe2L's and G-VBSM's code has 10."""

@@ -57,4 +57,4 @@ def recover(
     return recover_groups(recovery, method, loss_of, weights=image_weights(barycenters, settings))
 
 
-RECOVER = Stage(name="recover", version=1, run=recover, output=DistilledSet, workers="units")
+RECOVER = Stage(name="recover", version=2, run=recover, output=DistilledSet, workers="units")

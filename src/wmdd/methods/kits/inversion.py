@@ -91,7 +91,7 @@ def inversion_groups(num_classes: int, ipc: int, settings: InversionSettings) ->
     )
 
 
-INVERT = Stage(name="invert", version=2, run=invert, output=DistilledSet, workers="units")
+INVERT = Stage(name="invert", version=3, run=invert, output=DistilledSet, workers="units")
 FeatureLoss = Literal["cross_entropy", "mmd_linear", "mmd_rbf"]
 MATCHING = 1.5
 """A step against statistics costs about this much of the bare forward and backward (see benchmarks/)."""

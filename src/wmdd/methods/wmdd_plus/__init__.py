@@ -1,6 +1,7 @@
-"""WMDD+: WMDD with levers, each of which can be switched on alone: ours, experimental.
+"""WMDD+: WMDD with levers, each of which can be switched on alone: ours.
 
-With every lever off it is WMDD. docs/methods/wmdd+.md says what each one does and where it comes from.
+Those that won in the search on development images are on. With every lever off it is WMDD. docs/methods/wmdd+.md says
+what each one does, where it comes from, and what it adds.
 """
 
 from typing import Annotated, ClassVar, Literal
@@ -17,7 +18,7 @@ class PlusSettings(Section):
 
     section: ClassVar[str] = "plus"
 
-    keep: Annotated[float, Field(gt=0, le=1)] = 1.0
+    keep: Annotated[float, Field(gt=0, le=1)] = 0.5
     """Share of each class's real images that is imitated: those that the teacher finds easiest; 1 = all."""
     candidates: PositiveInt = 1
     """Images recovered for each one that is kept, each with an atom of its own; 1 = all are kept."""
@@ -31,14 +32,14 @@ class PlusRecoverSettings(RecoverSettings):
 
     start: Literal["noise", "real", "cell", "mosaic"] = "cell"  # pyright: ignore[reportIncompatibleVariableOverride]
     """Start from noise, random real images, the real image nearest to each atom, or 2 x 2 of its cell's nearest."""
-    statistics: Literal["class", "cell", "blend"] = "blend"
+    statistics: Literal["class", "cell", "blend"] = "class"
     """BatchNorm statistics to match: all images of a class together those of the class; or each image those of the real
     images that belong to its atom, or a blend of these with the class's."""
     shrinkage: PositiveFloat = 50.0
     """Of statistics blend: a cell of this many images counts half, the class the other half."""
-    set_share: Fraction = 0.0
+    set_share: Fraction = 1.0
     """Share of the feature loss that compares the views of a class's images, taken as a set, with set_of."""
-    set_loss: Literal["wasserstein", "mmd_rbf"] = "wasserstein"
+    set_loss: Literal["wasserstein", "mmd_rbf"] = "mmd_rbf"
     """How sets are compared: W2², or the MMD² of method mmd, which compares with real features alone."""
     set_of: Literal["real", "atoms"] = "real"
     """What the set is compared with: features of real images drawn in each step, or the weighted atoms."""
@@ -64,7 +65,7 @@ class PlusRecoverSettings(RecoverSettings):
         if (self.set_loss, self.set_of) == ("mmd_rbf", "atoms"):
             raise ValueError(
                 f"MMD compares a set with real features; got set_loss {self.set_loss} and set_of {self.set_of}; set "
-                "recover.set_of real"
+                "recover.set_of real, or recover.set_loss wasserstein"
             )
         return self
 
@@ -72,7 +73,7 @@ class PlusRecoverSettings(RecoverSettings):
 METHOD = Method(
     name="wmdd+",
     title="WMDD+",
-    summary="ours, experimental: wmdd whose images start from and match the part of the class that is their atom's",
+    summary="ours: wmdd for the easy half of each class, images starting at their atoms, matched as a set",
     source="built on Dataset Distillation via the Wasserstein Metric, ICCV 2025, arXiv:2311.18531; to our own "
     "specification",
     algorithm="wmdd.methods.wmdd_plus.distill",
