@@ -13,7 +13,7 @@ A page names what stands in it, between two marks:
 | `losses FILE` | which losses of a bench predict what students reach |
 | `labels FILE DATA` | bytes of soft labels against accuracy: a file of `benchmarks/label_sizes.py` |
 | `method NAME` | what a method reached in every bench, random real images beside |
-| `search` | the table of `benchmarks/search` |
+| `search FOLDER` | the table of a search by `benchmarks/search` |
 
 python -m benchmarks.figures            # draw all pages again
 python -m benchmarks.figures --check    # exit 1 where a page and its files differ
@@ -186,9 +186,9 @@ def _reached(name: str, file: str, bench: Bench, panel: Panel) -> Iterator[tuple
             yield data, str(ipc), panel.title, said, found.text, beside, f"`{file}`"
 
 
-def draw_table_of_search() -> str:
-    """Return the table of the search, or that nothing is measured."""
-    states = read_states(RESULTS / "search")
+def draw_table_of_search(folder: str) -> str:
+    """Return the table of a search, or that nothing is measured."""
+    states = read_states(RESULTS / folder)
     return draw_search(states) if states else "Nothing is measured yet.\n"
 
 
