@@ -224,7 +224,7 @@ def test_random_real_images_are_always_beside(digits: Digits) -> None:
 
 
 def test_the_cost_is_announced_before_anything_is_made(digits: Digits) -> None:
-    assert "1,438 images of 10 classes at 8 px on cpu in fp32" in digits.listener.notes[0]
+    assert "1,438 images of 10 classes at 8 px, on cpu in fp32" in digits.listener.notes[0]
     assert all(stage in digits.listener.notes[0] for stage in ("teacher", "wmdd", "labels", "students"))
 
 

@@ -58,7 +58,7 @@ def test_the_terminal_says_it(place: Path, capsys: pytest.CaptureFixture[str]) -
     said = (place / "said.txt").read_text("utf-8")
     assert f"1,295 images of 10 classes at 8 px, tested on {COUNTED}, on cpu" in said
     assert "% of the development images right" in said
-    assert "1,438 images of 10 classes at 8 px on cpu" in said
+    assert "1,438 images of 10 classes at 8 px, on cpu" in said
     assert "% of the validation images right" in said
     for name, counted in {"tuned": COUNTED, "final": "359 test images"}.items():
         show_scores(read(place / name / "metrics.json"))

@@ -82,7 +82,7 @@ def announce(plan: RunPlan, runner: Runner) -> None:
     cost, method = estimate(plan, runner.device, runner.precision), plan.method.name
     unknown = "" if method in cost.seconds else f", not counting {method} itself"
     runner.watcher.note(
-        f"{_images(plan)} on {runner.device} in {runner.precision}. If nothing is finished yet: "
+        f"{_images(plan)}, on {runner.device} in {runner.precision}. If nothing is finished yet: "
         f"{_total(cost.seconds)}{unknown}, {_size(cost.memory)} of memory, {_size(cost.disk)} of disk. "
         f"{_labels(cost.labels, len(plan.train.classes) * plan.recipe.ipc)}"
     )
@@ -153,7 +153,7 @@ def _images(plan: RunPlan) -> str:
     images = f"{len(train):,} images of {len(train.classes)} classes at {train.image_size} px"
     if tested.development is None:
         return images
-    return f"{images}, tested on {images_tested(len(tested), 'development')},"
+    return f"{images}, tested on {images_tested(len(tested), 'development')}"
 
 
 def _total(seconds: Mapping[str, float]) -> str:
