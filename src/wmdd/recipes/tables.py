@@ -109,6 +109,10 @@ def digits_losses() -> BenchRecipe:
     return BenchRecipe(base=base, methods=rows, ipcs=(1,), distill_seeds=3, variants={**variants, **same}, losses=True)
 
 
+_PLUS: dict[str, Any] = {"recover.lr": 0.1}
+"""What `wmdd+` has for itself, chosen on development images: the recipe's rate is for starts from noise."""
+
+
 def testbed_methods() -> BenchRecipe:
     """Compare the methods that scale on the fast testbed at 10 images a class, under soft and hard labels.
 
@@ -125,6 +129,7 @@ def testbed_methods() -> BenchRecipe:
     Last measured: not yet.
     """
     variants = {
+        "wmdd+": _PLUS,
         "mmd": {"recover.bn_weight": 0.6},
         "sre2l-fadrm": {"method": "sre2l", "sre2l.start": "real", "sre2l.residuals": 3},
         "wmdd-reta": {"recover.start": "real", "recover.residuals": 3, "recover.residual_from": "retrieved"},
@@ -150,9 +155,10 @@ def testbed_plus() -> BenchRecipe:
         "no-set": {"recover.set_share": 0.0},
         "set-by-w2": {"recover.set_loss": "wasserstein"},
     }
-    variants = {name: {"method": "wmdd+", **settings} for name, settings in without.items()}
+    parts = {name: {"method": "wmdd+", **_PLUS, **settings} for name, settings in without.items()}
+    variants = {"wmdd+": _PLUS, **parts}
     base = merged(testbed(), {"evaluate.seeds": 1})
-    return BenchRecipe(base=base, methods=("random", "wmdd", "wmdd+", *variants), ipcs=(10,), variants=variants)
+    return BenchRecipe(base=base, methods=("random", "wmdd", *variants), ipcs=(10,), variants=variants)
 
 
 def testbed_ipc() -> BenchRecipe:
@@ -164,7 +170,8 @@ def testbed_ipc() -> BenchRecipe:
     Expected: no published numbers under these settings.
     Last measured: not yet.
     """
-    return BenchRecipe(base=dict(testbed()), methods=("random", "wmdd", "wmdd+"), ipcs=(1, 50))
+    rows = ("random", "wmdd", "wmdd+")
+    return BenchRecipe(base=dict(testbed()), methods=rows, ipcs=(1, 50), variants={"wmdd+": _PLUS})
 
 
 SMALL_TABLES: dict[str, Callable[[], BenchRecipe]] = {

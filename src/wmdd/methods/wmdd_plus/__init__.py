@@ -30,6 +30,8 @@ class PlusSettings(Section):
 class PlusRecoverSettings(RecoverSettings):
     """Stage 4 with levers: what images start from, which statistics are theirs, and how they are kept natural."""
 
+    lr: PositiveFloat = 0.1
+    """Learning rate in normalised pixels; cosine to zero."""
     start: Literal["noise", "real", "cell", "mosaic"] = "cell"  # pyright: ignore[reportIncompatibleVariableOverride]
     """Start from noise, random real images, the real image nearest to each atom, or 2 x 2 of its cell's nearest."""
     statistics: Literal["class", "cell", "blend"] = "class"
