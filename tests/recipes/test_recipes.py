@@ -157,7 +157,7 @@ def test_the_recipe_that_is_meant(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("ipc: 3\n", encoding="utf-8")
     assert choose_recipe("digits", None) == find_recipe("digits")
-    assert choose_recipe("a/folder", None) == {}
+    assert choose_recipe("a/folder", None) == find_recipe("pictures") == {"method": "wmdd+"}
     assert choose_recipe("a/folder", "digits") == find_recipe("digits")
     assert choose_recipe("digits", path) == {"ipc": 3}
     assert choose_recipe("digits", str(path)) == {"ipc": 3}

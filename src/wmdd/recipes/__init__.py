@@ -14,6 +14,7 @@ from wmdd.recipes.digits import digits
 from wmdd.recipes.imagenet1k import imagenet1k
 from wmdd.recipes.imagenette import imagenette, imagenette64
 from wmdd.recipes.paper_tables import PAPER_TABLES
+from wmdd.recipes.pictures import pictures
 from wmdd.recipes.tables import SMALL_TABLES
 from wmdd.recipes.testbed import testbed
 from wmdd.recipes.tiny_imagenet import tiny_imagenet
@@ -21,7 +22,7 @@ from wmdd.settings.recipe import Tree, merged, read_tree
 
 RECIPES: dict[str, Callable[[], Tree]] = {
     recipe.__name__.replace("tiny_imagenet", "tiny-imagenet"): recipe
-    for recipe in (digits, cifar10, testbed, imagenette64, imagenette, tiny_imagenet, imagenet1k)
+    for recipe in (pictures, digits, cifar10, testbed, imagenette64, imagenette, tiny_imagenet, imagenet1k)
 }
 BENCHES: dict[str, Callable[[], BenchRecipe]] = {**SMALL_TABLES, **PAPER_TABLES}
 
@@ -40,14 +41,14 @@ def find_recipe(name: str) -> Tree:
 
 
 def choose_recipe(data: str, recipe: str | Path | None) -> Tree:
-    """Return the settings of a file or of a named recipe; for None those of the recipe called like the data, if any.
+    """Return the settings of a file or of a named recipe; for None, of that called like the data, else of `pictures`.
 
     Raises:
         ConfigError: there is no such recipe, or the file cannot be read or names a setting that its method does not
             read.
     """
     if recipe is None:
-        return find_recipe(data) if data in RECIPES else {}
+        return find_recipe(data if data in RECIPES else pictures.__name__)
     path = Path(recipe)
     if path.suffix in {".yaml", ".yml"} or os.path.exists(path):
         return read_recipe(path)
