@@ -15,8 +15,8 @@ from wmdd.data.whitening import whitened
 from wmdd.errors import ConfigError
 from wmdd.methods.kip import KipSettings
 from wmdd.methods.kip.distill import kip
+from wmdd.methods.ls import LabelSolveSettings
 from wmdd.methods.ls.distill import label_solve
-from wmdd.settings import NoSettings
 from wmdd.training.ntk import centred_classes, regression_loss
 from wmdd.values import DistilledSet, ImageSet, Teacher
 
@@ -76,7 +76,7 @@ def test_labels_that_are_not_learned_stay_out(image_set: ImageSet, teacher: Teac
 
 
 def test_label_solve_keeps_real_images_and_is_the_optimum(image_set: ImageSet, teacher: Teacher) -> None:
-    found = label_solve(image_set, teacher, NoSettings(), ipc=2)
+    found = label_solve(image_set, teacher, LabelSolveSettings(), ipc=2)
     pool = image_set.images.fetch(range(len(image_set)))
     assert bool((found.images[:, None] == pool[None]).flatten(2).all(2).any(1).all())
     assert found.exact is None
@@ -109,7 +109,7 @@ def test_the_seed_decides(
     def made(seed: int) -> DistilledSet:
         if method == "kip":
             return kip(image_set, teacher, settings(), ipc=2, ctx=Context(seed=seed))
-        return label_solve(image_set, teacher, NoSettings(), ipc=2, ctx=Context(seed=seed))
+        return label_solve(image_set, teacher, LabelSolveSettings(), ipc=2, ctx=Context(seed=seed))
 
     assert same(made(1), made(1))
     assert not torch.equal(made(1).images, made(2).images)
@@ -121,7 +121,7 @@ def test_a_device_without_float64_is_refused(image_set: ImageSet, teacher: Teach
     ctx = Context(device=torch.device("mps"))
     for made in (
         lambda: kip(image_set, teacher, settings(), ipc=1, ctx=ctx),
-        lambda: label_solve(image_set, teacher, NoSettings(), ipc=1, ctx=ctx),
+        lambda: label_solve(image_set, teacher, LabelSolveSettings(), ipc=1, ctx=ctx),
     ):
         with pytest.raises(ConfigError, match="needs float64; got device mps; use --device cpu"):
             made()

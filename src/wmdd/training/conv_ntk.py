@@ -6,8 +6,8 @@ Nguyen et al. 2021, arXiv:2107.13034). In NTK parametrisation the variances are 
 al. 2019 (arXiv:1904.11955), Novak et al. 2019 (arXiv:1810.05148).
 
 Pooling mixes places, so that for each pair of images all pairs of their places count: (H W)² numbers in each layer, 8
-MB at 32 x 32 in float64. Pairs are computed a few at a time, and again for their gradient: memory hardly grows with their
-number, but each takes 0.6 ms at 8 x 8 and 0.4 s at 32 x 32, forward and backward, on one core.
+MB at 32 x 32 in float64. Pairs are computed a few at a time, and again for their gradient: memory hardly grows with
+their number, but each takes 0.6 ms at 8 x 8 and 0.4 s at 32 x 32, forward and backward, on one core.
 """
 
 import math
@@ -154,7 +154,8 @@ class _Rectified(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, of_rectified: Tensor, of_half: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        of_rectified, of_half = gradients
         of_x, of_y, scale, cosine, half, sine = ctx.saved_tensors
         # 1 / (4 pi² sine) is the derivative of k0 / 2 by the cosine.
         angle = of_half / (sine * (4 * math.pi**2))
@@ -184,8 +185,8 @@ class _Convolved(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        return _Convolved.forward(ctx, gradient)
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return _Convolved.forward(ctx, *gradients)
 
 
 def _pooled(values: Tensor) -> Tensor:

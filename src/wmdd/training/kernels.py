@@ -1,9 +1,7 @@
 """The tangent kernels that regression has, by name."""
 
 from functools import partial
-from typing import get_args
 
-from wmdd.errors import ConfigError, did_you_mean
 from wmdd.settings import TangentKernel
 from wmdd.training.conv_ntk import conv_tangent_kernel, require_pooled_images
 from wmdd.training.ntk import KernelFunction, tangent_kernel
@@ -11,14 +9,8 @@ from wmdd.training.ntk import KernelFunction, tangent_kernel
 _CONV = "convnet"
 
 
-def kernel_named(name: str) -> KernelFunction:
-    """Return a kernel by its name among `TangentKernel`.
-
-    Raises:
-        ConfigError: there is none of that name.
-    """
-    if name not in get_args(TangentKernel):
-        raise ConfigError(f"unknown kernel; got {name!r}{did_you_mean(name, get_args(TangentKernel))}")
+def kernel_named(name: TangentKernel) -> KernelFunction:
+    """Return a kernel by its name."""
     return partial(conv_tangent_kernel, blocks=blocks) if (blocks := _blocks(name)) else tangent_kernel
 
 
@@ -30,6 +22,14 @@ def require_kernel(name: TangentKernel, side: int) -> None:
     """
     if blocks := _blocks(name):
         require_pooled_images(side, blocks)
+
+
+def network_of(name: TangentKernel) -> str:
+    """Return the network that is infinitely wide, in words."""
+    if blocks := _blocks(name):
+        repeated = f"{blocks} block{'' if blocks == 1 else 's'} of 3 x 3 convolution, ReLU and 2 x 2 mean pooling"
+        return f"a ConvNet (3 x 3 convolution and ReLU, {repeated}, all padded by zeros, a dense layer)"
+    return "a fully connected ReLU network of one hidden layer"
 
 
 def _blocks(name: str) -> int:
