@@ -97,7 +97,11 @@ FIELDS: dict[str, Any] = {
 }
 BASES = {"stretch_smoothing": "hald"}
 """Field → a protocol on which it shows; `rded` for all others."""
-ELSEWHERE = {"name", "summary", "source", "training", "batches", "many_classes", "learned_rate", "procedure", "kernel"}
+ELSEWHERE = {"name", "summary", "source", "training", "batches", "many_classes"} | {
+    "learned_rate",
+    "procedure",
+    "kernel",
+}
 """Fields that are resolved into a student's training, or that name the protocol."""
 
 

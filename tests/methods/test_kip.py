@@ -17,6 +17,8 @@ from wmdd.methods.kip import KipSettings
 from wmdd.methods.kip.distill import kip
 from wmdd.methods.ls import LabelSolveSettings
 from wmdd.methods.ls.distill import label_solve
+from wmdd.settings import Whitening
+from wmdd.training.kernels import kernel_named
 from wmdd.training.ntk import centred_classes, regression_loss
 from wmdd.values import DistilledSet, ImageSet, Teacher
 
@@ -89,6 +91,29 @@ def test_label_solve_keeps_real_images_and_is_the_optimum(image_set: ImageSet, t
     for _ in range(10):
         other = found.targets + 0.01 * torch.randn(6, 3, generator=stream)
         assert error(support, other, image_set, teacher) > best
+
+
+@pytest.mark.parametrize("zca", ["none", "standardised"])
+def test_the_chosen_kernel_is_the_one_that_learns(image_set: ImageSet, teacher: Teacher, zca: Whitening) -> None:
+    few, many = (
+        kip(image_set, teacher, settings(iterations=steps, lr=lr, kernel="convnet2", zca=zca), ipc=1)
+        for steps, lr in ((1, 1e-9), (25, 0.04))
+    )
+    solved = label_solve(image_set, teacher, LabelSolveSettings(kernel="convnet2", zca=zca), ipc=1)
+    queries = to_float(image_set.images.fetch(range(len(image_set))), teacher.mean, teacher.std)
+
+    def loss(found: DistilledSet, targets: Tensor) -> float:
+        assert found.kernel == "convnet2"
+        assert (found.whitening is None) == (zca == "none")
+        images = to_float(found.images, teacher.mean, teacher.std) if found.exact is None else found.exact
+        seen = [whitened(each, found.whitening) for each in (images, queries)]
+        answers, kernel = centred_classes(image_set.labels, 3), kernel_named("convnet2")
+        return float(regression_loss(seen[0], targets, seen[1], answers, kernel=kernel))
+
+    classes = centred_classes(few.labels, 3)
+    assert loss(many, classes) < 0.9 * loss(few, classes)
+    assert solved.targets is not None
+    assert loss(solved, solved.targets) < loss(solved, classes)
 
 
 @pytest.mark.parametrize("killed_after", [1, 3])
