@@ -48,9 +48,9 @@ def kernels_cifar10() -> BenchRecipe:
         1,000), rows with the convolutional kernel on 100 real images a step (5,000); MTT 4 experts (100) of 12 epochs
         (50), 300 iterations (5,000) of 15 steps (50) for one expert epoch (2).
     Command: `wmdd bench FOLDER --recipe kernels_cifar10`, with CIFAR-10 in Parquet files
-    Cost: rows with the convolutional kernel need a GPU: 0.4 s a pair of images on one CPU core, so 33 hours for a set
-        of KIP and two days for one of label solve. `--methods kip-fc kip-fc-zca mtt mtt-zca` leaves them out: two hours
-        of one core, by its operations.
+    Cost: rows with the convolutional kernel need a GPU: 0.4 s a pair of images on one CPU core, so 37 hours for a set
+        of KIP and a day for one of label solve. `--methods kip-fc kip-fc-zca mtt mtt-zca` leaves them out: two
+        and a half hours of one core, by what MTT's rows of `matching_cifar10` took.
     Expected: the papers: regression with the fully connected kernel 40.5, with the convolutional one, ZCA and learned
         labels 64.7; students of width 128 on KIP's images 29.8, on MTT's 46.3.
     Last measured: not yet.
@@ -62,7 +62,8 @@ def kernels_cifar10() -> BenchRecipe:
         "tests": 1,
         "references": ("random",),
     }
-    own = {"kip": {"iterations": 300}, "mtt": {"start_max": 2, "rate_lr": 1e-7}}
+    shared = {"squeeze": {"arch": "convnet3_w32_bn", "epochs": 1}}  # no row looks at this teacher
+    own = {**shared, "kip": {"iterations": 300}, "mtt": {"start_max": 2, "rate_lr": 1e-7}}
     base = merged(testbed(), own, {"evaluate": {**evaluation, "references": ("random",)}})
     kip, ls = _rows("kip"), _rows("ls")
     few = {row: {**kip[row], "kip.batch": 100} for row in ("kip-conv", "kip-conv-zca")}
