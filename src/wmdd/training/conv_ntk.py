@@ -11,7 +11,7 @@ their number, but each takes 0.6 ms at 8 x 8 and 0.4 s at 32 x 32, forward and b
 """
 
 import math
-from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -23,7 +23,9 @@ from wmdd.errors import ConfigError
 from wmdd.training.ntk import BIAS_VARIANCE, EDGE, WEIGHT_VARIANCE
 
 AT_ONCE = 2**18
-"""Numbers of a layer that are computed at once, for as many pairs as they make."""
+"""Numbers of a layer that a CPU computes at once, for as many pairs as they make."""
+ON_GPU = 64
+"""So many times as many for a GPU, whose kernels would else be too small; not measured."""
 LAYERS = 16
 """As many layers of a pair's numbers are in memory at once in the backward pass, measured at 64 pixels."""
 MOST = 8 * 2**30
@@ -54,19 +56,14 @@ def conv_tangent_kernel(first: Tensor, second: Tensor, *, blocks: int) -> Tensor
         ConfigError: images are too small to be pooled so often, or so large that no memory would do.
     """
     require_pooled_images(first.shape[-1], blocks)
-    x, y = first.double(), second.double()
-    of_x = _variances(x, blocks)
-    of_y = of_x if first is second else _variances(y, blocks)
+    x = _Images.of(first.double(), blocks)
+    y = x if first is second else _Images.of(second.double(), blocks)
+    pairs = torch.arange(len(first) * len(second), device=first.device)
     parts = [
-        checkpoint(
-            _pairs,
-            *(x[rows], y[columns], [each[rows] for each in of_x], [each[columns] for each in of_y]),
-            use_reentrant=False,
-            preserve_rng_state=False,
-        )
-        for rows, columns in _chunks(len(x), len(y), x[0, 0].numel(), x.device)
+        checkpoint(_pairs, x, y, some // len(second), some % len(second), use_reentrant=False, preserve_rng_state=False)
+        for some in pairs.split(_at_once(first))
     ]
-    return torch.cat(parts).view(len(x), len(y))
+    return torch.cat(parts).view(len(first), len(second))
 
 
 def require_pooled_images(side: int, blocks: int) -> None:
@@ -88,23 +85,30 @@ def require_pooled_images(side: int, blocks: int) -> None:
         )
 
 
-def _chunks(n: int, m: int, places: int, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield rows and columns of all pairs, row by row, as many at once as `AT_ONCE` allows."""
-    for pairs in torch.arange(n * m, device=device).split(max(1, AT_ONCE // places**2)):
-        yield pairs // m, pairs % m
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Images:
+    """Images `(n, ch, H, W)`, float64, and S(p, p) before each ReLU, `(n, H, W)` each."""
+
+    pixels: Tensor
+    variances: tuple[Tensor, ...]
+
+    @classmethod
+    def of(cls, pixels: Tensor, blocks: int) -> "_Images":
+        """Return the images with their variances."""
+        parts = [
+            checkpoint(_variances, few, blocks, use_reentrant=False, preserve_rng_state=False)
+            for few in pixels.split(_at_once(pixels))
+        ]
+        return cls(pixels=pixels, variances=tuple(torch.cat(layer) for layer in zip(*parts, strict=True)))
+
+
+def _at_once(images: Tensor) -> int:
+    """Return how many pairs of images `(n, ch, H, W)` are computed at once."""
+    numbers = AT_ONCE if images.device.type == "cpu" else ON_GPU * AT_ONCE
+    return max(1, numbers // images[0, 0].numel() ** 2)
 
 
 def _variances(images: Tensor, blocks: int) -> list[Tensor]:
-    """Return S(p, p) before each ReLU, `(n, H, W)` each, of images `(n, ch, H, W)`."""
-    places = images[0, 0].numel()
-    parts = [
-        checkpoint(_variances_of_few, few, blocks, use_reentrant=False, preserve_rng_state=False)
-        for few in images.split(max(1, AT_ONCE // places**2))
-    ]
-    return [torch.cat(layer) for layer in zip(*parts, strict=True)]
-
-
-def _variances_of_few(images: Tensor, blocks: int) -> list[Tensor]:
     covariance = _Convolved.apply(_products(images, images)) + BIAS_VARIANCE
     found = [_diagonal(covariance)]
     for block in range(blocks):
@@ -114,13 +118,16 @@ def _variances_of_few(images: Tensor, blocks: int) -> list[Tensor]:
     return found
 
 
-def _pairs(x: Tensor, y: Tensor, of_x: list[Tensor], of_y: list[Tensor]) -> Tensor:
-    """Return the kernel of pairs of images `(B, ch, H, W)` with their variances before each ReLU: `(B,)`."""
-    covariance = _Convolved.apply(_products(x, y)) + BIAS_VARIANCE
+def _pairs(x: _Images, y: _Images, rows: Tensor, columns: Tensor) -> Tensor:
+    """Return the kernel of the pairs of images of `x` and `y` at these places, `(B,)` each.
+
+    Images are taken here, so that what is kept for the backward pass are places alone.
+    """
+    covariance = _Convolved.apply(_products(x.pixels[rows], y.pixels[columns])) + BIAS_VARIANCE
     kernel = covariance
-    last = len(of_x) - 1
-    for layer, variances in enumerate(zip(of_x, of_y, strict=True)):
-        covariance, half = _Rectified.apply(covariance, *variances)
+    last = len(x.variances) - 1
+    for layer, (of_x, of_y) in enumerate(zip(x.variances, y.variances, strict=True)):
+        covariance, half = _Rectified.apply(covariance, of_x[rows], of_y[columns])
         kernel = half * kernel
         if layer > 0:
             covariance, kernel = _pooled(covariance), _pooled(kernel)
