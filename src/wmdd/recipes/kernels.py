@@ -26,7 +26,9 @@ def digits_kernels() -> BenchRecipe:
     Command: `wmdd bench digits --recipe digits_kernels`
     Cost: half an hour of one CPU core, most of it for the convolutional kernel.
     Expected: no published numbers for digits; in the paper the convolutional kernel is 2 to 20 points ahead.
-    Last measured: not yet.
+    Last measured: 2026-11-30, 2 students of 2 sets under `dc`: random 70.8 ± 0.1; kip-fc 84.4 ± 0.2, with ZCA 72.7 ±
+        0.2; kip-conv 88.4 ± 0.1, with ZCA 81.6 ± 1.2; ls-fc 77.4 ± 3.1, with ZCA 48.6 ± 6.5; ls-conv 75.2 ± 1.4, with
+        ZCA 46.9 ± 4.2.
     """
     evaluation = {
         "students": ("convnet2_w32",),
