@@ -25,8 +25,9 @@ from wmdd.cli.bench import read_bench
 from wmdd.models.building import build_model
 from wmdd.pipeline.bench_recipe import BenchRecipe, Cell, cells
 from wmdd.pipeline.devices import choose_device, choose_precision
-from wmdd.pipeline.estimate import Speed, Speeds, bench_seconds, networks_of, span
+from wmdd.pipeline.estimate import bench_seconds, is_counted, networks_of, span
 from wmdd.pipeline.plan import RunPlan, plan_run
+from wmdd.pipeline.speeds import Speed, Speeds
 from wmdd.recipes import BENCHES
 from wmdd.values import ImageSet, ModelSpec
 
@@ -117,6 +118,7 @@ def gpu_speeds(plans: Sequence[tuple[Cell, RunPlan]], tflops: float) -> Speeds:
     for arch, spec in networks.items():
         seconds = forward_operations(spec) / (tflops * 1e12)
         speeds[arch] = Speed(forward=seconds, both=3 * seconds, step=0.0)
+    speeds.time_pair = lambda *_: (0.0, 0.0)  # kernels wait for memory, not for operations
     return speeds
 
 
@@ -132,7 +134,8 @@ def table_seconds(name: str, table: BenchRecipe, tflops: float | None) -> tuple[
     if table.shared.squeeze.pretrained:
         own = plans[0][1].work.teachers  # that of random images: the teacher that all share
         seconds["teachers"] -= speeds.seconds(own)
-    unknown = dict.fromkeys(cell.row for cell, plan in plans if plan.work.method is None)
+    known = is_counted if tflops is None else lambda plan: plan.work.method is not None
+    unknown = dict.fromkeys(cell.row for cell, plan in plans if not known(plan))
     return seconds, list(unknown)
 
 

@@ -12,6 +12,7 @@ from wmdd.errors import NumericsError
 from wmdd.evaluation.accuracy import accuracies
 from wmdd.evaluation.procedures import KernelRegression
 from wmdd.models.building import build_teacher
+from wmdd.training.ntk import tangent_kernel
 
 
 def test_answers_that_are_not_finite_are_refused() -> None:
@@ -30,6 +31,6 @@ def test_kernel_regression_without_a_solution_has_no_accuracy() -> None:
     images = drawn_set()
     distilled = drawn_distilled(images)
     huge = 1e200 * distilled_inputs(distilled, slice(None), torch.device("cpu")).double()
-    kernel = KernelRegression(replace(distilled, exact=huge), torch.device("cpu")).eval()
+    kernel = KernelRegression(replace(distilled, exact=huge), tangent_kernel, torch.device("cpu")).eval()
     with pytest.raises(NumericsError, match="got nan for an image of class .*, and its weights are finite"):
         accuracies(kernel, images, distilled, Context())

@@ -18,6 +18,7 @@ from wmdd.models.building import build_model, resolve_spec
 from wmdd.settings import EvaluateSettings, RelabelSettings
 from wmdd.stages.evaluate import evaluate
 from wmdd.stages.relabel import relabel
+from wmdd.training.kernels import kernel_named
 from wmdd.training.losses import label_loss
 from wmdd.training.ntk import centred_classes, kernel_regression
 from wmdd.training.unroll import xavier_start
@@ -66,6 +67,20 @@ def test_a_method_of_any_name_may_be_made_for_kernel_regression(
     chosen = settings(protocols=("own", "kernel"))
     own, kernel = evaluate(distilled, (labels,), (teacher,), val_set, chosen, own_procedure="kernel").scores
     assert own == replace(kernel, protocol="own", fingerprint=own.fingerprint)
+
+
+def test_own_is_the_kernel_of_the_set(
+    distilled: DistilledSet, labels: SoftLabels, teacher: Teacher, val_set: ImageSet
+) -> None:
+    of, chosen = replace(distilled, kernel="convnet3"), settings(protocols=("own", "kernel", "kernel_conv"))
+    own, fully, conv = evaluate(of, (labels,), (teacher,), val_set, chosen, own_procedure="kernel").scores
+    assert own == replace(conv, protocol="own", fingerprint=own.fingerprint)
+    assert len({each.fingerprint for each in (own, fully, conv)}) == 3
+    inputs = to_float(val_set.images.fetch(range(len(val_set))), of.mean, of.std)
+    support, classes = distilled_inputs(of, slice(None), CPU), centred_classes(of.labels, len(of.classes))
+    for score, kernel in ((fully, "fc"), (conv, "convnet3")):
+        answers = kernel_regression(support, classes, inputs, kernel=kernel_named(kernel)).argmax(1)
+        assert score.top1 == pytest.approx(100 * float((answers == val_set.labels).double().mean()))
 
 
 @pytest.mark.parametrize("targets", [None, torch.randn(6, 3)])

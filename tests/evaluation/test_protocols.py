@@ -68,15 +68,15 @@ def test_settings_carry_the_batch_and_the_epochs_asked_for() -> None:
 def test_published_numbers() -> None:
     epochs = {name: protocol.training.epochs for name, protocol in PROTOCOLS.items()}
     assert {name: count for name, count in epochs.items() if count != 300} == {
-        "rd3": 400, "dc": 1000, "dc_noaug": 1000, "own": 1000, "kernel": 1
+        "rd3": 400, "dc": 1000, "dc_noaug": 1000, "own": 1000, "kernel": 1, "kernel_conv": 1
     }  # fmt: skip
     of_sgd = {name for name, protocol in PROTOCOLS.items() if protocol.training.optimiser == "sgd"}
-    assert of_sgd == {"dc", "dc_plain", "dc_noaug", "own", "kernel"}
+    assert of_sgd == {"dc", "dc_plain", "dc_noaug", "own", "kernel", "kernel_conv"}
     kinds = ("stored", "online", "hard")
     assert {kind: {each.name for each in PROTOCOLS.values() if each.labels == kind} for kind in kinds} == {
         "stored": {"wmdd", "sre2l", "cda", "gvbsm", "lpqld", "hald"},
         "online": {"rded", "rded_mosaic", "rded_whole", "edc", "fadrm", "rd3", "cim"},
-        "hard": {"hard", "dc", "dc_plain", "dc_noaug", "own", "kernel"},
+        "hard": {"hard", "dc", "dc_plain", "dc_noaug", "own", "kernel", "kernel_conv"},
     }
     half = {name for name, protocol in PROTOCOLS.items() if protocol.training.zeta == 2}
     assert half == {"rded", "rded_mosaic", "rded_whole", "edc", "fadrm", "hald"}

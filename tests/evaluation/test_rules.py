@@ -25,6 +25,7 @@ def student(protocol: EvaluationProtocol, **changes: Any) -> Student:
         "name": "x",
         "arch": "resnet18",
         "procedure": "training",
+        "kernel": protocol.kernel,
         "labels": "hard" if protocol.labels == "hard" else "soft",
         "seed": 0,
         "tests": frozenset({1}),
@@ -96,7 +97,11 @@ FIELDS: dict[str, Any] = {
 }
 BASES = {"stretch_smoothing": "hald"}
 """Field → a protocol on which it shows; `rded` for all others."""
-ELSEWHERE = {"name", "summary", "source", "training", "batches", "many_classes", "learned_rate", "procedure"}
+ELSEWHERE = {"name", "summary", "source", "training", "batches", "many_classes"} | {
+    "learned_rate",
+    "procedure",
+    "kernel",
+}
 """Fields that are resolved into a student's training, or that name the protocol."""
 
 
@@ -130,6 +135,14 @@ def test_other_procedures_have_rules_of_their_own(procedure: str, said: str) -> 
     found = rules(student(find_protocol("own"), procedure=procedure))
     assert said in found["procedure"]
     assert "optimiser" not in found
+
+
+def test_kernel_regression_says_of_which_network() -> None:
+    kernels = ("fc", "convnet1", "convnet3")
+    said = [rules(student(find_protocol("own"), procedure="kernel", kernel=kernel))["procedure"] for kernel in kernels]
+    assert "a fully connected ReLU network of one hidden layer," in said[0]
+    assert "1 block of 3 x 3 convolution, ReLU and 2 x 2 mean pooling" in said[1]
+    assert "3 blocks of" in said[2]
 
 
 @pytest.mark.parametrize(

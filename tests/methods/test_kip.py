@@ -15,8 +15,10 @@ from wmdd.data.whitening import whitened
 from wmdd.errors import ConfigError
 from wmdd.methods.kip import KipSettings
 from wmdd.methods.kip.distill import kip
+from wmdd.methods.ls import LabelSolveSettings
 from wmdd.methods.ls.distill import label_solve
-from wmdd.settings import NoSettings
+from wmdd.settings import Whitening
+from wmdd.training.kernels import kernel_named
 from wmdd.training.ntk import centred_classes, regression_loss
 from wmdd.values import DistilledSet, ImageSet, Teacher
 
@@ -76,7 +78,7 @@ def test_labels_that_are_not_learned_stay_out(image_set: ImageSet, teacher: Teac
 
 
 def test_label_solve_keeps_real_images_and_is_the_optimum(image_set: ImageSet, teacher: Teacher) -> None:
-    found = label_solve(image_set, teacher, NoSettings(), ipc=2)
+    found = label_solve(image_set, teacher, LabelSolveSettings(), ipc=2)
     pool = image_set.images.fetch(range(len(image_set)))
     assert bool((found.images[:, None] == pool[None]).flatten(2).all(2).any(1).all())
     assert found.exact is None
@@ -89,6 +91,29 @@ def test_label_solve_keeps_real_images_and_is_the_optimum(image_set: ImageSet, t
     for _ in range(10):
         other = found.targets + 0.01 * torch.randn(6, 3, generator=stream)
         assert error(support, other, image_set, teacher) > best
+
+
+@pytest.mark.parametrize("zca", ["none", "standardised"])
+def test_the_chosen_kernel_is_the_one_that_learns(image_set: ImageSet, teacher: Teacher, zca: Whitening) -> None:
+    few, many = (
+        kip(image_set, teacher, settings(iterations=steps, lr=lr, kernel="convnet2", zca=zca), ipc=1)
+        for steps, lr in ((1, 1e-9), (25, 0.04))
+    )
+    solved = label_solve(image_set, teacher, LabelSolveSettings(kernel="convnet2", zca=zca), ipc=1)
+    queries = to_float(image_set.images.fetch(range(len(image_set))), teacher.mean, teacher.std)
+
+    def loss(found: DistilledSet, targets: Tensor) -> float:
+        assert found.kernel == "convnet2"
+        assert (found.whitening is None) == (zca == "none")
+        images = to_float(found.images, teacher.mean, teacher.std) if found.exact is None else found.exact
+        seen = [whitened(each, found.whitening) for each in (images, queries)]
+        answers, kernel = centred_classes(image_set.labels, 3), kernel_named("convnet2")
+        return float(regression_loss(seen[0], targets, seen[1], answers, kernel=kernel))
+
+    classes = centred_classes(few.labels, 3)
+    assert loss(many, classes) < 0.9 * loss(few, classes)
+    assert solved.targets is not None
+    assert loss(solved, solved.targets) < loss(solved, classes)
 
 
 @pytest.mark.parametrize("killed_after", [1, 3])
@@ -109,7 +134,7 @@ def test_the_seed_decides(
     def made(seed: int) -> DistilledSet:
         if method == "kip":
             return kip(image_set, teacher, settings(), ipc=2, ctx=Context(seed=seed))
-        return label_solve(image_set, teacher, NoSettings(), ipc=2, ctx=Context(seed=seed))
+        return label_solve(image_set, teacher, LabelSolveSettings(), ipc=2, ctx=Context(seed=seed))
 
     assert same(made(1), made(1))
     assert not torch.equal(made(1).images, made(2).images)
@@ -121,7 +146,7 @@ def test_a_device_without_float64_is_refused(image_set: ImageSet, teacher: Teach
     ctx = Context(device=torch.device("mps"))
     for made in (
         lambda: kip(image_set, teacher, settings(), ipc=1, ctx=ctx),
-        lambda: label_solve(image_set, teacher, NoSettings(), ipc=1, ctx=ctx),
+        lambda: label_solve(image_set, teacher, LabelSolveSettings(), ipc=1, ctx=ctx),
     ):
         with pytest.raises(ConfigError, match="needs float64; got device mps; use --device cpu"):
             made()

@@ -29,7 +29,7 @@ TINY: dict[str, dict[str, Any]] = {
         "mtt": {"iterations": 4, "steps": 3, "span": 1, "start_max": 2, "batch": 2, "lr": 1.0, "strategy": "crop"},
     },
     "kip": {"kip": {"iterations": 4, "batch": 12, "learn_labels": True}},
-    "ls": WITHOUT_SETTINGS,
+    "ls": {"ls": {"kernel": "convnet1", "zca": "standardised"}},
     "dc": {"dc": {"arch": "convnet1_w4", "iterations": 2, "batch_real": 6, "inner": 2}},
     "dsa": {"dsa": {"arch": "convnet1_w4", "iterations": 2, "outer": 2, "batch_real": 6, "inner": 2}},
     "dm": {"dm": {"arch": "convnet1_w4", "iterations": 4, "batch_real": 6}},

@@ -11,8 +11,10 @@ from wmdd.methods.algorithm import load_algorithm
 from wmdd.methods.catalogue import builtin_methods, complete, find_method
 from wmdd.ot import compiled
 from wmdd.pipeline import estimate as module
-from wmdd.pipeline.estimate import Speed, Speeds, estimate, span
+from wmdd.pipeline import speeds
+from wmdd.pipeline.estimate import estimate, span
 from wmdd.pipeline.plan import plan_run
+from wmdd.pipeline.speeds import Speed, Speeds
 from wmdd.settings import Recipe
 from wmdd.settings.recipe import nested
 from wmdd.values import ModelSpec
@@ -95,7 +97,7 @@ def test_seconds_are_work_times_speed_and_networks_are_timed_once(monkeypatch: p
         timed.append(spec.arch)
         return Speed(forward=0.001, both=0.003, step=0.01)
 
-    monkeypatch.setattr(module, "step_seconds", step_seconds)
+    monkeypatch.setattr(speeds, "step_seconds", step_seconds)
     monkeypatch.setattr("wmdd.pipeline.compiling.compiled_before", lambda: True)
     train = drawn_set()
     small = {"squeeze": {"arch": "convnet1_bn", "epochs": 2}, "ipc": 2, "recover.iterations": 10}
@@ -143,9 +145,14 @@ def test_seconds_are_work_times_speed_and_networks_are_timed_once(monkeypatch: p
         monkeypatch.setattr(module, "processors", lambda count=count: count)
         fresh = estimate(plan_run(recipe, train, train), torch.device("cpu"), "fp32")
         assert fresh.seconds == pytest.approx({**cost.seconds, "compiling": module.COMPILING - hidden})
-    kip = plan_run(complete({**small, "evaluate": evaluation, "method": "kip"}), train, train)
-    unknown = estimate(kip, torch.device("cpu"), "fp32")
-    assert "kip" not in unknown.seconds
+    monkeypatch.setattr(speeds, "pair_seconds", lambda *_: (0.01, 0.04))
+    changed = {"iterations": 5, "batch": 20, "kernel": "convnet1"}
+    kip = {**small, "evaluate": evaluation, "method": "kip", "kip": changed}
+    pairs = 6 * (6 + 18)  # of the set with itself, and with six real images of each class
+    found = estimate(plan_run(complete(kip), train, train), torch.device("cpu"), "fp32")
+    assert found.seconds["kip"] == pytest.approx(5 * pairs * 0.04)
+    solved = estimate(plan_run(complete({**small, "method": "ls"}), train, train), torch.device("cpu"), "fp32")
+    assert solved.seconds["ls"] == pytest.approx(6 * (6 + 36) * 0.01)
 
 
 def test_a_network_is_timed_for_real() -> None:

@@ -1,10 +1,11 @@
 """A run is resolved once: what follows from its settings and data, and what is wrong with them."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from wmdd.errors import WmddError
+from wmdd.errors import ConfigError, WmddError
 from wmdd.evaluation.protocol_names import find_protocol
 from wmdd.methods.algorithm import load_algorithm
 from wmdd.methods.catalogue import complete, find_method
@@ -86,3 +87,25 @@ def test_mistakes_are_found_before_any_work(
         plan_run(complete({**SMALL, **changes}), image_set, val_set)
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"method": "kip", "kip.kernel": "convnet4"},
+            "4 blocks needs images of 16 pixels and more; got 8",
+        ),
+        ({"method": "ls", "ls.kernel": "convnet1"}, "got 32 GB at 128 pixels; set data.image_size to 90 or lower"),
+        ({"method": "ls", "ls.zca": "pixels"}, "ZCA is for images of at most 4096 numbers; got 49152"),
+        ({"method": "mtt", "experts.zca": "pixels"}, "ZCA is for images of at most 4096 numbers; got 49152"),
+        ({"evaluate.protocols": ("kernel_conv",)}, "got 32 GB at 128 pixels"),
+    ],
+)
+def test_images_that_do_not_suit_a_kernel_or_a_whitening_are_refused_before_anything_runs(
+    changes: dict[str, Any], said: str, image_set: ImageSet, val_set: ImageSet
+) -> None:
+    side = 8 if "got 8" in said else 128
+    train, val = (replace(images, canvas=side, image_size=side) for images in (image_set, val_set))
+    with pytest.raises(ConfigError, match=said):
+        plan_run(complete({**SMALL, **changes}), train, val)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -34,6 +35,15 @@ def make_set(**fields: Tensor) -> DistilledSet:
 def full() -> DistilledSet:
     exact, targets, whitening = torch.randn(4, 1, 8, 8), torch.randn(4, 2), torch.randn(65, 64)
     return make_set(exact=exact, targets=targets, rates=torch.tensor([0.5, 0.25]), whitening=whitening)
+
+
+def test_the_kernel_comes_back(tmp_path: Path) -> None:
+    made = replace(full(), kernel="convnet3")
+    write_product(made, None, tmp_path / "made", facts={})
+    assert load(tmp_path / "made").kernel == "convnet3"
+    export_set(made, tmp_path / "tensors", "safetensors")
+    with safe_open(tmp_path / "tensors/distilled.safetensors", "pt") as file:
+        assert json.loads(file.metadata()["wmdd"])["kernel"] == "convnet3"
 
 
 def without_views() -> SoftLabels:

@@ -41,10 +41,7 @@ def fit_whitening(train: ImageSet, form: InputForm, kind: Whitening, ctx: Contex
     if kind == "none":
         return None
     size = len(form.mean) * form.image_size**2
-    if size > MOST:
-        raise ConfigError(
-            f"ZCA is for images of at most {MOST} numbers; got {size}; set data.image_size lower, or zca none"
-        )
+    require_whitening(kind, size)
     if ctx.device.type == "mps":
         raise ConfigError(f"ZCA needs float64; got device {ctx.device.type}; use --device cpu, or set zca none")
     mean, covariance = _moments(train, form, size, ctx)
@@ -58,6 +55,18 @@ def fit_whitening(train: ImageSet, form: InputForm, kind: Whitening, ctx: Contex
     root = (vectors * (values.clamp(min=0) + ridge).rsqrt()) @ vectors.T
     matrix = scale[:, None] * root
     return torch.cat([matrix, -(mean @ matrix)[None]]).float().cpu()
+
+
+def require_whitening(kind: Whitening, size: int) -> None:
+    """Refuse images of too many numbers for a whitening of this kind.
+
+    Raises:
+        ConfigError: they have more than `MOST`.
+    """
+    if kind != "none" and size > MOST:
+        raise ConfigError(
+            f"ZCA is for images of at most {MOST} numbers; got {size}; set data.image_size lower, or zca none"
+        )
 
 
 def whitened(images: Tensor, whitening: Tensor | None) -> Tensor:

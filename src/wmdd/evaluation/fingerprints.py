@@ -49,7 +49,7 @@ def fingerprint(student: Student, distilled: DistilledSet, teachers: str) -> str
 
 _WORDS = {"name", "summary", "source", "training", "views", "batches", "many_classes"}
 """Fields of a protocol that are words, or whose outcome counts in place of them."""
-_LATER: dict[str, Any] = {"falling": None, "fitted": False, "stretch": None, "stretch_smoothing": 0.0}
+_LATER: dict[str, Any] = {"falling": None, "fitted": False, "stretch": None, "stretch_smoothing": 0.0, "kernel": "fc"}
 """Fields that came later, with the values at which they leave earlier fingerprints as they are."""
 
 

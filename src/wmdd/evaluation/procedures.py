@@ -16,8 +16,9 @@ from wmdd.evaluation.students import Student
 from wmdd.evaluation.supervision import StudentBatches, Supervision, student_loss, whitening_on
 from wmdd.models.batchnorm import batchnorm_layers
 from wmdd.models.building import fresh_network, resolve_spec
+from wmdd.training.kernels import kernel_named
 from wmdd.training.loop import Task, fit
-from wmdd.training.ntk import centred_classes, kernel_regression
+from wmdd.training.ntk import KernelFunction, centred_classes, kernel_regression
 from wmdd.training.unroll import schedule, unroll, xavier_start
 from wmdd.values import DistilledSet
 
@@ -74,7 +75,9 @@ def take_steps(student: Student, supervision: Supervision, test: Test, ctx: Cont
 
 def regress(student: Student, supervision: Supervision, test: Test, ctx: Context) -> History:
     """Solve the kernel regression on the set (KIP) and return one test."""
-    return _only_test(student, KernelRegression(supervision.distilled, ctx.device).eval(), test, ctx)
+    return _only_test(
+        student, KernelRegression(supervision.distilled, kernel_named(student.kernel), ctx.device).eval(), test, ctx
+    )
 
 
 PROCEDURES: Mapping[Procedure, Callable[[Student, Supervision, Test, Context], History]] = {
@@ -87,18 +90,19 @@ PROCEDURES: Mapping[Procedure, Callable[[Student, Supervision, Test, Context], H
 class KernelRegression(nn.Module):
     """Predicts as a wide network trained to convergence on a set would: on its targets if any, else on its classes."""
 
-    def __init__(self, distilled: DistilledSet, device: torch.device) -> None:
+    def __init__(self, distilled: DistilledSet, kernel: KernelFunction, device: torch.device) -> None:
         super().__init__()
         targets = distilled.targets
         if targets is None:
             targets = centred_classes(distilled.labels, len(distilled.classes))
         self._support = whitened(distilled_inputs(distilled, slice(None), device), whitening_on(distilled, device))
         self._targets = targets.to(device)
+        self._kernel = kernel
 
     def forward(self, images: Tensor) -> Tensor:
         """Return float64 outputs `(B, C)` for images as students see them."""
         with torch.autocast(images.device.type, enabled=False):
-            return kernel_regression(self._support, self._targets, images)
+            return kernel_regression(self._support, self._targets, images, kernel=self._kernel)
 
 
 def _fresh(student: Student, supervision: Supervision, ctx: Context) -> nn.Module:

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from wmdd.evaluation.falling import FallingTemperature
-from wmdd.settings import FULL_DSA, NO_DSA, TrainSettings, ViewSettings
+from wmdd.settings import FULL_DSA, NO_DSA, TangentKernel, TrainSettings, ViewSettings
 
 Procedure = Literal["training", "kernel", "steps"]
 """What is done with a set: students are trained on it, or take steps with the learning rates that the set has learned,
@@ -55,6 +55,8 @@ class EvaluationProtocol:
     """Whether a learning rate that the set has learned replaces the protocol's (MTT)."""
     procedure: Literal["training", "kernel", "own"] = "training"
     """See `Procedure`; own = that of the set's method."""
+    kernel: TangentKernel = "fc"
+    """That of the procedure `kernel`; under `own` it is the set's."""
 
     def batch(self, ipc: int, num_classes: int) -> int:
         """Return the batch for a set of `ipc` images of each of `num_classes` classes; at most all of them."""
@@ -239,6 +241,16 @@ _DC = EvaluationProtocol(
     learned_rate=True,
 )
 
+_KERNEL = replace(
+    _DC,
+    name="kernel",
+    summary="no student: regression with the tangent kernel of a wide network of one hidden layer",
+    source="KIP (Nguyen et al. 2021); what `own` is for kip and ls, here for every set, random images among them",
+    training=_SGD.with_(epochs=1),
+    dsa=NO_DSA,
+    procedure="kernel",
+)
+
 _HARD = (
     EvaluationProtocol(
         name="hard",
@@ -273,14 +285,13 @@ _HARD = (
         source="each method's paper",
         procedure="own",
     ),
+    _KERNEL,
     replace(
-        _DC,
-        name="kernel",
-        summary="no student: regression with the tangent kernel of a wide network of one hidden layer",
-        source="KIP (Nguyen et al. 2021); what `own` is for kip and ls, here for every set, random images among them",
-        training=_SGD.with_(epochs=1),
-        dsa=NO_DSA,
-        procedure="kernel",
+        _KERNEL,
+        name="kernel_conv",
+        summary="as kernel for a ConvNet of three blocks with pooling: hours for thousands of test images of 32 pixels",
+        source="KIP's second paper (Nguyen et al. 2021, arXiv:2107.13034)",
+        kernel="convnet3",
     ),
 )
 

@@ -6,6 +6,7 @@ The data-set card prints it, so that a figure can be reproduced from the card al
 from wmdd.evaluation.protocols import EvaluationProtocol
 from wmdd.evaluation.students import Student
 from wmdd.settings import TrainSettings, ViewSettings, strategy_groups
+from wmdd.training.kernels import network_of
 from wmdd.training.ntk import BIAS_VARIANCE, RIDGE, WEIGHT_VARIANCE
 from wmdd.training.optim import cut_epoch
 from wmdd.values import SoftLabels
@@ -25,8 +26,8 @@ def student_rules(student: Student, *, side: int, product: SoftLabels | None, ta
     """
     if student.procedure == "kernel":
         return {
-            "procedure": "no student: ridge regression on the set with the tangent kernel of a fully connected ReLU "
-            f"network of one hidden layer, variances {WEIGHT_VARIANCE:g} of weights and {BIAS_VARIANCE:g} of biases, "
+            "procedure": "no student: ridge regression on the set with the tangent kernel of "
+            f"{network_of(student.kernel)}, variances {WEIGHT_VARIANCE:g} of weights and {BIAS_VARIANCE:g} of biases, "
             f"ridge {RIDGE:g} of the kernel's mean diagonal",
             "labels": "the set's targets" if targets else "the classes, one-hot, less their mean",
             **_test(side),

@@ -7,7 +7,7 @@ from typing import Literal
 
 from wmdd.evaluation.protocol_names import chosen_protocols
 from wmdd.evaluation.protocols import EvaluationProtocol, Procedure
-from wmdd.settings import EvaluateSettings, TrainSettings, ViewSettings
+from wmdd.settings import EvaluateSettings, TangentKernel, TrainSettings, ViewSettings
 from wmdd.training.loop import test_epochs
 from wmdd.values import DistilledSet, SoftLabels
 
@@ -22,6 +22,8 @@ class Student:
     """Architecture; `"kernel"` where no network is trained."""
     protocol: EvaluationProtocol
     procedure: Procedure
+    kernel: TangentKernel
+    """Of kernel regression."""
     labels: Literal["soft", "hard"]
     """Whether it learns from the teachers or from the set's own labels."""
     seed: int
@@ -66,6 +68,7 @@ def planned_students(
                 arch=arch,
                 protocol=protocol,
                 procedure=procedure,
+                kernel=distilled.kernel if protocol.procedure == "own" else protocol.kernel,
                 labels=labels,
                 seed=seed,
                 training=training,

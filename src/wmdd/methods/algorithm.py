@@ -9,9 +9,10 @@ from wmdd.errors import ConfigError
 from wmdd.methods.catalogue import METHODS
 from wmdd.methods.method import Method
 from wmdd.plugins import in_words
-from wmdd.settings import Recipe, Section
+from wmdd.settings import Recipe, Section, TangentKernel
 from wmdd.stages.squeeze import SQUEEZE
 from wmdd.stages.stage import Stage
+from wmdd.values import ImageSet
 
 
 class Result(Protocol):
@@ -87,6 +88,17 @@ class Work:
     """What the batch is called among the settings, such as `squeeze.batch`."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelWork:
+    """Pairs of images whose tangent kernel is computed, counted beforehand for the estimate of a run's time."""
+
+    kernel: TangentKernel
+    forward: float = 0.0
+    """Forward alone."""
+    both: float = 0.0
+    """Forward and backward."""
+
+
 CountWork = Callable[[Recipe, Size], tuple[Work, ...]]
 
 
@@ -116,6 +128,10 @@ class Algorithm:
     """Counts what `teach` passes through networks."""
     work: CountWork | None = None
     """Counts what `distill` passes through networks; None = not known beforehand."""
+    kernel_work: Callable[[Recipe, Size], KernelWork] | None = None
+    """Counts the pairs of images whose tangent kernel `distill` computes, in place of `work`."""
+    check: Callable[[Recipe, ImageSet], None] | None = None
+    """`check(recipe, train)` refuses settings that do not suit the real images, before anything runs."""
 
 
 def load_algorithm(method: Method) -> Algorithm:

@@ -1,37 +1,26 @@
 """What a run will cost, announced before it starts: seconds from a few steps timed here and now, bytes from sizes."""
 
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 
-from wmdd.context import Context
-from wmdd.data.views import crop_and_flip, draw_views
 from wmdd.evaluation.tested import images_tested
-from wmdd.methods.algorithm import Work
-from wmdd.models.building import build_model
+from wmdd.methods.algorithm import Size, Work
 from wmdd.pipeline.bench_recipe import Cell
 from wmdd.pipeline.compiling import needs_compiling
 from wmdd.pipeline.plan import RunPlan
 from wmdd.pipeline.runner import Runner
+from wmdd.pipeline.speeds import Speeds
 from wmdd.processors import processors
-from wmdd.settings import RelabelSettings, TrainSettings, ViewSettings
-from wmdd.training.optim import build_optimiser
+from wmdd.settings import RelabelSettings
 from wmdd.values import ModelSpec
 from wmdd.values.quantising import label_bytes
 
-PROBE = 32
-"""Images by which the cost of one is timed."""
-FEW = 2
-"""Images by which the cost of a step beside its images is timed."""
 COMPILING = 8.0
 """Seconds that the transport solver takes to be compiled, once on a machine."""
 _BOXES = 42
 """Bytes of a view: index and partner, three boxes, two flips."""
-PATIENCE = 4.0
-"""Seconds after which a probe is no longer repeated; the first calls are slow while kernels are compiled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,38 +32,6 @@ class Estimate:
     """Bytes of the soft labels of a set, for each image."""
     disk: int
     memory: int
-
-
-class Speed(NamedTuple):
-    """Seconds that a network costs."""
-
-    forward: float
-    """For an image, forward alone."""
-    both: float
-    """For an image, forward and backward."""
-    step: float
-    """For a step of training, beside its images: views, optimiser, everything that is done once a batch."""
-
-
-class Speeds(dict[str, Speed]):
-    """The cost of an image in each network, timed on first use."""
-
-    def __init__(self, networks: Mapping[str, ModelSpec], device: torch.device, precision: str) -> None:
-        super().__init__()
-        self._time = lambda arch: step_seconds(networks[arch], device, precision)
-
-    def __missing__(self, arch: str) -> Speed:
-        self[arch] = self._time(arch)
-        return self[arch]
-
-    def seconds(self, work: Iterable[Work]) -> float:
-        """Return the seconds of this work."""
-        return sum(
-            part.forward * self[part.arch].forward
-            + part.both * self[part.arch].both
-            + part.steps * self[part.arch].step
-            for part in work
-        )
 
 
 def announce(plan: RunPlan, runner: Runner) -> None:
@@ -102,7 +59,7 @@ def announce_bench(
     sound = [(cell, plan) for cell, plan in plans if isinstance(plan, RunPlan)]
     speeds = Speeds(networks_of(plan for _, plan in sound), runner.device, runner.precision)
     seconds = bench_seconds(sound, speeds, further=further)
-    rows = dict.fromkeys(cell.row for cell, plan in sound if plan.work.method is None)
+    rows = dict.fromkeys(cell.row for cell, plan in sound if not is_counted(plan))
     unknown = f", not counting {', '.join(rows)} themselves" if rows else ""
     evaluation = base.recipe.evaluate
     count = evaluation.seeds * len(evaluation.students) * len(evaluation.protocols)
@@ -126,7 +83,7 @@ def bench_seconds(
     ceilings = {(cell.recipe.ipc, cell.recipe.seed): plan.work.pool for cell, plan in plans if plan.ceiling}
     return {
         "teachers": speeds.seconds({part for each in work for part in each.teachers}),  # shared by rows that have them
-        "methods": sum(speeds.seconds(each.method or ()) for each in work),
+        "methods": sum(_method_seconds(plan, speeds) for _, plan in plans),
         "labels": sum(speeds.seconds(each.labels) for each in work),
         "students": sum(speeds.seconds(each.students) for each in work),
         **{name: speeds.seconds(work) for name, work in further.items() if work},
@@ -177,7 +134,7 @@ def estimate(plan: RunPlan, device: torch.device, precision: str) -> Estimate:
         seconds={
             **_known("compiling", max(0.0, COMPILING - ahead) if needs_compiling([plan]) else 0),
             "teacher": teacher,
-            **({} if work.method is None else {plan.method.name: speeds.seconds(work.method)}),
+            **({plan.method.name: _method_seconds(plan, speeds)} if is_counted(plan) else {}),
             **_known("references", speeds.seconds(work.references)),
             "labels": sets * speeds.seconds(work.labels),
             "students": sets * speeds.seconds(work.students),
@@ -187,6 +144,21 @@ def estimate(plan: RunPlan, device: torch.device, precision: str) -> Estimate:
         disk=sets * labels + 6 * sets * images * pixels,
         memory=decoded + 3 * 4 * images * pixels + 10**9,
     )
+
+
+def is_counted(plan: RunPlan) -> bool:
+    """Tell whether what the method does is known beforehand."""
+    return plan.work.method is not None or plan.algorithm.kernel_work is not None
+
+
+def _method_seconds(plan: RunPlan, speeds: Speeds) -> float:
+    """Return what the method itself takes, as far as it is known beforehand."""
+    count, seconds = plan.algorithm.kernel_work, speeds.seconds(plan.work.method or ())
+    if count is None:
+        return seconds
+    train = plan.train
+    work = count(plan.recipe, Size(images=len(train), classes=len(train.classes)))
+    return seconds + speeds.of_pairs(work, (train.channels, train.image_size))
 
 
 def view_bytes(settings: RelabelSettings, classes: int) -> int:
@@ -208,45 +180,6 @@ def _labels(each: float, images: int) -> str:
 def _known(part: str, seconds: float) -> dict[str, float]:
     """Return a part of the cost by its name; nothing where there is none."""
     return {part: seconds} if seconds else {}
-
-
-def step_seconds(spec: ModelSpec, device: torch.device, precision: str) -> Speed:
-    """Return the seconds that an image costs, and a step of training beside its images."""
-    ctx = Context(device=device, precision=precision)
-    with torch.random.fork_rng(devices=[]):
-        model = build_model(spec).to(device).to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
-        images = torch.randn(PROBE, spec.channels, spec.image_size, spec.image_size).to(device)
-
-    optimiser = build_optimiser(model, TrainSettings(optimiser="adamw"))
-
-    def forward(shown: torch.Tensor = images) -> torch.Tensor:
-        with ctx.autocast():
-            return model(shown.contiguous(memory_format=torch.channels_last)).float().sum()
-
-    def both(shown: torch.Tensor = images) -> None:
-        forward(shown).backward()
-
-    def step() -> None:
-        drawn = draw_views(torch.arange(FEW), spec.image_size, spec.image_size, ViewSettings(), ctx.generator("probe"))
-        optimiser.zero_grad(set_to_none=True)
-        both(crop_and_flip(images[:FEW], drawn.crop, drawn.flip, spec.image_size))
-        optimiser.step()
-
-    each = _fastest(both, device) / PROBE
-    beside = _fastest(step, device) - FEW * each
-    return Speed(forward=_fastest(forward, device) / PROBE, both=each, step=max(0.0, beside))
-
-
-def _fastest(work: Callable[[], object], device: torch.device) -> float:
-    """Return the seconds of the fastest of at least three calls."""
-    spans: list[float] = []
-    while len(spans) < 3 or (sum(spans) < PATIENCE and len(spans) < 20):
-        start = time.perf_counter()
-        work()
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        spans.append(time.perf_counter() - start)
-    return min(spans)
 
 
 def span(seconds: float) -> str:

@@ -23,6 +23,7 @@ from wmdd.settings.terms import weighted
 from wmdd.stages.given_teacher import given_moments, open_checkpoint
 from wmdd.stages.recovery.further import LOSSES
 from wmdd.stages.statistics import STATISTICS
+from wmdd.training.kernels import require_kernel
 from wmdd.values import ImageSet, ModelSpec
 from wmdd.warnings import RunWarning
 
@@ -119,6 +120,7 @@ def plan_run(recipe: Recipe, train: ImageSet, val: ImageSet) -> RunPlan:
     _check_packages(plan)
     _check_teacher(plan)
     _check_batches(plan)
+    _check_images(plan)
     return plan
 
 
@@ -267,6 +269,14 @@ def _check_batches(plan: RunPlan) -> None:
                 f"got {part.setting + ' 1' if part.setting else 'one image in all'}; "
                 f"raise {part.setting or '--ipc'}, or take a network without BatchNorm"
             )
+
+
+def _check_images(plan: RunPlan) -> None:
+    """Refuse settings of the method, and kernels of protocols, that do not suit the images."""
+    if plan.algorithm.check is not None:
+        plan.algorithm.check(plan.recipe, plan.train)
+    for protocol in plan.protocols:
+        require_kernel(protocol.kernel, plan.train.image_size)
 
 
 def _check_teacher(plan: RunPlan) -> None:

@@ -17,6 +17,7 @@ from wmdd.artifacts.sums import sum_of
 from wmdd.drawn import DrawnViews
 from wmdd.errors import ArtifactError
 from wmdd.product.checked import ADVICE, CheckedFile, Flaw, reading
+from wmdd.settings import TangentKernel
 
 MANIFEST = "manifest.json"
 FORMAT = "wmdd-distilled"
@@ -70,6 +71,8 @@ class Manifest:
     """Whether no view is stored."""
     pooled: bool = False
     """Whether students have more epochs than are stored."""
+    kernel: TangentKernel = "fc"
+    """See `DistilledSet.kernel`."""
 
     @property
     def has_files(self) -> bool:

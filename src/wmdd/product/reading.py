@@ -148,6 +148,7 @@ def load(path: str | Path) -> PortableSet:
         classes=manifest.classes,
         mean=manifest.mean,
         std=manifest.std,
+        kernel=manifest.kernel,
         **_exact(product),
         soft_labels=_soft_labels(product, room.tensors.get("plain")),
         folder=product.folder,

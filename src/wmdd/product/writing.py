@@ -138,6 +138,7 @@ def _manifest(distilled: DistilledSet, soft_labels: SoftLabels | None) -> dict[s
         "classes": list(distilled.classes),
         "mean": list(distilled.mean),
         "std": list(distilled.std),
+        "kernel": distilled.kernel,
     }
     if soft_labels is not None:
         facts |= {
@@ -267,7 +268,7 @@ def _write_parquet(distilled: DistilledSet, folder: Path, *, facts: Mapping[str,
 
 
 def _write_safetensors(distilled: DistilledSet, folder: Path) -> None:
-    about = {name: getattr(distilled, name) for name in ("method", "classes", "mean", "std")}
+    about = {name: getattr(distilled, name) for name in ("method", "classes", "mean", "std", "kernel")}
     tensors = {name: getattr(distilled, name).contiguous() for name in ("images", "labels", "weights")}
     tensors |= exact_tensors(distilled)
     # One key: the library does not promise an order of several, and equal sets should give equal bytes.

@@ -13,6 +13,7 @@ from wmdd.recipes.cifar10 import cifar10
 from wmdd.recipes.digits import digits
 from wmdd.recipes.imagenet1k import imagenet1k
 from wmdd.recipes.imagenette import imagenette, imagenette64
+from wmdd.recipes.kernels import KERNEL_TABLES
 from wmdd.recipes.paper_tables import PAPER_TABLES
 from wmdd.recipes.pictures import pictures
 from wmdd.recipes.tables import SMALL_TABLES
@@ -24,7 +25,7 @@ RECIPES: dict[str, Callable[[], Tree]] = {
     recipe.__name__.replace("tiny_imagenet", "tiny-imagenet"): recipe
     for recipe in (pictures, digits, cifar10, testbed, imagenette64, imagenette, tiny_imagenet, imagenet1k)
 }
-BENCHES: dict[str, Callable[[], BenchRecipe]] = {**SMALL_TABLES, **PAPER_TABLES}
+BENCHES: dict[str, Callable[[], BenchRecipe]] = {**SMALL_TABLES, **KERNEL_TABLES, **PAPER_TABLES}
 
 
 def find_recipe(name: str) -> Tree:

@@ -20,6 +20,7 @@ _SMALLEST = {
     "dm": {"arch": "convnet1_w4", "iterations": 2, "batch_real": 6},
     "experts": {"arch": "convnet1_w4_in", "count": 1, "epochs": 2, "batch": 256},
     "mtt": {"iterations": 2, "steps": 2, "start_max": 1},
+    "kip": {"iterations": 2, "batch": 20},
     "selfsupervised": {"epochs": 1, "batch": 256, "probe_epochs": 2},
     "gvbsm": {"iterations": 2, "teachers": ("convnet1_w4_bn",)},
     "rded": {"sample": 12},

@@ -13,7 +13,7 @@ from wmdd.settings.chain import (
     StatisticsSettings,
     TrainSettings,
 )
-from wmdd.settings.data import DataSettings, ViewSettings, Whitening
+from wmdd.settings.data import DataSettings, TangentKernel, ViewSettings, Whitening
 from wmdd.settings.recipe import Recipe
 from wmdd.settings.recovery import (
     FeatureMatchingSettings,
@@ -49,6 +49,7 @@ __all__ = [
     "SqueezeSettings",
     "StatisticsSettings",
     "Strategy",
+    "TangentKernel",
     "TrainSettings",
     "ViewSettings",
     "Whitening",

@@ -39,6 +39,11 @@ Whitening = Literal["none", "pixels", "standardised"]
 """ZCA of what networks see: none; ridge in units of pixels, as in MTT; in units of the mean variance, as in KIP."""
 
 
+TangentKernel = Literal["fc", "convnet1", "convnet2", "convnet3", "convnet4"]
+"""Tangent kernels of infinitely wide networks: fully connected with a hidden layer, or a ConvNet with so many blocks of
+pooling."""
+
+
 class ViewSettings(Section):
     """Random views: how an image is cropped, flipped and mixed in each view."""
 

@@ -1,12 +1,13 @@
 """Training infinitely wide networks in closed form: neural tangent kernel, kernel regression, label solve.
 
-The kernel is that of fully connected ReLU networks (Jacot et al. 2018; arc-cosine formulas of Cho and Saul 2009), as
-KIP uses it (Nguyen et al. 2021, arXiv:2011.00050 and 2107.13034). Everything is float64 and differentiable: regression
-with fewer digits is unreliable. Symbols: `D` numbers in an input, `n_s` support and `n_t` target inputs, `C` classes.
+The kernel here is that of fully connected ReLU networks (Jacot et al. 2018; arc-cosine formulas of Cho and Saul 2009),
+as KIP uses it (Nguyen et al. 2021, arXiv:2011.00050 and 2107.13034); that of ConvNets is in `conv_ntk.py`. Everything
+is float64 and differentiable: regression with fewer digits is unreliable. Symbols: `D` numbers in an input, `n_s`
+support and `n_t` target inputs, `C` classes.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +22,9 @@ WEIGHT_VARIANCE = 2.0
 BIAS_VARIANCE = 0.01
 EDGE = 1e-14
 """How near a cosine may come to +-1, where the derivative of acos has no bound. Below it the angle is 1.4e-7."""
+
+KernelFunction = Callable[[Tensor, Tensor], Tensor]
+"""Inputs `(n, ...)`, `(m, ...)` → the kernel of all pairs, float64 `(n, m)`."""
 
 
 def tangent_kernel(first: Tensor, second: Tensor, *, hidden: int = 1) -> Tensor:
@@ -63,7 +67,9 @@ def centred_classes(labels: Tensor, num_classes: int) -> Tensor:
     return F.one_hot(labels, num_classes).double() - 1 / num_classes
 
 
-def kernel_regression(support: Tensor, targets: Tensor, queries: Tensor, *, hidden: int = 1) -> Tensor:
+def kernel_regression(
+    support: Tensor, targets: Tensor, queries: Tensor, *, kernel: KernelFunction = tangent_kernel
+) -> Tensor:
     """Return what a wide network, trained to its end on `support`, answers to `queries`, float64 `(n_t, C)`.
 
     K_ts (K_ss + lambda tr(K_ss)/n_s I)^-1 y_s; the class is the largest column.
@@ -72,19 +78,23 @@ def kernel_regression(support: Tensor, targets: Tensor, queries: Tensor, *, hidd
         support: `(n_s, ...)`, normalised like `queries`.
         targets: `(n_s, C)`, such as `centred_classes`.
         queries: `(n_t, ...)`.
-        hidden: layers of the kernel.
+        kernel: that of the network; `training/kernels.py` has them by name.
     """
     # `solve` would wait for a GPU to say whether there is a solution; here it is not finite if there is none.
-    solved = torch.linalg.solve_ex(_regularised(support, hidden), targets.double()).result
-    return tangent_kernel(queries, support, hidden=hidden) @ solved
+    solved = torch.linalg.solve_ex(_regularised(kernel(support, support)), targets.double()).result
+    return kernel(queries, support) @ solved
 
 
-def regression_loss(support: Tensor, targets: Tensor, queries: Tensor, answers: Tensor, *, hidden: int = 1) -> Tensor:
+def regression_loss(
+    support: Tensor, targets: Tensor, queries: Tensor, answers: Tensor, *, kernel: KernelFunction = tangent_kernel
+) -> Tensor:
     """Return half the mean squared error of kernel regression over the n_t · C answers, KIP's loss."""
-    return 0.5 * (kernel_regression(support, targets, queries, hidden=hidden) - answers).square().mean()
+    return 0.5 * (kernel_regression(support, targets, queries, kernel=kernel) - answers).square().mean()
 
 
-def solve_labels(support: Tensor, parts: Iterable[tuple[Tensor, Tensor]], *, hidden: int = 1) -> Tensor:
+def solve_labels(
+    support: Tensor, parts: Iterable[tuple[Tensor, Tensor]], *, kernel: KernelFunction = tangent_kernel
+) -> Tensor:
     """Return the support's labels under which kernel regression answers best: label solve, float64 `(n_s, C)`.
 
     The minimiser of least norm of ||A y_s - y_t||² with A = K_ts (K_ss + lambda tr(K_ss)/n_s I)^-1. The rows of
@@ -94,12 +104,12 @@ def solve_labels(support: Tensor, parts: Iterable[tuple[Tensor, Tensor]], *, hid
     Args:
         support: `(n_s, ...)`, fixed.
         parts: queries `(b, ...)` with their answers `(b, C)`, over all targets.
-        hidden: layers of the kernel.
+        kernel: that of the network; `training/kernels.py` has them by name.
     """
-    regularised = _regularised(support, hidden)
+    regularised = _regularised(kernel(support, support))
     triangle: Tensor | None = None
     for queries, answers in parts:
-        rows = torch.linalg.solve(regularised, tangent_kernel(support, queries, hidden=hidden)).T
+        rows = torch.linalg.solve(regularised, kernel(support, queries)).T
         stacked = torch.cat([rows, sent(answers.double(), rows.device)], dim=1)
         stacked = stacked if triangle is None else torch.cat([triangle, stacked])
         triangle = torch.linalg.qr(stacked, mode="r").R
@@ -109,9 +119,8 @@ def solve_labels(support: Tensor, parts: Iterable[tuple[Tensor, Tensor]], *, hid
     return torch.linalg.lstsq(folded[:, :count], folded[:, count:], driver="gelsd").solution.to(support.device)
 
 
-def _regularised(support: Tensor, hidden: int) -> Tensor:
+def _regularised(kernel: Tensor) -> Tensor:
     """Return K_ss + lambda tr(K_ss)/n_s I."""
-    kernel = tangent_kernel(support, support, hidden=hidden)
     return kernel + RIDGE * kernel.diagonal().mean() * torch.eye(len(kernel), dtype=kernel.dtype, device=kernel.device)
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from wmdd.settings import TangentKernel
 from wmdd.values.classes import require_same_classes
 from wmdd.values.showing import short_repr
 
@@ -33,6 +34,8 @@ class DistilledSet:
     whitening: Tensor | None = None
     """float32 `(P + 1, P)`: ZCA of normalised images as vectors of P numbers, its last row the offset: what students
     see of these images and of those they are tested on (`wmdd.data.whitening`). Teachers see them without."""
+    kernel: TangentKernel = "fc"
+    """Under which kernel regression on the set is its method's own procedure (KIP, label solve)."""
 
     def __repr__(self) -> str:
         """Return what the set is in one line: the images themselves are in its fields."""

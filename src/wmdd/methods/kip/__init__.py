@@ -4,11 +4,11 @@ from typing import ClassVar
 
 from pydantic import PositiveFloat, PositiveInt
 
+from wmdd.methods.kits.settings import RegressionSettings
 from wmdd.methods.method import Method
-from wmdd.settings import Section, Whitening
 
 
-class KipSettings(Section):
+class KipSettings(RegressionSettings):
     """KIP: images on which regression with the kernel of a wide network predicts the real ones."""
 
     section: ClassVar[str] = "kip"
@@ -21,16 +21,14 @@ class KipSettings(Section):
     """Real images per step, equally many of each class."""
     learn_labels: bool = False
     """Optimise the labels too."""
-    zca: Whitening = "none"
-    """ZCA whitening of what networks see, of at most 4,096 numbers an image: its ridge a tenth of the mean variance of
-    standardised channels, the paper's for colour images, or 0.1 of pixels in [0, 1], as MTT has it; or none."""
 
 
 METHOD = Method(
     name="kip",
     title="KIP",
     summary="images on which kernel regression predicts the real ones (ICLR 2021)",
-    source="Dataset Meta-Learning from Kernel Ridge-Regression, ICLR 2021, arXiv:2011.00050",
+    source="Dataset Meta-Learning from Kernel Ridge-Regression, ICLR 2021, arXiv:2011.00050; Dataset "
+    "Distillation with Infinitely Wide Convolutional Networks, NeurIPS 2021, arXiv:2107.13034",
     algorithm="wmdd.methods.kip.distill",
     settings=(KipSettings,),
     stages=("kip",),

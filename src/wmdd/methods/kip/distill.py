@@ -1,9 +1,9 @@
 """Kernel inducing points: a small set for regression with the kernel of a wide network.
 
-Nguyen et al. 2021 (arXiv:2011.00050, 2107.13034), fully connected kernel with one hidden layer. `kip` optimises the
-images, and the labels with `learn_labels`, so that kernel regression on them predicts batches of real images. The
-mathematics is in `training/ntk.py`. Inputs are standardised channel by channel, and with `zca` whitened; images are
-optimised as networks see them. The second paper's best figures use convolutional kernels, which are not here.
+Nguyen et al. 2021 (arXiv:2011.00050, 2107.13034). `kip` optimises the images, and the labels with `learn_labels`, so
+that kernel regression on them predicts batches of real images. The mathematics is in `training/ntk.py`, the kernel of
+ConvNets in `training/conv_ntk.py`. Inputs are standardised channel by channel, and with `zca` whitened; images are
+optimised as networks see them.
 """
 
 from dataclasses import dataclass, replace
@@ -14,12 +14,14 @@ from torch import Tensor
 from wmdd.context import Context, sent
 from wmdd.data.class_batches import ClassBatches
 from wmdd.data.whitening import fit_whitening, unwhitened, whitened
-from wmdd.methods.algorithm import Algorithm, Result, Stages
+from wmdd.methods.algorithm import Algorithm, KernelWork, Result, Size, Stages
 from wmdd.methods.kip import KipSettings
+from wmdd.methods.kits.kernels import check_of
 from wmdd.settings import Recipe
 from wmdd.stages.stage import Stage
 from wmdd.training.images import Descent, Variable, Variables, optimise
-from wmdd.training.ntk import centred_classes, regression_loss, require_float64
+from wmdd.training.kernels import kernel_named
+from wmdd.training.ntk import KernelFunction, centred_classes, regression_loss, require_float64
 from wmdd.training.pixels import class_labels, start_images, unbounded_set
 from wmdd.values import DistilledSet, ImageSet, Teacher
 
@@ -32,7 +34,7 @@ def kip(
     `teacher` gives normalisation. The unit of work is an iteration.
 
     Raises:
-        ConfigError: the device does not compute in float64.
+        ConfigError: the device does not compute in float64, or the images do not suit the kernel or the whitening.
         NumericsError: the loss is not finite any more.
     """
     ctx = ctx or Context()
@@ -46,6 +48,7 @@ def kip(
         whitening=None if whitening is None else sent(whitening, ctx.device),
         num_classes=num_classes,
         targets=targets,
+        kernel=kernel_named(settings.kernel),
         each=max(1, settings.batch // num_classes),
         ctx=ctx,
     )
@@ -57,7 +60,7 @@ def kip(
     found = optimise(start, loss, descent, ctx=ctx)
     targets = found["targets"].float().cpu() if settings.learn_labels else None
     images = unwhitened(found["images"].cpu(), whitening)
-    return replace(unbounded_set("kip", images, teacher), targets=targets, whitening=whitening)
+    return replace(unbounded_set("kip", images, teacher), targets=targets, whitening=whitening, kernel=settings.kernel)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +73,7 @@ class _RegressionLoss:
     num_classes: int
     targets: Tensor
     """Labels of the distilled images where they are not optimised, float64 `(M, C)` on the device."""
+    kernel: KernelFunction
     each: int
     """Real images of each class."""
     ctx: Context
@@ -84,7 +88,7 @@ class _RegressionLoss:
         answers = sent(centred_classes(labels, self.num_classes), self.ctx.device)
         targets = variables.get("targets", self.targets)
         queries = whitened(torch.cat(batches), self.whitening)
-        return regression_loss(variables["images"], targets, queries, answers)
+        return regression_loss(variables["images"], targets, queries, answers, kernel=self.kernel)
 
 
 KIP = Stage(name="kip", version=1, run=kip, output=DistilledSet, networks=False)
@@ -95,4 +99,11 @@ def distill(stages: Stages, train: Result, teachers: tuple[Result, ...], recipe:
     return stages.run(KIP, train, teachers[0], settings=recipe.of(KipSettings), ipc=recipe.ipc)
 
 
-ALGORITHM = Algorithm(distill=distill)
+def count_pairs(recipe: Recipe, size: Size) -> KernelWork:
+    """Count the pairs of images of which the kernel is taken: in each step of the set, and of the set with a batch."""
+    settings, images = recipe.of(KipSettings), size.classes * recipe.ipc
+    batch = min(size.images, size.classes * max(1, settings.batch // size.classes))
+    return KernelWork(kernel=settings.kernel, both=settings.iterations * images * (images + batch))
+
+
+ALGORITHM = Algorithm(distill=distill, kernel_work=count_pairs, check=check_of(KipSettings))

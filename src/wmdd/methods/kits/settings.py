@@ -1,10 +1,10 @@
-"""Settings of the methods that match gradients (DC, DSA) or means (DM, DataDAM) under fresh random networks."""
+"""Settings that several methods have: matching under fresh random networks, regression with tangent kernels."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
-from wmdd.settings import FULL_DSA, Section, Strategy
+from wmdd.settings import FULL_DSA, Section, Strategy, TangentKernel, Whitening
 
 _INNER = {30: 20, 40: 15}
 
@@ -58,3 +58,14 @@ class MeanSettings(MatchingSettings):
     def rate(self, ipc: int) -> float:
         """Return the learning rate for `ipc` images a class."""
         return self.lr or (1.0 if ipc < 100 else 10.0)
+
+
+class RegressionSettings(Section):
+    """What KIP and label solve have in common."""
+
+    kernel: TangentKernel = "fc"
+    """Infinitely wide network: fc has one hidden layer; convnet3, the second paper's, a convolution and three blocks of
+    convolution, ReLU and 2x2 mean pooling. The latter compares all places of two images: a pair costs side⁴."""
+    zca: Whitening = "none"
+    """ZCA whitening of what networks see, of at most 4,096 numbers an image: its ridge a tenth of the mean variance of
+    standardised channels, the paper's for colour images, or 0.1 of pixels in [0, 1], as MTT has it; or none."""

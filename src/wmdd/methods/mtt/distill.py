@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from wmdd.context import Context, sent
 from wmdd.data.dsa import apply_dsa, draw_dsa
 from wmdd.data.loading import shuffled
-from wmdd.data.whitening import unwhitened, whitened
+from wmdd.data.whitening import require_whitening, unwhitened, whitened
 from wmdd.errors import ConfigError
 from wmdd.methods.algorithm import Algorithm, Result, Size, Stages, Work
 from wmdd.methods.mtt import ExpertsSettings, MttSettings
@@ -154,4 +154,9 @@ def work(recipe: Recipe, size: Size) -> tuple[Work, ...]:
     return (Work(arch=experts.arch, both=experts.count * experts.epochs * size.images + SECOND_ORDER * taught),)
 
 
-ALGORITHM = Algorithm(distill=distill, work=work)
+def check(recipe: Recipe, train: ImageSet) -> None:
+    """Refuse images that are too large for the whitening."""
+    require_whitening(recipe.of(ExpertsSettings).zca, train.channels * train.image_size**2)
+
+
+ALGORITHM = Algorithm(distill=distill, work=work, check=check)
