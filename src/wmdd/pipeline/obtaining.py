@@ -107,6 +107,7 @@ class Obtaining:
     watcher: Watcher
     device: torch.device
     precision: str
+    compile: bool
     decoders: int
     """Processes that decode images."""
     save_every: float
@@ -217,6 +218,7 @@ class Obtaining:
             "seed": job.seed,
             "device": self.device,
             "precision": self.precision,
+            "compile": self.compile,
             "workers": self.decoders,
             "threads": None if self.worker.alone else torch.get_num_threads(),
             "team": team or Team(),
