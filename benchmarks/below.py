@@ -141,13 +141,13 @@ def kept(work: Work) -> Work:
 
 def heap(case: Case) -> Iterator[tuple[str, Pair]]:
     """Yield passes with the C library's heap, and with a kept one."""
+    model, images = case.teacher(), case.images()
     for name, work in (
-        ("answers", answers(case.teacher(), case.images(), case)),
-        ("recover", recover_step(case)),
-        ("student", student_step(case)),
+        ("answers", lambda: answers(model, images, case)),
+        ("recover", lambda: recover_step(case)),
+        ("student", lambda: student_step(case)),
     ):
-        several = repeated(work)
-        yield name, (several, kept(several))
+        yield name, (repeated(work()), kept(repeated(work())))
 
 
 def compiling(case: Case) -> Iterator[tuple[str, Pair]]:
