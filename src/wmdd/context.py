@@ -74,6 +74,8 @@ class Context:
     device: torch.device = torch.device("cpu")
     precision: str = "fp32"
     """`"fp32"` or `"bf16"`: type in which networks compute; losses and statistics stay in fp32."""
+    compile: bool = False
+    """Whether networks that run many times unchanged are compiled (`wmdd.models.compiling`)."""
     workers: int = 0
     """Processes that decode images which are not in memory."""
     threads: int | None = None

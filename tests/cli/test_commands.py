@@ -28,7 +28,7 @@ from wmdd.requests.worth import WorthFlags
 from wmdd.settings.recipe import setting_names
 
 SETTINGS = """
-method ipc ipc_at_most seed device precision threads save_every
+method ipc ipc_at_most seed device precision threads compile save_every
 data.image_size data.channels data.holdout data.holdout_seed data.development data.max_broken data.memory_gb
 data.workers data.image_column data.label_column
 squeeze.epochs squeeze.batch squeeze.optimiser squeeze.lr squeeze.momentum squeeze.weight_decay squeeze.warmup

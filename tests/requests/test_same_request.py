@@ -39,6 +39,7 @@ DISTILL: list[Case] = [
     ("--recipe mine.yaml --evaluate.epochs None", {"recipe": "mine.yaml", "evaluate": {"epochs": None}}),
     ("--device cpu --threads 2 --save-every 1", {"device": "cpu", "threads": 2, "save_every": 1}),
     ("--data.image-size 16 --ipc-at-most", {"data.image_size": 16, "ipc_at_most": True}),
+    ("--compile --threads 1", {"compile": True, "threads": 1}),
 ]
 EVALUATE: list[Case] = [
     ("", {}),

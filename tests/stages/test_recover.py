@@ -371,3 +371,10 @@ def test_a_rate_that_is_far_too_high_is_said_once_for_all_groups(given: Given) -
     assert warning.text.endswith("lower recover.lr or recover.bn_weight")
     recover(*given, settings(batch=2, iterations=12), ctx=clean)
     assert clean.warnings == []
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")  # torch hides it itself, where none is an error
+def test_a_compiled_teacher_gives_the_same_images(given: Given) -> None:
+    plain, fast = (recover(*given, settings(), ctx=Context(compile=compile)) for compile in (False, True))
+    assert (plain.images.int() - fast.images.int()).abs().max() <= 1  # grey levels, by the rounding of pixels

@@ -22,6 +22,7 @@ from wmdd.pipeline.compiling import compiling_ahead, needs_compiling
 from wmdd.pipeline.estimate import announce_bench
 from wmdd.pipeline.fresh import Fresh
 from wmdd.pipeline.group import first_goes_first
+from wmdd.pipeline.heap import heap_kept
 from wmdd.pipeline.plan import RunPlan, plan_run
 from wmdd.pipeline.pools import with_room
 from wmdd.pipeline.runner import Runner, given_images
@@ -75,7 +76,7 @@ def bench(
     runner = this.runner(table[0].recipe, "teacher")
     plans = [(cell, _plan(cell, base)) for cell in table]
     train, val = given_images(base.train), given_images(base.val)
-    with threads_of(shared.threads, listener):
+    with heap_kept(), threads_of(shared.threads, listener):
         if worker.first:
             _announce(recipe, base, plans, runner)
         with compiling_ahead(needed=needs_compiling([plan for _, plan in plans if isinstance(plan, RunPlan)])):

@@ -15,7 +15,7 @@ from wmdd.pipeline.checks import stage_names
 from wmdd.settings import Recipe, Section
 from wmdd.settings.recipe import dotted, merged
 
-_SHARED = ("data.", "squeeze.", "ipc", "seed", "device", "precision", "threads", "save_every")
+_SHARED = ("data.", "squeeze.", "ipc", "seed", "device", "precision", "threads", "compile", "save_every")
 """Settings that all rows share, or they could not be compared."""
 
 

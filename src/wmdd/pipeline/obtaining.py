@@ -21,6 +21,7 @@ from wmdd.context import Team
 from wmdd.errors import ArtifactError, WmddError
 from wmdd.methods.algorithm import Result
 from wmdd.pipeline.group import lost_workers, team_of
+from wmdd.pipeline.heap import trim_heap
 from wmdd.pipeline.made_from import begin, has_begun
 from wmdd.pipeline.memory import forget_peak, peak_memory
 from wmdd.pipeline.provenance import versions
@@ -106,6 +107,7 @@ class Obtaining:
     watcher: Watcher
     device: torch.device
     precision: str
+    compile: bool
     decoders: int
     """Processes that decode images."""
     save_every: float
@@ -202,6 +204,7 @@ class Obtaining:
         """Return what the stage makes."""
         self.watcher.begin(job.title)
         self.begun(ctx.folder)
+        trim_heap()  # what the stage before has freed is none of this one's memory
         forget_peak(self.device)
         records = [
             tuple(each.record for each in part) if isinstance(part, tuple) else part.record for part in job.inputs
@@ -215,6 +218,7 @@ class Obtaining:
             "seed": job.seed,
             "device": self.device,
             "precision": self.precision,
+            "compile": self.compile,
             "workers": self.decoders,
             "threads": None if self.worker.alone else torch.get_num_threads(),
             "team": team or Team(),

@@ -15,6 +15,7 @@ from wmdd.pipeline.doubts import below_random, few_test_images, saturation, seen
 from wmdd.pipeline.estimate import announce
 from wmdd.pipeline.fresh import Fresh
 from wmdd.pipeline.group import first_goes_first
+from wmdd.pipeline.heap import heap_kept
 from wmdd.pipeline.metrics import joined_scores, product_bytes, run_metrics, with_scores
 from wmdd.pipeline.plan import RunPlan, plan_run
 from wmdd.pipeline.run_files import METRICS_FILE, RECIPE_FILE, read_metrics
@@ -109,7 +110,7 @@ def distill(
     if runner.writes:
         write_bytes(out / RECIPE_FILE, write_recipe(plan.recipe).encode())
     try:
-        with threads_of(plan.recipe.threads, watcher):
+        with heap_kept(), threads_of(plan.recipe.threads, watcher):
             if runner.writes:
                 announce(plan, runner)
             return Run(out=out, metrics=run_stages(runner, plan, command))

@@ -81,6 +81,7 @@ class Runner:
             watcher=self.watcher,
             device=self.device,
             precision=self.precision,
+            compile=self.recipe.compile,
             decoders=self.recipe.data.workers,
             save_every=self.recipe.save_every,
             run_log=self.out / LOG if self.writes else None,

@@ -14,6 +14,7 @@ from wmdd.evaluation.comparison import Comparison, blocks, comparisons
 from wmdd.evaluation.rows import BASELINE, conditions_of
 from wmdd.pipeline.estimate import announce_pools
 from wmdd.pipeline.finished_run import FinishedRun, open_run
+from wmdd.pipeline.heap import heap_kept
 from wmdd.pipeline.metrics import join_scores, student_of
 from wmdd.pipeline.plan import RunPlan, plan_run
 from wmdd.pipeline.pools import random_scores, with_room
@@ -62,7 +63,7 @@ def measure_worth(
     if not possible:
         raise DataError(f"worth: {left_out[0].text}; give fewer (--multiples), or a set of fewer images a class")
     runner.warn(left_out)
-    with threads_of(plan.recipe.threads, finished.watcher):
+    with heap_kept(), threads_of(plan.recipe.threads, finished.watcher):
         if runner.writes:
             announce_pools(plan, runner, pools=len(possible), draws=draws)
         made = list(_draw(finished, plan, runner, possible))

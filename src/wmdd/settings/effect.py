@@ -30,7 +30,8 @@ def _matches(section: str) -> Callable[[_Flat], bool]:
 
 _WHERE: Mapping[str, Callable[[_Flat], bool]] = {
     **dict.fromkeys(
-        ("device", "threads", "save_every", "data.memory_gb", "data.workers", "statistics.batch"),  # speed alone
+        # speed alone
+        ("device", "threads", "compile", "save_every", "data.memory_gb", "data.workers", "statistics.batch"),
         lambda _: False,
     ),
     "ipc_at_most": lambda s: s["ipc_at_most"],

@@ -41,6 +41,8 @@ class Recipe(Section):
     """Type in which networks compute; auto = bf16 on CUDA and on CPUs that have it, else fp32."""
     threads: Literal["auto"] | PositiveInt = "auto"
     """Threads on CPUs; auto = one per processor of the quota and the affinity that no other process keeps busy."""
+    compile: bool = False
+    """Compile the teacher's passes in recovery by torch.compile: needs a C++ compiler; images agree to rounding."""
     save_every: NonNegativeFloat = 20.0
     """Seconds between saved states inside a stage."""
     data: DataSettings = DataSettings()

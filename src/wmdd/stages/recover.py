@@ -14,6 +14,7 @@ are in `recovery/terms.py`; docs/differences.md says what the reference code doe
 from wmdd.context import Context
 from wmdd.models.batchnorm import require_batchnorm
 from wmdd.models.building import build_teacher
+from wmdd.models.compiling import compiled
 from wmdd.settings import RecoverSettings
 from wmdd.stages.recovery.descent import Recovery, recover_groups
 from wmdd.stages.recovery.forward import TeacherForward
@@ -50,9 +51,11 @@ def recover(
     residuals = residuals_of(train, teacher, model, statistics, settings, ctx=ctx)
     recovery = Recovery(train=train, teacher=teacher, settings=settings, groups=groups, ctx=ctx, residuals=residuals)
 
+    passes = compiled(model, ctx)  # of shapes that stay; the residuals of others
+
     def loss_of(group: Group) -> GroupLoss[TeacherForward]:
         targets = barycenter_targets(statistics, barycenters, group, settings, ctx.device)
-        return recovery_loss(model, targets, statistics, settings, ctx=ctx)
+        return recovery_loss(passes, targets, statistics, settings, ctx=ctx)
 
     return recover_groups(recovery, method, loss_of, weights=image_weights(barycenters, settings))
 

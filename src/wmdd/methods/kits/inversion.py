@@ -24,6 +24,7 @@ from wmdd.context import Context
 from wmdd.methods.algorithm import Result, Size, Stages, Work
 from wmdd.models.batchnorm import require_batchnorm
 from wmdd.models.building import build_teacher
+from wmdd.models.compiling import compiled
 from wmdd.settings import InversionSettings, KernelSettings, OptimisationSettings, Recipe, StatisticsSettings
 from wmdd.stages.recovery.descent import Recovery, recover_groups
 from wmdd.stages.recovery.forward import TeacherForward
@@ -67,10 +68,12 @@ def invert(
         train=train, teacher=teacher, settings=settings, groups=groups, ctx=ctx, advice=advice, residuals=residuals
     )
 
+    passes = compiled(model, ctx)  # of shapes that stay; the residuals of others
+
     def loss_of(group: Group) -> GroupLoss[TeacherForward]:
         weights = _equal(len(group.labels), group.ipc)
         targets = moment_targets(statistics, group, weights, settings, device=ctx.device)
-        return recovery_loss(model, targets, statistics, settings, ctx=ctx)
+        return recovery_loss(passes, targets, statistics, settings, ctx=ctx)
 
     return recover_groups(recovery, method, loss_of, weights=_equal(len(train.classes), ipc))
 

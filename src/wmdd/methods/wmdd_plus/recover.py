@@ -27,6 +27,7 @@ from wmdd.methods.wmdd_plus import PlusRecoverSettings
 from wmdd.methods.wmdd_plus.terms import plus_terms
 from wmdd.models.batchnorm import require_batchnorm
 from wmdd.models.building import build_teacher
+from wmdd.models.compiling import compiled
 from wmdd.stages.recovery.descent import Recovery, recover_groups
 from wmdd.stages.recovery.forward import TeacherForward
 from wmdd.stages.recovery.groups import Group, Targets, barycenter_targets, class_groups, image_weights
@@ -78,12 +79,14 @@ def recover_plus(
         residuals=residuals_of(train, teacher, model, statistics, settings, ctx=ctx),
     )
 
+    passes = compiled(model, ctx)  # of shapes that stay; the residuals of others
+
     def loss_of(group: Group) -> GroupLoss[TeacherForward]:
         targets = barycenter_targets(statistics, barycenters, group, settings, ctx.device)
         for each in moments:
             targets = cell_targets(targets, statistics, each, settings)
         spread = settings.border == "uniform"
-        loss = recovery_loss(model, targets, statistics, settings, ctx=ctx, spread=spread)
+        loss = recovery_loss(passes, targets, statistics, settings, ctx=ctx, spread=spread)
         return replace(loss, terms=plus_terms(loss.terms, group, statistics, barycenters, settings=settings, ctx=ctx))
 
     return recover_groups(recovery, "wmdd+", loss_of, weights=image_weights(barycenters, settings))
