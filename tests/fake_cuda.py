@@ -314,6 +314,7 @@ BETWEEN_STEPS = {
     "stages/losses:_pass_group": "what is seen of a group, for the CPU",
     "stages/losses:_by_class": "the features of a group, for the CPU",
     "training/ntk:solve_labels": "the one solution",
+    "data/whitening:fit_whitening": "the whitening, before the first step",
     "methods/ls/distill:label_solve": "the labels that were solved for",
 }
 """Place that waits outside of steps → for what."""

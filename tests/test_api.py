@@ -19,14 +19,14 @@ def test_every_public_name_is_there() -> None:
 @pytest.mark.parametrize(
     ("data", "name"),
     [
-        ("digits", "digits"),
-        ("/data/imagenette/", "imagenette"),
-        ("hf:owner/pictures", "pictures"),
-        ("/", "data"),
+        ("digits", "digits-wmdd"),
+        ("/data/imagenette/", "imagenette-wmdd+"),
+        ("hf:owner/pictures", "pictures-wmdd+"),
+        ("/", "data-wmdd+"),
     ],
 )
 def test_where_a_run_goes_that_was_not_told(data: str, name: str) -> None:
-    assert distill_request(data, {"ipc": 3}).out == Path("runs") / f"{name}-wmdd-ipc3"
+    assert distill_request(data, {"ipc": 3}).out == Path("runs") / f"{name}-ipc3"
 
 
 def test_wrong_settings_are_named(tmp_path: Path) -> None:

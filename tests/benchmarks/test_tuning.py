@@ -36,7 +36,7 @@ def test_methods_and_rows_that_do_not_read_the_setting_are_left_alone() -> None:
     assert tuned_rows(table, LAMBDA) == ["wmdd", "mmd"]
     made = with_values(table, LAMBDA, {"mmd": "3"})
     found = {cell.row: dotted(cell.recipe.model_dump()).get(LAMBDA) for cell in cells(made)}
-    assert (found["mmd"], found["wmdd"], found["rded"]) == (3.0, 0.1, None)
+    assert (found["mmd"], found["wmdd"], found["rded"]) == (3.0, 1.0, None)
     with pytest.raises(ConfigError, match="no row reads it; got kip"):
         tuned_rows(table, "kip.lr")
 

@@ -55,7 +55,7 @@ datadam.power datadam.weight
 dd.arch dd.epochs dd.rate dd.iterations dd.lr dd.decay_every dd.batch dd.networks dd.gradient
 experts.arch experts.count experts.epochs experts.lr experts.batch experts.strategy experts.zca
 mtt.iterations mtt.steps mtt.span mtt.start_max mtt.lr mtt.momentum mtt.rate mtt.rate_lr mtt.batch mtt.strategy
-mtt.gradient kip.iterations kip.lr kip.batch kip.learn_labels kip.zca
+mtt.gradient kip.iterations kip.lr kip.batch kip.learn_labels kip.zca kip.kernel ls.kernel ls.zca
 mmd.kernel gvbsm.teachers gvbsm.weight gvbsm.first gvbsm.ema gvbsm.drop gvbsm.density gvbsm.temperature gvbsm.shift
 gvbsm.iterations gvbsm.lr gvbsm.start gvbsm.crop_min gvbsm.flip gvbsm.roll gvbsm.curriculum gvbsm.curriculum_milestone
 gvbsm.curriculum_end gvbsm.batch

@@ -10,7 +10,15 @@ TINY: dict[str, dict[str, Any]] = {
         "barycenter.iterations": 2,
     },
     "wmdd+": {
-        "recover": {"iterations": 4, "batch": 4, "set_share": 0.5, "border": "uniform", "tv": 1.0, "ema": 0.5},
+        "recover": {
+            "iterations": 4,
+            "batch": 4,
+            "statistics": "blend",
+            "set_share": 0.5,
+            "border": "uniform",
+            "tv": 1.0,
+            "ema": 0.5,
+        },
         "barycenter.iterations": 2,
         "plus": {"keep": 0.7, "candidates": 2, "choose_by": "mmd"},
     },

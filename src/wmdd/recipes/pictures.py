@@ -11,6 +11,6 @@ def pictures() -> Tree:
     Command: `wmdd distill FOLDER`, which is `wmdd distill FOLDER --recipe pictures`
     Cost: `wmdd distill` counts it before it starts.
     Expected: no published numbers under these settings.
-    Last measured: not yet; `testbed_methods` has the rows on which the choice rests.
+    Last measured: not yet; the choice rests on `testbed_methods`.
     """
     return {"method": "wmdd+"}
