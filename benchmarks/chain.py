@@ -57,6 +57,7 @@ class Scene:
             "data": {"memory_gb": 1e-9, "workers": 0},
             "squeeze": {"arch": self.arch, "epochs": 1, "batch": self.batch},
             "statistics": {"batch": self.batch},
+            "method": "wmdd",
             "recover": {"iterations": self.steps, "batch": self.batch},
             "relabel": {"store": self.store},
             "evaluate": {

@@ -100,7 +100,8 @@ def measure(given: argparse.Namespace) -> dict[int, list[dict[str, float]]]:
         write_pictures(place / "pictures", given.per_class, given.size)
         command = ["bench", str(place / "pictures"), "--methods", "random", "wmdd", "sre2l", "--ipcs", "10"]
         if not given.bench:
-            command = ["distill", str(place / "pictures"), "--ipc", "10", "--evaluate.references", "random"]
+            method = ("--method", "wmdd", "--ipc", "10", "--evaluate.references", "random")
+            command = ["distill", str(place / "pictures"), *method]
         rounds: dict[int, list[dict[str, float]]] = {workers: [] for workers in WORKERS}
         for number in range(given.rounds):
             for workers in WORKERS:
