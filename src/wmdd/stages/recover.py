@@ -12,15 +12,12 @@ are in `recovery/terms.py`; docs/differences.md says what the reference code doe
 """
 
 from wmdd.context import Context
-from wmdd.models.batchnorm import require_batchnorm
-from wmdd.models.building import build_teacher
-from wmdd.models.compiling import compiled
 from wmdd.settings import RecoverSettings
 from wmdd.stages.recovery.descent import Recovery, recover_groups
 from wmdd.stages.recovery.forward import TeacherForward
 from wmdd.stages.recovery.groups import Group, barycenter_targets, class_groups, image_weights
 from wmdd.stages.recovery.loss import GroupLoss
-from wmdd.stages.recovery.residuals import residuals_of
+from wmdd.stages.recovery.prepared import prepared
 from wmdd.stages.recovery.terms import recovery_loss
 from wmdd.stages.stage import Stage
 from wmdd.values import Barycenters, ClassStatistics, DistilledSet, ImageSet, Teacher
@@ -43,19 +40,14 @@ def recover(
         DataError: teacher and images disagree about classes.
     """
     ctx = ctx or Context()
-    teacher.require_classes(train.classes)
-    model = build_teacher(teacher, ctx.device)
-    require_batchnorm(model, teacher.spec.arch)
+    model, residuals = prepared(train, teacher, statistics, settings, ctx=ctx)
     num_classes, ipc, _ = barycenters.atoms.shape
     groups = class_groups(num_classes, ipc, settings.batch)
-    residuals = residuals_of(train, teacher, model, statistics, settings, ctx=ctx)
     recovery = Recovery(train=train, teacher=teacher, settings=settings, groups=groups, ctx=ctx, residuals=residuals)
-
-    passes = compiled(model, ctx)  # of shapes that stay; the residuals of others
 
     def loss_of(group: Group) -> GroupLoss[TeacherForward]:
         targets = barycenter_targets(statistics, barycenters, group, settings, ctx.device)
-        return recovery_loss(passes, targets, statistics, settings, ctx=ctx)
+        return recovery_loss(model, targets, statistics, settings, ctx=ctx)
 
     return recover_groups(recovery, method, loss_of, weights=image_weights(barycenters, settings))
 

@@ -22,15 +22,12 @@ from torch import Tensor
 
 from wmdd.context import Context
 from wmdd.methods.algorithm import Result, Size, Stages, Work
-from wmdd.models.batchnorm import require_batchnorm
-from wmdd.models.building import build_teacher
-from wmdd.models.compiling import compiled
 from wmdd.settings import InversionSettings, KernelSettings, OptimisationSettings, Recipe, StatisticsSettings
 from wmdd.stages.recovery.descent import Recovery, recover_groups
 from wmdd.stages.recovery.forward import TeacherForward
 from wmdd.stages.recovery.groups import Group, class_groups, moment_targets
 from wmdd.stages.recovery.loss import GroupLoss
-from wmdd.stages.recovery.residuals import residuals_of
+from wmdd.stages.recovery.prepared import prepared
 from wmdd.stages.recovery.terms import recovery_loss
 from wmdd.stages.stage import Stage
 from wmdd.stages.statistics import STATISTICS
@@ -58,22 +55,17 @@ def invert(
         NumericsError: the loss is not finite any more.
     """
     ctx = ctx or Context()
-    teacher.require_classes(train.classes)
-    model = build_teacher(teacher, ctx.device)
-    require_batchnorm(model, teacher.spec.arch)
+    model, residuals = prepared(train, teacher, statistics, settings, ctx=ctx)
     groups = inversion_groups(len(train.classes), ipc, settings)
     advice = f"lower {section}.lr or {section}.bn_weight"
-    residuals = residuals_of(train, teacher, model, statistics, settings, ctx=ctx)
     recovery = Recovery(
         train=train, teacher=teacher, settings=settings, groups=groups, ctx=ctx, advice=advice, residuals=residuals
     )
 
-    passes = compiled(model, ctx)  # of shapes that stay; the residuals of others
-
     def loss_of(group: Group) -> GroupLoss[TeacherForward]:
         weights = _equal(len(group.labels), group.ipc)
         targets = moment_targets(statistics, group, weights, settings, device=ctx.device)
-        return recovery_loss(passes, targets, statistics, settings, ctx=ctx)
+        return recovery_loss(model, targets, statistics, settings, ctx=ctx)
 
     return recover_groups(recovery, method, loss_of, weights=_equal(len(train.classes), ipc))
 

@@ -25,14 +25,11 @@ from wmdd.data.inputs import network_inputs
 from wmdd.methods.kits.tiles import cut, tile_images
 from wmdd.methods.wmdd_plus import PlusRecoverSettings
 from wmdd.methods.wmdd_plus.terms import plus_terms
-from wmdd.models.batchnorm import require_batchnorm
-from wmdd.models.building import build_teacher
-from wmdd.models.compiling import compiled
 from wmdd.stages.recovery.descent import Recovery, recover_groups
 from wmdd.stages.recovery.forward import TeacherForward
 from wmdd.stages.recovery.groups import Group, Targets, barycenter_targets, class_groups, image_weights
 from wmdd.stages.recovery.loss import GroupLoss
-from wmdd.stages.recovery.residuals import residuals_of
+from wmdd.stages.recovery.prepared import prepared
 from wmdd.stages.recovery.terms import recovery_loss
 from wmdd.stages.stage import Stage
 from wmdd.values import Barycenters, Cells, CellStatistics, ClassStatistics, DistilledSet, ImageSet, Teacher
@@ -63,9 +60,7 @@ def recover_plus(
         DataError: teacher and images disagree about classes.
     """
     ctx = ctx or Context()
-    teacher.require_classes(train.classes)
-    model = build_teacher(teacher, ctx.device)
-    require_batchnorm(model, teacher.spec.arch)
+    model, residuals = prepared(train, teacher, statistics, settings, ctx=ctx)
     barycenters, cells, *moments = shares
     num_classes, ipc, _ = barycenters.atoms.shape
     recovery = Recovery(
@@ -76,17 +71,15 @@ def recover_plus(
         ctx=ctx,
         start_of=_starts(train, teacher, cells, settings),
         ema=settings.ema,
-        residuals=residuals_of(train, teacher, model, statistics, settings, ctx=ctx),
+        residuals=residuals,
     )
-
-    passes = compiled(model, ctx)  # of shapes that stay; the residuals of others
 
     def loss_of(group: Group) -> GroupLoss[TeacherForward]:
         targets = barycenter_targets(statistics, barycenters, group, settings, ctx.device)
         for each in moments:
             targets = cell_targets(targets, statistics, each, settings)
         spread = settings.border == "uniform"
-        loss = recovery_loss(passes, targets, statistics, settings, ctx=ctx, spread=spread)
+        loss = recovery_loss(model, targets, statistics, settings, ctx=ctx, spread=spread)
         return replace(loss, terms=plus_terms(loss.terms, group, statistics, barycenters, settings=settings, ctx=ctx))
 
     return recover_groups(recovery, "wmdd+", loss_of, weights=image_weights(barycenters, settings))
