@@ -19,14 +19,13 @@ from wmdd.pipeline.bench_losses import Measures, losses_work
 from wmdd.pipeline.bench_recipe import BenchRecipe, Cell, cells
 from wmdd.pipeline.bench_results import bench_results
 from wmdd.pipeline.compiling import compiling_ahead, needs_compiling
+from wmdd.pipeline.computing import computing
 from wmdd.pipeline.estimate import announce_bench
 from wmdd.pipeline.fresh import Fresh
 from wmdd.pipeline.group import first_goes_first
-from wmdd.pipeline.heap import heap_kept
 from wmdd.pipeline.plan import RunPlan, plan_run
 from wmdd.pipeline.pools import with_room
 from wmdd.pipeline.runner import Runner, given_images
-from wmdd.pipeline.threads import threads_of
 from wmdd.pipeline.watchers import OnlyNew, Watcher
 from wmdd.pipeline.workers import this_worker
 from wmdd.settings.recipe import write_recipe
@@ -76,7 +75,7 @@ def bench(
     runner = this.runner(table[0].recipe, "teacher")
     plans = [(cell, _plan(cell, base)) for cell in table]
     train, val = given_images(base.train), given_images(base.val)
-    with heap_kept(), threads_of(shared.threads, listener):
+    with computing(shared.threads, listener):
         if worker.first:
             _announce(recipe, base, plans, runner)
         with compiling_ahead(needed=needs_compiling([plan for _, plan in plans if isinstance(plan, RunPlan)])):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 
 from wmdd.evaluation.tested import images_tested
-from wmdd.methods.algorithm import Size, Work
+from wmdd.methods.algorithm import Work
 from wmdd.pipeline.bench_recipe import Cell
 from wmdd.pipeline.compiling import needs_compiling
 from wmdd.pipeline.plan import RunPlan
@@ -148,17 +148,13 @@ def estimate(plan: RunPlan, device: torch.device, precision: str) -> Estimate:
 
 def is_counted(plan: RunPlan) -> bool:
     """Tell whether what the method does is known beforehand."""
-    return plan.work.method is not None or plan.algorithm.kernel_work is not None
+    return plan.work.method is not None or plan.work.kernel is not None
 
 
 def _method_seconds(plan: RunPlan, speeds: Speeds) -> float:
     """Return what the method itself takes, as far as it is known beforehand."""
-    count, seconds = plan.algorithm.kernel_work, speeds.seconds(plan.work.method or ())
-    if count is None:
-        return seconds
-    train = plan.train
-    work = count(plan.recipe, Size(images=len(train), classes=len(train.classes)))
-    return seconds + speeds.of_pairs(work, (train.channels, train.image_size))
+    seconds, pairs = speeds.seconds(plan.work.method or ()), plan.work.kernel
+    return seconds if pairs is None else seconds + speeds.of_pairs(pairs, (plan.train.channels, plan.train.image_size))
 
 
 def view_bytes(settings: RelabelSettings, classes: int) -> int:

@@ -10,7 +10,7 @@ from wmdd.errors import ConfigError
 from wmdd.evaluation.protocol_names import chosen_protocols
 from wmdd.evaluation.protocols import EvaluationProtocol
 from wmdd.evaluation.references import reference_methods, with_ceiling
-from wmdd.methods.algorithm import Algorithm, Size, Work, load_algorithm, squeezing_of
+from wmdd.methods.algorithm import Algorithm, KernelWork, Size, Work, load_algorithm, squeezing_of
 from wmdd.methods.catalogue import find_method, recipe_for
 from wmdd.methods.method import Method
 from wmdd.models.batchnorm import require_batchnorm, takes_single_images
@@ -34,7 +34,9 @@ class RunWork:
 
     teachers: tuple[Work, ...]
     method: tuple[Work, ...] | None
-    """None = not known beforehand."""
+    """None = not known beforehand, as far as networks go."""
+    kernel: KernelWork | None
+    """Pairs of images whose kernel the method takes; None = it takes none."""
     labels: tuple[Work, ...]
     """Of one set."""
     students: tuple[Work, ...]
@@ -206,6 +208,7 @@ def _work(
     return RunWork(
         teachers=(*dict.fromkeys((*own, *further)), *upper),
         method=None if algorithm.work is None else algorithm.work(recipe, size),
+        kernel=None if algorithm.kernel_work is None else algorithm.kernel_work(recipe, size),
         labels=tuple(Work(arch=arch, forward=labelled_views) for arch in labelling),
         students=tuple(
             part

@@ -11,18 +11,17 @@ from wmdd.data.sources.opening import open_data
 from wmdd.pipeline.card_facts import card_facts
 from wmdd.pipeline.checks import require_fresh, require_stage, stage_names
 from wmdd.pipeline.compiling import compiling_ahead, needs_compiling
+from wmdd.pipeline.computing import computing
 from wmdd.pipeline.doubts import below_random, few_test_images, saturation, seen_development
 from wmdd.pipeline.estimate import announce
 from wmdd.pipeline.fresh import Fresh
 from wmdd.pipeline.group import first_goes_first
-from wmdd.pipeline.heap import heap_kept
 from wmdd.pipeline.metrics import joined_scores, product_bytes, run_metrics, with_scores
 from wmdd.pipeline.plan import RunPlan, plan_run
 from wmdd.pipeline.run_files import METRICS_FILE, RECIPE_FILE, read_metrics
 from wmdd.pipeline.run_results import read_result, run_record
 from wmdd.pipeline.runner import Runner, Stopped, given_images
 from wmdd.pipeline.set_evaluation import evaluate_sets, full_data_scores, labelling_teachers, reference_sets
-from wmdd.pipeline.threads import threads_of
 from wmdd.pipeline.watchers import Watcher
 from wmdd.pipeline.workers import this_worker
 from wmdd.product.writing import write_product
@@ -110,7 +109,7 @@ def distill(
     if runner.writes:
         write_bytes(out / RECIPE_FILE, write_recipe(plan.recipe).encode())
     try:
-        with heap_kept(), threads_of(plan.recipe.threads, watcher):
+        with computing(plan.recipe.threads, watcher):
             if runner.writes:
                 announce(plan, runner)
             return Run(out=out, metrics=run_stages(runner, plan, command))

@@ -5,12 +5,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from wmdd.pipeline.computing import computing
 from wmdd.pipeline.doubts import below_random
 from wmdd.pipeline.finished_run import open_run
-from wmdd.pipeline.heap import heap_kept
 from wmdd.pipeline.metrics import join_scores
 from wmdd.pipeline.set_evaluation import evaluate_sets, reference_sets
-from wmdd.pipeline.threads import threads_of
 from wmdd.pipeline.watchers import Watcher
 from wmdd.values import Evaluation
 
@@ -30,7 +29,7 @@ def evaluate_run(
     finished = open_run(run, data, changes, fresh=fresh, watcher=watcher)
     plan, runner = finished.plan, finished.runner("evaluations")
     teachers, labelling = finished.teachers(), finished.labelling(runner)
-    with heap_kept(), threads_of(plan.recipe.threads, finished.watcher):
+    with computing(plan.recipe.threads, finished.watcher):
         sets = [finished.distilled(), *reference_sets(runner, plan, teachers)]
         scores = evaluate_sets(runner, plan, sets, labelling).scores
     rows = [asdict(score) for score in scores]

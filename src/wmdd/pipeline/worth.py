@@ -12,16 +12,15 @@ from typing import Any
 from wmdd.errors import ConfigError, DataError
 from wmdd.evaluation.comparison import Comparison, blocks, comparisons
 from wmdd.evaluation.rows import BASELINE, conditions_of
+from wmdd.pipeline.computing import computing
 from wmdd.pipeline.estimate import announce_pools
 from wmdd.pipeline.finished_run import FinishedRun, open_run
-from wmdd.pipeline.heap import heap_kept
 from wmdd.pipeline.metrics import join_scores, student_of
 from wmdd.pipeline.plan import RunPlan, plan_run
 from wmdd.pipeline.pools import random_scores, with_room
 from wmdd.pipeline.run_files import read_metrics
 from wmdd.pipeline.runner import Runner
 from wmdd.pipeline.set_evaluation import evaluate_set, reference_sets
-from wmdd.pipeline.threads import threads_of
 from wmdd.pipeline.watchers import OnlyNew, Watcher
 from wmdd.values import Score
 
@@ -63,7 +62,7 @@ def measure_worth(
     if not possible:
         raise DataError(f"worth: {left_out[0].text}; give fewer (--multiples), or a set of fewer images a class")
     runner.warn(left_out)
-    with heap_kept(), threads_of(plan.recipe.threads, finished.watcher):
+    with computing(plan.recipe.threads, finished.watcher):
         if runner.writes:
             announce_pools(plan, runner, pools=len(possible), draws=draws)
         made = list(_draw(finished, plan, runner, possible))
