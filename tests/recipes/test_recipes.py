@@ -146,6 +146,11 @@ def test_the_testbeds_tables_have_the_rows_of_the_papers(name: str) -> None:
         assert small.variants[row] == {**settings, **({"recover.roll": 4} if "recover.roll" in settings else {})}
 
 
+def test_matching_methods_on_cifar10_are_judged_by_the_whole_protocol() -> None:
+    evaluation = BENCHES["kernels_cifar10"]().shared.evaluate
+    assert (evaluation.protocols, evaluation.epochs, evaluation.batch) == (("dc",), None, None)
+
+
 @pytest.mark.parametrize("name", SMOKE)
 def test_the_smoke_variants_run_on_digits(name: str, tmp_path: Path) -> None:
     run = wmdd.bench("digits", recipe=name, out=tmp_path / "out", store=tmp_path / "store")

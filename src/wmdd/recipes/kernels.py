@@ -60,13 +60,14 @@ def kernels_cifar10() -> BenchRecipe:
     evaluation = {
         "students": ("convnet3_w32",),
         "protocols": ("dc",),
+        "epochs": None,
+        "batch": None,
         "seeds": 2,
-        "tests": 1,
         "references": ("random",),
     }
     shared = {"squeeze": {"arch": "convnet3_w32_bn", "epochs": 1}}  # no row looks at this teacher
     own = {**shared, "kip": {"iterations": 300}, "mtt": {"start_max": 2, "rate_lr": 1e-7}}
-    base = merged(testbed(), own, {"evaluate": {**evaluation, "references": ("random",)}})
+    base = merged(testbed(), own, {"evaluate": evaluation})
     kip, ls = _rows("kip"), _rows("ls")
     few = {row: {**kip[row], "kip.batch": 100} for row in ("kip-conv", "kip-conv-zca")}
     variants = {**kip, **few, "ls-conv-zca": ls["ls-conv-zca"], "mtt-zca": {"method": "mtt", "experts.zca": "pixels"}}
