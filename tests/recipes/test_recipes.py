@@ -138,7 +138,7 @@ def test_the_main_tables_have_the_papers_rows_and_columns(name: str, missing: se
     "name", [name for name in BENCHES if name.replace("testbed", "paper") in BENCHES if "testbed" in name]
 )
 def test_the_testbeds_tables_have_the_rows_of_the_papers(name: str) -> None:
-    full, small, base = BENCHES[name.replace("testbed", "paper")](), BENCHES[name](), BENCHES["testbed_ipc"]().shared
+    full, small, base = BENCHES[name.replace("testbed", "paper")](), BENCHES[name](), BENCHES["testbed_ipc1"]().shared
     assert (small.rows, small.ipcs) == (full.rows, (10,))
     assert small.shared.evaluate.references == full.shared.evaluate.references
     assert (small.shared.data, small.shared.squeeze) == (base.data, base.squeeze)
