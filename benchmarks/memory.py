@@ -5,9 +5,9 @@
 A data set of N classes is generated (seeded noise around a pattern of each class, JPEG, one file an image) and goes
 through the whole chain, each stage in a process of its own that reads what the earlier ones left in the store. A
 process's memory is the peak of its resident set while the stage runs, pages of mapped files included, above what it
-held once everything was imported, a network had made a step, and the images were listed (row `open`). Images are decoded
-as they are needed. Seconds are those of the processors, summed over threads, so that other load on the machine hardly
-affects them.
+held once everything was imported, a network had made a step, and the images were listed (row `open`). Images are
+decoded as they are needed. Seconds are those of the processors, summed over threads, so that other load on the machine
+hardly affects them.
 
 Limits: memory for the largest number of classes at most 1.2 times that for the second largest, and seconds a linear
 function of the classes, R² >= 0.98.
