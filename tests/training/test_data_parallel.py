@@ -53,7 +53,7 @@ def test_a_teacher_that_two_workers_train_is_that_of_one_to_rounding(tmp_path: P
     paths = os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])
     workers = [
         subprocess.Popen(
-            [sys.executable, "-c", WORKER, str(Path(__file__).parent), str(tmp_path)],
+            [sys.executable, "-W", "error::FutureWarning", "-c", WORKER, str(Path(__file__).parent), str(tmp_path)],
             env={**os.environ, **place, "RANK": str(rank), "PYTHONPATH": paths},
         )
         for rank in range(2)

@@ -4,6 +4,7 @@ The rows of a batch, its loss and the moments of BatchNorm layers are those of o
 order, so that results agree to rounding and not to the bit. Dropout draws other masks on every worker.
 """
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
@@ -39,7 +40,9 @@ class ProcessTeam(Team):
     def parallel(self, model: nn.Module) -> nn.Module:
         """Return a network with the parameters of `model` whose gradients are means over the workers."""
         # Buffers need not be sent: BatchNorm layers see the rows of all workers, so theirs are equal.
-        return DistributedDataParallel(model, broadcast_buffers=False)
+        with warnings.catch_warnings():  # torch 2.15 calls this forward_sync_buffers, which 2.11 does not know
+            warnings.simplefilter("ignore", FutureWarning)
+            return DistributedDataParallel(model, broadcast_buffers=False)
 
     def step(self) -> "SharedBatchNorm":
         """Return the context of a forward pass in training: in it BatchNorm layers see the rows of all workers."""
