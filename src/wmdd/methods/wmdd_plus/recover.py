@@ -26,6 +26,7 @@ from wmdd.methods.kits.tiles import cut, tile_images
 from wmdd.methods.wmdd_plus import PlusRecoverSettings
 from wmdd.methods.wmdd_plus.terms import plus_terms
 from wmdd.stages.recovery.descent import Recovery, recover_groups
+from wmdd.stages.recovery.image_adam import ImageAdam
 from wmdd.stages.recovery.forward import TeacherForward
 from wmdd.stages.recovery.groups import Group, Targets, barycenter_targets, class_groups, image_weights
 from wmdd.stages.recovery.loss import GroupLoss
@@ -70,6 +71,7 @@ def recover_plus(
         groups=class_groups(num_classes, ipc, settings.batch),
         ctx=ctx,
         start_of=_starts(train, teacher, cells, settings),
+        optimiser=ImageAdam if settings.steps_of == "image" else torch.optim.Adam,
         ema=settings.ema,
         residuals=residuals,
     )
