@@ -26,9 +26,9 @@ from wmdd.methods.kits.tiles import cut, tile_images
 from wmdd.methods.wmdd_plus import PlusRecoverSettings
 from wmdd.methods.wmdd_plus.terms import plus_terms
 from wmdd.stages.recovery.descent import Recovery, recover_groups
-from wmdd.stages.recovery.image_adam import ImageAdam
 from wmdd.stages.recovery.forward import TeacherForward
 from wmdd.stages.recovery.groups import Group, Targets, barycenter_targets, class_groups, image_weights
+from wmdd.stages.recovery.image_adam import ImageAdam
 from wmdd.stages.recovery.loss import GroupLoss
 from wmdd.stages.recovery.prepared import prepared
 from wmdd.stages.recovery.terms import recovery_loss
