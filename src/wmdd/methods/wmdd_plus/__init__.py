@@ -45,7 +45,7 @@ class PlusRecoverSettings(RecoverSettings):
     """How sets are compared: W2², or the MMD² of method mmd, which compares with real features alone."""
     set_of: Literal["real", "atoms"] = "real"
     """What the set is compared with: features of real images drawn in each step, or the weighted atoms."""
-    steps_of: Literal["pixel", "image"] = "pixel"
+    steps_of: Literal["pixel", "image"] = "image"
     """What has steps of one size, whatever its gradient: every pixel, as in Adam, or every image, whose pixels then
     move as far as their gradients say."""
     border: Literal["inside", "uniform"] = "inside"
