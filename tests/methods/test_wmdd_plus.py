@@ -32,7 +32,7 @@ from wmdd.stages.statistics import statistics
 from wmdd.values import Barycenters, Cells, CellStatistics, ClassStatistics, DistilledSet, ImageSet, Teacher
 
 OFF: dict[str, Any] = {"start": "noise", "statistics": "class", "set_share": 0.0, "set_loss": "wasserstein"}
-OFF |= {"iterations": 4, "batch": 4, "lr": 0.25}
+OFF |= {"steps_of": "pixel", "iterations": 4, "batch": 4, "lr": 0.25}
 
 
 @pytest.fixture
@@ -320,6 +320,27 @@ def test_averages_are_the_result_and_survive_a_kill(
     with pytest.raises(KilledError):
         recovered(given, shares, ctx=dying, ema=0.6)
     assert torch.equal(recovered(given, shares, ctx=dying.again(), ema=0.6).images, unbroken.images)
+
+
+def test_steps_of_images_survive_a_kill_and_leave_more_of_the_border_than_those_of_pixels(
+    image_set: ImageSet, teacher: Teacher, class_statistics: ClassStatistics, barycenters: Barycenters, cells: Cells
+) -> None:
+    given, shares = (image_set, teacher, class_statistics), (barycenters, cells)
+    settings: dict[str, Any] = {"start": "cell", "iterations": 30, "lr": 0.1}
+    by_image, by_pixel = (
+        recovered(given, shares, **settings, steps_of=kind).images.float() for kind in ("image", "pixel")
+    )
+    start = image_set.images.fetch(cells.medoids.flatten().tolist()).float()
+    border = torch.ones(start.shape[-2:], dtype=torch.bool)
+    border[1:-1, 1:-1] = False
+    seldom, often = ((found - start)[..., border].square().mean() for found in (by_image, by_pixel))
+    inside = [(found - start)[..., ~border].square().mean() for found in (by_image, by_pixel)]
+    assert seldom / inside[0] < 0.8 * often / inside[1]
+    dying = MemoryContext(stage="notebook", dies_after=2)
+    with pytest.raises(KilledError):
+        recovered(given, shares, ctx=dying, **settings, steps_of="image")
+    again = recovered(given, shares, ctx=dying.again(), **settings, steps_of="image")
+    assert torch.equal(again.images.float(), by_image)
 
 
 @pytest.mark.parametrize("set_of", ["real", "atoms"])

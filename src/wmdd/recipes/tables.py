@@ -145,7 +145,7 @@ def testbed_plus() -> BenchRecipe:
 
     Source: ours; recipe `testbed`. Without easy images all of a class are imitated; without the start, images start
         from noise, at the rate of the recipe, which is for that; without the set, each image has its own atom, as in
-        WMDD; and W2² of the set in place of MMD². The other rows have 400 steps.
+        WMDD; W2² of the set in place of MMD²; and steps of one size for each pixel. The other rows have 400 steps.
     Command: `wmdd bench FOLDER --recipe testbed_plus`, with CIFAR-10 in Parquet files
     Cost: some 8 minutes a set with its six students on one core.
     Expected: no published numbers under these settings.
@@ -157,6 +157,7 @@ def testbed_plus() -> BenchRecipe:
         "no-start": {"recover.start": "noise", "recover.lr": 0.25},
         "no-set": {"recover.set_share": 0.0},
         "set-by-w2": {"recover.set_loss": "wasserstein"},
+        "steps-of-pixels": {"recover.steps_of": "pixel"},
         "steps-200": {"recover.iterations": 200},
     }
     parts = {name: {"method": "wmdd+", **_PLUS, **settings} for name, settings in changed.items()}

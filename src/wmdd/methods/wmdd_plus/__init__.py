@@ -45,6 +45,9 @@ class PlusRecoverSettings(RecoverSettings):
     """How sets are compared: W2², or the MMD² of method mmd, which compares with real features alone."""
     set_of: Literal["real", "atoms"] = "real"
     """What the set is compared with: features of real images drawn in each step, or the weighted atoms."""
+    steps_of: Literal["pixel", "image"] = "image"
+    """What has steps of one size, whatever its gradient: every pixel, as in Adam, or every image, whose pixels then
+    move as far as their gradients say."""
     border: Literal["inside", "uniform"] = "inside"
     """Crops lie inside the image; or anywhere, mirrored beyond its border, so that each pixel is seen equally often."""
     tv: NonNegativeFloat = 0.0

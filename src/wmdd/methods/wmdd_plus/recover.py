@@ -28,6 +28,7 @@ from wmdd.methods.wmdd_plus.terms import plus_terms
 from wmdd.stages.recovery.descent import Recovery, recover_groups
 from wmdd.stages.recovery.forward import TeacherForward
 from wmdd.stages.recovery.groups import Group, Targets, barycenter_targets, class_groups, image_weights
+from wmdd.stages.recovery.image_adam import ImageAdam
 from wmdd.stages.recovery.loss import GroupLoss
 from wmdd.stages.recovery.prepared import prepared
 from wmdd.stages.recovery.terms import recovery_loss
@@ -70,6 +71,7 @@ def recover_plus(
         groups=class_groups(num_classes, ipc, settings.batch),
         ctx=ctx,
         start_of=_starts(train, teacher, cells, settings),
+        optimiser=ImageAdam if settings.steps_of == "image" else torch.optim.Adam,
         ema=settings.ema,
         residuals=residuals,
     )
@@ -129,4 +131,4 @@ def mosaic(train: ImageSet, positions: Tensor) -> Tensor:
     return tile_images(cut(pixels, boxes, -(-size // 2)), 2, size)
 
 
-RECOVER_PLUS = Stage(name="recover_plus", version=3, run=recover_plus, output=DistilledSet, workers="units")
+RECOVER_PLUS = Stage(name="recover_plus", version=4, run=recover_plus, output=DistilledSet, workers="units")

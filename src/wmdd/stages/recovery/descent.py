@@ -42,6 +42,8 @@ class Recovery:
     """What a group starts from, normalised `(G·K, ch, R, R)`; None = as `settings.start` says."""
     advice: str = ADVICE
     """What to do if the loss rises or is not finite."""
+    optimiser: Callable[..., torch.optim.Optimizer] = torch.optim.Adam
+    """Makes steps of the images; takes parameter groups and betas."""
     ema: float = 0.0
     """Decay of a moving average of the iterates, which is then the result; 0 = the last one is."""
     residuals: Residuals | None = None
@@ -125,7 +127,7 @@ def _descent(recovery: Recovery, number: int, rises: list[Rise]) -> Descent:
     return Descent(
         unit=_name(group),
         iterations=settings.iterations,
-        optimiser=partial(torch.optim.Adam, betas=BETAS),
+        optimiser=partial(recovery.optimiser, betas=BETAS),
         schedule=lambda step: (1 + math.cos(math.pi * step / settings.iterations)) / 2,
         project=clip,
         ema=recovery.ema,
