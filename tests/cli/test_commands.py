@@ -41,8 +41,8 @@ recover.iterations recover.lr recover.bn_weight recover.form recover.feature_los
 recover.bn_first recover.terms recover.start recover.crop_min recover.flip recover.roll recover.curriculum
 recover.curriculum_milestone recover.curriculum_end recover.batch
 recover.residuals recover.residual_share recover.residual_from recover.residual_complexity
-recover.statistics recover.shrinkage recover.set_share recover.set_loss recover.set_of recover.steps_of recover.border recover.tv
-recover.ema plus.keep plus.candidates plus.choose_by
+recover.statistics recover.shrinkage recover.set_share recover.set_loss recover.set_of recover.steps_of recover.border
+recover.tv recover.ema plus.keep plus.candidates plus.choose_by
 kmeans.starts forgetting.keep cad.epochs cad.window cad.windows cad.keep
 bps.patterns bps.centres bps.margin bps.starts rded.sample rded.crops rded.factor rded.crop_min
 dc.arch dc.momentum dc.batch_real dc.start dc.strategy dc.iterations dc.lr dc.outer dc.inner dc.lr_net dc.batch_net
