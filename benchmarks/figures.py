@@ -12,6 +12,7 @@ A page names what stands in it, between two marks:
 | `runs FILE NAME ...` | what some runs of a file of `metrics.json` found |
 | `losses FILE` | which losses of a bench predict what students reach |
 | `labels FILE DATA` | bytes of soft labels against accuracy: a file of `benchmarks/label_sizes.py` |
+| `borders FILE` | how colourful the borders of images are: a file of `benchmarks/borders.py` |
 | `method NAME` | what a method reached in every bench, random real images beside |
 | `search FOLDER` | the table of a search by `benchmarks/search` |
 
@@ -162,6 +163,13 @@ def draw_labels(name: str, data: str) -> str:
     return table(("labels", "bytes", "share of `full`", "top-1"), rows)
 
 
+def draw_borders(name: str) -> str:
+    """Return how colourful images are at their borders and in their middle."""
+    found = read(name)["rows"]
+    rows = [(set_title(row), *(f"{mean(colours):.1f}" for colours in places.values())) for row, places in found.items()]
+    return table(("images", "border", "next to it", "middle"), rows) + f"\nRows in `{name}`.\n"
+
+
 def draw_method(name: str) -> str:
     """Return what a method reached in every bench, random real images beside."""
     found = {path.name: bench_of(path.name) for path in sorted(RESULTS.glob("bench_*.json"))}
@@ -197,6 +205,7 @@ FIGURES: dict[str, Callable[..., str]] = {
     "runs": draw_runs,
     "losses": draw_losses,
     "labels": draw_labels,
+    "borders": draw_borders,
     "method": draw_method,
     "search": draw_table_of_search,
 }
