@@ -12,12 +12,23 @@ from torch import Tensor
 
 from wmdd.artifacts.folder import Store
 from wmdd.context import Context
+from wmdd.methods.wmdd_plus import PlusRecoverSettings, PlusSettings
+from wmdd.methods.wmdd_plus.cells import share_out
+from wmdd.methods.wmdd_plus.easy import easy_images
+from wmdd.methods.wmdd_plus.recover import recover_plus
 from wmdd.models.building import build_model, resolve_spec
 from wmdd.pipeline.stored_context import StoredContext
 from wmdd.pipeline.watchers import Watcher
 from wmdd.product.reading import load
 from wmdd.product.writing import write_product
-from wmdd.settings import BarycenterSettings, EvaluateSettings, RecoverSettings, RelabelSettings, StatisticsSettings
+from wmdd.settings import (
+    BarycenterSettings,
+    EvaluateSettings,
+    NoSettings,
+    RecoverSettings,
+    RelabelSettings,
+    StatisticsSettings,
+)
 from wmdd.stages.barycenter import barycenter
 from wmdd.stages.evaluate import evaluate
 from wmdd.stages.recover import recover
@@ -25,6 +36,7 @@ from wmdd.stages.relabel import relabel
 from wmdd.stages.statistics import statistics
 from wmdd.values import (
     Barycenters,
+    ChosenImages,
     ClassStatistics,
     DistilledSet,
     Evaluation,
@@ -128,6 +140,17 @@ class Chain:
         )
         for store in stores:
             self._labelled(distilled, store)
+        if self._stored:
+            self._plus(moments, atoms)
+
+    def _plus(self, moments: ClassStatistics, atoms: Barycenters) -> None:
+        """Make what WMDD+ alone has."""
+        train, teacher, settings = self._train, self._teacher, PlusRecoverSettings(iterations=1, batch=BATCH)
+        self._made(ChosenImages, "easy", lambda ctx: easy_images(train, teacher, PlusSettings(), ipc=IPC, ctx=ctx))
+        shares = (atoms, share_out(train, moments, atoms, NoSettings()))
+        self._made(
+            DistilledSet, "recover_plus", lambda ctx: recover_plus(train, teacher, moments, shares, settings, ctx=ctx)
+        )
 
     def _labelled(self, distilled: DistilledSet, store: str) -> None:
         teachers, settings = (self._teacher,), RelabelSettings.model_validate({"store": store})
