@@ -9,9 +9,8 @@ of the side away from every border.
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -43,12 +42,6 @@ def measure(folder: Path) -> dict[str, dict[str, list[float]]]:
     return rows
 
 
-def content(folder: Path, rows: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is written: the rows, and what made the images."""
-    bench = json.loads((folder / BENCH_FILE).read_bytes())
-    return {"command": "python -m benchmarks.borders FOLDER", "bench": bench["run"], "rows": rows}
-
-
 def main(words: Sequence[str] | None = None) -> None:
     """Print and write the rows."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -59,7 +52,9 @@ def main(words: Sequence[str] | None = None) -> None:
     for name, row in rows.items():
         print(f"{name:20}", *(f"{place} {sum(row[place]) / len(row[place]):5.1f}" for place in PLACES))
     if given.out:
-        given.out.write_text(json.dumps(content(given.folder, rows), indent=1) + "\n", encoding="utf-8")
+        commit = json.loads((given.folder / BENCH_FILE).read_bytes())["run"]["commit"]
+        found = {"command": "python -m benchmarks.borders FOLDER", "commit": commit, "rows": rows}
+        given.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -26,5 +26,5 @@ def test_the_rows_of_a_bench_are_measured(tmp_path: Path, capsys: pytest.Capture
     main([str(folder), "--out", str(tmp_path / "borders.json")])
     assert "random" in capsys.readouterr().out
     found = json.loads((tmp_path / "borders.json").read_text())
-    assert set(found) == {"command", "bench", "rows"}
+    assert set(found) == {"command", "commit", "rows"}
     assert {len(values) for values in found["rows"]["random"].values()} == {2}
