@@ -9,14 +9,15 @@ of the side away from every border.
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 import wmdd
-from wmdd.pipeline.bench_file import BENCH_FILE
+from wmdd.pipeline.bench_file import read_bench
 
 PLACES = ("border", "next", "middle")
 
@@ -31,10 +32,10 @@ def colours(images: Tensor) -> dict[str, float]:
     return {name: float(found[place].mean()) for name, place in zip(PLACES, places, strict=True)}
 
 
-def measure(folder: Path) -> dict[str, dict[str, list[float]]]:
-    """Return the colours of every row of a bench by place, one number a set."""
+def measure(folder: Path, bench: Mapping[str, Any]) -> dict[str, dict[str, list[float]]]:
+    """Return the colours of every row of the bench in a folder by place, one number a set."""
     rows: dict[str, dict[str, list[float]]] = {}
-    for cell in json.loads((folder / BENCH_FILE).read_bytes())["cells"]:
+    for cell in bench["cells"]:
         if cell["state"] == "finished":
             row = rows.setdefault(cell["row"], {name: [] for name in PLACES})
             for name, value in colours(wmdd.load(folder / cell["folder"] / "distilled").images).items():
@@ -48,12 +49,12 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--out", type=Path)
     given = parser.parse_args(words)
-    rows = measure(given.folder)
+    bench = read_bench(given.folder)
+    rows = measure(given.folder, bench)
     for name, row in rows.items():
         print(f"{name:20}", *(f"{place} {sum(row[place]) / len(row[place]):5.1f}" for place in PLACES))
     if given.out:
-        commit = json.loads((given.folder / BENCH_FILE).read_bytes())["run"]["commit"]
-        found = {"command": "python -m benchmarks.borders FOLDER", "commit": commit, "rows": rows}
+        found = {"command": "python -m benchmarks.borders FOLDER", "commit": bench["run"]["commit"], "rows": rows}
         given.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 
 
