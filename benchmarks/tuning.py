@@ -10,7 +10,8 @@ protocol, over all sets and students; of equal ones the first that was named. No
 table is made anew with these values, from all training images, and tested on the test images.
 
 Both are benches, `OUT/development` and `OUT/test`, so that a command that was interrupted goes on. `OUT/tuned.json` has
-every value's mean, `OUT/tuned.yaml` the table as a bench recipe for `wmdd bench`.
+every value's mean, `OUT/tuned.yaml` the table as a bench recipe for `wmdd bench`. Several workers share the cells:
+`torchrun --standalone --nproc-per-node 2 -m benchmarks.tuning DATA ...`.
 """
 
 import argparse
@@ -28,6 +29,7 @@ from wmdd.errors import ConfigError, WmddError
 from wmdd.evaluation.rows import BASELINE
 from wmdd.methods.catalogue import find_method
 from wmdd.pipeline.bench_recipe import BenchRecipe
+from wmdd.pipeline.workers import this_worker
 from wmdd.requests.bench import BenchRequest
 from wmdd.settings.recipe import dotted, merged, recipe_type, setting_names, write_recipe
 
@@ -66,21 +68,30 @@ def tune(request: BenchRequest, given: argparse.Namespace) -> int:
     table, out = request.recipe, given.out or Path("runs") / f"tuned-{Path(given.recipe).stem}"
     rows = tuned_rows(table, given.setting)
     trials = trial_table(table, given.setting, given.values, share=given.development, sets=given.sets)
-    found = wmdd.bench(request.data, recipe=trials, out=out / "development", store=given.store)
+    command = " ".join(["python -m benchmarks.tuning", *sys.argv[1:]])
+    found = wmdd.bench(request.data, recipe=trials, out=out / "development", store=given.store, command=command)
     means = value_means(found.results, rows, given.values)
     chosen = {row: best(of_row) for row, of_row in means.items()}
-    for row, value in chosen.items():
-        tried = ", ".join(f"{each}: {mean:.1f}" for each, mean in means[row].items())
-        edge = " (at the end of the values: try further ones)" if value in (given.values[0], given.values[-1]) else ""
-        print(f"{row}: {given.setting} {value}{edge}; {tried}", flush=True)
     final = with_values(table, given.setting, chosen)
-    make_folder(out)
-    facts = {"setting": given.setting, "development": given.development, "means": means, "chosen": chosen}
-    write_json(out / "tuned.json", {**facts, "command": " ".join(sys.argv)})
-    write_bytes(out / "tuned.yaml", write_recipe(final).encode())
-    run = wmdd.bench(request.data, recipe=final, out=out / "test", store=given.store)
-    print((run.out / "bench.md").read_text(encoding="utf-8"))
+    first = this_worker().first  # of several workers the one that prints and writes
+    if first:
+        _say_choices(given.setting, given.values, means)
+        facts = {"setting": given.setting, "development": given.development, "means": means, "chosen": chosen}
+        make_folder(out)
+        write_json(out / "tuned.json", {**facts, "command": command})
+        write_bytes(out / "tuned.yaml", write_recipe(final).encode())
+    run = wmdd.bench(request.data, recipe=final, out=out / "test", store=given.store, command=command)
+    if first:
+        print((run.out / "bench.md").read_text(encoding="utf-8"))
     return int(any(cell["state"] == "failed" for cell in run.results["cells"]))
+
+
+def _say_choices(setting: str, values: Sequence[str], means: Means) -> None:
+    for row, of_row in means.items():
+        value = best(of_row)
+        tried = ", ".join(f"{each}: {mean:.1f}" for each, mean in of_row.items())
+        edge = " (at the end of the values: try further ones)" if value in (values[0], values[-1]) else ""
+        print(f"{row}: {setting} {value}{edge}; {tried}", flush=True)
 
 
 def tuned_rows(table: BenchRecipe, setting: str) -> list[str]:
