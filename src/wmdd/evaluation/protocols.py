@@ -69,14 +69,15 @@ class EvaluationProtocol:
         """Return the teacher's temperature in an epoch, counted from 0, if it is `start` in the first."""
         return start if self.falling is None else self.falling.at(epoch, epochs, start)
 
-    def is_hard(self, epoch: int, epochs: int) -> bool:
-        """Return whether an epoch, counted from 0, is of the stretch with hard labels."""
+    def hard_epochs(self, epochs: int) -> range:
+        """Return the epochs, counted from 0, of the stretch with hard labels; none without one."""
         first, last = self.stretch or (0.0, 0.0)
-        return round(first * epochs) <= epoch < round(last * epochs)
+        return range(round(first * epochs), round(last * epochs))
 
     def soft_epochs(self, before: int, epochs: int) -> int:
         """Return the number of epochs with soft labels among those before epoch `before` of `epochs`."""
-        return sum(not self.is_hard(epoch, epochs) for epoch in range(before))
+        hard = self.hard_epochs(epochs)
+        return before - max(0, min(before, hard.stop) - hard.start)
 
     def epochs_for(self, stored: int, epochs: int) -> int:
         """Return the largest number of epochs, `epochs` at most, for whose soft labels `stored` ones are enough."""

@@ -162,7 +162,7 @@ def _soft_loss(protocol: EvaluationProtocol, student: Student) -> str:
 def _stretch(student: Student) -> str:
     """Say in which epochs the classes stand in for the teacher; empty if in none."""
     protocol, epochs = student.protocol, student.training.epochs
-    hard = [epoch for epoch in range(epochs) if protocol.is_hard(epoch, epochs)]
+    hard = protocol.hard_epochs(epochs)
     smoothing = f", smoothed by {protocol.stretch_smoothing:g}" if protocol.stretch_smoothing else ""
     if not hard:
         return ""

@@ -64,7 +64,7 @@ class StudentBatches:
         distilled = self._supervision.supply(student.seed, epoch)
         orders, epochs = self._tile_orders(epoch), student.training.epochs
         weights = distilled.relative_weights
-        stretch = student.labels == "soft" and student.protocol.is_hard(epoch, epochs)
+        stretch = student.labels == "soft" and epoch in student.protocol.hard_epochs(epochs)
         for number, labels in enumerate(self._labels(epoch, fresh=stretch)):
             rows = labels.views
             views = view_inputs(distilled, rows, device, orders)
