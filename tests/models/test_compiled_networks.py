@@ -2,17 +2,20 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch._dynamo.utils import counters  # pyright: ignore[reportPrivateImportUsage]
+from torch._inductor import config as inductor
 
 from wmdd.context import Context
+from wmdd.errors import ConfigError
 from wmdd.models import compiling as module
 from wmdd.models.building import build_teacher
-from wmdd.models.compiling import compiled
+from wmdd.models.compiling import compiled, failures_told
 from wmdd.models.differentiable_moments import batchnorm_moments
 from wmdd.values import Teacher
 
@@ -54,6 +57,27 @@ def test_nothing_is_compiled_unasked(monkeypatch: pytest.MonkeyPatch, teacher: T
     monkeypatch.setattr(module.torch, "compile", None)
     model = build_teacher(teacher)
     assert compiled(model, Context()) is model
+
+
+@pytest.mark.slow
+def test_a_compiler_that_fails_after_its_trial_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, teacher: Teacher, tmp_path: Path
+) -> None:
+    model, ctx = build_teacher(teacher), Listening()
+    images = torch.zeros(6, 3, 8, 8)
+    fast = compiled(model, ctx)
+    assert fast is not model
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    broken = inductor.patch({"cpp.cxx": ("no-such-compiler",)})
+    refusal = pytest.raises(ConfigError, match="^compile: this network cannot be compiled here; got .+leave out")
+    with refusal, broken, failures_told():
+        fast(images)
+
+
+def test_other_failures_pass_through() -> None:
+    with pytest.raises(RuntimeError, match="mine") as caught, failures_told():
+        raise RuntimeError("mine")
+    assert not isinstance(caught.value, ConfigError)
 
 
 @pytest.mark.slow

@@ -4,6 +4,8 @@ TorchInductor keeps what it has compiled in `TORCHINDUCTOR_CACHE_DIR`, by defaul
 system keeps temporary files, so that a later process compiles in a fraction of the time.
 """
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from functools import cache
 from typing import cast
 
@@ -11,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from wmdd.context import Context
+from wmdd.errors import ConfigError
 
 
 def compiled(model: nn.Module, ctx: Context) -> nn.Module:
@@ -33,14 +36,35 @@ def compiled(model: nn.Module, ctx: Context) -> nn.Module:
     return cast("nn.Module", torch.compile(model, dynamic=False))
 
 
+@contextmanager
+def failures_told() -> Generator[None]:
+    """Say in one line what stops a compiler inside the `with`: code is made when networks of `compiled` first run.
+
+    Raises:
+        ConfigError: code that was to run could not be compiled, although a first try could.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not type(error).__module__.startswith(("torch._dynamo.", "torch._inductor.")):
+            raise
+        raise ConfigError(
+            f"compile: this network cannot be compiled here; got {_first_line(error)}; leave out `compile`"
+        ) from error
+
+
 @cache
 def _why_not(device: torch.device) -> str:
     """Return why nothing can be compiled for a device; empty if it can."""
     try:
         torch.compile(_probe)(torch.zeros(8, device=device))
     except Exception as error:  # noqa: BLE001 - whatever is missing: a compiler, its headers, Triton
-        return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        return _first_line(error)
     return ""
+
+
+def _first_line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def _probe(values: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from wmdd.context import Context, every_unit
 from wmdd.mapped import give_back
+from wmdd.models.compiling import failures_told
 from wmdd.settings import OptimisationSettings
 from wmdd.stages.recovery.groups import Group
 from wmdd.stages.recovery.loss import GroupLoss
@@ -64,6 +65,7 @@ def recover_groups(recovery: Recovery, method: str, loss_of: LossOf, *, weights:
 
     Raises:
         NumericsError: the loss is not finite any more.
+        ConfigError: the teacher cannot be compiled.
     """
     spec = recovery.teacher.spec
     images = recovery.ctx.scratch((*weights.shape, spec.channels, spec.image_size, spec.image_size), torch.uint8)
@@ -72,7 +74,9 @@ def recover_groups(recovery: Recovery, method: str, loss_of: LossOf, *, weights:
     def make(number: int) -> None:
         group = recovery.groups[number]
         start = _start(recovery, group)
-        pixels = _recover_group(recovery, number, loss_of, start, rises).view(-1, group.ipc, *images.shape[2:])
+        with failures_told():
+            found = _recover_group(recovery, number, loss_of, start, rises)
+        pixels = found.view(-1, group.ipc, *images.shape[2:])
         images[list(group.labels), group.first : group.first + group.ipc] = pixels
         give_back(images)
 
