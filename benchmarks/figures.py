@@ -171,18 +171,20 @@ def draw_borders(name: str) -> str:
 
 
 def draw_method(name: str) -> str:
-    """Return what a method reached in every bench, random real images beside."""
-    found = {path.name: bench_of(path.name) for path in sorted(RESULTS.glob("bench_*.json"))}
-    rows = [
-        line for file, bench in found.items() for panel in bench.panels for line in _reached(name, file, bench, panel)
-    ]
-    if not rows:
+    """Return what a method reached in every bench, random real images beside; what several benches hold once."""
+    files: dict[tuple[str, ...], list[str]] = {}
+    for path in sorted(RESULTS.glob("bench_*.json")):
+        bench = bench_of(path.name)
+        for line in (line for panel in bench.panels for line in _reached(name, bench, panel)):
+            files.setdefault(line, []).append(f"`{path.name}`")
+    if not files:
         return "Not measured yet.\n"
+    rows = [(*line, ", ".join(names)) for line, names in files.items()]
     head = ("data", "IPC", "student, protocol, labels", "settings", "top-1", "random real images", "rows in")
     return table(head, rows, left=4)
 
 
-def _reached(name: str, file: str, bench: Bench, panel: Panel) -> Iterator[tuple[str, ...]]:
+def _reached(name: str, bench: Bench, panel: Panel) -> Iterator[tuple[str, ...]]:
     rows = {row.name: row.accuracies for row in panel.rows}
     settings = next((row["settings"] for row in bench.results["rows"] if row["name"] == name), {})
     said = ", ".join(f"{setting} {value}" for setting, value in settings.items()) or "the recipe's"
@@ -191,7 +193,7 @@ def _reached(name: str, file: str, bench: Bench, panel: Panel) -> Iterator[tuple
         found, random = (rows.get(row, {}).get(ipc) for row in (name, BASELINE))
         if found is not None:
             beside = ABSENT if random is None or name == BASELINE else random.text
-            yield data, str(ipc), panel.title, said, found.text, beside, f"`{file}`"
+            yield data, str(ipc), panel.title, said, found.text, beside
 
 
 def draw_table_of_search(folder: str) -> str:

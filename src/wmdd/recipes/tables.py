@@ -150,8 +150,8 @@ def testbed_plus() -> BenchRecipe:
     Command: `wmdd bench FOLDER --recipe testbed_plus`, with CIFAR-10 in Parquet files
     Cost: some 8 minutes a set with its six students on one core.
     Expected: no published numbers under these settings.
-    Last measured: 2026-11-30, `rded` and hard labels: `wmdd+` 59.4, 41.2; steps of pixels 59.5, 41.4, with 1,000 steps
-        of that kind 59.2, 41.8; the other rows not yet.
+    Last measured: 2026-12-01, `rded` and hard labels: `wmdd+` 59.4, 41.2; no-easy 58.7, 36.5; no-start 55.5, 35.2;
+        no-set 51.5, 40.0; steps of pixels 59.5, 41.4, with 1,000 steps of that kind 59.2, 41.8; the other rows not yet.
     """
     changed: dict[str, dict[str, Any]] = {
         "steps-1000": {"recover.iterations": 1000},
