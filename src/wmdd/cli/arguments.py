@@ -137,7 +137,7 @@ def _value(name: str, kind: Any, value: bool | tuple[str, ...]) -> Any:
     if len(value) != 1:
         got = " ".join(value) or "none"
         raise ConfigError(f"{flag} needs {'one' if value else 'a'} value; got {got}; type {flag} VALUE")
-    return None if value == ("None",) and type(None) in get_args(kind) else value[0]
+    return None if value[0].lower() == "none" and type(None) in get_args(kind) else value[0]
 
 
 def show_settings(prog: str, default: Section, description: str) -> None:
