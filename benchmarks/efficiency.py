@@ -1,14 +1,15 @@
 """Seconds and memory of an iteration, method by method, at one batch and resolution: the paper's table of efficiency.
 
     python benchmarks/efficiency.py --device cuda                                    # the paper's: 10 images of 224 px
-    python benchmarks/efficiency.py --side 32 --ipc 10 --arch convnet3_w64_bn --matching convnet3_w32 --threads 1
+    python benchmarks/efficiency.py --side 32 --arch convnet3_w64_bn --matching convnet3_w32 --threads 1
 
-An iteration is a step on all distilled images: `--classes` times `--ipc` of them. The stage that makes the images runs
-over few and over more iterations; the difference, divided by that of the iterations, is the time of one, without what
-is done once (features, statistics, barycenters, experts). Memory is the peak of the longer run: of tensors on CUDA,
-elsewhere that of the whole process. Every method has a process of its own, and the rounds go through all methods in
-turn, so that other load on the machine affects all alike; figures are medians over the rounds. Images are noise and
-teachers are untrained, which changes no time. SC-DD, whose teacher learns without labels, iterates as SRe2L does.
+An iteration is a step on all distilled images: `--classes` times `--ipc` of them. With several images a class DC and
+DSA also train their network between steps, which takes minutes on a CPU. The stage that makes the images runs over few
+and over more iterations; the difference, divided by that of the iterations, is the time of one, without what is done
+once (features, statistics, barycenters, experts). Memory is the peak of the longer run: of tensors on CUDA, elsewhere
+that of the whole process. Every method has a process of its own, and the rounds go through all methods in turn, so that
+other load on the machine affects all alike; figures are medians over the rounds. Images are noise and teachers are
+untrained, which changes no time. SC-DD, whose teacher learns without labels, iterates as SRe2L does.
 """
 
 import argparse
@@ -166,8 +167,9 @@ def main(words: Sequence[str] | None = None) -> int:
         print(json.dumps(measure(given.only, given)))
         return 0
     rounds: dict[str, list[dict[str, float]]] = {method: [] for method in given.methods}
-    for _ in range(given.rounds):
+    for number in range(given.rounds):
         for method in given.methods:
+            print(f"round {number + 1} of {given.rounds}: {title_of(method)} ...", file=sys.stderr, flush=True)
             command = [sys.executable, __file__, *words, "--only", method]
             done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
             rounds[method].append(json.loads(done.stdout.splitlines()[-1]))

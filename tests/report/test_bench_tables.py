@@ -124,6 +124,15 @@ def test_warnings_stand_below_the_tables_with_their_rows() -> None:
     assert "Warning" not in render_bench(summary(make_bench()))["bench.md"]
 
 
+def test_a_warning_whose_figures_alone_differ_stands_once() -> None:
+    said = [f"wmdd: 4{seed}.5 ± 1 % beside 5{seed} % (convnet{seed // 2}), difference −{seed}.0" for seed in (0, 1, 2)]
+    cells = [make_cell("random", 1, 0, (60.0,))]
+    cells += [make_cell("dm", 1, seed, (70.0,), warnings=[{"kind": "x", "text": said[seed]}]) for seed in (0, 1, 2)]
+    first, other = warnings(summary(make_bench(cells=cells)))
+    assert first == f"{said[0]} (DM: 2 sets; figures of the first)"
+    assert other == f"{said[2]} (DM: one set)"
+
+
 def test_latex_is_balanced_and_escaped() -> None:
     text = render_bench(summary(make_bench()))["bench.tex"]
     assert text.count(r"\begin{") == text.count(r"\end{") == 2

@@ -1,5 +1,6 @@
 """From the cells of `bench.json` to comparable figures: means over sets, the spread between them, costs."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -70,6 +71,18 @@ class Panel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BenchWarning:
+    """What is said of some sets."""
+
+    text: str
+    """As it was said first."""
+    rows: Mapping[str, int]
+    """Row → number of its sets of which it was said; empty = of all sets."""
+    alike: bool
+    """Whether it was said with the same figures everywhere."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
     """The results of a bench so far."""
 
@@ -83,8 +96,7 @@ class Bench:
     """Student → its accuracy on all real images, where requested."""
     failures: tuple[tuple[str, str], ...]
     """Name of a cell, and the line that says why it failed."""
-    warnings: tuple[tuple[str, tuple[tuple[str, int], ...]], ...]
-    """A warning, and the rows in which it was given, with the number of sets; no rows = all of them."""
+    warnings: tuple[BenchWarning, ...]
     waiting: int
     """Number of cells still to be made."""
 
@@ -120,14 +132,25 @@ def summary(results: Mapping[str, Any]) -> Bench:
     )
 
 
-def _warnings(cells: Cells) -> tuple[tuple[str, tuple[tuple[str, int], ...]], ...]:
-    """Return each warning's text with its rows and numbers of sets."""
-    said: dict[str, Counter[str]] = {}
+def _warnings(cells: Cells) -> tuple[BenchWarning, ...]:
+    """Return each warning once, with its rows and numbers of sets; where only figures differ, it is the same one."""
+    texts: dict[str, dict[str, None]] = {}
+    rows: dict[str, Counter[str]] = {}
     for cell in cells:
-        for text in dict.fromkeys(str(warning["text"]) for warning in cell.get("warnings") or ()):
-            said.setdefault(text, Counter())[cell["row"]] += 1
+        said = [str(warning["text"]) for warning in cell.get("warnings") or ()]
+        for sentence in dict.fromkeys(map(_without_figures, said)):
+            texts.setdefault(sentence, {}).update(dict.fromkeys(x for x in said if _without_figures(x) == sentence))
+            rows.setdefault(sentence, Counter())[cell["row"]] += 1
     sets = sum(cell["state"] == "finished" for cell in cells)
-    return tuple((text, () if rows.total() == sets else tuple(rows.items())) for text, rows in said.items())
+    return tuple(
+        BenchWarning(text=next(iter(found)), rows={} if of.total() == sets else of, alike=len(found) == 1)
+        for found, of in zip(texts.values(), rows.values(), strict=True)
+    )
+
+
+def _without_figures(text: str) -> str:
+    """Return a sentence without its numbers; names with digits stay."""
+    return re.sub(r"(?<!\w)[+−-]?\d+(?:[.,]\d+)*(?!\w)", "", text)
 
 
 def _full_data(cells: Cells) -> dict[str, str]:

@@ -6,10 +6,10 @@ from typing import NamedTuple
 from wmdd.evaluation.comparison import Worth, is_reference
 from wmdd.evaluation.differences import difference
 from wmdd.evaluation.real_names import is_pool
-from wmdd.evaluation.rows import BASELINE, Row
+from wmdd.evaluation.rows import BASELINE, Row, counted
 from wmdd.evaluation.tested import kind_tested
 from wmdd.methods.catalogue import title_of
-from wmdd.report.bench import Bench, Cost, Panel
+from wmdd.report.bench import Bench, BenchWarning, Cost, Panel
 from wmdd.report.shares import READING as SHARE_READING
 from wmdd.report.shares import share_text
 from wmdd.report.tables import (
@@ -141,11 +141,14 @@ def notes(bench: Bench) -> str:
 
 def warnings(bench: Bench) -> list[str]:
     """Return each warning followed by the rows that it is about, unless these are all."""
-    lines: list[str] = []
-    for text, rows in bench.warnings:
-        of = ", ".join(f"{title_of(row)}: {count} set{'' if count == 1 else 's'}" for row, count in rows)
-        lines.append(f"{text} ({of})" if of else text)
-    return lines
+    return [f"{each.text}{_about(each)}" for each in bench.warnings]
+
+
+def _about(warning: BenchWarning) -> str:
+    rows = ", ".join(f"{title_of(row)}: {counted(count, 'set')}" for row, count in warning.rows.items())
+    figures = "" if warning.alike else "figures of the first"
+    said = "; ".join(filter(None, (rows, figures)))
+    return f" ({said})" if said else ""
 
 
 def finding(bench: Bench) -> str:
