@@ -46,7 +46,7 @@ FAULTS = {
     "inversion": f"{TERMS}:squared_distance",
     "sre2l": f"{TERMS}:cross_entropy",
     "cda": f"{TERMS}:batchnorm_distance",
-    "mmd": "stages.recovery.mmd:rbf_discrepancy",
+    "mmd": "stages.recovery.mmd:rbf_advantage",
     "scdd": "methods.scdd.selfsupervised:nt_xent",
     "gvbsm": "methods.gvbsm.terms:densification",
 }

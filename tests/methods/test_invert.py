@@ -19,7 +19,14 @@ from wmdd.settings import KernelSettings, StatisticsSettings
 from wmdd.stages.recovery.forward import TeacherForward, teacher_forward
 from wmdd.stages.recovery.groups import Group, Targets, merged_moments, moment_targets
 from wmdd.stages.recovery.loss import GroupLoss
-from wmdd.stages.recovery.mmd import feature_unit, linear_discrepancy, rbf_discrepancy
+from wmdd.stages.recovery.mmd import (
+    draw_rows,
+    feature_unit,
+    kernel_matrix,
+    linear_discrepancy,
+    rbf_discrepancy,
+    real_features,
+)
 from wmdd.stages.recovery.terms import LISTS, recovery_loss
 from wmdd.stages.recovery.views import draw_step_views, smallest_crop, step_views
 from wmdd.stages.statistics import statistics
@@ -244,6 +251,22 @@ def test_a_step_compares_with_some_of_many_real_features(given: Given, monkeypat
     loss(images, 1)
     assert [len(rows) for rows in seen] == [5] * 6
     assert not torch.equal(seen[0], seen[3])
+
+
+def test_what_no_image_changes_is_taken_once_and_gradients_are_those_of_the_discrepancy(
+    given: Given, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wmdd.stages.recovery.mmd.ROWS", 5)
+    (real,) = real_features(given[2], (1,), "mmd_rbf", Context())
+    assert real.median is not None
+    rows = draw_rows(real.rows, 5, Context().generator("real", 1, 7))
+    features = torch.randn(2, rows.shape[1], requires_grad=True)
+    value = real.discrepancy(features, 7)
+    plain = feature_unit(real.median) * rbf_discrepancy(features, rows, real.median)
+    gradients = [torch.autograd.grad(each, features)[0] for each in (value, plain)]
+    assert torch.equal(*gradients)
+    apart = real.within - float(kernel_matrix(rows, rows, real.median).mean())
+    assert float((value - plain).detach()) == pytest.approx(feature_unit(real.median) * apart, rel=1e-4, abs=1e-6)
 
 
 @pytest.mark.parametrize("feature_loss", ["cross_entropy", "mmd_linear", "mmd_rbf", "none"])
