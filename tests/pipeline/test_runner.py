@@ -212,6 +212,16 @@ def test_a_checkpoint_counts_by_its_bytes_and_not_by_its_name(
     assert key("a.pt", b"one") != without
 
 
+def test_until_a_stage_that_settings_leave_out_stops_before_the_next_one(make_runner: Callable[..., Runner]) -> None:
+    counted = Counted()
+    runner = make_runner(until="choose")
+    runner.later = ("relabel", "evaluate")
+    runner.run(counted.stage("recover"), given(), settings=RecoverSettings())
+    with pytest.raises(Stopped):
+        runner.run(counted.stage("evaluate"), given(), settings=EvaluateSettings())
+    assert counted.calls == ["recover"]
+
+
 def test_until_stops_after_its_stage_and_the_next_run_goes_on(make_runner: Callable[..., Runner]) -> None:
     counted = Counted()
     runner = make_runner(until="recover")

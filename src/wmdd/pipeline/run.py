@@ -99,12 +99,19 @@ def distill(
     """
     watcher = watcher or Watcher()
     require_stage(until, recipe)
-    require_fresh(fresh, stage_names(recipe), until)
+    names = stage_names(recipe)
+    require_fresh(fresh, names, until)
     plan = first_goes_first(this_worker(), lambda: plan_run(recipe, *open_data(data, recipe.data)))
     make_folder(out)
     make_folder(store)
     runner = Runner(
-        recipe=plan.recipe, store=Store(root=store), out=out, watcher=watcher, until=until, fresh=Fresh(stage=fresh)
+        recipe=plan.recipe,
+        store=Store(root=store),
+        out=out,
+        watcher=watcher,
+        until=until,
+        later=() if until is None else names[names.index(until) + 1 :],
+        fresh=Fresh(stage=fresh),
     )
     if runner.writes:
         write_bytes(out / RECIPE_FILE, write_recipe(plan.recipe).encode())

@@ -4,7 +4,7 @@ A stage's result is a folder named by stage and key (`artifacts/folder.py`). If 
 stage runs, from its saved state if it was stopped (`obtaining.py`: alone, or shared with other workers).
 """
 
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Collection, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -31,7 +31,7 @@ from wmdd.warnings import RunWarning
 
 
 class Stopped(Exception):  # noqa: N818 - not an error: the user asked for it with --until
-    """The stage that `--until` names is finished."""
+    """The stage that `--until` names is finished, or left out by the run's settings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +58,8 @@ class Runner:
     out: Path
     watcher: Watcher
     until: str | None = None
+    later: Collection[str] = ()
+    """Stages after `until`: a run that reaches one has passed it, for its settings may leave it out."""
     fresh: Fresh = field(default_factory=Fresh)
     """What is made anew; shared by the runners of one command."""
     results: list[StoredResult] = field(default_factory=list)
@@ -104,9 +106,11 @@ class Runner:
         `of` tells several runs of a stage apart, on the screen alone: of which set or network each is.
 
         Raises:
-            Stopped: this was the last stage to run.
+            Stopped: this was the last stage to run, or comes after it.
             WmddError: the stage failed; its saved state is kept.
         """
+        if stage.name in self.later:
+            raise Stopped
         job = self._job(stage, inputs, settings, facts, of)
         reused = self._obtaining.finished(job)
         if not reused:
