@@ -126,9 +126,9 @@ def testbed_methods() -> BenchRecipe:
     Command: `wmdd bench FOLDER --recipe testbed_methods`, with CIFAR-10 in Parquet files
     Cost: some 6 minutes a set with its six students on one core, more where a method optimises long.
     Expected: no published numbers under these settings.
-    Last measured: 2026-11-30, rows random, `wmdd+`, WMDD, MMD, k-medoids, RDED, forgetting, all real images: 55.2,
-        59.4, 47.8, 55.7, 52.2, 54.1, 55.1, 63.2 under `rded`; 30.6, 41.2, 34.7, 33.2, 31.1, 33.9, 38.2, 60.5 under hard
-        labels.
+    Last measured: 2026-11-30, rows random, `wmdd+`, WMDD, MMD, k-medoids, RDED, forgetting, DM, all real images:
+        55.2, 59.4, 47.8, 55.7, 52.2, 54.1, 55.1, 54.2, 63.2 under `rded`; 30.6, 41.2, 34.7, 33.2, 31.1, 33.9, 38.2,
+        35.5, 60.5 under hard labels.
     """
     variants = {
         "wmdd+": _PLUS,
