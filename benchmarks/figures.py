@@ -13,6 +13,7 @@ A page names what stands in it, between two marks:
 | `losses FILE` | which losses of a bench predict what students reach |
 | `labels FILE DATA` | bytes of soft labels against accuracy: a file of `benchmarks/label_sizes.py` |
 | `borders FILE` | how colourful the borders of images are: a file of `benchmarks/borders.py` |
+| `efficiency FILE` | seconds and memory of an iteration: a file of `benchmarks/efficiency.py` |
 | `method NAME` | what a method reached in every bench, random real images beside |
 | `search FOLDER` | the table of a search by `benchmarks/search` |
 
@@ -30,6 +31,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+from benchmarks.efficiency import table as draw_rounds
 from benchmarks.markdown import table
 from benchmarks.search.state import read_states
 from benchmarks.search.table import draw as draw_search
@@ -170,6 +172,15 @@ def draw_borders(name: str) -> str:
     return table(("images", "border", "next to it", "middle"), rows) + f"\nRows in `{name}`.\n"
 
 
+def draw_efficiency(name: str) -> str:
+    """Return seconds and memory of an iteration of each method, times as multiples of the first one's."""
+    found = read(name)
+    commit = found["versions"]["commit"][:7]
+    return (
+        f"{draw_rounds(found['rounds'])}\n\nMedians of {found['settings']['rounds']} rounds at {commit}, in `{name}`.\n"
+    )
+
+
 def draw_method(name: str) -> str:
     """Return what a method reached in every bench, random real images beside; what several benches hold once."""
     files: dict[tuple[str, ...], list[str]] = {}
@@ -208,6 +219,7 @@ FIGURES: dict[str, Callable[..., str]] = {
     "losses": draw_losses,
     "labels": draw_labels,
     "borders": draw_borders,
+    "efficiency": draw_efficiency,
     "method": draw_method,
     "search": draw_table_of_search,
 }
