@@ -31,7 +31,6 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from benchmarks.efficiency import table as draw_rounds
 from benchmarks.markdown import table
 from benchmarks.search.state import read_states
 from benchmarks.search.table import draw as draw_search
@@ -174,6 +173,8 @@ def draw_borders(name: str) -> str:
 
 def draw_efficiency(name: str) -> str:
     """Return seconds and memory of an iteration of each method, times as multiples of the first one's."""
+    from benchmarks.efficiency import table as draw_rounds  # noqa: PLC0415 - other figures need no torch
+
     found = read(name)
     commit = found["versions"]["commit"][:7]
     return (
@@ -186,8 +187,9 @@ def draw_method(name: str) -> str:
     files: dict[tuple[str, ...], list[str]] = {}
     for path in sorted(RESULTS.glob("bench_*.json")):
         bench = bench_of(path.name)
-        for line in (line for panel in bench.panels for line in _reached(name, bench, panel)):
-            files.setdefault(line, []).append(f"`{path.name}`")
+        for panel in bench.panels:
+            for line in _reached(name, bench, panel):
+                files.setdefault(line, []).append(f"`{path.name}`")
     if not files:
         return "Not measured yet.\n"
     rows = [(*line, ", ".join(names)) for line, names in files.items()]

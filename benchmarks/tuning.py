@@ -16,6 +16,7 @@ every value's mean, `OUT/tuned.yaml` the table as a bench recipe for `wmdd bench
 
 import argparse
 import math
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -68,14 +69,14 @@ def tune(request: BenchRequest, given: argparse.Namespace) -> int:
     table, out = request.recipe, given.out or Path("runs") / f"tuned-{Path(given.recipe).stem}"
     rows = tuned_rows(table, given.setting)
     trials = trial_table(table, given.setting, given.values, share=given.development, sets=given.sets)
-    command = " ".join(["python -m benchmarks.tuning", *sys.argv[1:]])
+    command = shlex.join(["python", "-m", "benchmarks.tuning", *sys.argv[1:]])
     found = wmdd.bench(request.data, recipe=trials, out=out / "development", store=given.store, command=command)
     means = value_means(found.results, rows, given.values)
     chosen = {row: best(of_row) for row, of_row in means.items()}
     final = with_values(table, given.setting, chosen)
     first = this_worker().first  # of several workers the one that prints and writes
     if first:
-        _say_choices(given.setting, given.values, means)
+        _say_choices(given, means, chosen)
         facts = {"setting": given.setting, "development": given.development, "means": means, "chosen": chosen}
         make_folder(out)
         write_json(out / "tuned.json", {**facts, "command": command})
@@ -86,12 +87,11 @@ def tune(request: BenchRequest, given: argparse.Namespace) -> int:
     return int(any(cell["state"] == "failed" for cell in run.results["cells"]))
 
 
-def _say_choices(setting: str, values: Sequence[str], means: Means) -> None:
-    for row, of_row in means.items():
-        value = best(of_row)
-        tried = ", ".join(f"{each}: {mean:.1f}" for each, mean in of_row.items())
-        edge = " (at the end of the values: try further ones)" if value in (values[0], values[-1]) else ""
-        print(f"{row}: {setting} {value}{edge}; {tried}", flush=True)
+def _say_choices(given: argparse.Namespace, means: Means, chosen: Mapping[str, str]) -> None:
+    for row, value in chosen.items():
+        tried = ", ".join(f"{each}: {mean:.1f}" for each, mean in means[row].items())
+        edge = " (at the end of the values: try further ones)" if value in (given.values[0], given.values[-1]) else ""
+        print(f"{row}: {given.setting} {value}{edge}; {tried}", flush=True)
 
 
 def tuned_rows(table: BenchRecipe, setting: str) -> list[str]:

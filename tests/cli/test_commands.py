@@ -290,9 +290,10 @@ def test_settings_arrive_in_every_spelling() -> None:
     assert (request.data, request.out, request.until) == ("digits", Path("there"), None)
 
 
-def test_a_setting_may_be_none(tmp_path: Path) -> None:
+@pytest.mark.parametrize("none", ["None", "none"])
+def test_a_setting_may_be_none(none: str, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text("method: dm\nevaluate: {epochs: 3, students: [convnet2]}\n", encoding="utf-8")
-    words = ["--recipe", str(tmp_path / "mine.yaml"), "--evaluate.epochs", "none", "--dm.lr", "2"]
+    words = ["--recipe", str(tmp_path / "mine.yaml"), "--evaluate.epochs", none, "--dm.lr", "2"]
     chosen: Any = read_distill(["digits", *words]).recipe
     assert (chosen.method, chosen.dm.lr, chosen.evaluate.epochs) == ("dm", 2.0, None)
     assert chosen.evaluate.students == ("convnet2",)

@@ -134,18 +134,18 @@ def summary(results: Mapping[str, Any]) -> Bench:
 
 def _warnings(cells: Cells) -> tuple[BenchWarning, ...]:
     """Return each warning once, with its rows and numbers of sets; where only figures differ, it is the same one."""
-    texts: dict[str, dict[str, None]] = {}
-    rows: dict[str, Counter[str]] = {}
-    for cell in cells:
-        said = [str(warning["text"]) for warning in cell.get("warnings") or ()]
-        for sentence in dict.fromkeys(map(_without_figures, said)):
-            texts.setdefault(sentence, {}).update(dict.fromkeys(x for x in said if _without_figures(x) == sentence))
-            rows.setdefault(sentence, Counter())[cell["row"]] += 1
+    said: dict[str, list[tuple[int, str]]] = {}
+    for place, cell in enumerate(cells):
+        for text in (str(warning["text"]) for warning in cell.get("warnings") or ()):
+            said.setdefault(_without_figures(text), []).append((place, text))
     sets = sum(cell["state"] == "finished" for cell in cells)
-    return tuple(
-        BenchWarning(text=next(iter(found)), rows={} if of.total() == sets else of, alike=len(found) == 1)
-        for found, of in zip(texts.values(), rows.values(), strict=True)
-    )
+
+    def one(found: list[tuple[int, str]]) -> BenchWarning:
+        rows = Counter(cells[place]["row"] for place in dict(found))
+        texts = dict.fromkeys(text for _, text in found)
+        return BenchWarning(text=next(iter(texts)), rows={} if rows.total() == sets else rows, alike=len(texts) == 1)
+
+    return tuple(map(one, said.values()))
 
 
 def _without_figures(text: str) -> str:

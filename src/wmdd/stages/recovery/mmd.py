@@ -37,7 +37,8 @@ class RealFeatures:
     def discrepancy(self, features: Tensor, step: int) -> Tensor:
         """Return MMD² between features `(K, D)` and rows drawn for this step, in squared features.
 
-        Of a Gaussian mixture it is k(f, f) - 2 k(f, r) + `within`: gradients are those of `rbf_discrepancy`.
+        Of a Gaussian mixture it is k(f, f) - 2 k(f, r) + `within`: gradients are those of `rbf_discrepancy`. Where
+        both samples of real rows differ, it may be a little below 0.
         A kernel without a unit is multiplied by `feature_unit`, so that both kernels, like the distance to an atom, are
         ||f - r||² for one image f near one real row r, and lambda means the same beside each.
         """
