@@ -16,6 +16,8 @@ A page names what stands in it, between two marks:
 | `efficiency FILE` | seconds and memory of an iteration: a file of `benchmarks/efficiency.py` |
 | `method NAME` | what a method reached in every bench, random real images beside |
 | `search FOLDER` | the table of a search by `benchmarks/search` |
+| `agreement PROTOCOL FILE[,FILE] FILE[,FILE] [ROW=ROW ...]` | whether benches of two data sets order rows alike; rows \
+with two names as LEFT=RIGHT |
 
 python -m benchmarks.figures            # draw all pages again
 python -m benchmarks.figures --check    # exit 1 where a page and its files differ
@@ -35,6 +37,7 @@ from benchmarks.markdown import table
 from benchmarks.search.state import read_states
 from benchmarks.search.table import draw as draw_search
 
+from benchmarks import agreement
 from wmdd.artifacts.files import write_bytes
 from wmdd.errors import ConfigError, WmddError
 from wmdd.evaluation.rows import BASELINE
@@ -215,6 +218,14 @@ def draw_table_of_search(folder: str) -> str:
     return draw_search(states) if states else "Nothing is measured yet.\n"
 
 
+def draw_agreement(protocol: str, left: str, right: str, *renamed: str) -> str:
+    """Return the rows that benches of two data sets share, and whether they are in the same order."""
+    files = left.split(","), right.split(",")
+    there, here = ([bench_of(name) for name in names] for names in files)
+    drawn = agreement.draw(protocol, there, here, dict(pair.split("=") for pair in renamed))
+    return f"{drawn}\nRows in {', '.join(f'`{name}`' for names in files for name in names)}.\n"
+
+
 FIGURES: dict[str, Callable[..., str]] = {
     "bench": draw_bench,
     "runs": draw_runs,
@@ -224,6 +235,7 @@ FIGURES: dict[str, Callable[..., str]] = {
     "efficiency": draw_efficiency,
     "method": draw_method,
     "search": draw_table_of_search,
+    "agreement": draw_agreement,
 }
 
 if __name__ == "__main__":

@@ -68,13 +68,14 @@ def sentence(prediction: Prediction) -> str:
     if best is None:
         return f"No loss differs between the {sets} sets whose students differ, so none can be judged."
     (name, found), count = best, len(prediction.correlations)
-    told = f"{_title(name)}, ρ {_text(found)}"
+    told = f"{_title(name)}, ρ {correlation_text(found)}"
     if not found.shown:
         said = f"No loss is shown to rank the students of these {sets} sets: the highest of {count} is {told}."
     elif (found.rho or 0.0) < 0:
         said = f"No loss ranks the students of these {sets} sets the right way round; the highest of {count} is {told}."
     else:
-        said = f"Of {count} losses {_title(name)} ranks the students best: ρ {_text(found)} over {found.n} sets."
+        ranked = f"ρ {correlation_text(found)} over {found.n} sets"
+        said = f"Of {count} losses {_title(name)} ranks the students best: {ranked}."
         said += _as_good(prediction, name, found)
     return said + _reversed(prediction)
 
@@ -105,7 +106,7 @@ def caption(found: Sequence[Prediction]) -> str:
 def _reversed(prediction: Prediction) -> str:
     """Name the losses that are lower where students are worse, as far as that is shown."""
     against = [
-        f"{_title(name)}, ρ {_text(of['all'])}"
+        f"{_title(name)}, ρ {correlation_text(of['all'])}"
         for name, of in prediction.correlations.items()
         if of["all"].shown and (of["all"].rho or 0.0) < 0
     ]
@@ -126,7 +127,8 @@ def _title(name: str) -> str:
     return LOSSES[name].title if name in LOSSES else name
 
 
-def _text(found: Correlation) -> str:
+def correlation_text(found: Correlation) -> str:
+    """Return ρ and its interval."""
     if found.rho is None or found.interval is None:
         return ABSENT
     low, high = found.interval
@@ -135,4 +137,4 @@ def _text(found: Correlation) -> str:
 
 def _cell(found: Correlation, sets: int) -> str:
     """Return ρ with its interval; with its n, where some sets lack the loss."""
-    return _text(found) + (f" (n = {found.n})" if found.rho is not None and found.n != sets else "")
+    return correlation_text(found) + (f" (n = {found.n})" if found.rho is not None and found.n != sets else "")
