@@ -54,6 +54,7 @@ def on_testbed(
     students: tuple[str, ...] | None = None,
     seeds: int = 1,
     rows: dict[str, Any] | None = None,
+    measured: str = "not yet.",
 ) -> Make:
     """Return the rows of a table on the fast testbed at 10 images a class, under soft and hard labels.
 
@@ -64,6 +65,7 @@ def on_testbed(
         students: networks that are trained; None = the testbed's.
         seeds: students of each kind for each set.
         rows: settings in which variants differ from those of the table, such as a shift in pixels, where they have it.
+        measured: the date and what was found.
     """
 
     def reduced() -> BenchRecipe:
@@ -84,9 +86,9 @@ def on_testbed(
     Source: `{make.__name__}`, whose rows it has: {first[0].lower()}{first[1:]} Recipe `testbed` has the teacher and the
         reduced settings of each method.
     Command: `wmdd bench FOLDER --recipe {name}`, with CIFAR-10 in Parquet files
-    Cost: about {hours:g} hours of one thread by its operations, the teacher's half hour included;
+    Cost: about {hours:g} h of one thread by its operations, the teacher's half hour included;
         `python benchmarks/hours.py {name} --here` counts them by this machine's speed.
     Expected: no published numbers under these settings.
-    Last measured: not yet.
+    Last measured: {measured}
     """
     return reduced
