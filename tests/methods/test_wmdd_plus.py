@@ -32,7 +32,7 @@ from wmdd.stages.statistics import statistics
 from wmdd.values import Barycenters, Cells, CellStatistics, ClassStatistics, DistilledSet, ImageSet, Teacher
 
 OFF: dict[str, Any] = {"start": "noise", "statistics": "class", "set_share": 0.0, "set_loss": "wasserstein"}
-OFF |= {"steps_of": "pixel", "iterations": 4, "batch": 4, "lr": 0.25}
+OFF |= {"ce_weight": 0.0, "steps_of": "pixel", "iterations": 4, "batch": 4, "lr": 0.25}
 
 
 @pytest.fixture

@@ -156,6 +156,7 @@ def testbed_plus() -> BenchRecipe:
     """
     changed: dict[str, dict[str, Any]] = {
         "steps-1000": {"recover.iterations": 1000},
+        "no-ce": {"recover.ce_weight": 0.0},
         "no-easy": {"plus.keep": 1.0},
         "no-start": {"recover.start": "noise", "recover.lr": 0.25},
         "no-set": {"recover.set_share": 0.0},

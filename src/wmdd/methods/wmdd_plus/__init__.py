@@ -32,6 +32,8 @@ class PlusRecoverSettings(RecoverSettings):
 
     lr: PositiveFloat = 0.1
     """Learning rate in normalised pixels; cosine to zero."""
+    ce_weight: NonNegativeFloat = 1.0
+    """Weight of a cross-entropy term beside the feature loss: each view sure of its class."""
     start: Literal["noise", "real", "cell", "mosaic"] = "cell"  # pyright: ignore[reportIncompatibleVariableOverride]
     """Start from noise, random real images, the real image nearest to each atom, or 2 x 2 of its cell's nearest."""
     statistics: Literal["class", "cell", "blend"] = "class"
@@ -78,7 +80,7 @@ class PlusRecoverSettings(RecoverSettings):
 METHOD = Method(
     name="wmdd+",
     title="WMDD+",
-    summary="ours: wmdd for the easy half of each class, images starting at their atoms, matched as a set",
+    summary="ours: wmdd for the easy half of each class; images from their atoms, matched as a set, sure of their class",
     source="built on Dataset Distillation via the Wasserstein Metric, ICCV 2025, arXiv:2311.18531; to our own "
     "specification",
     algorithm="wmdd.methods.wmdd_plus.distill",
