@@ -80,7 +80,7 @@ class PlusRecoverSettings(RecoverSettings):
 METHOD = Method(
     name="wmdd+",
     title="WMDD+",
-    summary="ours: wmdd for the easy half of each class; images from their atoms, matched as a set, sure of their class",
+    summary="ours: wmdd for each class's easy half; images from their atoms, matched as a set, sure of their class",
     source="built on Dataset Distillation via the Wasserstein Metric, ICCV 2025, arXiv:2311.18531; to our own "
     "specification",
     algorithm="wmdd.methods.wmdd_plus.distill",
