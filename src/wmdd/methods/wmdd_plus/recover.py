@@ -131,4 +131,4 @@ def mosaic(train: ImageSet, positions: Tensor) -> Tensor:
     return tile_images(cut(pixels, boxes, -(-size // 2)), 2, size)
 
 
-RECOVER_PLUS = Stage(name="recover_plus", version=4, run=recover_plus, output=DistilledSet, workers="units")
+RECOVER_PLUS = Stage(name="recover_plus", version=5, run=recover_plus, output=DistilledSet, workers="units")
