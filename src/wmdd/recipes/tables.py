@@ -127,7 +127,7 @@ def testbed_methods() -> BenchRecipe:
     Cost: some 6 minutes a set with its six students on one core, more where a method optimises long.
     Expected: no published numbers under these settings.
     Last measured: 2026-12-01, rows random, `wmdd+`, WMDD, MMD, k-medoids, RDED, forgetting, DM, SRe2L, all real images:
-        55.2, 59.4, 47.8, 55.7, 52.2, 54.1, 55.1, 54.2, 42.0, 63.2 under `rded`; 30.6, 41.2, 34.7, 33.2, 31.1, 33.9,
+        55.2, 58.5, 47.8, 55.7, 52.2, 54.1, 55.1, 54.2, 42.0, 63.2 under `rded`; 30.6, 42.9, 34.7, 33.2, 31.1, 33.9,
         38.2, 35.5, 21.9, 60.5 under hard labels. The same day, without SRe2L, `--protocols wmdd --relabel.passes 800`:
         54.0, 59.2, 47.2, 55.7, 50.3, 53.0, 54.7, 53.1, 58.7.
     """
@@ -145,14 +145,16 @@ def testbed_methods() -> BenchRecipe:
 def testbed_plus() -> BenchRecipe:
     """Ask on the fast testbed what each part of `wmdd+` adds, by leaving it out, and how many steps it needs.
 
-    Source: ours; recipe `testbed`. Without easy images all of a class are imitated; without the start, images start
-        from noise, at the rate of the recipe, which is for that; without the set, each image has its own atom, as in
-        WMDD; W2² of the set in place of MMD²; and steps of one size for each pixel. The other rows have 400 steps.
+    Source: ours; recipe `testbed`. Without cross-entropy the set alone says what an image is to be; without easy images
+        all of a class are imitated; without the start, images start from noise, at the rate of the recipe, which is for
+        that; without the set, each image has its own atom, as in WMDD; W2² of the set in place of MMD²; and steps of
+        one size for each pixel. The other rows have 400 steps.
     Command: `wmdd bench FOLDER --recipe testbed_plus`, with CIFAR-10 in Parquet files
     Cost: some 8 minutes a set with its six students on one core.
     Expected: no published numbers under these settings.
-    Last measured: 2026-12-01, `rded` and hard labels: `wmdd+` 59.4, 41.2; no-easy 58.7, 36.5; no-start 55.5, 35.2;
-        no-set 51.5, 40.0; steps of pixels 59.5, 41.4, with 1,000 steps of that kind 59.2, 41.8; the other rows not yet.
+    Last measured: 2026-12-01, `rded` and hard labels: `wmdd+` 58.5, 42.9; no-ce 59.4, 41.2. Without cross-entropy:
+        no-easy 58.7, 36.5; no-start 55.5, 35.2; no-set 51.5, 40.0; steps of pixels 59.5, 41.4, with 1,000 steps of that
+        kind 59.2, 41.8. The other rows not yet.
     """
     changed: dict[str, dict[str, Any]] = {
         "steps-1000": {"recover.iterations": 1000},
