@@ -129,7 +129,7 @@ def testbed_methods() -> BenchRecipe:
     Last measured: 2026-12-01, rows random, `wmdd+`, WMDD, MMD, k-medoids, RDED, forgetting, DM, SRe2L, all real images:
         55.2, 58.5, 47.8, 55.7, 52.2, 54.1, 55.1, 54.2, 42.0, 63.2 under `rded`; 30.6, 42.9, 34.7, 33.2, 31.1, 33.9,
         38.2, 35.5, 21.9, 60.5 under hard labels. The same day, without SRe2L, `--protocols wmdd --relabel.passes 800`:
-        54.0, 59.2, 47.2, 55.7, 50.3, 53.0, 54.7, 53.1, 58.7.
+        54.0, 58.9, 47.2, 55.7, 50.3, 53.0, 54.7, 53.1, 58.7.
     """
     variants = {
         "wmdd+": _PLUS,
