@@ -16,8 +16,9 @@ A page names what stands in it, between two marks:
 | `efficiency FILE` | seconds and memory of an iteration: a file of `benchmarks/efficiency.py` |
 | `method NAME` | what a method reached in every bench, random real images beside |
 | `search FOLDER` | the table of a search by `benchmarks/search` |
-| `agreement PROTOCOL FILE[,FILE] FILE[,FILE] [ROW=ROW ...]` | whether benches of two data sets order rows alike; rows \
-with two names as LEFT=RIGHT |
+| `agreement PROTOCOL FILE[,FILE] FILE[,FILE] [ROW=ROW ...]` | whether benches of two data sets order rows alike |
+
+Rows of `agreement` that have two names are LEFT=RIGHT; LEFT=none leaves one out.
 
 python -m benchmarks.figures            # draw all pages again
 python -m benchmarks.figures --check    # exit 1 where a page and its files differ
