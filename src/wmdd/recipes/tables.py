@@ -179,8 +179,8 @@ def testbed_ipc1() -> BenchRecipe:
     Command: `wmdd bench FOLDER --recipe testbed_ipc1`, with CIFAR-10 in Parquet files
     Cost: 40 minutes on two cores that had other work too.
     Expected: no published numbers under these settings.
-    Last measured: 2026-11-30, random, WMDD, `wmdd+`, k-medoids, all real images: 30.0, 34.6, 34.9, 28.7, 58.5 under
-        `rded`; 17.7, 26.0, 24.9, 18.9, 55.8 under hard labels.
+    Last measured: 2026-12-01, random, WMDD, `wmdd+`, k-medoids, all real images: 30.0, 34.6, 34.6, 28.7, 58.5 under
+        `rded`; 17.7, 26.0, 24.8, 18.9, 55.8 under hard labels.
     """
     return _testbed_ipc(1, epochs=4000)
 
