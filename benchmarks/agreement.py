@@ -26,8 +26,9 @@ def draw(protocol: str, left: Sequence[Bench], right: Sequence[Bench], renamed: 
     Raises:
         ConfigError: fewer than two rows are shared.
     """
-    (there, here), names = (_rows(each, protocol) for each in (left, right)), dict(renamed)
-    pairs = [(row, there[row], here[names.get(row, row)]) for row in there if names.get(row, row) in here]
+    there, here = (_rows(each, protocol) for each in (left, right))
+    named = {row: renamed.get(row, row) for row in there}
+    pairs = [(row, there[row], here[other]) for row, other in named.items() if other in here]
     if len(pairs) < 2:
         raise ConfigError(f"an order is that of two rows or more; got {len(pairs)} under {protocol!r} in both benches")
     pairs.sort(key=lambda pair: -pair[1].mean)
