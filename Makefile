@@ -58,7 +58,7 @@ docs: $(INSTALLED_DOCS) ## build the pages into docs/_build/html; every warning 
 figures: $(INSTALLED) ## draw the tables of the pages from the files under benchmarks/results
 	$(BIN)/python -m benchmarks.figures
 
-bench: $(INSTALLED) ## one table: stages against their floors, workers, memory by classes, bytes of labels (an hour)
+bench: $(INSTALLED) ## one table: stages against their floors, workers, memory by classes, bytes of labels (more than 15 minutes)
 	$(BIN)/python -m benchmarks.table $(BENCH)
 
 bench-ot: $(INSTALLED) ## time barycenters against POT, and a synthetic ImageNet-1K of them (some minutes)

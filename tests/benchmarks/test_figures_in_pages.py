@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from benchmarks.agreement import draw
 from benchmarks.figures import FIGURE, RESULTS, draw_bench, draw_labels, figure, main, pages, redraw
+from tests.report.bench_results import make_bench, make_cell, score
 
 from benchmarks import figures
 from wmdd.errors import ConfigError
 from wmdd.recipes import RECIPES
 from wmdd.report.bench import Bench, summary
 
-_SCORE = {"ipc": 10, "student": "any", "protocol": "rded", "labels": "soft", "seed": 0, "distill_seed": 0}
 ACCURACY = re.compile(r"\d+\.\d ± \d+\.\d")
 
 
@@ -67,21 +67,15 @@ def test_a_figure_that_cannot_be_drawn(words: str, said: str) -> None:
         figure(words)
 
 
-def _bench_of(rows: dict[str, list[float]], name: str) -> Bench:
-    scores = {row: [{**_SCORE, "set": row, "top1": top1} for top1 in found] for row, found in rows.items()}
-    cells = [
-        {"row": row, "method": row, "ipc": 10, "seed": 0, "state": "finished", "scores": of, "beside": [], "error": ""}
-        for row, of in scores.items()
-    ]
-    common = {"seconds": {}, "memory": {}, "bytes": {"images": 1, "soft_labels": 1}}
-    data = {"name": name, "image_size": 8, "validation_images": 1000}
+def _bench_of(rows: dict[str, float], name: str) -> Bench:
+    cells = [make_cell(row, 10, 0, (), scores=[score(row, 10, 0, top1, protocol="rded")]) for row, top1 in rows.items()]
     listed = [{"name": row, "method": row, "settings": {}} for row in rows]
-    return summary({"data": data, "rows": listed, "ipcs": [10], "cells": [{**cell, **common} for cell in cells]})
+    return summary(make_bench(data={**make_bench()["data"], "name": name}, rows=listed, ipcs=[10], cells=cells))
 
 
 def test_whether_two_data_sets_order_rows_alike() -> None:
-    there = _bench_of({"random": [50.0], "wmdd": [60.0], "mmd": [61.0], "rded": [40.0], "sre2l": [55.0]}, "large")
-    here = _bench_of({"random": [30.0], "wmdd": [20.0], "mmd": [40.0], "rded": [10.0], "inversion": [35.0]}, "small")
+    there = _bench_of({"random": 50.0, "wmdd": 60.0, "mmd": 61.0, "rded": 40.0, "sre2l": 55.0}, "large")
+    here = _bench_of({"random": 30.0, "wmdd": 20.0, "mmd": 40.0, "rded": 10.0, "inversion": 35.0}, "small")
     lines = draw("rded", [there], [here], {"sre2l": "inversion"}).splitlines()
     assert lines[0] == "| method | large at 8 px, rded | small at 8 px, rded | place there |"
     assert [line.split(" | ")[0].lstrip("| ") for line in lines[2:7]] == [
@@ -92,7 +86,7 @@ def test_whether_two_data_sets_order_rows_alike() -> None:
 
 
 def test_no_order_of_a_single_row() -> None:
-    one = _bench_of({"random": [50.0]}, "any")
+    one = _bench_of({"random": 50.0}, "any")
     with pytest.raises(ConfigError, match="an order is that of two rows or more; got 1 under 'rded' in both benches"):
         draw("rded", [one], [one], {})
 
